@@ -1,0 +1,43 @@
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+# Two test workers with one thread each: with more they fight over the cores.
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help run lab test test-fast lint clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: $(INSTALLED) ## the weak-to-strong procedure, once, with a figure
+	$(VENV)/bin/w2s-lab run
+
+lab: $(INSTALLED) ## the notebooks, in the browser (this machine only)
+	$(VENV)/bin/jupyter lab --ip=127.0.0.1 notebooks
+
+test: $(INSTALLED) ## all tests
+	$(PYTEST)
+
+test-fast: $(INSTALLED) ## the tests without the slow ones
+	$(PYTEST) -m "not slow"
+
+lint: $(INSTALLED) ## ruff
+	$(VENV)/bin/ruff check .
+
+clean: ## remove caches and build files (runs/ and .venv stay)
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -path ./$(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+# Made once, and again when the packages asked for change.
+$(INSTALLED): pyproject.toml requirements.txt
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "No '$(PYTHON)' here: install Python 3.11 or newer, or say which one: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, and '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1): make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv $(VENV)
+	@echo "Installing the packages into $(VENV): some minutes, the first time."
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@

@@ -1,0 +1,226 @@
+"""Examples in, four disjoint parts out: built-in tasks, a learner's own file, or a data set of the Hugging Face Hub.
+
+Nothing is guessed or left out in silence: `read_examples` returns notes in plain sentences, and every note about rows
+that were left out is a `DataWarning` too.
+"""
+
+import difflib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2s_lab.examples import Answers, ReadOptions, examples_from_table
+from w2s_lab.readers import EXTENSIONS, DataError, DataWarning, Row, Table, read_table
+from w2s_lab.records import Example, LabelledSet, Splits, Task
+
+__all__ = [
+    "DataError",
+    "DataWarning",
+    "SplitSizes",
+    "builtin_tasks",
+    "example_to_json",
+    "hub_table",
+    "load_splits",
+    "read_examples",
+    "split_examples",
+    "write_examples",
+]
+
+TASKS = Path(__file__).resolve().parents[1] / "data" / "tasks"
+MIN_EXAMPLES = 40  # fewer than this leave no example for validation
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SplitSizes:
+    """How many examples each part of a split gets; raises ValueError unless all are positive (validation may be 0)."""
+
+    supervisor_train: int
+    student_train: int
+    test: int
+    validation: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("supervisor_train", 1), ("student_train", 1), ("test", 1), ("validation", 0)):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
+                raise ValueError(f"SplitSizes: {name} is {getattr(self, name)!r}; expected an integer >= {least}")
+
+    @classmethod
+    def of(cls, n: int) -> "SplitSizes":
+        """The usual shares of n examples: 25 % supervisor, 50 % student, 2.5 % validation, the rest test."""
+        return cls(n // 4, n // 2, n - n // 4 - n // 2 - n // 40, n // 40)
+
+
+def builtin_tasks() -> dict[str, Task]:
+    """Name -> task of the built-in tasks, whose examples are `data/tasks/NAME.jsonl`."""
+    table = json.loads((TASKS / "tasks.json").read_text(encoding="utf-8"))
+    return {name: Task(name, None if answers is None else tuple(answers)) for name, answers in table.items()}
+
+
+def load_splits(
+    source: str | Path,
+    *,
+    seed: int = 0,
+    input_column: str | None = None,
+    answer_column: str | None = None,
+    instruction: str | None = None,
+    answers: Answers | None = None,
+    open_ended: bool = False,
+    sizes: SplitSizes | None = None,
+) -> Splits:
+    """Read a source and part it at random into supervisor, student, test and validation examples.
+
+    Args:
+        source: a built-in task (see `builtin_tasks`), a .csv, .tsv or .jsonl file, or `hub:NAME[:CONFIG][@REVISION]`
+            for the train split of a data set of the Hugging Face Hub.
+        seed: of the partition; the same examples part alike whatever their order in the file.
+        input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.
+        sizes: examples in each part; None: 25 % supervisor, 50 % student, 22.5 % test, 2.5 % validation.
+
+    Raises:
+        DataError: (a ValueError) the source is unknown, or its data cannot be used.
+
+    Warns:
+        DataWarning: rows were left out.
+    """
+    options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
+    builtin = builtin_tasks().get(str(source))
+    if builtin:
+        if options.answers is None and not open_ended:
+            options = ReadOptions(input_column, answer_column, instruction, builtin.answers, builtin.answers is None)
+        table = _file_table(TASKS / f"{source}.jsonl", options)
+    elif str(source).startswith("hub:"):
+        table = _load_hub(str(source))
+    elif Path(source).suffix.lower() in EXTENSIONS or os.sep in str(source) or os.path.exists(source):
+        table = _file_table(source, options)
+    else:
+        raise _unknown_source(str(source))
+    task, examples, notes = examples_from_table(table, options, name=builtin.name if builtin else None)
+    for note in notes:
+        _log.info("%s: %s", table.name, note)
+    return split_examples(task, examples, seed=seed, sizes=sizes)
+
+
+def _unknown_source(source: str) -> DataError:
+    """What the source could have been."""
+    close = difflib.get_close_matches(source, builtin_tasks(), n=1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    return DataError(
+        f"unknown data source {source!r}; expected a built-in task ({', '.join(builtin_tasks())}), a path to a "
+        f"{', '.join(EXTENSIONS)} file, or hub:NAME[:CONFIG][@REVISION].{meant}"
+    )
+
+
+def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes: SplitSizes | None = None) -> Splits:
+    """Part examples at random; raises DataError where there are too few of them."""
+    n = len(examples)
+    if sizes is None:
+        if n < MIN_EXAMPLES:
+            raise DataError(f"{task.name}: {n} usable examples; expected at least {MIN_EXAMPLES}. Hint: add rows")
+        sizes = SplitSizes.of(n)
+    if sum(astuple(sizes)) > n:
+        raise DataError(f"{task.name}: {sizes} asks for {sum(astuple(sizes))} examples, but there are {n}")
+    in_order = sorted(examples, key=lambda example: example.id)  # so that the order in the file does not matter
+    shuffled = [in_order[i] for i in np.random.default_rng(seed).permutation(n)]
+    # The test set is drawn first: it stays the same when only the training sizes change.
+    bounds = np.cumsum([0, sizes.test, sizes.validation, sizes.supervisor_train, sizes.student_train])
+    parts = [LabelledSet.ground_truth(task, shuffled[a:b]) for a, b in pairwise(bounds)]
+    return Splits(test=parts[0], validation=parts[1], supervisor_train=parts[2], student_train=parts[3])
+
+
+def read_examples(
+    path: str | Path,
+    *,
+    input_column: str | None = None,
+    answer_column: str | None = None,
+    instruction: str | None = None,
+    answers: Answers | None = None,
+    open_ended: bool = False,
+) -> tuple[Task, list[Example], list[str]]:
+    """Read a .csv, .tsv or .jsonl file; see `ReadOptions` for the options.
+
+    Surrounding blanks of answers are cut off; inputs stay as they are. An example is kept once: a row that repeats an
+    earlier instruction and input is left out, whether it has the same answer or another one.
+
+    Returns:
+        The task, the examples in the file's order, and notes: sentences on what was guessed and what was left out.
+
+    Raises:
+        DataError: the data cannot be used; the message names file, line and value.
+
+    Warns:
+        DataWarning: rows were left out.
+    """
+    options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
+    return examples_from_table(_file_table(path, options), options)
+
+
+def _file_table(path: str | Path, options: ReadOptions) -> Table:
+    return read_table(Path(path).expanduser(), (options.input_column, options.answer_column))
+
+
+def example_to_json(example: Example) -> str:
+    """The line of a .jsonl file that holds an example, without a line end."""
+    fields = {"id": example.id, "instruction": example.instruction, "input": example.input}
+    return json.dumps({**fields, "answer": example.answer, "tags": list(example.tags)})
+
+
+def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
+    """Write examples as JSONL, whole or not at all; `read_examples` reads answered ones back.
+
+    Raises:
+        ValueError: the path does not end in .jsonl.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".jsonl":
+        raise ValueError(f"{path}: examples are written as .jsonl, not {path.suffix!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text("".join(f"{example_to_json(e)}\n" for e in examples), encoding="utf-8", newline="\n")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _load_hub(source: str) -> Table:
+    """The train split behind `hub:NAME[:CONFIG][@REVISION]`."""
+    match = re.fullmatch(r"hub:([^:@]+)(?::([^:@]+))?(?:@(.+))?", source)
+    if match is None:
+        raise DataError(f"{source!r}: expected hub:NAME, hub:NAME:CONFIG or hub:NAME:CONFIG@REVISION")
+    name, config, revision = match.groups()
+    try:
+        from datasets import load_dataset  # here, because this import takes seconds and most runs do without it
+    except ImportError:
+        raise DataError(f"{source}: this needs the package datasets. Hint: pip install datasets") from None
+    try:
+        dataset = load_dataset(name, config, split="train", revision=revision)
+    except Exception as error:  # many kinds: no network, unknown name, no such config or split, gated, script-based
+        raise DataError(
+            f"{source}: the train split of data set {name!r} cannot be loaded ({type(error).__name__}: {error}). "
+            "Hint: check the name and the network; under HF_HUB_OFFLINE the data set must be in the cache already; "
+            f"without a network, use a built-in task ({', '.join(builtin_tasks())}) or a file of your own"
+        ) from error
+    return hub_table(source, dataset)
+
+
+def hub_table(name: str, dataset: Any) -> Table:
+    """The rows of a `datasets.Dataset`, numbered from 1; class numbers become class names, -1 (unlabelled) None."""
+    rows = [dict(row) for row in dataset]
+    for column, feature in dataset.features.items():
+        if hasattr(feature, "int2str"):  # a ClassLabel
+            for row in rows:
+                number = row[column]
+                row[column] = None if number is None or number < 0 else feature.int2str(number)
+    numbered = tuple(Row(number, row) for number, row in enumerate(rows, 1))
+    if not numbered:
+        raise DataError(f"{name}: the data set has no rows")
+    return Table(name, tuple(dataset.column_names), numbered, unit="row")

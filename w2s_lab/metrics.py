@@ -1,0 +1,247 @@
+"""What is measured: pure functions on answers and on correctness, with their intervals.
+
+All fractions lie in [0, 1] (not per cent) unless said otherwise. What is undefined is None, never 0.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+Z95 = float(stats.norm.ppf(0.975))
+
+
+def _same_length(**fields: Sequence) -> int:
+    """The common length of the named sequences; raises ValueError, naming them, where they differ."""
+    lengths = {name: len(values) for name, values in fields.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ValueError(f"expected sequences of one length, one entry per item; {found}")
+    return next(iter(lengths.values()))
+
+
+def accuracy(predictions: Sequence[Hashable], truth: Sequence[Hashable]) -> float | None:
+    """Fraction of the N predictions that equal the truth; None for N = 0.
+
+    With the weak supervisor's answers in place of the truth this is the agreement.
+    Raises ValueError where the lengths differ.
+    """
+    n = _same_length(predictions=predictions, truth=truth)
+    return sum(bool(p == t) for p, t in zip(predictions, truth, strict=True)) / n if n else None
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Wilson score interval (1927), 95 %, of a proportion: `successes` out of `n` independent items.
+
+    Within [0, 1]; (0, 1) for n = 0, where nothing is known. Raises ValueError unless 0 <= successes <= n.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes is {successes} and n is {n}; expected 0 <= successes <= n")
+    if n == 0:
+        return 0.0, 1.0
+    p, shrink = successes / n, 1 + Z95**2 / n
+    middle = (p + Z95**2 / (2 * n)) / shrink
+    half = Z95 / shrink * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2))
+    # At 0 and n successes one end is 0 or 1 exactly; in floating point it may miss by a rounding error.
+    return (0.0 if successes == 0 else middle - half), (1.0 if successes == n else middle + half)
+
+
+def imitation(predictions: Sequence[Hashable], weak: Sequence[Hashable], truth: Sequence[Hashable]) -> float | None:
+    """P(student = weak | weak wrong): how often the student repeats an error of its supervisor.
+
+    Three sequences of N answers. None where the weak supervisor is never wrong; ValueError where lengths differ.
+    """
+    _same_length(predictions=predictions, weak=weak, truth=truth)
+    repeated = [bool(p == w) for p, w, t in zip(predictions, weak, truth, strict=True) if w != t]
+    return sum(repeated) / len(repeated) if repeated else None
+
+
+def correction(predictions: Sequence[Hashable], weak: Sequence[Hashable], truth: Sequence[Hashable]) -> float | None:
+    """P(student = truth | weak wrong): how often the student is right where its supervisor is wrong.
+
+    imitation + correction = 1 with two possible answers, and at most 1 with more (there are other errors to make).
+    Three sequences of N answers. None where the weak supervisor is never wrong; ValueError where lengths differ.
+    """
+    _same_length(predictions=predictions, weak=weak, truth=truth)
+    corrected = [bool(p == t) for p, w, t in zip(predictions, weak, truth, strict=True) if w != t]
+    return sum(corrected) / len(corrected) if corrected else None
+
+
+def pgr(weak: float, student: float, ceiling: float) -> float | None:
+    """Performance gap recovered: (student - weak) / (ceiling - weak).
+
+    Xiao & Zhu (2025, arXiv 2501.09223), eq. 4.11. 0: as good as the weak supervisor; 1: as good as the strong ceiling.
+    Not clipped, as in Burns et al. (2023): negative below the supervisor, above 1 beyond the ceiling.
+    The three are performances in the same unit. None where ceiling <= weak: there is no gap to recover.
+    """
+    return (student - weak) / (ceiling - weak) if ceiling > weak else None
+
+
+def pgr_interval(
+    weak_correct: Sequence[bool],
+    student_correct: Sequence[bool],
+    ceiling_correct: Sequence[bool],
+    *,
+    samples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """95 % percentile bootstrap interval of the PGR over test items (not over training seeds).
+
+    Paired: each resample draws N items with replacement, the same ones for all three models. Only the counts of the
+    2 x 2 x 2 patterns (weak, student, ceiling right or wrong) matter, and those are multinomial, so they are drawn
+    directly. That is the same distribution as drawing item by item.
+
+    A resample whose ceiling is not above its weak supervisor has no PGR; just short of that point the PGR tends to
+    plus or minus infinity. Dropping such resamples would make the interval too narrow, so each counts as -infinity for
+    the lower end and as +infinity for the upper one. Hence more than 2.5 % of them make the interval unbounded: None.
+
+    Args:
+        weak_correct, student_correct, ceiling_correct: [N] bool, same items in the same order.
+        samples: number of resamples, at least 40 (a 2.5 % tail must hold at least one).
+        seed: of the resampling.
+
+    Returns:
+        (low, high), or None where the PGR is undefined on the full sample (also for N = 0) or the interval unbounded.
+
+    Raises:
+        ValueError: lengths differ, or `samples` is below 40.
+    """
+    n = _same_length(weak_correct=weak_correct, student_correct=student_correct, ceiling_correct=ceiling_correct)
+    if samples < 40:
+        raise ValueError(f"samples is {samples}; expected at least 40 for 2.5 % tails")
+    right = np.array([weak_correct, student_correct, ceiling_correct], dtype=bool)
+    if n == 0 or right[2].sum() <= right[0].sum():
+        return None
+    cells = np.bincount(np.array([1, 2, 4]) @ right, minlength=8)
+    counts = np.random.default_rng(seed).multinomial(n, cells / n, size=samples)
+    weak, student, ceiling = (counts @ (np.arange(8) >> bit & 1) for bit in range(3))
+    gap = ceiling - weak
+    values = (student - weak) / np.where(gap > 0, gap, 1)
+    tail = int(0.025 * samples)
+    low = np.sort(np.where(gap > 0, values, -np.inf))[tail]
+    high = np.sort(np.where(gap > 0, values, np.inf))[-1 - tail]
+    return (float(low), float(high)) if np.isfinite([low, high]).all() else None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean of `n` values with its 95 % interval, in the values' unit; the ends are None for n < 2, all for n = 0."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Mean over seeds and its 95 % Student-t interval; for paired comparisons, give the per-seed differences.
+
+    Raises ValueError where a value is None or not finite.
+    """
+    for i, value in enumerate(values):
+        if value is None or not math.isfinite(value):
+            raise ValueError(
+                f"values[{i}] is {value}; expected finite numbers. Where a quantity such as the PGR is undefined for "
+                "some seeds, leave those seeds out on purpose and say how many"
+            )
+    n = len(values)
+    if n < 2:
+        return Interval(float(values[0]) if n else None, None, None, n)
+    array = np.asarray(values, dtype=float)
+    mean, half = float(array.mean()), float(stats.t.ppf(0.975, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bar of the reliability diagram: `count` items with low <= confidence < high (the last bin includes 1).
+
+    `confidence` is their mean confidence, `accuracy` the fraction of them that is right.
+    """
+
+    low: float
+    high: float
+    confidence: float
+    accuracy: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Expected calibration error (None without items) and the non-empty bins of the reliability diagram."""
+
+    ece: float | None
+    bins: tuple[Bin, ...]
+
+
+def calibration(confidence: Sequence[float], correct: Sequence[bool], *, bins: int = 10) -> Calibration:
+    """Does a confidence of c mean right in a fraction c of the cases? Guo et al. (2017, arXiv 1706.04599, eq. 3).
+
+    ECE = sum over bins b of n_b / N |accuracy_b - confidence_b|, over bins of equal width. Confidence 1 belongs to the
+    last bin; empty bins are left out.
+
+    Args:
+        confidence: [N] the probability that the model gives to its own answer.
+        correct: [N] whether that answer is right.
+        bins: number of bins on [0, 1].
+
+    Raises:
+        ValueError: lengths differ, a confidence is outside [0, 1] by more than rounding, or `bins` is below 1.
+    """
+    n = _same_length(confidence=confidence, correct=correct)
+    if bins < 1:
+        raise ValueError(f"bins is {bins}; expected at least 1")
+    sure, right = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=bool)
+    illegal = sure[~((sure >= -1e-6) & (sure <= 1 + 1e-6))]
+    if len(illegal):
+        raise ValueError(f"confidence {illegal[0]} found; expected probabilities from 0 to 1")
+    sure = sure.clip(0, 1)  # a float32 softmax may sum to 1.0000001
+    edges = np.arange(bins + 1) / bins
+    owner = np.minimum(np.searchsorted(edges, sure, side="right") - 1, bins - 1)
+    found = []
+    for b in np.unique(owner):
+        rows = owner == b
+        ends = float(edges[b]), float(edges[b + 1])
+        found.append(Bin(*ends, float(sure[rows].mean()), float(right[rows].mean()), int(rows.sum())))
+    ece = sum(b.count / n * abs(b.accuracy - b.confidence) for b in found) if n else None
+    return Calibration(ece, tuple(found))
+
+
+def f1_macro(predictions: Sequence[Hashable], truth: Sequence[Hashable]) -> float | None:
+    """Unweighted mean over classes of F1 = 2 TP / (2 TP + FP + FN), as scikit-learn's `f1_score(average="macro")`.
+
+    The classes are those that occur in the predictions or in the truth. None for N = 0; ValueError where the lengths
+    differ.
+    """
+    if not _same_length(predictions=predictions, truth=truth):
+        return None
+    predicted, true = Counter(predictions), Counter(truth)
+    hits = Counter(t for p, t in zip(predictions, truth, strict=True) if p == t)
+    # 2 TP + FP + FN = (TP + FP) + (TP + FN); above 0, since each class occurs somewhere.
+    scores = [2 * hits[c] / (predicted[c] + true[c]) for c in predicted | true]
+    return math.fsum(scores) / len(scores)
+
+
+def summary_f1(predictions: Sequence[str], truth: Sequence[str]) -> float | None:
+    """Micro F1 of short summaries such as "likes the plot, dislikes the acting".
+
+    An answer is the multiset of its comma-separated parts, stripped of surrounding whitespace; empty parts do not
+    count, order does not matter, case does. A part said twice must be true twice. Per item, TP is the size of the
+    intersection of the two multisets; F1 = 2 TP / (predicted parts + true parts), each summed over all N items first,
+    so longer summaries weigh more.
+
+    Returns:
+        A fraction; None where neither side has any part. Raises ValueError where the lengths differ.
+    """
+    _same_length(predictions=predictions, truth=truth)
+
+    def parts(answer: str) -> Counter:
+        return Counter(part.strip() for part in answer.split(",") if part.strip())
+
+    pairs = [(parts(p), parts(t)) for p, t in zip(predictions, truth, strict=True)]
+    hits = sum((p & t).total() for p, t in pairs)
+    total = sum(p.total() + t.total() for p, t in pairs)
+    return 2 * hits / total if total else None

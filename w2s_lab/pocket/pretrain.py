@@ -1,0 +1,244 @@
+"""Pre-training of the pocket ladder: language models from 30 thousand to 3 million parameters, made from nothing.
+
+Each rung reads the first `tokens` tokens of the same stream of documents once, by next-token prediction. A run saves
+its state regularly and goes on from there when it is started again, so it can be stopped or killed at any time.
+"""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from w2s_lab.models import (
+    LADDER_FOLDER,
+    LanguageModel,
+    network_digest,
+    new_llama,
+    pick_device,
+    save_model,
+    train_tokenizer,
+)
+from w2s_lab.pocket.corpus import documents, packed_tokens
+from w2s_lab.pocket.tasks import SOURCES
+from w2s_lab.records import content_key
+from w2s_lab.version import __version__
+
+VOCABULARY = 1536
+CONTEXT = 128  # tokens in a row of the packed stream
+ROWS = 32  # rows in a batch
+HELD_OUT_TOKENS = 100_000
+STREAM_SEED, HELD_OUT_SEED, TOKENIZER_SEED = 0, 1, 2
+SAVE_EVERY = 200  # steps
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One model of the ladder and how it is pre-trained."""
+
+    name: str
+    layers: int
+    width: int
+    heads: int
+    tokens: int  # tokens of the stream it reads
+    learning_rate: float  # peak
+    seed: int = 0
+
+
+LADDER: dict[str, Rung] = {
+    rung.name: rung
+    for rung in (
+        Rung("pocket-xs", layers=1, width=16, heads=2, tokens=3_000_000, learning_rate=1e-2),
+        Rung("pocket-s", layers=2, width=48, heads=3, tokens=3_000_000, learning_rate=6e-3),
+        Rung("pocket-m", layers=3, width=80, heads=5, tokens=4_000_000, learning_rate=5e-3),
+        Rung("pocket-l", layers=4, width=128, heads=4, tokens=5_000_000, learning_rate=4e-3),
+        Rung("pocket-xl", layers=4, width=256, heads=8, tokens=5_000_000, learning_rate=2e-3),
+    )
+}
+
+
+def pocket_tokenizer():
+    """The tokenizer that all rungs share, trained on documents of their world and the words of the instructions."""
+    instructions = [text for source in SOURCES.values() for text in (*source.instructions, "Answer:")]
+    texts = (text for text in (*islice(documents(TOKENIZER_SEED), 20_000), *instructions * 20))
+    return train_tokenizer(texts, VOCABULARY)
+
+
+def learning_rate_at(step: int, steps: int, peak: float) -> float:
+    """Linear warm-up over the first 5 % of the steps, then a cosine down to a tenth of the peak."""
+    warmup = max(1, steps // 20)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (0.1 + 0.45 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))))
+
+
+def next_token_loss(network, ids: Tensor) -> Tensor:
+    """Mean cross-entropy of the next token over rows of a packed stream [B, T], in nats per token."""
+    logits = network(input_ids=ids, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
+
+
+def _packed_rows(tokenizer, tokens: int, seed: int) -> Tensor:
+    ids = packed_tokens(tokenizer, tokens // CONTEXT * CONTEXT, seed)
+    return torch.from_numpy(ids.astype(np.int64)).view(-1, CONTEXT)
+
+
+def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", compiled: bool | None = None) -> Path:
+    """Pre-train one rung into `folder/NAME`, or go on where an earlier call was stopped.
+
+    Args:
+        rung: what and how.
+        folder: the finished model and its card land in `folder/rung.name`; unfinished state in `NAME.partial`.
+        device: auto, cpu or cuda.
+        compiled: use torch.compile; None: where a C compiler is found.
+
+    Returns:
+        The model's folder. A finished model of the same recipe is left as it is.
+    """
+    target, partial = folder / rung.name, folder / f"{rung.name}.partial"
+    key = content_key(asdict(rung), VOCABULARY, CONTEXT, ROWS, STREAM_SEED, TOKENIZER_SEED)
+    if (target / "card.json").is_file() and json.loads((target / "card.json").read_text())["key"] == key:
+        return target
+    where = pick_device(device)
+    tokenizer = pocket_tokenizer()
+    network = new_llama(tokenizer, layers=rung.layers, width=rung.width, heads=rung.heads, seed=rung.seed).to(where)
+    rows = _packed_rows(tokenizer, rung.tokens, STREAM_SEED)
+    steps = len(rows) // ROWS
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, betas=(0.9, 0.95), weight_decay=0.1)
+    done, seconds = _restore(partial, key, network, optimizer)
+    compiled = shutil.which("cc") is not None or where.type == "cuda" if compiled is None else compiled
+    loss_of: Callable = torch.compile(next_token_loss) if compiled else next_token_loss
+    started, losses = time.monotonic(), []
+    with tqdm(total=steps, initial=done, desc=rung.name, unit="step") as bar:
+        for step in range(done, steps):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(step, steps, rung.learning_rate)
+            with _autocast(where):
+                loss = loss_of(network, rows[step * ROWS : (step + 1) * ROWS].to(where))
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.detach())
+            bar.update()
+            if (step + 1) % 20 == 0:
+                bar.set_postfix_str(f"loss {torch.stack(losses[-20:]).mean():.3f} nats/token")
+            if (step + 1) % SAVE_EVERY == 0:
+                _save(partial, key, network, optimizer, step + 1, seconds + time.monotonic() - started)
+    seconds += time.monotonic() - started
+    held_out = _held_out_loss(network, _packed_rows(tokenizer, HELD_OUT_TOKENS, HELD_OUT_SEED).to(where))
+    network.to("cpu")
+    _finish(target, partial, LanguageModel(rung.name, network_digest(network, tokenizer), tokenizer, network), rung, {
+        "key": key,
+        "steps": steps,
+        "tokens_seen": steps * ROWS * CONTEXT,
+        "held_out_loss": round(held_out, 4),
+        "held_out_perplexity": round(math.exp(held_out), 3),
+        "seconds": round(seconds),
+        "device": str(where),
+        "compiled": compiled,
+    })  # fmt: skip
+    return target
+
+
+def _autocast(device: torch.device) -> contextlib.AbstractContextManager:
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
+
+
+@torch.no_grad()
+def _held_out_loss(network, rows: Tensor) -> float:
+    return float(np.mean([float(next_token_loss(network, batch)) for batch in rows.split(ROWS)]))
+
+
+def _save(partial: Path, key: str, network, optimizer, step: int, seconds: float) -> None:
+    """Weights, optimizer state and position in one file, replaced in one move."""
+    partial.mkdir(parents=True, exist_ok=True)
+    tensors = {f"weight/{name}": value.detach().contiguous() for name, value in network.named_parameters()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors.update({f"state/{number}/{name}": value for name, value in state.items()})
+    save_file(tensors, partial / "state.new", {"key": key, "step": str(step), "seconds": str(seconds)})
+    os.replace(partial / "state.new", partial / "state.safetensors")
+
+
+def _restore(partial: Path, key: str, network, optimizer) -> tuple[int, float]:
+    """Steps done and seconds spent so far; (0, 0.0) where there is nothing of this recipe to go on from."""
+    from safetensors import safe_open
+
+    path = partial / "state.safetensors"
+    if not path.is_file():
+        return 0, 0.0
+    with safe_open(path, "pt") as file:
+        facts = file.metadata()
+    if facts["key"] != key:
+        return 0, 0.0
+    tensors = load_file(path)
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            value.copy_(tensors[f"weight/{name}"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("state/"):
+            _, number, field = name.split("/")
+            state.setdefault(int(number), {})[field] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return int(facts["step"]), float(facts["seconds"])
+
+
+def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts: dict) -> None:
+    """Write the model, then its cards, and put the folder in its place in one move."""
+    new = target.with_name(f"{target.name}.new.partial")
+    shutil.rmtree(new, ignore_errors=True)
+    save_model(model, new)
+    card = {
+        "name": rung.name,
+        "parameters": model.parameters,
+        **asdict(rung),
+        **facts,
+        "command": f"w2s-lab pretrain {rung.name}",
+        "version": __version__,
+        "torch": torch.__version__,
+    }
+    (new / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (new / "README.md").write_text(_model_card(card))
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(new, target)
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _model_card(card: dict) -> str:
+    return f"""---
+license: mit
+library_name: transformers
+pipeline_tag: text-generation
+---
+# {card["name"]}
+
+A rung of the pocket ladder of w2s_lab: a Llama-style causal language model with {card["parameters"]:,} parameters
+({card["layers"]} layers, width {card["width"]}, {card["heads"]} heads), pre-trained on generated reviews and helpdesk
+tickets. It knows nothing of the world outside; it exists to teach weak-to-strong generalization.
+
+| | |
+|---|---|
+| tokens seen | {card["tokens_seen"]:,} |
+| held-out loss | {card["held_out_loss"]:.4f} nats per token |
+| held-out perplexity | {card["held_out_perplexity"]:.3f} |
+| seed | {card["seed"]} |
+| command | `{card["command"]}` |
+"""
+
+
+def pretrain_ladder(names: tuple[str, ...] = tuple(LADDER), **options) -> Iterator[Path]:
+    """Pre-train several rungs one after the other, smallest first."""
+    for name in names:
+        yield pretrain(LADDER[name], **options)

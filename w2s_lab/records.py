@@ -1,0 +1,339 @@
+"""The data that crosses borders: frozen records, shared by every layer.
+
+The weak supervisor, the strong student and the strong ceiling differ only in which answers they learn and which model
+learns them, so every training set is the same type, `LabelledSet`, whoever labelled it.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from w2s_lab import metrics
+from w2s_lab.objective import Loss, MaximumLikelihood
+
+GROUND_TRUTH = "ground truth"
+
+
+def content_key(*parts: object) -> str:
+    """Sixteen hexadecimal digits: SHA-256 of the parts' canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One input x = instruction + user input, with its true answer where that is known.
+
+    Attributes:
+        instruction: what is asked.
+        input: the user's text; empty where the instruction says it all.
+        answer: the true answer, or None.
+        tags: slices the example belongs to, such as `negated` or `rare-word`.
+    """
+
+    instruction: str
+    input: str
+    answer: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of instruction and input; the answer takes no part in it."""
+        return content_key(self.instruction, self.input)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A name and the closed list of answers, or None for an open task whose answers are generated."""
+
+    name: str
+    answers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """Examples x, each with an answer y_hat, wherever that answer comes from.
+
+    Attributes:
+        task: what is asked of all of them.
+        examples: N examples.
+        answers: N answers y_hat; for a closed task each is one of `task.answers`.
+        probs: [N, K] Pr(y_k|x) of whoever labelled, over `task.answers`; None where there is no distribution.
+        log_prob: [N] log Pr(y_hat|x) of whoever labelled, in nats; None where unknown.
+        source: "ground truth", or who labelled it and what was done since.
+
+    Raises:
+        ValueError: lengths differ, an answer is not in the closed list, or an example occurs twice.
+    """
+
+    task: Task
+    examples: tuple[Example, ...]
+    answers: tuple[str, ...]
+    probs: np.ndarray | None = None
+    log_prob: np.ndarray | None = None
+    source: str = GROUND_TRUTH
+
+    def __post_init__(self) -> None:
+        n, k = len(self.examples), len(self.task.answers or ())
+        if len(self.answers) != n:
+            raise ValueError(f"LabelledSet ({self.source}): {n} examples but {len(self.answers)} answers")
+        if self.probs is not None and self.probs.shape != (n, k):
+            raise ValueError(f"LabelledSet ({self.source}): probs has shape {self.probs.shape}; expected {(n, k)}")
+        if self.log_prob is not None and self.log_prob.shape != (n,):
+            raise ValueError(f"LabelledSet ({self.source}): log_prob has shape {self.log_prob.shape}; expected {(n,)}")
+        for name in ("probs", "log_prob"):
+            if getattr(self, name) is not None:  # a read-only copy: the digest below must stay true
+                array = np.array(getattr(self, name), dtype=np.float64)
+                array.setflags(write=False)
+                object.__setattr__(self, name, array)
+        for example, answer in zip(self.examples, self.answers, strict=True):
+            if self.task.answers is not None and answer not in self.task.answers:
+                raise ValueError(
+                    f"LabelledSet ({self.source}): example {example.id} has answer {answer!r}; "
+                    f"expected one of {', '.join(map(repr, self.task.answers))}"
+                )
+        if len(set(self.ids)) != n:
+            raise ValueError(f"LabelledSet ({self.source}): {n - len(set(self.ids))} examples occur twice")
+
+    @classmethod
+    def ground_truth(cls, task: Task, examples: Sequence[Example]) -> "LabelledSet":
+        """The examples with their own true answers; raises ValueError where one has none."""
+        for example in examples:
+            if example.answer is None:
+                raise ValueError(f"example {example.id} ({example.input[:40]!r}...) has no true answer")
+        return cls(task, tuple(examples), tuple(example.answer for example in examples))
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The examples' ids, in order."""
+        return tuple(example.id for example in self.examples)
+
+    @property
+    def label_accuracy(self) -> float | None:
+        """Fraction of the answers that equal the truth; None for an empty set or where a truth is unknown."""
+        truth = [example.answer for example in self.examples]
+        return None if None in truth else metrics.accuracy(self.answers, truth)
+
+    @cached_property
+    def digest(self) -> str:
+        """Content key of the whole set but for `source`: task, examples, answers, probabilities."""
+        arrays = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in (self.probs, self.log_prob)]
+        return content_key(asdict(self.task), self.ids, self.answers, arrays)
+
+    def take(self, indices: Sequence[int], source: str | None = None) -> "LabelledSet":
+        """The rows at `indices` (row numbers or a mask of booleans), in that order; every field goes along."""
+        rows = np.asarray(indices)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
+        return replace(
+            self,
+            examples=tuple(self.examples[i] for i in rows),
+            answers=tuple(self.answers[i] for i in rows),
+            probs=None if self.probs is None else self.probs[rows],
+            log_prob=None if self.log_prob is None else self.log_prob[rows],
+            source=source or self.source,
+        )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """One task's examples, split once: no example is in two parts, or it raises ValueError.
+
+    Attributes:
+        supervisor_train: truth for the weak supervisor.
+        student_train: inputs for the weak labels; their truth is for the strong ceiling and for looking only.
+        test: every model is scored on these.
+        validation: a small trusted set, for choices such as when to stop; never trained on.
+    """
+
+    supervisor_train: LabelledSet
+    student_train: LabelledSet
+    test: LabelledSet
+    validation: LabelledSet
+
+    def __post_init__(self) -> None:
+        seen: dict[str, str] = {}
+        for name in ("supervisor_train", "student_train", "test", "validation"):
+            if getattr(self, name).task != self.task:
+                raise ValueError(f"Splits: {name} belongs to task {getattr(self, name).task}, test to {self.task}")
+            for example_id in getattr(self, name).ids:
+                if example_id in seen:
+                    raise ValueError(f"Splits: example {example_id} is in {seen[example_id]} and in {name}")
+                seen[example_id] = name
+
+    @property
+    def task(self) -> Task:
+        return self.test.task
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is fine-tuned; the same record for supervisor, student and ceiling.
+
+    Attributes:
+        loss: which loss (see `w2s_lab.objective`).
+        epochs: passes over the training set.
+        batch_size: examples.
+        learning_rate: peak of the schedule.
+        warmup_fraction: fraction of all steps with a linearly rising rate; a cosine to 0 follows.
+        weight_decay: of AdamW.
+        max_tokens: prompt and answer together; a longer input is cut at its end, the answer never.
+        eval_every: steps between two evaluations on the watched set; None: at the end of each epoch.
+        seed: order of the examples.
+    """
+
+    loss: Loss = field(default_factory=MaximumLikelihood)
+    epochs: int = 3
+    batch_size: int = 32
+    learning_rate: float = 3e-4
+    warmup_fraction: float = 0.1
+    weight_decay: float = 0.01
+    max_tokens: int = 256
+    eval_every: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, legal in (
+            ("epochs", self.epochs >= 1),
+            ("batch_size", self.batch_size >= 1),
+            ("learning_rate", self.learning_rate > 0),
+            ("warmup_fraction", 0 <= self.warmup_fraction <= 1),
+            ("weight_decay", self.weight_decay >= 0),
+            ("max_tokens", self.max_tokens >= 8),
+            ("eval_every", self.eval_every is None or self.eval_every >= 1),
+        ):
+            if not legal:
+                raise ValueError(f"Recipe: {name} is {getattr(self, name)}, which is out of range (see help(Recipe))")
+
+    def as_dict(self) -> dict:
+        """Plain JSON values; the loss with its class name, so that no two losses look alike."""
+        return {**asdict(self), "loss": {"name": type(self.loss).__name__, **asdict(self.loss)}}
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a model answered, item by item; every number is derived from these facts.
+
+    Attributes:
+        task: the task.
+        ids: N example ids.
+        predictions: N answers of the model.
+        truth: N true answers.
+        reference: N answers of the weak supervisor on the same examples, or None.
+        probs: [N, K] the model's distributions over `task.answers`, or None for an open task.
+        tags: N tuples of tags.
+    """
+
+    task: Task
+    ids: tuple[str, ...]
+    predictions: tuple[str, ...]
+    truth: tuple[str, ...]
+    reference: tuple[str, ...] | None = None
+    probs: np.ndarray | None = None
+    tags: tuple[tuple[str, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        fields = (self.ids, self.predictions, self.truth, self.reference, self.probs, self.tags)
+        lengths = [len(values) for values in fields if values is not None]
+        if len(set(lengths)) != 1:
+            raise ValueError(
+                f"Evaluation: fields of different lengths {sorted(set(lengths))}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """[N] bool: prediction equals truth (exact match for an open task)."""
+        return np.array(self.predictions, dtype=object) == np.array(self.truth, dtype=object)
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of predictions that equal the truth; for an open task, of exact matches."""
+        return metrics.accuracy(self.predictions, self.truth)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson 95 % interval of the accuracy."""
+        return metrics.wilson_interval(int(self.correct.sum()), len(self))
+
+    @property
+    def agreement(self) -> float | None:
+        """Fraction of predictions that equal the weak supervisor's; None without a reference."""
+        return None if self.reference is None else metrics.accuracy(self.predictions, self.reference)
+
+    @property
+    def imitation(self) -> float | None:
+        """P(student = weak | weak wrong); None without a reference or where the weak supervisor is never wrong."""
+        return None if self.reference is None else metrics.imitation(self.predictions, self.reference, self.truth)
+
+    @property
+    def correction(self) -> float | None:
+        """P(student = truth | weak wrong); None without a reference or where the weak supervisor is never wrong."""
+        return None if self.reference is None else metrics.correction(self.predictions, self.reference, self.truth)
+
+    @property
+    def calibration(self) -> metrics.Calibration | None:
+        """Reliability bins and ECE of the predicted answer's probability; None for an open task."""
+        return None if self.probs is None else metrics.calibration(self.probs.max(-1), self.correct)
+
+    def by_slice(self) -> dict[str, tuple[float, int]]:
+        """tag -> (accuracy, number of examples), in alphabetical order."""
+        per_item = self.tags or ()
+        members = {
+            tag: np.array([tag in own for own in per_item]) for tag in sorted({tag for own in per_item for tag in own})
+        }
+        return {tag: (float(self.correct[rows].mean()), int(rows.sum())) for tag, rows in members.items()}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A moment of a training.
+
+    Attributes:
+        step: optimizer steps done.
+        examples_seen: examples, repeats counted.
+        train_loss: mean loss since the last snapshot, in nats per answer.
+        evaluation: on the watched set, or None.
+    """
+
+    step: int
+    examples_seen: int
+    train_loss: float
+    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Weak supervisor, strong student and strong ceiling on the same examples, or it raises ValueError."""
+
+    weak: Evaluation
+    student: Evaluation
+    ceiling: Evaluation
+
+    def __post_init__(self) -> None:
+        if (
+            not self.weak.ids == self.student.ids == self.ceiling.ids
+            or not self.weak.truth == self.student.truth == self.ceiling.truth
+        ):
+            raise ValueError("Comparison: weak, student and ceiling were scored on different examples")
+        if not len(self.weak):
+            raise ValueError("Comparison: there is no example to compare on")
+
+    @property
+    def pgr(self) -> float | None:
+        """Performance gap recovered (eq. 4.11), not clipped; None where the ceiling is not above the weak one."""
+        return metrics.pgr(self.weak.accuracy, self.student.accuracy, self.ceiling.accuracy)
+
+    def pgr_interval(self, *, samples: int = 2000, seed: int = 0) -> tuple[float, float] | None:
+        """95 % bootstrap interval over test examples; None where the PGR is undefined."""
+        return metrics.pgr_interval(
+            self.weak.correct, self.student.correct, self.ceiling.correct, samples=samples, seed=seed
+        )
