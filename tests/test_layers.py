@@ -35,6 +35,7 @@ LAYERS = (
     ("store",),
     ("plots",),
     ("experiments",),
+    ("report", "studies"),
     ("doctor",),
     ("cli", "__main__"),
     ("classroom", "classroom.*"),

@@ -6,11 +6,10 @@ that were left out is a `DataWarning` too.
 
 import difflib
 import json
-import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,6 @@ __all__ = [
 
 TASKS = Path(__file__).resolve().parents[1] / "data" / "tasks"
 MIN_EXAMPLES = 40  # fewer than this leave no example for validation
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,24 +63,12 @@ def builtin_tasks() -> dict[str, Task]:
     return {name: Task(name, None if answers is None else tuple(answers)) for name, answers in table.items()}
 
 
-def load_splits(
-    source: str | Path,
-    *,
-    seed: int = 0,
-    input_column: str | None = None,
-    answer_column: str | None = None,
-    instruction: str | None = None,
-    answers: Answers | None = None,
-    open_ended: bool = False,
-    sizes: SplitSizes | None = None,
-) -> Splits:
+def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None = None, **options: Any) -> Splits:
     """Read a source and part it at random into supervisor, student, test and validation examples.
 
     Args:
-        source: a built-in task (see `builtin_tasks`), a .csv, .tsv or .jsonl file, or `hub:NAME[:CONFIG][@REVISION]`
-            for the train split of a data set of the Hugging Face Hub.
+        source: see `read_examples`, which also takes the `options`.
         seed: of the partition; the same examples part alike whatever their order in the file.
-        input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.
         sizes: examples in each part; None: 25 % supervisor, 50 % student, 22.5 % test, 2.5 % validation.
 
     Raises:
@@ -91,21 +77,7 @@ def load_splits(
     Warns:
         DataWarning: rows were left out.
     """
-    options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
-    builtin = builtin_tasks().get(str(source))
-    if builtin:
-        if options.answers is None and not open_ended:
-            options = ReadOptions(input_column, answer_column, instruction, builtin.answers, builtin.answers is None)
-        table = _file_table(TASKS / f"{source}.jsonl", options)
-    elif str(source).startswith("hub:"):
-        table = _load_hub(str(source))
-    elif Path(source).suffix.lower() in EXTENSIONS or os.sep in str(source) or os.path.exists(source):
-        table = _file_table(source, options)
-    else:
-        raise _unknown_source(str(source))
-    task, examples, notes = examples_from_table(table, options, name=builtin.name if builtin else None)
-    for note in notes:
-        _log.info("%s: %s", table.name, note)
+    task, examples, _ = read_examples(source, **options)
     return split_examples(task, examples, seed=seed, sizes=sizes)
 
 
@@ -137,7 +109,7 @@ def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes:
 
 
 def read_examples(
-    path: str | Path,
+    source: str | Path,
     *,
     input_column: str | None = None,
     answer_column: str | None = None,
@@ -145,22 +117,38 @@ def read_examples(
     answers: Answers | None = None,
     open_ended: bool = False,
 ) -> tuple[Task, list[Example], list[str]]:
-    """Read a .csv, .tsv or .jsonl file; see `ReadOptions` for the options.
+    """Read a source of examples.
 
     Surrounding blanks of answers are cut off; inputs stay as they are. An example is kept once: a row that repeats an
     earlier instruction and input is left out, whether it has the same answer or another one.
 
+    Args:
+        source: a built-in task (see `builtin_tasks`), a .csv, .tsv or .jsonl file, or `hub:NAME[:CONFIG][@REVISION]`
+            for the train split of a data set of the Hugging Face Hub.
+        input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.
+
     Returns:
-        The task, the examples in the file's order, and notes: sentences on what was guessed and what was left out.
+        The task, the examples in the source's order, and notes: sentences on what was guessed and what was left out.
 
     Raises:
-        DataError: the data cannot be used; the message names file, line and value.
+        DataError: (a ValueError) the source is unknown or cannot be used; the message names file, line and value.
 
     Warns:
         DataWarning: rows were left out.
     """
     options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
-    return examples_from_table(_file_table(path, options), options)
+    builtin = builtin_tasks().get(str(source))
+    if builtin:
+        if options.answers is None and not open_ended:
+            options = replace(options, answers=builtin.answers, open_ended=builtin.answers is None)
+        table = _file_table(TASKS / f"{source}.jsonl", options)
+    elif str(source).startswith("hub:"):
+        table = _load_hub(str(source))
+    elif Path(source).suffix.lower() in EXTENSIONS or os.sep in str(source) or os.path.exists(source):
+        table = _file_table(source, options)
+    else:
+        raise _unknown_source(str(source))
+    return examples_from_table(table, options, name=builtin.name if builtin else None)
 
 
 def _file_table(path: str | Path, options: ReadOptions) -> Table:

@@ -8,6 +8,7 @@ from w2s_lab.objective import answer_probs
 from w2s_lab.records import LabelledSet
 
 MAX_TOKENS = 256  # prompt and answer together
+MAX_NEW_TOKENS = 48  # a generated answer
 
 
 @torch.no_grad()
@@ -22,10 +23,11 @@ def weak_labels(
     Returns:
         The same examples in the same order, with answers, probs [N, K] or None, and log_prob [N] in nats.
     """
-    prompts, _ = model.encode_prompts(inputs.examples, max_tokens)
-    order = np.argsort([len(p) for p in prompts], kind="stable")
     choices = inputs.task.answers
     closed = model.encode_answers(choices) if choices else None
+    longest = max(map(len, closed)) if closed else MAX_NEW_TOKENS
+    prompts, _ = model.encode_prompts(inputs.examples, max_tokens - longest)
+    order = np.argsort([len(p) for p in prompts], kind="stable")
     answers: list[str] = [""] * len(prompts)
     log_prob = np.zeros(len(prompts))
     probs = np.zeros((len(prompts), len(choices))) if choices else None
@@ -38,7 +40,7 @@ def weak_labels(
             best = table.argmax(-1)
             texts, values = [choices[j] for j in best.tolist()], table.gather(-1, best[:, None])[:, 0]
         else:
-            texts = model.generate(batch, beams=beams)
+            texts = model.generate(batch, beams=beams, max_new_tokens=MAX_NEW_TOKENS)
             values = model.log_prob(batch, model.encode_answers(texts))
         log_prob[rows] = values.cpu().numpy()
         for i, text in zip(rows, texts, strict=True):

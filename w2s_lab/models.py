@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
 from torch import Tensor
@@ -21,6 +22,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -30,10 +32,12 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from w2s_lab.objective import sequence_log_prob
-from w2s_lab.records import Example, content_key
+from w2s_lab.records import Example, Snapshot, content_key
 
 LADDER_FOLDER = Path(__file__).resolve().parents[1] / "data" / "models"
 START, PAD = "<|endoftext|>", "<|pad|>"
+NOT_ARCHITECTURE = {"_name_or_path", "architectures", "dtype", "transformers_version", "use_cache"}  # of a config
+LONGEST_WORD = 32  # characters looked at beyond the place where an over-long input is cut
 MAX_LENGTH = 1024  # tokens that a pocket model accepts; rotary positions have no table to run out of
 
 
@@ -46,12 +50,14 @@ class LanguageModel:
         digest: content key of weights and tokenizer.
         tokenizer: of transformers.
         network: of transformers, float32 on `device`.
+        history: snapshots of the training that made it; empty for a model that was loaded.
     """
 
     name: str
     digest: str
     tokenizer: PreTrainedTokenizerBase
     network: PreTrainedModel
+    history: tuple[Snapshot, ...] = ()
 
     @property
     def device(self) -> torch.device:
@@ -69,25 +75,25 @@ class LanguageModel:
     # -- text to tokens ------------------------------------------------------------------------------------------
 
     def _tokens(self, texts: Sequence[str], *, special: bool = True) -> list[list[int]]:
+        if not texts:
+            return []
         # split_special_tokens: a user's text that contains "<|endoftext|>" is text, not the end of it
-        return self.tokenizer(list(texts), add_special_tokens=special, split_special_tokens=True)["input_ids"]
+        return self.tokenizer(
+            list(texts), add_special_tokens=special, split_special_tokens=True, truncation=False, verbose=False
+        )["input_ids"]
 
     def encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of each answer as it follows a prompt, the end-of-answer token included."""
-        (stem,) = self._tokens(["Answer:"])
+        (stem,) = self._tokens(["Answer:"], special=False)
         unique = list(dict.fromkeys(answers))
         table = {}
-        for answer, ids in zip(unique, self._tokens([f"Answer: {answer}" for answer in unique]), strict=True):
-            if ids[: len(stem)] != stem:  # the tokenizer merged across the colon: take the answer on its own
-                stem_free = self._tokens([f" {answer}"], special=False)[0]
-                table[answer] = [*stem_free, self.tokenizer.eos_token_id]
-            else:
-                # some tokenizers end every text with a special token; it is the one appended here anyway
+        texts = [f"Answer: {answer}" if answer else "Answer:" for answer in unique]  # an empty answer ends at once
+        for answer, ids in zip(unique, self._tokens(texts, special=False), strict=True):
+            if ids[: len(stem)] == stem:
                 body = ids[len(stem) :]
-                table[answer] = [
-                    *(body[:-1] if body[-1:] == [self.tokenizer.eos_token_id] else body),
-                    self.tokenizer.eos_token_id,
-                ]
+            else:  # the tokenizer merged across the colon: take the answer on its own
+                (body,) = self._tokens([f" {answer}"], special=False)
+            table[answer] = [*body, self.tokenizer.eos_token_id]
         return [table[answer] for answer in answers]
 
     def encode_prompts(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[list[int]], int]:
@@ -96,7 +102,7 @@ class LanguageModel:
         Raises:
             ValueError: an instruction alone is too long.
         """
-        prompts = self._tokens([prompt(example) for example in examples])
+        prompts = self._prompt_tokens(examples)
         cut = 0
         for row, example in enumerate(examples):
             if len(prompts[row]) > max_tokens:
@@ -104,22 +110,30 @@ class LanguageModel:
                 cut += 1
         return prompts, cut
 
+    def _prompt_tokens(self, examples: Sequence[Example]) -> list[list[int]]:
+        """Token ids of whole prompts, without the end-of-text token that some tokenizers put after every text."""
+        rows = self._tokens([prompt(example) for example in examples])
+        return [row[:-1] if row[-1] == self.tokenizer.eos_token_id else row for row in rows]
+
     def _cut_input(self, example: Example, max_tokens: int) -> list[int]:
         """The longest prefix of the input, by characters, whose prompt has at most `max_tokens` tokens."""
 
-        def tokens(characters: int) -> list[int]:
-            return self._tokens([prompt(Example(example.instruction, example.input[:characters]))])[0]
+        def tokens(*characters: int) -> list[list[int]]:
+            return self._prompt_tokens([Example(example.instruction, example.input[:end]) for end in characters])
 
         low, high = 0, len(example.input)
-        if len(tokens(low)) > max_tokens:
+        (shortest,) = tokens(low)
+        if len(shortest) > max_tokens:
             raise ValueError(
-                f"the instruction {example.instruction[:40]!r}... takes {len(tokens(low))} tokens; "
+                f"the instruction {example.instruction[:40]!r}... takes {len(shortest)} tokens; "
                 f"expected at most {max_tokens}. Hint: raise the recipe's max_tokens"
             )
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if len(tokens(middle)) <= max_tokens else (low, middle - 1)
-        return tokens(low)
+            low, high = (middle, high) if len(tokens(middle)[0]) <= max_tokens else (low, middle - 1)
+        # half a word can take more tokens than the whole one, so a few characters more may fit again
+        more = tokens(*range(low, min(low + LONGEST_WORD, len(example.input)) + 1))
+        return [row for row in more if len(row) <= max_tokens][-1]
 
     # -- log Pr(y|x) ---------------------------------------------------------------------------------------------
 
@@ -183,6 +197,8 @@ class LanguageModel:
         """The most likely answer by greedy (`beams=1`) or beam search, one text per prompt."""
         ids, mask = self._pad_left(prompts)
         eos = self.tokenizer.eos_token_id
+        # rank beams by log Pr(y|x) itself, as argmax_y asks, not by a mean per token
+        ranking = {"length_penalty": 0.0} if beams > 1 else {}
         output = self.network.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -191,10 +207,13 @@ class LanguageModel:
             max_new_tokens=max_new_tokens,
             eos_token_id=eos,
             pad_token_id=eos,
-            length_penalty=0.0,  # rank beams by log Pr(y|x) itself, as argmax_y asks, not by a mean per token
+            **ranking,
         )
         return [
-            text.strip() for text in self.tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True)
+            text.strip()
+            for text in self.tokenizer.batch_decode(
+                output[:, ids.shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
         ]
 
 
@@ -213,9 +232,12 @@ def ladder() -> tuple[str, ...]:
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """`auto` is a GPU if there is one, else the CPU."""
+    """`auto` is a GPU if there is one, else the CPU; ValueError where the device is unknown or not there."""
     if device != "auto":
-        return torch.device(device)
+        try:
+            return torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError):  # torch without CUDA asserts
+            raise ValueError(f"device {device!r} is not there; expected auto, cpu, or cuda or mps if present") from None
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -223,12 +245,14 @@ def pick_device(device: str = "auto") -> torch.device:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Loading a model of a megabyte needs no progress bar."""
-    shown = transformers_logging.is_progress_bar_enabled()
+    """Loading a model of a megabyte needs no progress bar, and what goes wrong is said by an exception."""
+    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(level)
         if shown:
             transformers_logging.enable_progress_bar()
 
@@ -239,35 +263,70 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
     `scratch:NAME` is the same architecture and tokenizer with new random weights (drawn from seed 0).
 
     Raises:
-        ValueError: there is no such model, it has no safetensors weights, or its tokenizer has no end token.
+        ValueError: there is no such model, its safetensors weights are missing or do not fit, it needs code of its own,
+            it is not a causal model, or its tokenizer has no end token.
     """
     scratch, bare = name.startswith("scratch:"), name.removeprefix("scratch:")
     source = _locate(bare)
+    if not scratch and Path(source).is_dir() and not any(Path(source).glob("*.safetensors")):
+        raise ValueError(
+            f"model {name!r} has no weights in safetensors format. Weights in pickle format, such as "
+            "pytorch_model.bin, are not read: opening a pickle can run code"
+        )
+    where = {"revision": revision, "trust_remote_code": False}  # False refuses; the default asks on the terminal
+    unusable = []
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+            tokenizer = AutoTokenizer.from_pretrained(source, **where)
             if scratch:
-                config = AutoConfig.from_pretrained(source, revision=revision)
+                config = AutoConfig.from_pretrained(source, **where)
                 with torch.random.fork_rng():
                     torch.manual_seed(0)
-                    network = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+                    network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
             else:
-                network = AutoModelForCausalLM.from_pretrained(
-                    source, revision=revision, dtype=torch.float32, use_safetensors=True
+                network, found = AutoModelForCausalLM.from_pretrained(
+                    source,
+                    **where,
+                    dtype=torch.float32,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,  # reported below, in one sentence
                 )
-    except (OSError, ValueError, KeyError) as error:
+                unusable = [*found["missing_keys"], *(entry[0] for entry in found["mismatched_keys"])]
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"model {name!r} cannot be loaded: {error}") from error
     if tokenizer.eos_token_id is None:
         raise ValueError(f"model {name!r}: its tokenizer has no end-of-text token, so an answer could not end")
+    if not tokenizer("Answer:", add_special_tokens=False)["input_ids"]:  # what transformers makes up without its file
+        raise ValueError(f"model {name!r} cannot be loaded: its tokenizer is missing or has an empty vocabulary")
     network.to(pick_device(device)).eval()
+    if not _reads_forward(network):
+        raise ValueError(
+            f"model {name!r} is an encoder ({type(network).__name__}): its prediction of a token depends on the tokens "
+            "after it, so it has no Pr(y|x). Expected a causal language model"
+        )
+    if unusable:
+        raise ValueError(
+            f"model {name!r}: the file lacks {len(unusable)} of the network's weights, or has them in another shape "
+            f"({min(unusable)}, for one)"
+        )
+    network.generation_config = GenerationConfig.from_model_config(network.config)  # argmax, not its authors' taste
     return LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
+
+
+@torch.no_grad()
+def _reads_forward(network: PreTrainedModel) -> bool:
+    """Whether the prediction after the first token stays the same when the tokens that follow it change."""
+    ids = torch.tensor([[0, 0, 0], [0, 1, 1]], device=network.device)
+    first = network(input_ids=ids).logits[:, 0]
+    return torch.allclose(first[0], first[1], rtol=1e-5, atol=1e-5)
 
 
 def _locate(name: str) -> str:
     """A folder's path for ladder names and folders; a Hub id as it is."""
     if name in ladder():
         return str(LADDER_FOLDER / name)
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return name
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return name
@@ -284,7 +343,9 @@ def network_digest(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
     for key, value in sorted(network.state_dict().items()):
         seen.update(key.encode())
         seen.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
-    return content_key(seen.hexdigest(), type(network).__name__, sorted(tokenizer.get_vocab().items()))
+    # heads or the base of the rotary positions leave no trace in the weights' shapes
+    config = {key: value for key, value in network.config.to_dict().items() if key not in NOT_ARCHITECTURE}
+    return content_key(seen.hexdigest(), type(network).__name__, config, sorted(tokenizer.get_vocab().items()))
 
 
 def save_model(model: LanguageModel, folder: Path) -> None:

@@ -242,9 +242,7 @@ class Evaluation:
         fields = (self.ids, self.predictions, self.truth, self.reference, self.probs, self.tags)
         lengths = [len(values) for values in fields if values is not None]
         if len(set(lengths)) != 1:
-            raise ValueError(
-                f"Evaluation: fields of different lengths {sorted(set(lengths))}"
-            )
+            raise ValueError(f"Evaluation: fields of different lengths {sorted(set(lengths))}")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -284,6 +282,24 @@ class Evaluation:
         """Reliability bins and ECE of the predicted answer's probability; None for an open task."""
         return None if self.probs is None else metrics.calibration(self.probs.max(-1), self.correct)
 
+    def take(self, ids: Sequence[str]) -> "Evaluation":
+        """The items with these ids, in that order; KeyError where one is missing."""
+        place = {example_id: row for row, example_id in enumerate(self.ids)}
+        rows = [place[example_id] for example_id in ids]
+
+        def pick(values: tuple | None) -> tuple | None:
+            return None if values is None else tuple(values[row] for row in rows)
+
+        return Evaluation(
+            self.task,
+            tuple(ids),
+            pick(self.predictions),
+            pick(self.truth),
+            pick(self.reference),
+            None if self.probs is None else self.probs[rows],
+            pick(self.tags),
+        )
+
     def by_slice(self) -> dict[str, tuple[float, int]]:
         """tag -> (accuracy, number of examples), in alphabetical order."""
         per_item = self.tags or ()
@@ -300,13 +316,13 @@ class Snapshot:
     Attributes:
         step: optimizer steps done.
         examples_seen: examples, repeats counted.
-        train_loss: mean loss since the last snapshot, in nats per answer.
+        train_loss: mean loss since the last snapshot, in nats per answer; None before the first step.
         evaluation: on the watched set, or None.
     """
 
     step: int
     examples_seen: int
-    train_loss: float
+    train_loss: float | None
     evaluation: Evaluation | None = None
 
 
@@ -337,3 +353,19 @@ class Comparison:
         return metrics.pgr_interval(
             self.weak.correct, self.student.correct, self.ceiling.correct, samples=samples, seed=seed
         )
+
+
+def mean_pgr(comparisons: Sequence[Comparison]) -> tuple[metrics.Interval | None, int]:
+    """PGR over several runs: its interval, and for how many runs it is undefined and left out.
+
+    The interval is over seeds (Student t) where at least two runs have a PGR, over test examples (bootstrap) for one
+    run; None where no run has one.
+    """
+    defined = [comparison for comparison in comparisons if comparison.pgr is not None]
+    undefined = len(comparisons) - len(defined)
+    if not defined:
+        return None, undefined
+    if len(defined) == 1:
+        low, high = defined[0].pgr_interval() or (None, None)
+        return metrics.Interval(defined[0].pgr, low, high, 1), undefined
+    return metrics.mean_interval([comparison.pgr for comparison in defined]), undefined

@@ -2,13 +2,14 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from w2s_lab.evaluation import evaluate
-from w2s_lab.models import LanguageModel
+from w2s_lab.models import LanguageModel, load_model
 from w2s_lab.records import LabelledSet, Recipe, Snapshot, content_key
 from w2s_lab.version import __version__
 
@@ -51,6 +52,7 @@ def training_steps(
     *,
     watch: LabelledSet | None = None,
     reference: LabelledSet | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Iterator[Snapshot]:
     """Fine-tune `model` in place on x -> y_hat, and yield a snapshot every `recipe.eval_every` steps.
 
@@ -62,6 +64,7 @@ def training_steps(
         recipe: how.
         watch: examples with truth, evaluated at every snapshot.
         reference: the weak supervisor's labels of `watch`, for agreement, imitation and correction.
+        on_step: called after each optimizer step with (steps done, steps in all), for a progress bar.
 
     Yields:
         The untrained model (step 0), then a snapshot at each point of the grid; the last one is the finished model.
@@ -92,9 +95,11 @@ def training_steps(
     optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.0, weight_decay=recipe.weight_decay)
 
     def snapshot(step: int, seen: int, losses: list[torch.Tensor]) -> Snapshot:
-        mean = float(torch.stack(losses).mean()) if losses else math.nan
+        mean = float(torch.stack(losses).mean()) if losses else None
         return Snapshot(step, seen, mean, evaluate(model, watch, reference) if watch else None)
 
+    optimizer.zero_grad(set_to_none=True)  # what an earlier training may have left
+    model.network.eval()
     yield snapshot(0, 0, [])
     seen, losses = 0, []
     schedule = (rows for _ in range(recipe.epochs) for rows in batches(lengths, recipe.batch_size, rng))
@@ -109,21 +114,38 @@ def training_steps(
             else:
                 value = -model.log_prob([prompts[i] for i in rows], [answers[i] for i in rows]).mean()
             value.backward()
+            model.network.eval()
         norm = torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
         if not torch.isfinite(norm):
             raise NonFiniteLoss(
-                f"step {step + 1} of {steps}: the loss is {float(value):g} and its gradient {float(norm):g}, "
+                f"step {step + 1} of {steps}: the loss is {value.item():g} and its gradient {norm.item():g}, "
                 f"at learning rate {optimizer.param_groups[0]['lr']:.2e}, on examples "
                 f"{', '.join(labelled.ids[i] for i in rows[:4])}... Hint: lower the learning rate"
             )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        model.network.eval()
         seen += len(rows)
         losses.append(value.detach())
+        if on_step:
+            on_step(step + 1, steps)
         if (step + 1) % grid == 0 or step + 1 == steps:
             yield snapshot(step + 1, seen, losses)
             losses = []
+
+
+def train(start: str | LanguageModel, labelled: LabelledSet, recipe: Recipe, **options) -> LanguageModel:
+    """Fine-tune a copy of `start` (a model, or the name of one) to the end of the recipe.
+
+    The weak supervisor, the strong student and the strong ceiling all come from here; they differ in `start` and in
+    `labelled`. Takes the options of `training_steps` and raises what it raises.
+
+    Returns:
+        The new model, with its snapshots as `history`.
+    """
+    model = load_model(start) if isinstance(start, str) else start.copy()
+    key = training_key(model, labelled, recipe)
+    history = tuple(training_steps(model, labelled, recipe, **options))
+    return replace(model, name=f"{model.name} trained on {labelled.source}", digest=key, history=history)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -60,7 +62,7 @@ LADDER: dict[str, Rung] = {
     rung.name: rung
     for rung in (
         Rung("pocket-xs", layers=1, width=16, heads=2, tokens=3_000_000, learning_rate=1e-2),
-        Rung("pocket-s", layers=2, width=48, heads=3, tokens=3_000_000, learning_rate=6e-3),
+        Rung("pocket-s", layers=2, width=48, heads=3, tokens=2_600_000, learning_rate=4e-3),
         Rung("pocket-m", layers=3, width=80, heads=5, tokens=4_000_000, learning_rate=5e-3),
         Rung("pocket-l", layers=4, width=128, heads=4, tokens=5_000_000, learning_rate=4e-3),
         Rung("pocket-xl", layers=4, width=256, heads=8, tokens=5_000_000, learning_rate=2e-3),
@@ -173,16 +175,18 @@ def _save(partial: Path, key: str, network, optimizer, step: int, seconds: float
 
 def _restore(partial: Path, key: str, network, optimizer) -> tuple[int, float]:
     """Steps done and seconds spent so far; (0, 0.0) where there is nothing of this recipe to go on from."""
-    from safetensors import safe_open
-
     path = partial / "state.safetensors"
     if not path.is_file():
         return 0, 0.0
-    with safe_open(path, "pt") as file:
-        facts = file.metadata()
-    if facts["key"] != key:
+    try:
+        with safe_open(path, "pt") as file:
+            facts = file.metadata() or {}
+        if facts.get("key") != key:
+            return 0, 0.0
+        tensors = load_file(path)
+    except SafetensorError as error:
+        warnings.warn(f"{path} cannot be read ({error}); this pre-training starts anew", stacklevel=3)
         return 0, 0.0
-    tensors = load_file(path)
     with torch.no_grad():
         for name, value in network.named_parameters():
             value.copy_(tensors[f"weight/{name}"])
@@ -197,7 +201,7 @@ def _restore(partial: Path, key: str, network, optimizer) -> tuple[int, float]:
 
 def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts: dict) -> None:
     """Write the model, then its cards, and put the folder in its place in one move."""
-    new = target.with_name(f"{target.name}.new.partial")
+    new = partial / "model"  # not beside `target`, where it would look like a model of the ladder
     shutil.rmtree(new, ignore_errors=True)
     save_model(model, new)
     card = {

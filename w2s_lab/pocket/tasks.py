@@ -6,6 +6,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -117,6 +118,7 @@ def draw_examples(name: str) -> list[Example]:
     return list(drawn.values())
 
 
+@cache
 def reserved_texts() -> frozenset[str]:
     """All inputs of the built-in tasks; the documents of pre-training contain none of them."""
     return frozenset(example.input for name in SOURCES for example in draw_examples(name))

@@ -1,0 +1,163 @@
+"""The procedure, from splits to performance gap recovered, and the study of its mechanism."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
+
+from w2s_lab.data import SplitSizes
+from w2s_lab.evaluation import score
+from w2s_lab.labelling import random_errors
+from w2s_lab.models import LanguageModel, load_model
+from w2s_lab.objective import MaximumLikelihood
+from w2s_lab.records import Comparison, Evaluation, LabelledSet, Recipe, Snapshot, Splits, Task
+from w2s_lab.store import Store
+
+OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which models, trained how. The recipe of the student is the recipe of the ceiling: only the answers differ.
+
+    A loss that needs the supervisor's probabilities is the student's alone: where there is only one answer to learn
+    (the truth, or a random error), it is maximum likelihood.
+
+    Attributes:
+        weak: name of the model that becomes the weak supervisor.
+        strong: name of the model that becomes the strong student and the strong ceiling.
+        weak_recipe: for the weak supervisor.
+        recipe: for the strong student and the strong ceiling.
+        device: auto, cpu or cuda.
+    """
+
+    weak: str = "pocket-s"
+    strong: str = "pocket-l"
+    weak_recipe: Recipe = Recipe(epochs=4, learning_rate=5e-4)
+    recipe: Recipe = Recipe(epochs=3, learning_rate=5e-5, eval_every=16)
+    device: str = "auto"
+
+    @classmethod
+    def for_task(cls, task: Task) -> "Plan":
+        """The usual plan for a task; an open task needs more passes, since its answers are longer."""
+        return (
+            cls()
+            if task.answers
+            else cls(recipe=replace(cls.recipe, epochs=4), weak_recipe=replace(cls.weak_recipe, epochs=8))
+        )
+
+
+def default_sizes(examples: int) -> SplitSizes:
+    """The usual shares of all examples, but at most what a laptop trains on in a minute or two."""
+    usual, most = SplitSizes.of(examples), SplitSizes(1500, 1500, 1000, 100)
+    return SplitSizes(*map(min, astuple(usual), astuple(most)))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One run of the procedure.
+
+    Attributes:
+        seed: of the split and of the order of the examples.
+        comparison: the three models on the test set, at the end of their trainings.
+        label_accuracy: fraction of the weak labels that are right.
+        curve: the student's snapshots, evaluated on the test set.
+        trusted_curve: accuracy of the same snapshots on the small trusted validation set; None where it is empty.
+    """
+
+    seed: int
+    comparison: Comparison
+    label_accuracy: float
+    curve: tuple[Snapshot, ...]
+    trusted_curve: tuple[float | None, ...]
+
+    @property
+    def best(self) -> Snapshot:
+        """The snapshot with the best test accuracy: an oracle's choice, since it looks at the test set."""
+        return max(self.curve[1:], key=lambda snapshot: snapshot.evaluation.accuracy)
+
+    @property
+    def trusted_choice(self) -> Snapshot | None:
+        """The snapshot that the validation set would have chosen, the first one if several are equally good.
+
+        None where there are no validation examples.
+        """
+        if None in self.trusted_curve:
+            return None
+        return max(zip(self.curve[1:], self.trusted_curve[1:], strict=True), key=lambda pair: pair[1])[0]
+
+    def pgr_at(self, snapshot: Snapshot) -> float | None:
+        """Performance gap recovered by the student as it was at this snapshot."""
+        return replace(self.comparison, student=snapshot.evaluation).pgr
+
+
+def weak_to_strong(splits: Splits, plan: Plan, store: Store, *, seed: int, on_step: OnStep | None = None) -> Outcome:
+    """The whole procedure, once: supervisor, weak labels, student, ceiling, comparison."""
+
+    def fine_tune(start: LanguageModel, labelled: LabelledSet, recipe: Recipe, role: str, **watched) -> LanguageModel:
+        report = on_step and (lambda done, steps: on_step(role, done, steps))
+        return store.train(start, labelled, replace(recipe, seed=seed), role=role, on_step=report, **watched)
+
+    # both at once: a strong model that cannot be loaded is said before anything is trained
+    weak, strong = (load_model(name, device=plan.device) for name in (plan.weak, plan.strong))
+    weak = fine_tune(weak, splits.supervisor_train, plan.weak_recipe, "weak supervisor")
+    labels = store.labels(weak, splits.student_train)
+    reference = store.labels(weak, splits.test)
+
+    watch = both(splits.test, splits.validation)
+    student = fine_tune(strong, labels, plan.recipe, "strong student", watch=watch, reference=store.labels(weak, watch))
+    ceiling = fine_tune(strong, splits.student_train, _hard(plan.recipe), "strong ceiling")
+
+    curve, trusted_curve = split_curve(student.history, splits)
+    return Outcome(
+        seed,
+        Comparison(
+            weak=score(reference, reference),
+            student=curve[-1].evaluation,
+            ceiling=score(store.labels(ceiling, splits.test), reference),
+        ),
+        labels.label_accuracy,
+        curve,
+        trusted_curve,
+    )
+
+
+def random_error_control(
+    splits: Splits, plan: Plan, store: Store, outcome: Outcome, *, on_step: OnStep | None = None
+) -> Outcome:
+    """The same student on labels that are wrong just as often, but at random places.
+
+    Everything else is taken from `outcome`: the split, the supervisor to compare with, the ceiling.
+    """
+    labels = random_errors(splits.student_train, outcome.label_accuracy, seed=outcome.seed)
+    watch = both(splits.test, splits.validation)
+    role = "student on random errors"
+    student = store.train(
+        load_model(plan.strong, device=plan.device),
+        labels,
+        replace(_hard(plan.recipe), seed=outcome.seed),
+        role=role,
+        watch=watch,
+        on_step=on_step and (lambda done, steps: on_step(role, done, steps)),
+    )
+    curve, trusted_curve = split_curve(student.history, splits)
+    comparison = replace(outcome.comparison, student=curve[-1].evaluation)
+    return Outcome(outcome.seed, comparison, labels.label_accuracy, curve, trusted_curve)
+
+
+def _hard(recipe: Recipe) -> Recipe:
+    """The recipe for labels without probabilities."""
+    return replace(recipe, loss=MaximumLikelihood()) if recipe.loss.needs_probs else recipe
+
+
+def both(first: LabelledSet, second: LabelledSet) -> LabelledSet:
+    """The true answers of two sets of one task, one behind the other."""
+    return LabelledSet.ground_truth(first.task, (*first.examples, *second.examples))
+
+
+def split_curve(history: Sequence[Snapshot], splits: Splits) -> tuple[tuple[Snapshot, ...], tuple[float | None, ...]]:
+    """Snapshots evaluated on test and validation together: those of the test set, and the validation accuracies."""
+
+    def on(part: LabelledSet, snapshot: Snapshot) -> Evaluation:
+        return snapshot.evaluation.take(part.ids)
+
+    curve = tuple(replace(snapshot, evaluation=on(splits.test, snapshot)) for snapshot in history)
+    return curve, tuple(on(splits.validation, snapshot).accuracy for snapshot in history)

@@ -1,0 +1,436 @@
+"""Records in, matplotlib Axes out: one colour, one marker and one hatch per role in every figure.
+
+Every function draws on `ax` (or on new Axes where that is None) and returns the Axes; nothing global is changed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+
+from w2s_lab import metrics
+from w2s_lab.records import Comparison, Evaluation, Snapshot, mean_pgr
+
+SIZE, SMALL = 13, 11  # points: labels, ticks, legends and titles; notes inside the axes
+MIN_SLICE = 5  # examples: a slice with fewer is left out
+GREY = "#595959"
+HALO = [withStroke(linewidth=3, foreground="white")]  # keeps a number readable where a line passes behind it
+FRACTION = (0, 1)
+
+History = Sequence[Snapshot]
+
+
+@dataclass(frozen=True)
+class Role:
+    """How one role is drawn, everywhere: its name in legends, its colour (Okabe & Ito), marker, hatch and line."""
+
+    name: str
+    color: str
+    marker: str
+    hatch: str
+    line: str = "-"
+
+
+ROLE: dict[str, Role] = {
+    "weak": Role("weak supervisor", "#E69F00", "s", "//", "--"),
+    "student": Role("strong student", "#0072B2", "o", ".", "-"),
+    "ceiling": Role("strong ceiling", "#009E73", "^", "\\\\", "-."),
+    "truth": Role("truth", "#000000", "D", "", ":"),
+    "random": Role("random errors (control)", "#CC79A7", "X", "xx", "-"),
+    "same": Role("student = weak supervisor", "#D55E00", "v", "++", "-"),  # agreement, and imitation of weak errors
+}
+
+
+def _axes(ax: Axes | None) -> Axes:
+    """`ax`, or the Axes of a new figure; ticks readable from the back row, and no box around it."""
+    ax = plt.subplots(figsize=(7.5, 5.5), layout="constrained")[1] if ax is None else ax
+    ax.tick_params(labelsize=SIZE)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _legend(ax: Axes, *, empty: str = "", pad: float = 4.4) -> None:
+    """The legend below the x label (`pad` letter heights down), where it covers no data; or the words `empty`."""
+    if ax.get_legend_handles_labels()[0]:
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": pad}
+        ax.legend(**place, fontsize=SIZE, frameon=False, handlelength=2.4)
+    else:
+        ax.text(0.5, 0.5, empty, transform=ax.transAxes, ha="center", va="center", fontsize=SIZE)
+
+
+def _comparisons(result: Comparison | Sequence[Comparison]) -> list[Comparison]:
+    found = [result] if isinstance(result, Comparison) else list(result)
+    if not found or len({comparison.weak.task for comparison in found}) != 1:
+        raise ValueError(f"{len(found)} comparisons given; expected at least one, and all of the same task")
+    return found
+
+
+def _histories(histories: History | Sequence[History]) -> list[History]:
+    found = list(histories)
+    if not found:
+        raise ValueError("no history given; expected one sequence of snapshots for each seed")
+    return [found] if isinstance(found[0], Snapshot) else found
+
+
+# -- accuracy of the three roles ---------------------------------------------------------------------------------
+
+
+def mean_accuracy(evaluations: Sequence[Evaluation]) -> metrics.Interval:
+    """Mean accuracy, 95 % interval: Wilson for one evaluation; for several (seeds) Student-t, cut to [0, 1]."""
+    found = metrics.mean_interval([evaluation.accuracy for evaluation in evaluations])
+    low, high = evaluations[0].interval if found.n == 1 else np.clip([found.low, found.high], *FRACTION).tolist()
+    return metrics.Interval(found.mean, low, high, found.n)
+
+
+def pgr_text(result: Comparison | Sequence[Comparison]) -> str:
+    """The PGR with its 95 % interval and what that is over, in two lines of text.
+
+    One comparison: bootstrap over test examples. Several: mean and Student-t over the seeds where it is defined, and
+    how many those are (see `records.mean_pgr`).
+    """
+    comparisons = _comparisons(result)
+    found, undefined = mean_pgr(comparisons)
+    if found is None:
+        return "PGR undefined: ceiling not above\nthe weak supervisor"
+    interval = "[no interval]" if found.low is None else f"[{found.low:.2f}, {found.high:.2f}]"
+    seeds = f"{found.n} of {len(comparisons)} seeds" if undefined else f"{found.n} seeds"
+    over = f"mean over {seeds}, 95 % Student-t"
+    if found.n == 1:
+        over = f"95 % bootstrap over {len(comparisons[0].weak):,} test examples" + f", {seeds}" * bool(undefined)
+    return f"PGR {found.mean:.2f} {interval}\n{over}"
+
+
+def accuracy_bars(result: Comparison | Sequence[Comparison], ax: Axes | None = None) -> Axes:
+    """Accuracy of weak supervisor, strong student and strong ceiling, with 95 % intervals; the PGR in the title.
+
+    One comparison: a bar per role. Several (seeds): a large dot per role at the mean, and the seeds beside it as small
+    open dots, those of one seed joined by a grey line.
+    """
+    comparisons, ax = _comparisons(result), _axes(ax)
+    keys, several = ("weak", "student", "ceiling"), len(comparisons) > 1
+    table = np.array([[getattr(comparison, key).accuracy for key in keys] for comparison in comparisons])
+    lowest = table.min()
+    if several:
+        _seed_dots(ax, table, [ROLE[key] for key in keys])
+    for x, role in enumerate(ROLE[key] for key in keys):
+        found = mean_accuracy([getattr(comparison, keys[x]) for comparison in comparisons])
+        lowest = min(lowest, found.low)
+        if not several:
+            light = {"facecolor": f"{role.color}55", "edgecolor": role.color, "hatch": role.hatch, "linewidth": 1.5}
+            ax.bar(x, found.mean, 0.62, label=role.name, **light)
+        _mean_dot(ax, x + 0.1 if several else x, found, role, above=not several)
+    ax.set(xlim=(-0.5, 3.0), ylim=(0, 1.09), xticks=range(3))
+    ax.set_xticklabels([ROLE[key].name.replace(" ", "\n") for key in keys], fontsize=SIZE)
+    answers = comparisons[0].weak.task.answers
+    if several:
+        ax.set_ylim(max(0, min(lowest, 1 / len(answers) if answers else 1) - 0.05), 1.03)
+    _chance(ax, answers)
+    measure = "accuracy" if answers else "exact matches"
+    ax.set_ylabel(f"{measure} (fraction of test examples)", fontsize=SIZE)
+    ax.set_title(pgr_text(comparisons), fontsize=SIZE)
+    return ax
+
+
+def _seed_dots(ax: Axes, table: np.ndarray, roles: Sequence[Role]) -> None:
+    """[seeds, columns] small open dots, left of their column's place; those of one seed joined; nan is a gap."""
+    places = np.arange(table.shape[1]) - 0.14
+    for row in table:
+        ax.plot(places, row, color="#BBBBBB", linewidth=1, zorder=1)
+    for x, role, values in zip(places, roles, table.T, strict=True):
+        open_dot = {"facecolors": "white", "edgecolors": role.color, "linewidths": 1.5, "zorder": 2}
+        ax.scatter([x] * len(values), values, 36, marker=role.marker, label="_one seed", **open_dot)
+
+
+def _mean_dot(ax: Axes, x: float, found: metrics.Interval, role: Role, *, above: bool = False) -> None:
+    """A large dot with its interval, where there is one, and the number beside the dot or above the interval."""
+    low, high = (found.mean, found.mean) if found.low is None else (found.low, found.high)
+    ends = None if found.low is None else [[max(0, found.mean - low)], [max(0, high - found.mean)]]
+    style = {"color": role.color, "ecolor": "black", "markeredgecolor": "black", "zorder": 3}
+    ax.errorbar(x, found.mean, ends, marker=role.marker, markersize=11, capsize=5, linewidth=1.8, **style)
+    y, at = (high, {"xytext": (0, 9), "ha": "center"}) if above else (found.mean, {"xytext": (11, 0), "va": "center"})
+    at |= {"textcoords": "offset points", "path_effects": HALO, "fontsize": SIZE, "zorder": 4}
+    ax.annotate(f"{found.mean:.2f}", (x, y), **at)
+
+
+def _chance(ax: Axes, answers: tuple[str, ...] | None) -> None:
+    """A dotted line at 1 / K for a closed list of K answers."""
+    if answers:
+        ax.axhline(1 / len(answers), color=GREY, linestyle=":", linewidth=1.5, zorder=0)
+        at = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "bottom", "path_effects": HALO}
+        ax.text(1, 1 / len(answers), f"chance\n1 of {len(answers)}", **at, fontsize=SMALL, color=GREY, zorder=4)
+
+
+def pgr_dots(
+    conditions: Mapping[str, Sequence[float | None]], ax: Axes | None = None, *, roles: Mapping[str, str] | None = None
+) -> Axes:
+    """PGR under several conditions: mean with its 95 % Student-t interval, and every seed as a small open dot.
+
+    Args:
+        conditions: name -> PGR of each seed, seeds in the same order in all; None where it is undefined (left out of
+            the mean, and said under the name).
+        roles: name -> key of ROLE; those not named are drawn as the strong student.
+    """
+    if not conditions or len({len(values) for values in conditions.values()}) != 1:
+        raise ValueError(f"pgr_dots: {len(conditions)} conditions; expected at least one, all with as many seeds")
+    ax, looks = _axes(ax), [ROLE[(roles or {}).get(name, "student")] for name in conditions]
+    table = np.array(list(conditions.values()), dtype=float).T
+    _seed_dots(ax, table, looks)
+    names = []
+    for x, (name, role) in enumerate(zip(conditions, looks, strict=True)):
+        defined = table[~np.isnan(table[:, x]), x]
+        if len(defined):
+            _mean_dot(ax, x + 0.1, metrics.mean_interval(defined), role)
+        names.append(name if len(defined) == len(table) else f"{name}\n({len(defined)} of {len(table)} seeds)")
+    for role, y in ((ROLE["weak"], 0), (ROLE["ceiling"], 1)):
+        as_good = f"{y}: as good as the {role.name}"
+        ax.axhline(y, color=role.color, linestyle=role.line, linewidth=2.2, zorder=0, label=as_good)
+    ax.set_xlim(-0.5, len(names) - 0.3)
+    ax.margins(y=0.1)
+    ax.set_xticks(range(len(names)), names, fontsize=SIZE - 1 if len(names) > 3 else SIZE)
+    ax.set_ylabel("performance gap recovered (PGR)", fontsize=SIZE)
+    seeds = f"mean over {len(table)} seeds, 95 % Student-t" if len(table) > 1 else "one seed"
+    ax.set_title(f"PGR by condition\n{seeds}", fontsize=SIZE)
+    _legend(ax, pad=1.6 + 1.25 * max(name.count("\n") + 1 for name in names))
+    return ax
+
+
+# -- over the course of training ---------------------------------------------------------------------------------
+
+
+def _curve(
+    ax: Axes, histories: list[History], value: Callable[[Evaluation], float | None], role: Role, label: str
+) -> list[tuple[int, float]]:
+    """Draw and return the mean over seeds of `value` against examples seen; each seed thin where there are several.
+
+    The mean is taken where every seed has a value, so it never jumps because the seeds in it change. Seeds without any
+    value (no weak error to imitate) are left out, and the label says so.
+    """
+    seeds = []
+    for history in histories:
+        watched = [(snapshot.examples_seen, snapshot.evaluation) for snapshot in history if snapshot.evaluation]
+        values = {seen: value(evaluation) for seen, evaluation in watched}
+        seeds.append({seen: y for seen, y in values.items() if y is not None})
+    kept = [seed for seed in seeds if seed]
+    if len(kept) < len(seeds):
+        label += f" ({len(kept)} of {len(seeds)} seeds)"
+    if len(kept) > 1:
+        for seed in kept:
+            ax.plot(list(seed), list(seed.values()), color=role.color, linestyle=role.line, linewidth=1, alpha=0.4)
+    common = sorted(set.intersection(*map(set, kept))) if kept else []
+    mean = [(seen, float(np.mean([seed[seen] for seed in kept]))) for seen in common]
+    if mean:
+        style = {"color": role.color, "linestyle": role.line, "marker": role.marker}
+        every = max(1, len(mean) // 12)
+        ax.plot(*zip(*mean, strict=True), label=label, linewidth=3, markersize=8, markevery=every, **style)
+    return mean
+
+
+def _training_axes(ax: Axes, seeds: int, what: str) -> None:
+    ax.set_xlabel("training examples seen (repeats counted)", fontsize=SIZE)
+    ax.set_title(f"{what}\n" + ("one seed" if seeds == 1 else f"bold: mean over {seeds} seeds"), fontsize=SIZE)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def learning_curves(
+    histories: History | Sequence[History],
+    ax: Axes | None = None,
+    *,
+    weak: float | None = None,
+    ceiling: float | None = None,
+) -> Axes:
+    """The student on the watched examples, while it trains: accuracy (against truth) and agreement (with the weak one).
+
+    Args:
+        histories: for each seed, the snapshots of its training; those without evaluation are passed over.
+        weak, ceiling: accuracy of the weak supervisor and of the strong ceiling (fractions), as horizontal lines.
+    """
+    histories, ax = _histories(histories), _axes(ax)
+    mean = _curve(ax, histories, lambda e: e.accuracy, ROLE["student"], "student: accuracy")
+    _curve(ax, histories, lambda e: e.agreement, ROLE["same"], "student: agreement with weak")
+    for role, y in ((ROLE["weak"], weak), (ROLE["ceiling"], ceiling)):
+        if y is not None:
+            ax.axhline(y, color=role.color, linestyle=role.line, linewidth=2.2, label=f"{role.name}: accuracy")
+    lowest = min((float(np.min(line.get_ydata())) for line in ax.get_lines()), default=0.0)
+    ax.set_ylim(max(-0.12, lowest - 0.35 * (1 - lowest)), 1.03)  # room at the foot for the words
+    if mean:
+        _mark_best(ax, mean)
+    ax.set_ylabel("fraction of examples", fontsize=SIZE)
+    _training_axes(ax, len(histories), "student on watched examples")
+    _legend(ax, empty="no snapshot was evaluated")
+    return ax
+
+
+def _mark_best(ax: Axes, mean: Sequence[tuple[int, float]]) -> None:
+    """A star on the highest point of the mean, and below it the words: nobody knows it without the truth."""
+    trained = [point for point in mean if point[0] > 0] or mean  # the untrained model is nobody's choice
+    seen, best = max(trained, key=lambda point: point[1])
+    ax.plot(seen, best, marker="*", markersize=20, color="white", markeredgecolor="black", linestyle="", zorder=5)
+    right = seen > (mean[0][0] + mean[-1][0]) / 2
+    foot = (seen, ax.get_ylim()[0] + 0.03 * np.ptp(ax.get_ylim()))
+    at = {"ha": "right" if right else "left", "va": "bottom", "fontsize": SIZE, "path_effects": HALO, "zorder": 4}
+    ax.plot([seen, seen], [foot[1], best], color=GREY, linewidth=1, zorder=1)
+    words = f"best epoch\n(an oracle's choice): {best:.2f}"
+    ax.annotate(words, foot, (-5 if right else 5, 0), textcoords="offset points", **at)
+
+
+def error_curves(histories: History | Sequence[History], ax: Axes | None = None) -> Axes:
+    """What the student answers where its weak supervisor is wrong, over training: imitation and correction."""
+    histories, ax = _histories(histories), _axes(ax)
+    _curve(ax, histories, lambda e: e.imitation, ROLE["same"], "imitation: repeats the weak error")
+    _curve(ax, histories, lambda e: e.correction, ROLE["student"], "correction: gives the true answer")
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_ylabel("fraction of weak errors", fontsize=SIZE)
+    _training_axes(ax, len(histories), "student where the weak supervisor is wrong")
+    _legend(ax, empty="undefined: no weak errors are known")
+    return ax
+
+
+# -- slices, calibration, pre-training ---------------------------------------------------------------------------
+
+
+def slice_dots(comparisons: Comparison | Sequence[Comparison], ax: Axes | None = None) -> Axes:
+    """Accuracy of the three roles for each tag, mean over comparisons, the student's best slice on top.
+
+    A tag is left out, and the axis label counts it, where a comparison has fewer than MIN_SLICE examples of it.
+    """
+    comparisons, ax = _comparisons(comparisons), _axes(ax)
+    roles = ("weak", "student", "ceiling")
+    tables = {role: [getattr(comparison, role).by_slice() for comparison in comparisons] for role in roles}
+    sizes = {
+        tag: [table.get(tag, (0, 0))[1] for table in tables["student"]]
+        for tag in sorted({tag for table in tables["student"] for tag in table})
+    }
+    kept = [tag for tag, n in sizes.items() if min(n) >= MIN_SLICE]
+    mean = {role: {tag: float(np.mean([table[tag][0] for table in tables[role]])) for tag in kept} for role in roles}
+    kept.sort(key=mean["student"].__getitem__)
+    for y, tag in enumerate(kept):
+        values = [mean[role][tag] for role in roles]
+        ax.plot([min(values), max(values)], [y, y], color="#BBBBBB", linewidth=2, zorder=1)
+    for key, nudge in zip(roles, (-0.16, 0.0, 0.16), strict=True) if kept else ():  # equal values stay visible
+        role, x = ROLE[key], [mean[key][tag] for tag in kept]
+        style = {"color": role.color, "edgecolors": "black", "linewidths": 0.6, "zorder": 3}
+        ax.scatter(x, np.arange(len(kept)) + nudge, 110, marker=role.marker, label=role.name, **style)
+    several = len(comparisons) > 1
+    counts = {tag: f"{min(n)}" if min(n) == max(n) else f"{min(n)} to {max(n)}" for tag, n in sizes.items()}
+    ax.set_yticks(range(len(kept)), [f"{tag}\n(n = {counts[tag]})" for tag in kept], fontsize=SIZE)
+    ax.set(xlim=(-0.03, 1.05), ylim=(-0.6, max(1, len(kept)) - 0.4))
+    left_out = len(sizes) - len(kept)
+    note = f"{left_out} {'slice' if left_out == 1 else 'slices'} with fewer than {MIN_SLICE} examples left out"
+    ax.set_xlabel("accuracy (fraction of the slice)" + (f"\n{note}" if left_out else ""), fontsize=SIZE)
+    ax.set_title("accuracy by slice\n" + (f"mean over {len(comparisons)} seeds" if several else ""), fontsize=SIZE)
+    ax.grid(axis="x", color="#DDDDDD")
+    ax.set_axisbelow(True)
+    _legend(ax, empty="no slice is large enough", pad=5.8 if left_out else 4.4)
+    return ax
+
+
+def reliability(evaluation: Evaluation, ax: Axes | None = None, *, role: str = "student") -> Axes:
+    """Is a model right as often as it is sure? Accuracy against confidence, with the number of examples in each bin.
+
+    Raises:
+        ValueError: the task is open, so there are no probabilities over a closed list.
+    """
+    if evaluation.calibration is None or evaluation.calibration.ece is None:
+        raise ValueError("reliability: the evaluation has no probabilities; expected one of a closed task, not empty")
+    ax, found, look = _axes(ax), evaluation.calibration, ROLE[role]
+    light = {"facecolor": f"{look.color}40", "edgecolor": look.color, "hatch": look.hatch, "linewidth": 1}
+    widths, heights = [b.high - b.low for b in found.bins], [b.accuracy for b in found.bins]
+    ax.bar([b.low for b in found.bins], heights, widths, align="edge", **light)
+    ax.plot(FRACTION, FRACTION, color="black", linestyle=":", linewidth=2, label="calibrated: as often right as sure")
+    dots = {"linestyle": "", "color": look.color, "marker": look.marker, "markeredgecolor": "black", "markersize": 9}
+    ax.plot([b.confidence for b in found.bins], heights, **dots, label=f"{look.name}, examples of one bin")
+    for b in found.bins:
+        middle = (b.low + b.high) / 2
+        ax.text(middle, 0.02, f"{b.count}", ha="center", fontsize=SMALL, path_effects=HALO, zorder=4)
+    first = min((b.low for b in found.bins), default=0)
+    ax.set(xlim=(max(0, first - 0.05), 1.01), ylim=(0, 1.04))
+    ax.set_xlabel("confidence (probability of the own answer)", fontsize=SIZE)
+    ax.set_ylabel("accuracy (fraction of the bin)", fontsize=SIZE)
+    title = f"expected calibration error {found.ece:.3f}\nat the foot: examples in the bin"
+    ax.set_title(title, fontsize=SIZE)
+    _legend(ax)
+    return ax
+
+
+def loss_against_size(cards: Sequence[Mapping], ax: Axes | None = None) -> Axes:
+    """Held-out loss of pre-trained models against their number of parameters (log scale).
+
+    Args:
+        cards: for each model `name`, `parameters`, `held_out_loss` (nats per token) and `tokens_seen`.
+    """
+    if not cards:
+        raise ValueError("loss_against_size: no card given; expected at least one pre-trained model")
+    ax = _axes(ax)
+    size, loss = [card["parameters"] for card in cards], [card["held_out_loss"] for card in cards]
+    ax.scatter(size, loss, 110, color=GREY, marker="P", edgecolors="black", zorder=3)
+    ax.set_xscale("log")
+    room = max(0.05, 0.25 * (max(loss) - min(loss)))
+    ax.set(xlim=(min(size) / 2.2, max(size) * 2.2), ylim=(min(loss) - room, max(loss) + 1.2 * room))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    ax.set_xlabel("parameters", fontsize=SIZE)
+    ax.set_ylabel("held-out loss (nats per token)", fontsize=SIZE)
+    ax.set_title("pre-trained models, with the tokens each has read", fontsize=SIZE)
+    ax.grid(color="#DDDDDD")
+    ax.set_axisbelow(True)
+    labels = [f"{card['name']}\n{card['tokens_seen'] / 1e6:.3g} M tokens" for card in cards]
+    _label_points(ax, list(zip(size, loss, labels, strict=True)))
+    return ax
+
+
+def _label_points(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+    """Write each text at the first place around its point where it covers no other text and no point."""
+    figure = ax.figure.get_figure(root=True)
+    figure.draw_without_rendering()  # a layout settles where the axes are
+    taken = [ax.transData.transform((x, y)) + np.array([[-9], [9]]) * figure.dpi / 72 for x, y, _ in points]
+    around = [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+    places = [(dx * far, dy * far) for far in (11, 26, 44, 66) for dx, dy in around]
+    frame = ax.get_window_extent().get_points()
+    for x, y, words in points:
+        for dx, dy in places:
+            sides = {"ha": ("right", "center", "left")[np.sign(dx) + 1]}
+            sides |= {"va": ("top", "center", "bottom")[np.sign(dy) + 1]}
+            text = ax.annotate(words, (x, y), (dx, dy), textcoords="offset points", fontsize=SIZE, **sides)
+            box = text.get_window_extent().get_points()
+            inside = (box[0] >= frame[0]).all() and (box[1] <= frame[1]).all()
+            if inside and not any((box[0] < b[1]).all() and (b[0] < box[1]).all() for b in taken):
+                break
+            if (dx, dy) != places[-1]:
+                text.remove()
+        taken.append(box)
+
+
+# -- the figure of a run -----------------------------------------------------------------------------------------
+
+
+def report_figure(
+    comparisons: Comparison | Sequence[Comparison],
+    histories: History | Sequence[History] | None = None,
+    *,
+    title: str | None = None,
+) -> Figure:
+    """The figure of `w2s-lab run`: accuracies, learning curves where there are histories, accuracy by slice.
+
+    A Figure of its own, outside pyplot: nothing needs closing, and no screen is needed. 150 dots per inch.
+    """
+    comparisons = _comparisons(comparisons)
+    panels = 3 if histories else 2
+    figure = Figure(figsize=(5.4 * panels, 7), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, panels)
+    accuracy_bars(comparisons, axes[0])
+    if histories:
+        weak = mean_accuracy([comparison.weak for comparison in comparisons]).mean
+        ceiling = mean_accuracy([comparison.ceiling for comparison in comparisons]).mean
+        learning_curves(histories, axes[1], weak=weak, ceiling=ceiling)
+    slice_dots(comparisons, axes[-1])
+    figure.get_layout_engine().set(wspace=0.06)
+    if title:
+        figure.suptitle(title, fontsize=SIZE + 3)
+    return figure
