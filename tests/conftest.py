@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from w2s_lab.models import MAX_LENGTH, LanguageModel, network_digest, new_llama, train_tokenizer
+from w2s_lab.language_model import LanguageModel
+from w2s_lab.models import MAX_LENGTH, network_digest, new_llama, train_tokenizer
 from w2s_lab.records import Example, LabelledSet, Task
 
 ANSWERS = ("positive", "negative", "hard to say")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from w2s_lab.labelling import random_errors, weak_labels
-from w2s_lab.models import LanguageModel
+from w2s_lab.language_model import LanguageModel
 from w2s_lab.records import Example, LabelledSet, Task
 
 # weak labels of a closed task

@@ -13,7 +13,8 @@ from tokenizers.models import BPE
 from transformers import BertConfig, BertForMaskedLM, BertModel, GenerationConfig, PreTrainedTokenizerFast
 
 from w2s_lab import models
-from w2s_lab.models import LanguageModel, load_model, network_digest, new_llama, prompt, save_model
+from w2s_lab.language_model import LanguageModel, prompt
+from w2s_lab.models import load_model, network_digest, new_llama, save_model
 from w2s_lab.records import Example
 
 # Rows of different lengths, in prompts and answers, with the filler's id 0 at every kind of place.

@@ -273,7 +273,7 @@ def test_the_best_epoch_is_marked_as_an_oracles_choice():
     mean = np.mean([[snapshot.evaluation.accuracy for snapshot in one] for one in HISTORIES], axis=0)
     (star,) = [found for found in ax.get_lines() if found.get_marker() == "*"]
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (320 * mean.argmax(), pytest.approx(mean.max()))
-    assert f"best epoch\n(an oracle's choice): {mean.max():.2f}" in words(ax)
+    assert f"best snapshot\n(an oracle's choice): {mean.max():.2f}" in words(ax)
 
 
 def test_one_history_may_come_without_a_list_around_it():

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from w2s_lab.evaluation import evaluate
 from w2s_lab.labelling import random_errors, weak_labels
-from w2s_lab.models import LanguageModel, save_model
+from w2s_lab.language_model import LanguageModel
+from w2s_lab.models import save_model
 from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets
 from w2s_lab.records import LabelledSet, Recipe
 from w2s_lab.training import (

@@ -1,7 +1,7 @@
 """Evaluate one model; compare three."""
 
 from w2s_lab.labelling import weak_labels
-from w2s_lab.models import LanguageModel
+from w2s_lab.language_model import LanguageModel
 from w2s_lab.records import Comparison, Evaluation, LabelledSet
 
 

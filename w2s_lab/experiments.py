@@ -6,7 +6,8 @@ from dataclasses import astuple, dataclass, replace
 from w2s_lab.data import SplitSizes
 from w2s_lab.evaluation import score
 from w2s_lab.labelling import random_errors
-from w2s_lab.models import LanguageModel, load_model
+from w2s_lab.language_model import LanguageModel
+from w2s_lab.models import load_model
 from w2s_lab.objective import MaximumLikelihood
 from w2s_lab.records import Comparison, Evaluation, LabelledSet, Recipe, Snapshot, Splits, Task
 from w2s_lab.store import Store

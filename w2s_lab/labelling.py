@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from w2s_lab.models import LanguageModel
+from w2s_lab.language_model import LanguageModel
 from w2s_lab.objective import answer_probs
 from w2s_lab.records import LabelledSet
 

@@ -261,7 +261,7 @@ def learning_curves(
     if mean:
         _mark_best(ax, mean)
     ax.set_ylabel("fraction of examples", fontsize=SIZE)
-    _training_axes(ax, len(histories), "student on watched examples")
+    _training_axes(ax, len(histories), "the strong student while it trains")
     _legend(ax, empty="no snapshot was evaluated")
     return ax
 
@@ -275,7 +275,7 @@ def _mark_best(ax: Axes, mean: Sequence[tuple[int, float]]) -> None:
     foot = (seen, ax.get_ylim()[0] + 0.03 * np.ptp(ax.get_ylim()))
     at = {"ha": "right" if right else "left", "va": "bottom", "fontsize": SIZE, "path_effects": HALO, "zorder": 4}
     ax.plot([seen, seen], [foot[1], best], color=GREY, linewidth=1, zorder=1)
-    words = f"best epoch\n(an oracle's choice): {best:.2f}"
+    words = f"best snapshot\n(an oracle's choice): {best:.2f}"
     ax.annotate(words, foot, (-5 if right else 5, 0), textcoords="offset points", **at)
 
 

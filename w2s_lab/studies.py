@@ -22,7 +22,7 @@ from w2s_lab.records import Recipe
 from w2s_lab.store import Store
 
 MECHANISM_SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
-MECHANISM_RECIPE = Recipe(epochs=10, learning_rate=1e-4, eval_every=12)
+MECHANISM_RECIPE = Recipe(epochs=10, learning_rate=1e-4, eval_every=16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +109,7 @@ def _seed_numbers(pair: Pair) -> dict:
         "weak_accuracy": weak.accuracy,
         "ceiling_accuracy": ceiling.accuracy,
         "random_pgr_at_best": control.pgr_at(control.best),
+        "random_pgr_at_trusted": control.pgr_at(control.trusted_choice),
         "random_pgr_at_end": control.pgr_at(control.curve[-1]),
         "trusted_step": trusted.step,
         "best_step": best.step,
@@ -163,22 +164,25 @@ def mechanism_text(found: dict) -> str:
 
 def mechanism_figure(pairs: Sequence[Pair]) -> Figure:
     """Learning curves, what becomes of the supervisor's errors, and the control with random errors."""
-    figure = Figure(figsize=(17, 5.6), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure = Figure(figsize=(19, 6.8), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.35))
     outcomes = [pair.weak_labels for pair in pairs]
     weak, ceiling = (
         mean_interval([getattr(o.comparison, role).accuracy for o in outcomes]).mean for role in ("weak", "ceiling")
     )
     plots.learning_curves([o.curve for o in outcomes], left, weak=weak, ceiling=ceiling)
     plots.error_curves([o.curve for o in outcomes], middle)
+    controls = [pair.random_errors for pair in pairs]
+    chosen, end = "random errors,\nchosen by\nvalidation", "random errors,\nend"
     plots.pgr_dots(
         {
             "weak labels,\nbest snapshot": [o.pgr_at(o.best) for o in outcomes],
             "weak labels,\nchosen by\nvalidation": [o.pgr_at(o.trusted_choice) for o in outcomes],
             "weak labels,\nend": [o.comparison.pgr for o in outcomes],
-            "random\nerrors,\nend": [pair.random_errors.comparison.pgr for pair in pairs],
+            chosen: [o.pgr_at(o.trusted_choice) for o in controls],
+            end: [o.comparison.pgr for o in controls],
         },
         right,
-        roles={"random\nerrors,\nend": "random"},
+        roles={chosen: "random", end: "random"},
     )
     return figure

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from w2s_lab.evaluation import evaluate
-from w2s_lab.models import LanguageModel, load_model
+from w2s_lab.language_model import LanguageModel
+from w2s_lab.models import load_model
 from w2s_lab.records import LabelledSet, Recipe, Snapshot, content_key
 from w2s_lab.version import __version__
 

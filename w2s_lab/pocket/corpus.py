@@ -13,7 +13,11 @@ REVIEW_SHARE = 0.75
 
 
 def documents(seed: int) -> Iterator[str]:
-    """Documents one by one, for ever; no input of a built-in task occurs in them."""
+    """Documents one by one, for ever; none is about the input of a built-in task.
+
+    The grammar is small, so a document may still contain a short input as one of its sentences (about 1 in 30 does),
+    with follow-up sentences of its own.
+    """
     rng = Random(f"documents/{seed}")
     reserved = reserved_texts()
     while True:

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,9 +23,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import (
     LADDER_FOLDER,
-    LanguageModel,
     network_digest,
     new_llama,
     pick_device,
@@ -103,7 +103,7 @@ def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", 
         rung: what and how.
         folder: the finished model and its card land in `folder/rung.name`; unfinished state in `NAME.partial`.
         device: auto, cpu or cuda.
-        compiled: use torch.compile; None: where a C compiler is found.
+        compiled: use torch.compile; None: where that works (on a CPU it takes a C++ compiler).
 
     Returns:
         The model's folder. A finished model of the same recipe is left as it is.
@@ -119,7 +119,7 @@ def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", 
     steps = len(rows) // ROWS
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, betas=(0.9, 0.95), weight_decay=0.1)
     done, seconds = _restore(partial, key, network, optimizer)
-    compiled = shutil.which("cc") is not None or where.type == "cuda" if compiled is None else compiled
+    compiled = compiler_works(where) if compiled is None else compiled
     loss_of: Callable = torch.compile(next_token_loss) if compiled else next_token_loss
     started, losses = time.monotonic(), []
     with tqdm(total=steps, initial=done, desc=rung.name, unit="step") as bar:
@@ -152,6 +152,18 @@ def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", 
         "compiled": compiled,
     })  # fmt: skip
     return target
+
+
+def compiler_works(device: torch.device) -> bool:
+    """Whether torch.compile can be used here: a small function is compiled, forwards and backwards."""
+    if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "cl"))):
+        return False
+    x = torch.ones(8, device=device, requires_grad=True)
+    try:
+        torch.compile(lambda x: x.sin().sum())(x).backward()
+    except Exception:  # many kinds, from a missing header to a full disk
+        return False
+    return True
 
 
 def _autocast(device: torch.device) -> contextlib.AbstractContextManager:
@@ -240,9 +252,3 @@ tickets. It knows nothing of the world outside; it exists to teach weak-to-stron
 | seed | {card["seed"]} |
 | command | `{card["command"]}` |
 """
-
-
-def pretrain_ladder(names: tuple[str, ...] = tuple(LADDER), **options) -> Iterator[Path]:
-    """Pre-train several rungs one after the other, smallest first."""
-    for name in names:
-        yield pretrain(LADDER[name], **options)

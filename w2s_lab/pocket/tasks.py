@@ -120,7 +120,7 @@ def draw_examples(name: str) -> list[Example]:
 
 @cache
 def reserved_texts() -> frozenset[str]:
-    """All inputs of the built-in tasks; the documents of pre-training contain none of them."""
+    """All inputs of the built-in tasks; no document of pre-training is about one of them."""
     return frozenset(example.input for name in SOURCES for example in draw_examples(name))
 
 
