@@ -470,10 +470,8 @@ class HerePool:
 
 
 def test_the_mechanism_from_end_to_end(tmp_path, monkeypatch):
-    plan = Plan(weak="pocket-s", strong="pocket-s", weak_recipe=PLAN.weak_recipe)
-    monkeypatch.setattr(studies, "Plan", lambda: plan)
     monkeypatch.setattr(studies, "MECHANISM_SIZES", SIZES)
-    monkeypatch.setattr(studies, "MECHANISM_RECIPE", PLAN.recipe)
+    monkeypatch.setattr(studies, "MECHANISM_PLAN", PLAN)
     monkeypatch.setattr(studies, "ProcessPoolExecutor", HerePool)
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
     runs, output = str(tmp_path / "runs"), tmp_path / "results"
@@ -482,7 +480,7 @@ def test_the_mechanism_from_end_to_end(tmp_path, monkeypatch):
     assert paths[1].read_bytes().startswith(b"\x89PNG")
     facts = json.loads(paths[0].read_text())
     assert [row["seed"] for row in facts["seeds"]] == [0, 1]
-    assert facts["plan"]["sizes"] == [48, 40, 30, 12] and facts["plan"]["recipe"] == PLAN.recipe.as_dict()
+    assert facts["sizes"] == [48, 40, 30, 12] and facts["recipe"] == PLAN.recipe.as_dict()
     assert text == studies.mechanism_text(facts)
     assert len(Store(runs).runs()) == 8  # supervisor, student, ceiling, control; two seeds
 

@@ -20,6 +20,7 @@ from w2s_lab.version import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 2 wrong input (with its reason), 130 stopped by Ctrl-C."""
     arguments = parser().parse_args(argv)
+    arguments.words = shlex.join(["w2s-lab", *(sys.argv[1:] if argv is None else argv)])
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         return arguments.command(arguments) or 0
@@ -27,8 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"w2s-lab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        again = shlex.join(["w2s-lab", *(sys.argv[1:] if argv is None else argv)])
-        print(f"\nstopped; finished parts are kept. To go on: {again}", file=sys.stderr)
+        print(f"\nstopped; finished parts are kept. To go on: {arguments.words}", file=sys.stderr)
         return 130
 
 
@@ -120,11 +120,9 @@ LOSSES = {
 def _run(arguments: argparse.Namespace) -> None:
     """Train a weak supervisor, label with it, train a strong student on its labels and a strong ceiling on the truth;
     print accuracies and the performance gap recovered, and draw them. Finished parts come from the store."""
-    from dataclasses import replace
-
-    from w2s_lab import objective, plots, report
+    from w2s_lab import plots, report
     from w2s_lab.data import read_examples, split_examples
-    from w2s_lab.experiments import Plan, default_sizes, weak_to_strong
+    from w2s_lab.experiments import default_sizes, weak_to_strong
     from w2s_lab.store import Store
 
     source = arguments.data or arguments.task or "sentiment"
@@ -140,20 +138,7 @@ def _run(arguments: argparse.Namespace) -> None:
         for note in notes:
             print(f"note: {note}")
     sizes = arguments.sizes or default_sizes(len(examples))
-    plan = Plan.for_task(task)
-    recipe = replace(
-        plan.recipe,
-        loss=getattr(objective, LOSSES[arguments.loss][0])(),
-        epochs=arguments.epochs or plan.recipe.epochs,
-        learning_rate=arguments.learning_rate or plan.recipe.learning_rate,
-        batch_size=arguments.batch_size or plan.recipe.batch_size,
-    )
-    weak_recipe = replace(
-        plan.weak_recipe,
-        epochs=arguments.weak_epochs or plan.weak_recipe.epochs,
-        batch_size=arguments.batch_size or plan.weak_recipe.batch_size,
-    )
-    plan = Plan(arguments.weak or plan.weak, arguments.strong or plan.strong, weak_recipe, recipe, arguments.device)
+    plan = _plan(arguments, task)
     title = f"{task.name}: {plan.weak} supervises {plan.strong}"
     print(
         f"{title}\n{len(examples):,} examples; "
@@ -173,8 +158,29 @@ def _run(arguments: argparse.Namespace) -> None:
     plots.report_figure([o.comparison for o in outcomes], [o.curve for o in outcomes], title=title).savefig(path)
     print(f"\nfigure: {path}")
     if arguments.json:
-        facts = {"sizes": astuple(sizes), "recipe": plan.recipe.as_dict(), **summary.as_dict()}
-        Path(arguments.json).write_text(json.dumps(facts, indent=1) + "\n")
+        facts = {"command": arguments.words, "versions": report.versions(), "sizes": astuple(sizes), **plan.as_dict()}
+        Path(arguments.json).write_text(json.dumps(facts | summary.as_dict(), indent=1) + "\n")
+
+
+def _plan(arguments: argparse.Namespace, task):
+    """The task's usual plan, changed as the command line says."""
+    from dataclasses import replace
+
+    from w2s_lab import objective
+    from w2s_lab.experiments import Plan
+
+    usual = Plan.for_task(task)
+    batch_size = arguments.batch_size or usual.recipe.batch_size
+    recipe = replace(
+        usual.recipe,
+        loss=getattr(objective, LOSSES[arguments.loss][0])(),
+        epochs=arguments.epochs or usual.recipe.epochs,
+        learning_rate=arguments.learning_rate or usual.recipe.learning_rate,
+        batch_size=batch_size,
+    )
+    weak_epochs = arguments.weak_epochs or usual.weak_recipe.epochs
+    weak_recipe = replace(usual.weak_recipe, epochs=weak_epochs, batch_size=batch_size)
+    return Plan(arguments.weak or usual.weak, arguments.strong or usual.strong, weak_recipe, recipe, arguments.device)
 
 
 class _Progress:
@@ -233,7 +239,7 @@ def _pretrain(arguments: argparse.Namespace) -> None:
         card = json.loads((target / "card.json").read_text())
         print(
             f"{name:<10} {card['parameters']:>10,} parameters  {card['tokens_seen']:>10,} tokens  "
-            f"held-out loss {card['held_out_loss']:.3f} nats/token  {card['seconds']} s"
+            f"held-out loss {card['held_out_loss']:.3f} nats/token"
         )
     cards = [json.loads(path.read_text()) for path in folder.glob("pocket-*/card.json")]
     path = Path(arguments.figure or folder / "ladder.png")

@@ -205,7 +205,7 @@ def pgr_dots(
 
 def _curve(
     ax: Axes, histories: list[History], value: Callable[[Evaluation], float | None], role: Role, label: str
-) -> list[tuple[int, float]]:
+) -> list[tuple[float, float]]:
     """Draw and return the mean over seeds of `value` against examples seen; each seed thin where there are several.
 
     The mean is taken where every seed has a value, so it never jumps because the seeds in it change. Seeds without any
@@ -213,17 +213,17 @@ def _curve(
     """
     seeds = []
     for history in histories:
-        watched = [(snapshot.examples_seen, snapshot.evaluation) for snapshot in history if snapshot.evaluation]
-        values = {seen: value(evaluation) for seen, evaluation in watched}
-        seeds.append({seen: y for seen, y in values.items() if y is not None})
+        watched = [(snapshot, value(snapshot.evaluation)) for snapshot in history if snapshot.evaluation]
+        seeds.append({snapshot.step: (snapshot.examples_seen, y) for snapshot, y in watched if y is not None})
     kept = [seed for seed in seeds if seed]
     if len(kept) < len(seeds):
         label += f" ({len(kept)} of {len(seeds)} seeds)"
     if len(kept) > 1:
         for seed in kept:
-            ax.plot(list(seed), list(seed.values()), color=role.color, linestyle=role.line, linewidth=1, alpha=0.4)
+            ax.plot(*zip(*seed.values(), strict=True), color=role.color, linestyle=role.line, linewidth=1, alpha=0.4)
+    # by step: the same step has seen a few examples more or less, as an epoch's short batch came sooner or later
     common = sorted(set.intersection(*map(set, kept))) if kept else []
-    mean = [(seen, float(np.mean([seed[seen] for seed in kept]))) for seen in common]
+    mean = [tuple(np.mean([seed[step] for seed in kept], axis=0).tolist()) for step in common]
     if mean:
         style = {"color": role.color, "linestyle": role.line, "marker": role.marker}
         every = max(1, len(mean) // 12)
@@ -266,7 +266,7 @@ def learning_curves(
     return ax
 
 
-def _mark_best(ax: Axes, mean: Sequence[tuple[int, float]]) -> None:
+def _mark_best(ax: Axes, mean: Sequence[tuple[float, float]]) -> None:
     """A star on the highest point of the mean, and below it the words: nobody knows it without the truth."""
     trained = [point for point in mean if point[0] > 0] or mean  # the untrained model is nobody's choice
     seen, best = max(trained, key=lambda point: point[1])
@@ -286,7 +286,7 @@ def error_curves(histories: History | Sequence[History], ax: Axes | None = None)
     _curve(ax, histories, lambda e: e.correction, ROLE["student"], "correction: gives the true answer")
     ax.set_ylim(-0.03, 1.03)
     ax.set_ylabel("fraction of weak errors", fontsize=SIZE)
-    _training_axes(ax, len(histories), "student where the weak supervisor is wrong")
+    _training_axes(ax, len(histories), "the student where the weak supervisor is wrong")
     _legend(ax, empty="undefined: no weak errors are known")
     return ax
 

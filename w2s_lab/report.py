@@ -1,8 +1,10 @@
 """Outcomes in, text and plain numbers out: what `w2s-lab run` prints and what a study records."""
 
+import platform
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 
 from w2s_lab import metrics
 from w2s_lab.experiments import Outcome
@@ -10,6 +12,12 @@ from w2s_lab.metrics import Interval, mean_interval
 from w2s_lab.records import mean_pgr
 
 ROLES = ("weak supervisor", "strong student", "strong ceiling")
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on besides its command: package -> version."""
+    packages = {name: version(name) for name in ("w2s-lab", "torch", "transformers")}
+    return packages | {"python": platform.python_version()}
 
 
 @dataclass(frozen=True)

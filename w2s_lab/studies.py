@@ -3,11 +3,9 @@
 import json
 import multiprocessing
 import os
-import platform
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import astuple, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -19,10 +17,11 @@ from w2s_lab.data import SplitSizes, load_splits
 from w2s_lab.experiments import Outcome, Plan, random_error_control, weak_to_strong
 from w2s_lab.metrics import Interval, mean_interval
 from w2s_lab.records import Recipe
+from w2s_lab.report import versions
 from w2s_lab.store import Store
 
 MECHANISM_SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
-MECHANISM_RECIPE = Recipe(epochs=10, learning_rate=1e-4, eval_every=16)
+MECHANISM_PLAN = Plan(recipe=Recipe(epochs=10, learning_rate=1e-4, eval_every=16))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +34,7 @@ class Pair:
 
 def _mechanism_seed(seed: int, store: str, device: str, threads: int) -> Pair:
     torch.set_num_threads(threads)
-    plan = replace(Plan(), recipe=MECHANISM_RECIPE, device=device)
+    plan = replace(MECHANISM_PLAN, device=device)
     splits = load_splits("sentiment", seed=seed, sizes=MECHANISM_SIZES)
     outcome = weak_to_strong(splits, plan, Store(store), seed=seed)
     return Pair(outcome, random_error_control(splits, plan, Store(store), outcome))
@@ -64,16 +63,10 @@ def mechanism(*, seeds: int, workers: int, store: str, output: Path, device: str
     output.mkdir(parents=True, exist_ok=True)
     facts = {
         "command": f"w2s-lab study mechanism --seeds {seeds}",
-        "plan": {
-            "task": "sentiment",
-            "sizes": astuple(MECHANISM_SIZES),
-            "weak": Plan().weak,
-            "strong": Plan().strong,
-            "weak_recipe": Plan().weak_recipe.as_dict(),
-            "recipe": MECHANISM_RECIPE.as_dict(),
-        },
-        "versions": {name: version(name) for name in ("w2s-lab", "torch", "transformers")}
-        | {"python": platform.python_version()},
+        "versions": versions(),
+        "task": "sentiment",
+        "sizes": astuple(MECHANISM_SIZES),
+        **MECHANISM_PLAN.as_dict(),
         **found,
     }
     (output / "mechanism.json").write_text(json.dumps(facts, indent=1) + "\n")

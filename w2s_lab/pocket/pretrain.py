@@ -9,7 +9,6 @@ import json
 import math
 import os
 import shutil
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -43,6 +42,7 @@ ROWS = 32  # rows in a batch
 HELD_OUT_TOKENS = 100_000
 STREAM_SEED, HELD_OUT_SEED, TOKENIZER_SEED = 0, 1, 2
 SAVE_EVERY = 200  # steps
+HALF_ABOVE = 2_000_000  # parameters: a larger model is stored in float16, so that the ladder stays below 20 MB
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,10 @@ def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", 
     rows = _packed_rows(tokenizer, rung.tokens, STREAM_SEED)
     steps = len(rows) // ROWS
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, betas=(0.9, 0.95), weight_decay=0.1)
-    done, seconds = _restore(partial, key, network, optimizer)
+    done = _restore(partial, key, network, optimizer)
     compiled = compiler_works(where) if compiled is None else compiled
     loss_of: Callable = torch.compile(next_token_loss) if compiled else next_token_loss
-    started, losses = time.monotonic(), []
+    losses = []
     with tqdm(total=steps, initial=done, desc=rung.name, unit="step") as bar:
         for step in range(done, steps):
             for group in optimizer.param_groups:
@@ -137,17 +137,18 @@ def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", 
             if (step + 1) % 20 == 0:
                 bar.set_postfix_str(f"loss {torch.stack(losses[-20:]).mean():.3f} nats/token")
             if (step + 1) % SAVE_EVERY == 0:
-                _save(partial, key, network, optimizer, step + 1, seconds + time.monotonic() - started)
-    seconds += time.monotonic() - started
+                _save(partial, key, network, optimizer, step + 1)
+    stored = torch.float16 if network.num_parameters() > HALF_ABOVE else torch.float32
+    network.to(stored).to(torch.float32)  # what is measured is what will be loaded
     held_out = _held_out_loss(network, _packed_rows(tokenizer, HELD_OUT_TOKENS, HELD_OUT_SEED).to(where))
-    network.to("cpu")
+    network.to("cpu", stored)
     _finish(target, partial, LanguageModel(rung.name, network_digest(network, tokenizer), tokenizer, network), rung, {
         "key": key,
         "steps": steps,
         "tokens_seen": steps * ROWS * CONTEXT,
         "held_out_loss": round(held_out, 4),
         "held_out_perplexity": round(math.exp(held_out), 3),
-        "seconds": round(seconds),
+        "stored_as": str(stored).removeprefix("torch."),
         "device": str(where),
         "compiled": compiled,
     })  # fmt: skip
@@ -175,30 +176,30 @@ def _held_out_loss(network, rows: Tensor) -> float:
     return float(np.mean([float(next_token_loss(network, batch)) for batch in rows.split(ROWS)]))
 
 
-def _save(partial: Path, key: str, network, optimizer, step: int, seconds: float) -> None:
+def _save(partial: Path, key: str, network, optimizer, step: int) -> None:
     """Weights, optimizer state and position in one file, replaced in one move."""
     partial.mkdir(parents=True, exist_ok=True)
     tensors = {f"weight/{name}": value.detach().contiguous() for name, value in network.named_parameters()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors.update({f"state/{number}/{name}": value for name, value in state.items()})
-    save_file(tensors, partial / "state.new", {"key": key, "step": str(step), "seconds": str(seconds)})
+    save_file(tensors, partial / "state.new", {"key": key, "step": str(step)})
     os.replace(partial / "state.new", partial / "state.safetensors")
 
 
-def _restore(partial: Path, key: str, network, optimizer) -> tuple[int, float]:
-    """Steps done and seconds spent so far; (0, 0.0) where there is nothing of this recipe to go on from."""
+def _restore(partial: Path, key: str, network, optimizer) -> int:
+    """Steps done so far; 0 where there is nothing of this recipe to go on from."""
     path = partial / "state.safetensors"
     if not path.is_file():
-        return 0, 0.0
+        return 0
     try:
         with safe_open(path, "pt") as file:
             facts = file.metadata() or {}
         if facts.get("key") != key:
-            return 0, 0.0
+            return 0
         tensors = load_file(path)
     except SafetensorError as error:
         warnings.warn(f"{path} cannot be read ({error}); this pre-training starts anew", stacklevel=3)
-        return 0, 0.0
+        return 0
     with torch.no_grad():
         for name, value in network.named_parameters():
             value.copy_(tensors[f"weight/{name}"])
@@ -208,7 +209,7 @@ def _restore(partial: Path, key: str, network, optimizer) -> tuple[int, float]:
             _, number, field = name.split("/")
             state.setdefault(int(number), {})[field] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(facts["step"]), float(facts["seconds"])
+    return int(facts["step"])
 
 
 def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts: dict) -> None:
