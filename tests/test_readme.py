@@ -1,5 +1,6 @@
 """What the README shows works as it stands there."""
 
+import json
 import re
 from pathlib import Path
 
@@ -23,3 +24,33 @@ def test_the_procedure_in_ten_lines(page, monkeypatch):
     assert 0.5 < result.student.accuracy <= result.ceiling.accuracy
     assert result.student.agreement is not None and result.pgr is not None
     matplotlib.pyplot.close("all")
+
+
+def rows_of(page: str) -> list[list[str]]:
+    """The cells of every table row of a Markdown page."""
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def shown(interval: dict) -> str:
+    return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+
+
+def test_the_numbers_in_the_readme_are_those_of_the_results():
+    page, results = (ROOT / "README.md").read_text(encoding="utf-8"), ROOT / "data" / "results"
+    cells = rows_of(page)
+    means = json.loads((results / "mechanism.json").read_text())["means"]
+    measured = [row for row in cells if len(row) == 2 and re.match(r"-?\d\.\d\d \[", row[1])]
+    names = (
+        "weak_accuracy", "ceiling_accuracy", "pgr_at_best", "pgr_at_trusted", "pgr_at_end", "pgr_end_minus_best",
+        "agreement_end_minus_best", "imitation_end_minus_best", "random_pgr_at_best", "random_pgr_at_end",
+    )  # fmt: skip
+    assert [row[1] for row in measured] == [shown(means[name]) for name in names]
+    tasks = [row for row in cells if len(row) == 7 and (results / f"run-{row[0]}.json").is_file()]
+    assert {row[0] for row in tasks} == {"sentiment", "helpdesk", "summary", "topic"}
+    for task, pair, weak, student, ceiling, pgr, _ in tasks:
+        found = json.loads((results / f"run-{task}.json").read_text())
+        assert pair == f"{found['weak']} → {found['strong']}"
+        roles = ("weak supervisor", "strong student", "strong ceiling")
+        assert [weak, student, ceiling] == [f"{found['accuracy'][role]['mean']:.2f}" for role in roles]
+        assert pgr.startswith(shown(found["pgr"]))
