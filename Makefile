@@ -3,6 +3,8 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 # Two test workers with one thread each: with more they fight over the cores.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
+# Jupyter wants to be told that being root, as in a container, is meant.
+AS_ROOT = $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help run lab test test-fast lint clean
@@ -14,7 +16,7 @@ run: $(INSTALLED) ## the weak-to-strong procedure, once, with a figure
 	$(VENV)/bin/w2s-lab run
 
 lab: $(INSTALLED) ## the notebooks, in the browser (this machine only)
-	$(VENV)/bin/jupyter lab --ip=127.0.0.1 notebooks
+	$(VENV)/bin/jupyter lab --ip=127.0.0.1 $(AS_ROOT) notebooks
 
 test: $(INSTALLED) ## all tests
 	$(PYTEST)

@@ -204,7 +204,8 @@ LONG = " ".join(f"a great film in town {i}, unforgettably dull" for i in range(2
 @pytest.mark.parametrize("limit", [30, 37, 38, 39, 40, 75])
 def test_an_over_long_input_is_cut_at_its_end(reader, limit):
     short, long = Example("Judge.", "ok"), Example("Judge.", LONG)
-    prompts, cut = reader.encode_prompts([short, long, short], limit)
+    with pytest.warns(UserWarning, match=f"1 of 3 inputs are longer than {limit} tokens"):
+        prompts, cut = reader.encode_prompts([short, long, short], limit)
     assert cut == 1
     assert prompts[0] == prompts[2] == reader.encode_prompts([short], 1000)[0][0]
     text = reader.tokenizer.decode(prompts[1], skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -5,6 +5,7 @@ It works with any tokenizer and any causal network that behave as those of trans
 
 import copy
 import inspect
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,6 +80,9 @@ class LanguageModel:
 
         Raises:
             ValueError: an instruction alone is too long.
+
+        Warns:
+            UserWarning: inputs were cut.
         """
         prompts = self._prompt_tokens(examples)
         cut = 0
@@ -86,6 +90,12 @@ class LanguageModel:
             if len(prompts[row]) > max_tokens:
                 prompts[row] = self._cut_input(example, max_tokens)
                 cut += 1
+        if cut:
+            warnings.warn(
+                f"{cut} of {len(prompts)} inputs are longer than {max_tokens} tokens with their instruction; "
+                "they were cut at their end",
+                stacklevel=2,
+            )
         return prompts, cut
 
     def _prompt_tokens(self, examples: Sequence[Example]) -> list[list[int]]:
