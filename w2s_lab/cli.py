@@ -101,6 +101,7 @@ def _add_run(commands) -> None:
     run.add_argument("--epochs", type=_positive, metavar="N", help="passes of student and ceiling over their examples")
     run.add_argument("--learning-rate", type=_rate, metavar="R", help="peak rate of student and ceiling")
     run.add_argument("--weak-epochs", type=_positive, metavar="N", help="passes of the supervisor over its examples")
+    run.add_argument("--weak-learning-rate", type=_rate, metavar="R", help="peak rate of the supervisor")
     run.add_argument("--batch-size", type=_positive, metavar="N", help="examples (default: 32)")
     run.add_argument("--seeds", type=_positive, default=3, metavar="N", help="runs with seeds 0 to N-1 (default: 3)")
     _add_device(run)
@@ -179,7 +180,8 @@ def _plan(arguments: argparse.Namespace, task):
         batch_size=batch_size,
     )
     weak_epochs = arguments.weak_epochs or usual.weak_recipe.epochs
-    weak_recipe = replace(usual.weak_recipe, epochs=weak_epochs, batch_size=batch_size)
+    weak_rate = arguments.weak_learning_rate or usual.weak_recipe.learning_rate
+    weak_recipe = replace(usual.weak_recipe, epochs=weak_epochs, learning_rate=weak_rate, batch_size=batch_size)
     return Plan(arguments.weak or usual.weak, arguments.strong or usual.strong, weak_recipe, recipe, arguments.device)
 
 

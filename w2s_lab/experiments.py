@@ -15,6 +15,9 @@ from w2s_lab.store import Store
 OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)
 
 
+ELICITED = ("sentiment", "helpdesk", "helpdesk-v2")  # tasks whose answer is latent in the documents of pre-training
+
+
 @dataclass(frozen=True)
 class Plan:
     """Which models, trained how. The recipe of the student is the recipe of the ceiling: only the answers differ.
@@ -45,16 +48,16 @@ class Plan:
     def for_task(cls, task: Task) -> "Plan":
         """The usual plan for a task.
 
-        The defaults suit a verdict that has to be inferred. To name a kind of thing out of eight, or a thing in the
-        input, is a skill that the ladder acquires in fine-tuning only, at a higher learning rate; and pocket-s never
-        learns the latter.
+        The defaults suit what the ladder knows from pre-training and only has to be asked for: a verdict, a decision.
+        Everything else (to name the topic, or a thing in the input; text of another world) it has to learn in
+        fine-tuning, at a higher learning rate, and pocket-s never learns to name a thing in the input.
         """
-        if task.name == "topic":
-            return cls(weak_recipe=Recipe(epochs=8, learning_rate=2e-3), recipe=Recipe(epochs=3, learning_rate=1e-3))
+        if task.name in ELICITED:
+            return cls()
         if task.answers is None:
             recipe = Recipe(epochs=6, learning_rate=1e-3)
             return cls("pocket-m", "pocket-l", weak_recipe=recipe, recipe=recipe)
-        return cls()
+        return cls(weak_recipe=Recipe(epochs=8, learning_rate=2e-3), recipe=Recipe(epochs=3, learning_rate=1e-3))
 
 
 def default_sizes(examples: int) -> SplitSizes:
