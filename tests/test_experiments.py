@@ -10,8 +10,8 @@ import torch
 from scipy import stats
 
 from w2s_lab import report, studies
-from w2s_lab.data import SplitSizes, load_splits
-from w2s_lab.experiments import Outcome, Plan, default_sizes, random_error_control, weak_to_strong
+from w2s_lab.data import SplitSizes, builtin_tasks, load_splits
+from w2s_lab.experiments import ELICITED, Outcome, Plan, default_sizes, random_error_control, weak_to_strong
 from w2s_lab.labelling import weak_labels
 from w2s_lab.models import load_model
 from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets
@@ -186,9 +186,12 @@ def test_without_validation_there_is_no_trusted_choice(tmp_path):
 
 
 def test_plans_and_sizes():
-    assert Plan.for_task(Task("a", ("x", "y"))) == Plan()
-    longer = Plan.for_task(Task("a"))
-    assert longer.recipe.epochs > Plan().recipe.epochs and longer.weak_recipe.epochs > Plan().weak_recipe.epochs
+    assert Plan.for_task(Task("sentiment", ("x", "y"))) == Plan()
+    for unknown in (Task("a", ("x", "y")), Task("a")):  # not latent in the documents of pre-training
+        learnt = Plan.for_task(unknown)
+        assert learnt.recipe.learning_rate > Plan().recipe.learning_rate
+        assert learnt.weak_recipe.learning_rate > Plan().weak_recipe.learning_rate
+    assert set(ELICITED) < set(builtin_tasks())
     assert default_sizes(100_000) == SplitSizes(1500, 1500, 1000, 100)
     assert default_sizes(400) == SplitSizes.of(400)
 
