@@ -11,7 +11,7 @@ from w2s_lab.experiments import Outcome
 from w2s_lab.metrics import Interval, mean_interval
 from w2s_lab.records import mean_pgr
 
-ROLES = ("weak supervisor", "strong student", "strong ceiling")
+ROLES = {"weak supervisor": "weak", "strong student": "student", "strong ceiling": "ceiling"}  # -> field of Comparison
 
 
 def versions() -> dict[str, str]:
@@ -65,10 +65,7 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
     they are Student-t intervals over seeds, which include the luck of split and training.
     """
     comparisons = [outcome.comparison for outcome in outcomes]
-    evaluations = {
-        role: [getattr(comparison, role.split()[1].replace("supervisor", "weak")) for comparison in comparisons]
-        for role in ROLES
-    }
+    evaluations = {role: [getattr(comparison, field) for comparison in comparisons] for role, field in ROLES.items()}
     students = evaluations["strong student"]
     pgr, undefined = mean_pgr(comparisons)
     best = [(outcome, outcome.best) for outcome in outcomes]
