@@ -155,7 +155,6 @@ def test_a_loss_that_does_not_fall_fails(monkeypatch):
     assert trained.ok is False and estimate.ok is None
 
 
-@pytest.mark.skipif(not models.ladder(), reason="no pocket model has been pre-trained yet")
 def test_a_short_training_lowers_the_loss():
     rate, before, after = doctor.train_for(0.5, models.ladder()[0], data.load_splits("sentiment").supervisor_train)
     assert rate > 0 and after < before

@@ -99,9 +99,13 @@ class Outcome:
             return None
         return max(zip(self.curve[1:], self.trusted_curve[1:], strict=True), key=lambda pair: pair[1])[0]
 
+    def at(self, snapshot: Snapshot) -> Comparison:
+        """The comparison with the student as it was at this snapshot."""
+        return replace(self.comparison, student=snapshot.evaluation)
+
     def pgr_at(self, snapshot: Snapshot) -> float | None:
         """Performance gap recovered by the student as it was at this snapshot."""
-        return replace(self.comparison, student=snapshot.evaluation).pgr
+        return self.at(snapshot).pgr
 
 
 def weak_to_strong(splits: Splits, plan: Plan, store: Store, *, seed: int, on_step: OnStep | None = None) -> Outcome:
@@ -115,10 +119,11 @@ def weak_to_strong(splits: Splits, plan: Plan, store: Store, *, seed: int, on_st
     weak, strong = (load_model(name, device=plan.device) for name in (plan.weak, plan.strong))
     weak = fine_tune(weak, splits.supervisor_train, plan.weak_recipe, "weak supervisor")
     labels = store.labels(weak, splits.student_train)
-    reference = store.labels(weak, splits.test)
-
     watch = both(splits.test, splits.validation)
-    student = fine_tune(strong, labels, plan.recipe, "strong student", watch=watch, reference=store.labels(weak, watch))
+    watched = store.labels(weak, watch)
+    reference = watched.take(range(len(splits.test)))  # the test examples come first in `watch`
+
+    student = fine_tune(strong, labels, plan.recipe, "strong student", watch=watch, reference=watched)
     ceiling = fine_tune(strong, splits.student_train, _hard(plan.recipe), "strong ceiling")
 
     curve, trusted_curve = split_curve(student.history, splits)
@@ -135,23 +140,19 @@ def weak_to_strong(splits: Splits, plan: Plan, store: Store, *, seed: int, on_st
     )
 
 
-def random_error_control(
-    splits: Splits, plan: Plan, store: Store, outcome: Outcome, *, on_step: OnStep | None = None
-) -> Outcome:
+def random_error_control(splits: Splits, plan: Plan, store: Store, outcome: Outcome) -> Outcome:
     """The same student on labels that are wrong just as often, but at random places.
 
     Everything else is taken from `outcome`: the split, the supervisor to compare with, the ceiling.
     """
     labels = random_errors(splits.student_train, outcome.label_accuracy, seed=outcome.seed)
     watch = both(splits.test, splits.validation)
-    role = "student on random errors"
     student = store.train(
         load_model(plan.strong, device=plan.device),
         labels,
         replace(_hard(plan.recipe), seed=outcome.seed),
-        role=role,
+        role="student on random errors",
         watch=watch,
-        on_step=on_step and (lambda done, steps: on_step(role, done, steps)),
     )
     curve, trusted_curve = split_curve(student.history, splits)
     comparison = replace(outcome.comparison, student=curve[-1].evaluation)

@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from w2s_lab import metrics
-from w2s_lab.records import Comparison, Evaluation, Snapshot, mean_pgr
+from w2s_lab.records import Comparison, Evaluation, Snapshot, accuracy_interval, mean_pgr
 
 SIZE, SMALL = 13, 11  # points: labels, ticks, legends and titles; notes inside the axes
 MIN_SLICE = 5  # examples: a slice with fewer is left out
@@ -83,8 +83,8 @@ def _histories(histories: History | Sequence[History]) -> list[History]:
 
 def mean_accuracy(evaluations: Sequence[Evaluation]) -> metrics.Interval:
     """Mean accuracy, 95 % interval: Wilson for one evaluation; for several (seeds) Student-t, cut to [0, 1]."""
-    found = metrics.mean_interval([evaluation.accuracy for evaluation in evaluations])
-    low, high = evaluations[0].interval if found.n == 1 else np.clip([found.low, found.high], *FRACTION).tolist()
+    found = accuracy_interval(evaluations)
+    low, high = np.clip([found.low, found.high], *FRACTION).tolist()
     return metrics.Interval(found.mean, low, high, found.n)
 
 

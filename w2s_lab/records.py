@@ -355,6 +355,13 @@ class Comparison:
         )
 
 
+def accuracy_interval(evaluations: Sequence[Evaluation]) -> metrics.Interval:
+    """Mean accuracy of several runs with its interval: over seeds (Student t, not cut to [0, 1]), or Wilson for one."""
+    if len(evaluations) == 1:
+        return metrics.Interval(evaluations[0].accuracy, *evaluations[0].interval, 1)
+    return metrics.mean_interval([evaluation.accuracy for evaluation in evaluations])
+
+
 def mean_pgr(comparisons: Sequence[Comparison]) -> tuple[metrics.Interval | None, int]:
     """PGR over several runs: its interval, and for how many runs it is undefined and left out.
 

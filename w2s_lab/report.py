@@ -3,13 +3,13 @@
 import platform
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from w2s_lab import metrics
 from w2s_lab.experiments import Outcome
 from w2s_lab.metrics import Interval, mean_interval
-from w2s_lab.records import mean_pgr
+from w2s_lab.records import accuracy_interval, mean_pgr
 
 ROLES = {"weak supervisor": "weak", "strong student": "student", "strong ceiling": "ceiling"}  # -> field of Comparison
 
@@ -75,7 +75,7 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
         seeds=tuple(outcome.seed for outcome in outcomes),
         test_examples=len(students[0]),
         validation_examples=validation_examples,
-        accuracy={role: _accuracy_interval(found) for role, found in evaluations.items()},
+        accuracy={role: accuracy_interval(found) for role, found in evaluations.items()},
         f1={
             role: mean_interval([metrics.summary_f1(e.predictions, e.truth) for e in found])
             for role, found in evaluations.items()
@@ -89,25 +89,15 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
         label_accuracy=mean_interval([outcome.label_accuracy for outcome in outcomes]),
         slices=_slices(evaluations),
         best=mean_interval([s.evaluation.accuracy for _, s in best]),
-        best_pgr=_pgr_at(best),
+        best_pgr=mean_pgr([outcome.at(snapshot) for outcome, snapshot in best])[0],
         trusted=_mean_of_defined([s.evaluation.accuracy for _, s in trusted]),
-        trusted_pgr=_pgr_at(trusted),
+        trusted_pgr=mean_pgr([outcome.at(snapshot) for outcome, snapshot in trusted])[0],
     )
-
-
-def _accuracy_interval(found) -> Interval:
-    if len(found) > 1:
-        return mean_interval([e.accuracy for e in found])
-    return Interval(found[0].accuracy, *found[0].interval, 1)
 
 
 def _mean_of_defined(values: Sequence[float | None]) -> Interval | None:
     defined = [value for value in values if value is not None]
     return mean_interval(defined) if defined else None
-
-
-def _pgr_at(choices) -> Interval | None:
-    return mean_pgr([replace(outcome.comparison, student=snapshot.evaluation) for outcome, snapshot in choices])[0]
 
 
 def _slices(evaluations) -> dict[str, dict[str, float]]:

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from w2s_lab import plots
 from w2s_lab.data import SplitSizes, load_splits
 from w2s_lab.experiments import Outcome, Plan, random_error_control, weak_to_strong
-from w2s_lab.metrics import Interval, mean_interval
+from w2s_lab.metrics import mean_interval
 from w2s_lab.records import Recipe
 from w2s_lab.report import versions
 from w2s_lab.store import Store
@@ -78,7 +78,7 @@ def mechanism_numbers(pairs: Sequence[Pair]) -> dict:
     """Per-seed numbers and their means with 95 % t intervals over seeds, as plain JSON values."""
     rows = [_seed_numbers(pair) for pair in pairs]
     means = {
-        name: _as_dict(mean_interval([row[name] for row in rows if row[name] is not None]))
+        name: asdict(mean_interval([row[name] for row in rows if row[name] is not None]))
         for name, value in rows[0].items()
         if name not in ("seed", "slices")
     }
@@ -134,10 +134,6 @@ def _seed_numbers(pair: Pair) -> dict:
 
 def _difference(value: float | None, less: float | None) -> float | None:
     return None if value is None or less is None else value - less
-
-
-def _as_dict(interval: Interval) -> dict:
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
 
 
 def mechanism_text(found: dict) -> str:
