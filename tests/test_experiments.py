@@ -15,7 +15,8 @@ from w2s_lab.experiments import ELICITED, Outcome, Plan, default_sizes, random_e
 from w2s_lab.labelling import weak_labels
 from w2s_lab.models import load_model
 from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets
-from w2s_lab.records import GROUND_TRUTH, Comparison, Evaluation, Recipe, Snapshot, Task
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import GROUND_TRUTH, Comparison, Evaluation, Snapshot, Task
 from w2s_lab.report import ROLES, summarise, table
 from w2s_lab.store import Store
 from w2s_lab.training import train

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "w2s_lab"
 LAYERS = (
     ("version",),
     ("objective", "metrics"),
+    ("recipe",),
     ("records",),
     ("readers",),
     ("examples",),

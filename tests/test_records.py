@@ -9,13 +9,13 @@ from sklearn.metrics import accuracy_score
 
 from w2s_lab import metrics
 from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets
+from w2s_lab.recipe import Recipe
 from w2s_lab.records import (
     GROUND_TRUTH,
     Comparison,
     Evaluation,
     Example,
     LabelledSet,
-    Recipe,
     Splits,
     Task,
     content_key,

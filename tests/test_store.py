@@ -14,7 +14,8 @@ from w2s_lab import store as store_module
 from w2s_lab.labelling import weak_labels
 from w2s_lab.models import save_model
 from w2s_lab.objective import SoftTargets
-from w2s_lab.records import Example, LabelledSet, Recipe
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import Example, LabelledSet
 from w2s_lab.store import Store
 from w2s_lab.training import train
 
@@ -306,7 +307,8 @@ import sys
 from pathlib import Path
 from w2s_lab.data import read_examples
 from w2s_lab.models import load_model
-from w2s_lab.records import LabelledSet, Recipe
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import LabelledSet
 from w2s_lab.store import Store
 
 model, runs = load_model(sys.argv[1], device="cpu"), Store(sys.argv[2])

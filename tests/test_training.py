@@ -16,7 +16,8 @@ from w2s_lab.labelling import random_errors, weak_labels
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import save_model
 from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets
-from w2s_lab.records import LabelledSet, Recipe
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import LabelledSet
 from w2s_lab.training import (
     SORTED_TOGETHER,
     NonFiniteLoss,

@@ -23,7 +23,8 @@ _HOME = {
     "language_model": ("LanguageModel",),
     "models": ("ladder", "load_model", "save_model"),
     "objective": ("AuxiliaryConfidence", "MaximumLikelihood", "SoftTargets"),
-    "records": ("Comparison", "Evaluation", "Example", "LabelledSet", "Recipe", "Snapshot", "Splits", "Task"),
+    "recipe": ("LoRA", "Recipe"),
+    "records": ("Comparison", "Evaluation", "Example", "LabelledSet", "Snapshot", "Splits", "Task"),
     "store": ("Store",),
     "training": ("NonFiniteLoss", "train", "training_steps"),
 }

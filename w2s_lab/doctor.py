@@ -281,7 +281,7 @@ def train_for(seconds: float, name: str, labelled) -> tuple[float, float, float]
     The first step warms caches and is not timed; at least eight more are made, however long they take.
     """
     from w2s_lab.models import load_model
-    from w2s_lab.records import Recipe
+    from w2s_lab.recipe import Recipe
     from w2s_lab.training import training_steps
 
     few = labelled.take(range(min(EXAMPLES, len(labelled))))

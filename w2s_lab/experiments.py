@@ -9,7 +9,8 @@ from w2s_lab.labelling import random_errors
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model
 from w2s_lab.objective import MaximumLikelihood
-from w2s_lab.records import Comparison, Evaluation, LabelledSet, Recipe, Snapshot, Splits, Task
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import Comparison, Evaluation, LabelledSet, Snapshot, Splits, Task
 from w2s_lab.store import Store
 
 OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)

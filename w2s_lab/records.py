@@ -7,13 +7,12 @@ learns them, so every training set is the same type, `LabelledSet`, whoever labe
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from w2s_lab import metrics
-from w2s_lab.objective import Loss, MaximumLikelihood
 
 GROUND_TRUTH = "ground truth"
 
@@ -170,50 +169,6 @@ class Splits:
     @property
     def task(self) -> Task:
         return self.test.task
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is fine-tuned; the same record for supervisor, student and ceiling.
-
-    Attributes:
-        loss: which loss (see `w2s_lab.objective`).
-        epochs: passes over the training set.
-        batch_size: examples.
-        learning_rate: peak of the schedule.
-        warmup_fraction: fraction of all steps with a linearly rising rate; a cosine to 0 follows.
-        weight_decay: of AdamW.
-        max_tokens: prompt and answer together; a longer input is cut at its end, the answer never.
-        eval_every: steps between two evaluations on the watched set; None: at the end of each epoch.
-        seed: order of the examples.
-    """
-
-    loss: Loss = field(default_factory=MaximumLikelihood)
-    epochs: int = 3
-    batch_size: int = 32
-    learning_rate: float = 3e-4
-    warmup_fraction: float = 0.1
-    weight_decay: float = 0.01
-    max_tokens: int = 256
-    eval_every: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, legal in (
-            ("epochs", self.epochs >= 1),
-            ("batch_size", self.batch_size >= 1),
-            ("learning_rate", self.learning_rate > 0),
-            ("warmup_fraction", 0 <= self.warmup_fraction <= 1),
-            ("weight_decay", self.weight_decay >= 0),
-            ("max_tokens", self.max_tokens >= 8),
-            ("eval_every", self.eval_every is None or self.eval_every >= 1),
-        ):
-            if not legal:
-                raise ValueError(f"Recipe: {name} is {getattr(self, name)}, which is out of range (see help(Recipe))")
-
-    def as_dict(self) -> dict:
-        """Plain JSON values; the loss with its class name, so that no two losses look alike."""
-        return {**asdict(self), "loss": {"name": type(self.loss).__name__, **asdict(self.loss)}}
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,8 @@ from w2s_lab.evaluation import score
 from w2s_lab.labelling import weak_labels
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model, save_model
-from w2s_lab.records import LabelledSet, Recipe, Snapshot, content_key
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import LabelledSet, Snapshot, content_key
 from w2s_lab.training import train, training_key
 from w2s_lab.version import __version__
 

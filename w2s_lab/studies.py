@@ -16,7 +16,7 @@ from w2s_lab import plots
 from w2s_lab.data import SplitSizes, load_splits
 from w2s_lab.experiments import Outcome, Plan, random_error_control, weak_to_strong
 from w2s_lab.metrics import mean_interval
-from w2s_lab.records import Recipe
+from w2s_lab.recipe import Recipe
 from w2s_lab.report import versions
 from w2s_lab.store import Store
 

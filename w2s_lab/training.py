@@ -11,7 +11,8 @@ import torch
 from w2s_lab.evaluation import evaluate
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model
-from w2s_lab.records import LabelledSet, Recipe, Snapshot, content_key
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import LabelledSet, Snapshot, content_key
 from w2s_lab.version import __version__
 
 SORTED_TOGETHER = 8  # batches: rows are sorted by length within groups of this many batches, then shuffled
