@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from w2s_lab import labelling
 from w2s_lab.labelling import random_errors, weak_labels
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.records import Example, LabelledSet, Task
@@ -51,9 +52,11 @@ def test_labels_stay_with_their_examples(model, closed_set):
         np.testing.assert_allclose(alone.probs[0], labels.probs[i], atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [1, 5, 1000])
-def test_the_batch_size_changes_nothing(model, closed_set, size):
-    expected, found = weak_labels(model, closed_set), weak_labels(model, closed_set, batch_size=size)
+@pytest.mark.parametrize("size", [1, 150, 1000])
+def test_the_token_budget_changes_nothing(model, closed_set, size, monkeypatch):
+    expected = weak_labels(model, closed_set)
+    monkeypatch.setitem(labelling.TOKENS, "cpu", size)
+    found = weak_labels(model, closed_set)
     assert found.answers == expected.answers
     np.testing.assert_allclose(found.probs, expected.probs, atol=1e-5)
     np.testing.assert_allclose(found.log_prob, expected.log_prob, atol=1e-4)
@@ -94,7 +97,8 @@ def test_prompt_and_answer_together_are_at_most_max_tokens(llama, closed_set):
     longest = max(map(len, llama.encode_answers(closed_set.task.answers)))
     (ids,), cut = llama.encode_prompts([long], 80 - longest)
     assert cut == 1 and len(ids) in (80 - longest, 79 - longest)
-    labels = weak_labels(llama, LabelledSet(closed_set.task, (long,), (closed_set.task.answers[0],)), max_tokens=80)
+    narrow = replace(llama, max_tokens=80)
+    labels = weak_labels(narrow, LabelledSet(closed_set.task, (long,), (closed_set.task.answers[0],)))
     with torch.no_grad():
         table = llama.log_probs([ids], llama.encode_answers(closed_set.task.answers))
     np.testing.assert_allclose(labels.probs[0], table.softmax(-1)[0].numpy(), atol=1e-6)
@@ -104,9 +108,10 @@ def test_prompt_and_answer_together_are_at_most_max_tokens(llama, closed_set):
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-def test_labels_of_an_open_task_are_generated(model, open_set, beams):
+def test_labels_of_an_open_task_are_generated(model, open_set, beams, monkeypatch):
     open_set = open_set.take(range(6))
-    labels = weak_labels(model, open_set, beams=beams, batch_size=4)
+    monkeypatch.setitem(labelling.TOKENS, "cpu", 300)
+    labels = weak_labels(model, open_set, beams=beams)
     prompts, _ = model.encode_prompts(open_set.examples, 200)
     assert labels.ids == open_set.ids and labels.probs is None
     assert labels.answers == tuple(model.generate([p], beams=beams)[0] for p in prompts)

@@ -18,13 +18,15 @@ PACKAGE = ROOT / "w2s_lab"
 # `name.*` stands for a folder whose modules may import each other, as long as there is no circle.
 LAYERS = (
     ("version",),
+    ("files", "parallel", "memory"),
     ("objective", "metrics"),
     ("recipe",),
     ("records",),
     ("readers",),
-    ("examples",),
+    ("examples", "hub"),
     ("data", "language_model"),
-    ("models",),
+    ("models", "adapters"),
+    ("checkpoint",),
     ("pocket.lexicon",),
     ("pocket.reviews", "pocket.helpdesk"),
     ("pocket.tasks",),
@@ -33,6 +35,7 @@ LAYERS = (
     ("pocket",),  # the folder's __init__
     ("selection", "labelling"),
     ("evaluation",),
+    ("gradient",),
     ("training",),
     ("store",),
     ("plots",),

@@ -1,5 +1,6 @@
 """Pre-training that may be killed at any time, and the ladder of models that is shipped."""
 
+import itertools
 import json
 import math
 import signal
@@ -17,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from w2s_lab.checkpoint import Checkpoint
 from w2s_lab.models import LADDER_FOLDER, ladder, load_model
 from w2s_lab.pocket import pretrain
 from w2s_lab.pocket.corpus import documents, packed_tokens
@@ -31,10 +33,16 @@ def pocket_tokenizer():
     return pretrain.pocket_tokenizer()
 
 
+def save_every(steps: int):
+    """A `Checkpoint.due` that counts the steps instead of looking at the clock."""
+    count = itertools.count(1)
+    return lambda self: next(count) % steps == 0
+
+
 def make_small(monkeypatch, pocket_tokenizer) -> None:
     """Small batches, little held out, the state saved often, and the tokenizer made once for all tests."""
     monkeypatch.setattr(pretrain, "ROWS", ROWS)
-    monkeypatch.setattr(pretrain, "SAVE_EVERY", SAVE_EVERY)
+    monkeypatch.setattr(Checkpoint, "due", save_every(SAVE_EVERY))
     monkeypatch.setattr(pretrain, "HELD_OUT_TOKENS", HELD_OUT)
     monkeypatch.setattr(pretrain, "pocket_tokenizer", lambda: pocket_tokenizer)
 
@@ -144,14 +152,17 @@ def test_the_stream_is_packed_without_a_gap(pocket_tokenizer):
 # -- killed ----------------------------------------------------------------------------------------------------------
 
 KILLED = """
-import os, signal, sys
+import itertools, os, signal, sys
 from pathlib import Path
 from w2s_lab.models import load_model
+from w2s_lab.checkpoint import Checkpoint
 from w2s_lab.pocket import pretrain
 from w2s_lab.pocket.pretrain import Rung
 
 folder, finished, rung, rows, save_every, held_out, point, count = eval(sys.argv[1])
-pretrain.ROWS, pretrain.SAVE_EVERY, pretrain.HELD_OUT_TOKENS = rows, save_every, held_out
+pretrain.ROWS, pretrain.HELD_OUT_TOKENS = rows, held_out
+steps = itertools.count(1)
+Checkpoint.due = lambda self: next(steps) % save_every == 0
 pretrain.pocket_tokenizer = lambda: load_model(finished, device="cpu").tokenizer
 left = [count]
 
@@ -167,7 +178,7 @@ def deadly(function, *, before):
     return wrapped
 
 if point == "after a save":
-    pretrain._save = deadly(pretrain._save, before=False)
+    Checkpoint.save = deadly(Checkpoint.save, before=False)
 elif point == "before a save is moved into place":
     os.replace = deadly(os.replace, before=True)
 elif point == "when the model is written":
@@ -189,7 +200,7 @@ def test_a_killed_run_goes_on_bit_for_bit(point, count, expected_step, finished,
     done = subprocess.run([sys.executable, "-c", KILLED, arguments], capture_output=True, text=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     with safe_open(tmp_path / "tiny.partial" / "state.safetensors", "pt") as file:
-        assert file.metadata()["step"] == str(expected_step)
+        assert json.loads(file.metadata()["facts"])["step"] == expected_step
     assert not (tmp_path / "tiny").exists()
 
     steps_done = []
@@ -220,7 +231,7 @@ def interrupted(quick, tmp_path, monkeypatch) -> Path:
 
 
 def test_a_half_written_new_state_does_no_harm(interrupted, finished):
-    (interrupted / "tiny.partial" / "state.new").write_bytes(b"half")
+    (interrupted / "tiny.partial" / ".new-state.safetensors-1").write_bytes(b"half")
     assert same_weights(make(interrupted), finished)
 
 
@@ -228,7 +239,7 @@ def test_a_half_written_new_state_does_no_harm(interrupted, finished):
 def test_a_truncated_state_is_said_and_not_used(keep, interrupted, finished):
     state = interrupted / "tiny.partial" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:keep])
-    with pytest.warns(UserWarning, match=r"state\.safetensors cannot be read .* starts anew"):
+    with pytest.warns(UserWarning, match=r"state\.safetensors is damaged .* starts again"):
         make(interrupted)
     assert same_weights(interrupted / "tiny", finished)
 

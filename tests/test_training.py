@@ -446,4 +446,4 @@ def test_an_empty_set_raises(llama, closed_set):
 
 def test_an_instruction_that_leaves_no_room_raises(llama, closed_set):
     with pytest.raises(ValueError, match="max_tokens"):
-        next(training_steps(llama, closed_set, replace(QUICK, max_tokens=8)))
+        next(training_steps(llama.copy(), closed_set, replace(QUICK, max_tokens=8)))

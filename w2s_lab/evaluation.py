@@ -1,8 +1,12 @@
-"""Evaluate one model; compare three."""
+"""Evaluate one model; compare three; keep snapshots as JSON."""
+
+from dataclasses import replace
+
+import numpy as np
 
 from w2s_lab.labelling import weak_labels
 from w2s_lab.language_model import LanguageModel
-from w2s_lab.records import Comparison, Evaluation, LabelledSet
+from w2s_lab.records import Comparison, Evaluation, LabelledSet, Snapshot
 
 
 def evaluate(model: LanguageModel, test: LabelledSet, reference: LabelledSet | None = None) -> Evaluation:
@@ -36,3 +40,24 @@ def compare(weak: LanguageModel, student: LanguageModel, ceiling: LanguageModel,
     return Comparison(
         score(reference, reference), evaluate(student, test, reference), evaluate(ceiling, test, reference)
     )
+
+
+def snapshot_to_json(snapshot: Snapshot) -> dict:
+    """Plain JSON values; of the evaluation only what the model said, since the rest is in the watched set."""
+    evaluation = snapshot.evaluation
+    return {
+        "step": snapshot.step,
+        "examples_seen": snapshot.examples_seen,
+        "train_loss": snapshot.train_loss,
+        "predictions": evaluation and evaluation.predictions,
+        "probs": None if evaluation is None or evaluation.probs is None else evaluation.probs.tolist(),
+    }
+
+
+def snapshot_from_json(row: dict, watch: LabelledSet | None, reference: LabelledSet | None) -> Snapshot:
+    """The snapshot, given the set that was watched and the weak labels of it."""
+    evaluation = None
+    if watch is not None:
+        probs = None if row["probs"] is None else np.array(row["probs"])
+        evaluation = score(replace(watch, answers=tuple(row["predictions"]), probs=probs, log_prob=None), reference)
+    return Snapshot(row["step"], row["examples_seen"], row["train_loss"], evaluation)

@@ -1,20 +1,22 @@
 """Labels from a model, and labels with errors made on purpose."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 
+from w2s_lab import parallel
 from w2s_lab.language_model import LanguageModel
+from w2s_lab.memory import TokenBudget
 from w2s_lab.objective import answer_probs
 from w2s_lab.records import LabelledSet
 
-MAX_TOKENS = 256  # prompt and answer together
 MAX_NEW_TOKENS = 48  # a generated answer
+TOKENS = {"cpu": 8_192, "cuda": 65_536}  # padded tokens that go through the network at once; more gains nothing
 
 
 @torch.no_grad()
-def weak_labels(
-    model: LanguageModel, inputs: LabelledSet, *, beams: int = 1, batch_size: int = 128, max_tokens: int = MAX_TOKENS
-) -> LabelledSet:
+def weak_labels(model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> LabelledSet:
     """y_hat = argmax_y Pr^w(y|x) for every example of `inputs`, whose own answers are not looked at.
 
     Exact for a closed list of answers, where `probs` is the softmax of their sequence log-probabilities. For an open
@@ -22,32 +24,61 @@ def weak_labels(
 
     Returns:
         The same examples in the same order, with answers, probs [N, K] or None, and log_prob [N] in nats.
+
+    Raises:
+        MemoryError: one example alone does not fit into the device's memory.
     """
     choices = inputs.task.answers
     closed = model.encode_answers(choices) if choices else None
-    longest = max(map(len, closed)) if closed else MAX_NEW_TOKENS
-    prompts, _ = model.encode_prompts(inputs.examples, max_tokens - longest)
-    order = np.argsort([len(p) for p in prompts], kind="stable")
-    answers: list[str] = [""] * len(prompts)
-    log_prob = np.zeros(len(prompts))
-    probs = np.zeros((len(prompts), len(choices))) if choices else None
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        batch = [prompts[i] for i in rows]
-        if choices:
+    room = max(map(len, closed)) if closed else MAX_NEW_TOKENS
+    prompts, _ = model.encode_prompts(inputs.examples, model.window - room)
+
+    def label(rows: list[int]) -> list[tuple[int, str, float, list[float] | None]]:
+        batch = [prompts[row] for row in rows]
+        if closed:
             table = model.log_probs(batch, closed)
-            probs[rows] = answer_probs(table).cpu().numpy()
             best = table.argmax(-1)
-            texts, values = [choices[j] for j in best.tolist()], table.gather(-1, best[:, None])[:, 0]
+            texts = [choices[k] for k in best.tolist()]
+            values, probs = table.gather(-1, best[:, None])[:, 0], answer_probs(table).tolist()
         else:
             texts = model.generate(batch, beams=beams, max_new_tokens=MAX_NEW_TOKENS)
-            values = model.log_prob(batch, model.encode_answers(texts))
-        log_prob[rows] = values.cpu().numpy()
-        for i, text in zip(rows, texts, strict=True):
-            answers[i] = text
+            values, probs = model.log_prob(batch, model.encode_answers(texts)), [None] * len(rows)
+        return list(zip(rows, texts, values.tolist(), probs, strict=True))
+
+    lengths = [len(prompt) + room for prompt in prompts]
+    table = in_pieces(label, lengths, model)
     return LabelledSet(
-        inputs.task, inputs.examples, tuple(answers), probs, log_prob, source=f"weak labels of {model.name}"
+        inputs.task,
+        inputs.examples,
+        tuple(text for _, text, _, _ in table),
+        np.array([probs for *_, probs in table]).reshape(len(table), len(choices)) if choices else None,
+        np.array([value for _, _, value, _ in table]),
+        source=f"weak labels of {model.name}",
     )
+
+
+def in_pieces(label: Callable[[list[int]], list[tuple]], lengths: Sequence[int], model: LanguageModel) -> list[tuple]:
+    """What `label` says of each row, in order: (row number, ...).
+
+    It is asked in pieces of rows of similar length that fit into memory; with several processes, each asks for some.
+    """
+    budget = TokenBudget(TOKENS.get(model.device.type, TOKENS["cpu"]))
+    pieces = budget.pieces(np.argsort(lengths, kind="stable").tolist(), lengths)
+    if parallel.is_sharded(model.network):  # the processes go through the network in step: as many pieces for each
+        pieces += pieces[:1] * (-len(pieces) % parallel.world())
+    todo, found = list(parallel.own(pieces)), []
+    while todo:
+        piece = todo.pop()
+        try:
+            found += label(piece)
+            continue
+        except torch.OutOfMemoryError:
+            if parallel.is_sharded(model.network):
+                raise
+        budget.shrink([piece], lengths)
+        todo += budget.pieces(piece, lengths)
+    by_row = {row[0]: row for part in parallel.gathered_objects(found) for row in part}
+    return [by_row[row] for row in range(len(lengths))]
 
 
 def random_errors(truth: LabelledSet, accuracy: float, *, seed: int) -> LabelledSet:

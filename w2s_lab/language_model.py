@@ -3,11 +3,12 @@
 It works with any tokenizer and any causal network that behave as those of transformers do; `models.py` loads them.
 """
 
+import contextlib
 import copy
 import inspect
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +16,11 @@ import torch
 from torch import Tensor
 
 from w2s_lab.objective import sequence_log_prob
+from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, Snapshot
 
 LONGEST_WORD = 32  # characters looked at beyond the place where an over-long input is cut
+KEPT = 4  # sets of examples whose tokens are kept, so that each is tokenised once
 
 
 @dataclass(eq=False)
@@ -30,6 +33,7 @@ class LanguageModel:
         tokenizer: a `PreTrainedTokenizerBase` of transformers.
         network: a causal `PreTrainedModel` of transformers, float32 on `device`.
         history: snapshots of the training that made it; empty for a model that was loaded.
+        max_tokens, chat_template, precision: how it is read, in training and after; see `Recipe`.
     """
 
     name: str
@@ -37,6 +41,10 @@ class LanguageModel:
     tokenizer: Any
     network: Any
     history: tuple[Snapshot, ...] = ()
+    max_tokens: int = Recipe.max_tokens
+    chat_template: bool = False
+    precision: str = "auto"
+    _prompts: dict = field(default_factory=dict, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -49,7 +57,24 @@ class LanguageModel:
 
     def copy(self) -> "LanguageModel":
         """The same model with weights of its own."""
-        return LanguageModel(self.name, self.digest, self.tokenizer, copy.deepcopy(self.network))
+        return replace(self, network=copy.deepcopy(self.network), history=())
+
+    def read_as(self, recipe: Recipe) -> None:
+        """From now on, prompts and precision are those of `recipe`."""
+        self.max_tokens, self.precision = recipe.max_tokens, recipe.precision
+        self.chat_template = recipe.chat_template and bool(getattr(self.tokenizer, "chat_template", None))
+
+    @property
+    def window(self) -> int:
+        """Tokens that prompt and answer may take together: `max_tokens`, or fewer if the network reads fewer."""
+        return min(self.max_tokens, getattr(self.network.config, "max_position_embeddings", None) or self.max_tokens)
+
+    @property
+    def in_bfloat16(self) -> bool:
+        """Whether matrix products are computed in bfloat16."""
+        if self.precision != "auto":
+            return self.precision == "bfloat16"
+        return self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
     # -- text to tokens ------------------------------------------------------------------------------------------
 
@@ -63,17 +88,21 @@ class LanguageModel:
 
     def encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of each answer as it follows a prompt, the end-of-answer token included."""
-        (stem,) = self._tokens(["Answer:"], special=False)
         unique = list(dict.fromkeys(answers))
-        table = {}
-        texts = [f"Answer: {answer}" if answer else "Answer:" for answer in unique]  # an empty answer ends at once
-        for answer, ids in zip(unique, self._tokens(texts, special=False), strict=True):
-            if ids[: len(stem)] == stem:
-                body = ids[len(stem) :]
-            else:  # the tokenizer merged across the colon: take the answer on its own
-                (body,) = self._tokens([f" {answer}"], special=False)
-            table[answer] = [*body, self.tokenizer.eos_token_id]
+        bodies = self._tokens(unique, special=False) if self.chat_template else self._after_answer_colon(unique)
+        table = {answer: [*body, self.tokenizer.eos_token_id] for answer, body in zip(unique, bodies, strict=True)}
         return [table[answer] for answer in answers]
+
+    def _after_answer_colon(self, answers: list[str]) -> list[list[int]]:
+        (stem,) = self._tokens(["Answer:"], special=False)
+        texts = [f"Answer: {answer}" if answer else "Answer:" for answer in answers]  # an empty answer ends at once
+        rows = self._tokens(texts, special=False)
+        for row, answer in enumerate(answers):
+            if rows[row][: len(stem)] == stem:
+                rows[row] = rows[row][len(stem) :]
+            else:  # the tokenizer merged across the colon: take the answer on its own
+                (rows[row],) = self._tokens([f" {answer}"], special=False)
+        return rows
 
     def encode_prompts(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[list[int]], int]:
         """Token ids of each prompt, at most `max_tokens`, and how many inputs had to be cut at their end for that.
@@ -84,6 +113,9 @@ class LanguageModel:
         Warns:
             UserWarning: inputs were cut.
         """
+        key = (max_tokens, self.chat_template, tuple(example.id for example in examples))
+        if key in self._prompts:
+            return self._prompts[key]
         prompts = self._prompt_tokens(examples)
         cut = 0
         for row, example in enumerate(examples):
@@ -96,12 +128,29 @@ class LanguageModel:
                 "they were cut at their end",
                 stacklevel=2,
             )
+        while len(self._prompts) >= KEPT:
+            del self._prompts[next(iter(self._prompts))]
+        self._prompts[key] = prompts, cut
         return prompts, cut
 
     def _prompt_tokens(self, examples: Sequence[Example]) -> list[list[int]]:
         """Token ids of whole prompts, without the end-of-text token that some tokenizers put after every text."""
+        if self.chat_template:
+            before, after = self._chat_frame
+            texts = ["\n".join(part for part in (e.instruction, e.input) if part) for e in examples]
+            return [[*before, *row, *after] for row in self._tokens(texts, special=False)]
         rows = self._tokens([prompt(example) for example in examples])
         return [row[:-1] if row[-1] == self.tokenizer.eos_token_id else row for row in rows]
+
+    @cached_property
+    def _chat_frame(self) -> tuple[list[int], list[int]]:
+        """Tokens of the chat template before and after what the user says, up to where the model answers."""
+        mark = "THE-USER-SAYS-THIS"
+        message = [{"role": "user", "content": mark}]
+        text = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        # apart from the user's text, so that the template's special tokens count and those in the user's text do not
+        before, after = self.tokenizer(text.split(mark), add_special_tokens=False)["input_ids"]
+        return before, after
 
     def _cut_input(self, example: Example, max_tokens: int) -> list[int]:
         """The longest prefix of the input, by characters, whose prompt has at most `max_tokens` tokens."""
@@ -114,7 +163,7 @@ class LanguageModel:
         if len(shortest) > max_tokens:
             raise ValueError(
                 f"the instruction {example.instruction[:40]!r}... takes {len(shortest)} tokens; "
-                f"expected at most {max_tokens}. Hint: raise the recipe's max_tokens"
+                f"expected at most {max_tokens}. Hint: raise the recipe's max_tokens, up to what the model can read"
             )
         while low < high:
             middle = (low + high + 1) // 2
@@ -129,13 +178,19 @@ class LanguageModel:
     def _accepts(self) -> frozenset[str]:
         return frozenset(inspect.signature(self.network.forward).parameters)
 
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        if not self.in_bfloat16:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
     def _forward(self, ids: Tensor, mask: Tensor, keep: int, **more):
         """The network's output with logits at the last `keep` positions."""
         if "position_ids" in self._accepts:
             more["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
         if "logits_to_keep" in self._accepts:
             more["logits_to_keep"] = keep
-        output = self.network(input_ids=ids, attention_mask=mask, **more)
+        with self._autocast():
+            output = self.network(input_ids=ids, attention_mask=mask, **more)
         output.logits = output.logits[:, -keep:]
         return output
 
@@ -156,6 +211,10 @@ class LanguageModel:
 
         The prompt is read once; its keys and values are shared by the K answers.
         """
+        if self.network.training and getattr(self.network, "is_activation_checkpointing", False):
+            # what is not kept cannot be shared: every answer with its prompt
+            pairs = [(p, a) for p in prompts for a in answers]
+            return self.log_prob([p for p, _ in pairs], [a for _, a in pairs]).view(len(prompts), len(answers))
         ids, mask = self._pad_left(prompts)
         batch, k, width = len(prompts), len(answers), max(map(len, answers))
         read = self._forward(ids, mask, 1, use_cache=True)
@@ -187,16 +246,17 @@ class LanguageModel:
         eos = self.tokenizer.eos_token_id
         # rank beams by log Pr(y|x) itself, as argmax_y asks, not by a mean per token
         ranking = {"length_penalty": 0.0} if beams > 1 else {}
-        output = self.network.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            num_beams=beams,
-            do_sample=False,
-            max_new_tokens=max_new_tokens,
-            eos_token_id=eos,
-            pad_token_id=eos,
-            **ranking,
-        )
+        with self._autocast():
+            output = self.network.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                num_beams=beams,
+                do_sample=False,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=eos,
+                pad_token_id=eos,
+                **ranking,
+            )
         return [
             text.strip()
             for text in self.tokenizer.batch_decode(

@@ -4,36 +4,40 @@
 runs/
   trainings/KEY/    run.json (written last), model.safetensors and what else transformers needs, curve.json
   labels/KEY.json   answers, log-probabilities and distributions of one model on one set of inputs
+  unfinished/KEY    the last checkpoint of a training that was stopped
 ```
 
 A key is a hash of everything the result depends on: the digest of the starting model, of the data, the recipe and the
 kit's version. Everything is written under a temporary name and moved into place, so a killed run leaves no half-written
-result, and two runs may share a store.
+result, and two runs may share a store. Every file's digest is kept and compared: what was altered is made again.
 """
 
 import contextlib
 import json
 import os
 import shutil
-import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from w2s_lab.evaluation import score
+from w2s_lab import parallel
+from w2s_lab.checkpoint import Checkpoint
+from w2s_lab.evaluation import snapshot_from_json, snapshot_to_json
+from w2s_lab.files import beside, replacing, said_with_path, sha256
 from w2s_lab.labelling import weak_labels
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model, save_model
 from w2s_lab.recipe import Recipe
-from w2s_lab.records import LabelledSet, Snapshot, content_key
+from w2s_lab.records import LabelledSet, content_key
 from w2s_lab.training import train, training_key
 from w2s_lab.version import __version__
 
 
 class Store:
-    """A folder of finished trainings and labellings."""
+    """A folder of finished trainings and labellings, and of checkpoints of unfinished ones."""
 
     def __init__(self, root: str | Path = "runs") -> None:
         self.root = Path(root)
@@ -49,13 +53,19 @@ class Store:
         reference: LabelledSet | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> LanguageModel:
-        """`training.train`, or its stored result; `role` (such as "weak supervisor") is only for people to read."""
+        """`training.train`, or its stored result; `role` (such as "weak supervisor") is only for people to read.
+
+        A training that was stopped goes on from its last checkpoint, to the same result.
+        """
         key = training_key(start, labelled, recipe)
         place = content_key(key, watch and watch.digest, reference and reference.digest)
         folder = self.root / "trainings" / place
-        if not (folder / "run.json").is_file():
-            folder.parent.mkdir(parents=True, exist_ok=True)  # a store that cannot be written: said before the work
-            model = train(start, labelled, recipe, watch=watch, reference=reference, on_step=on_step)
+        if not parallel.from_main(lambda: _intact(folder)):
+            checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place)
+            # a store that cannot be written: said before the work
+            parallel.from_main(lambda: [beside(path) for path in (folder, checkpoint.path)])
+            watched = {"watch": watch, "reference": reference}
+            model = train(start, labelled, recipe, **watched, on_step=on_step, checkpoint=checkpoint)
             facts = {
                 "role": role,
                 "start": start.name,
@@ -67,23 +77,22 @@ class Store:
                 "key": key,
                 "version": __version__,
             }
-            with _moved_into_place(folder) as new:
-                save_model(model, new)
-                (new / "curve.json").write_text(json.dumps([_snapshot_to_json(s) for s in model.history]))
-                (new / "run.json").write_text(json.dumps(facts, indent=1))
+            parallel.from_main(lambda: _keep(folder, model, facts))
+            checkpoint.discard()
         model = load_model(str(folder), device=str(start.device))
-        history = tuple(
-            _snapshot_from_json(row, watch, reference) for row in json.loads((folder / "curve.json").read_text())
-        )
+        model.read_as(recipe)
+        rows = json.loads((folder / "curve.json").read_text())
+        history = tuple(snapshot_from_json(row, watch, reference) for row in rows)
         return replace(model, name=f"{start.name} ({role})", digest=key, history=history)
 
     def labels(self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> LabelledSet:
         """`labelling.weak_labels`, or its stored result."""
-        key = content_key("labels", model.digest, inputs.task.answers, inputs.ids, beams, __version__)
+        read_as = (model.max_tokens, model.chat_template, model.precision)
+        key = content_key("labels", model.digest, read_as, inputs.task.answers, inputs.ids, beams, __version__)
         path = self.root / "labels" / f"{key}.json"
-        row = _read(path)
+        row = parallel.from_main(lambda: _read(path))
         if row is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            parallel.from_main(lambda: beside(path))
             found = weak_labels(model, inputs, beams=beams)
             row = {
                 "model": model.name,
@@ -91,7 +100,7 @@ class Store:
                 "log_prob": found.log_prob.tolist(),
                 "probs": None if found.probs is None else found.probs.tolist(),
             }
-            _write(path, json.dumps(row))
+            parallel.from_main(lambda: _write(path, row))
         return LabelledSet(
             inputs.task,
             inputs.examples,
@@ -108,57 +117,64 @@ class Store:
 
 
 def _read(path: Path) -> dict | None:
-    """What a JSON file holds; None where it is not there or was cut off."""
+    """What a labelling's file holds; None where it is not there, was cut off or altered."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if row.pop("digest", None) == content_key(row):
+            return row
+    except FileNotFoundError:
         return None
+    except (ValueError, AttributeError):
+        pass
+    warnings.warn(f"{path} is damaged; these labels are made again", stacklevel=4)
+    return None
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file in one move, so that a reader sees all of it or nothing."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-        new = Path(file.name)
+def _write(path: Path, row: dict) -> None:
+    with replacing(path) as new:
+        new.write_text(json.dumps({**row, "digest": content_key(row)}), encoding="utf-8")
+
+
+def _intact(folder: Path) -> bool:
+    """Whether a finished training is there and every file of it is as it was written; an altered one is removed."""
     try:
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
+        files = json.loads((folder / "run.json").read_text())["files"]
+        if files and all(sha256(folder / name) == digest for name, digest in files.items()):
+            return True
+    except (FileNotFoundError, NotADirectoryError):
+        if not (folder / "run.json").is_file():
+            return False
+    except (ValueError, KeyError, TypeError):
+        pass
+    warnings.warn(f"{folder} is damaged; this training is done again", stacklevel=4)
+    shutil.rmtree(folder, ignore_errors=True)
+    return False
+
+
+def _keep(folder: Path, model: LanguageModel, facts: dict) -> None:
+    """Write a finished training: model, curve, and at last the facts, with the digest of every other file."""
+    with _moved_into_place(folder) as new:
+        save_model(model, new)
+        (new / "curve.json").write_text(json.dumps([snapshot_to_json(snapshot) for snapshot in model.history]))
+        files = {path.name: sha256(path) for path in sorted(new.iterdir())}
+        (new / "run.json").write_text(json.dumps({**facts, "files": files}, indent=1))
 
 
 @contextlib.contextmanager
 def _moved_into_place(folder: Path) -> Iterator[Path]:
     """A new folder to fill; it becomes `folder` when the block ends well and vanishes when it does not."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+    new = beside(folder)
     try:
-        yield new
-        while not (folder / "run.json").is_file():  # else another run was faster; its result is the same
-            try:
-                os.replace(new, folder)  # refused where `folder` is there and holds something
-            except OSError:
-                if not folder.is_dir():
-                    raise
-                if not (folder / "run.json").is_file():
-                    shutil.rmtree(folder, ignore_errors=True)
+        with said_with_path(folder):
+            new.mkdir()
+            yield new
+            while not (folder / "run.json").is_file():  # else another run was faster; its result is the same
+                try:
+                    os.replace(new, folder)  # refused where `folder` is there and holds something
+                except OSError:
+                    if not folder.is_dir():
+                        raise
+                    if not (folder / "run.json").is_file():
+                        shutil.rmtree(folder, ignore_errors=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def _snapshot_to_json(snapshot: Snapshot) -> dict:
-    evaluation = snapshot.evaluation
-    return {
-        "step": snapshot.step,
-        "examples_seen": snapshot.examples_seen,
-        "train_loss": snapshot.train_loss,
-        "predictions": evaluation and evaluation.predictions,
-        "probs": None if evaluation is None or evaluation.probs is None else evaluation.probs.tolist(),
-    }
-
-
-def _snapshot_from_json(row: dict, watch: LabelledSet | None, reference: LabelledSet | None) -> Snapshot:
-    evaluation = None
-    if watch is not None:
-        probs = None if row["probs"] is None else np.array(row["probs"])
-        evaluation = score(replace(watch, answers=tuple(row["predictions"]), probs=probs, log_prob=None), reference)
-    return Snapshot(row["step"], row["examples_seen"], row["train_loss"], evaluation)

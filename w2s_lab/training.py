@@ -4,11 +4,15 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
 
-from w2s_lab.evaluation import evaluate
+from w2s_lab import adapters, parallel
+from w2s_lab.checkpoint import Checkpoint
+from w2s_lab.evaluation import evaluate, snapshot_from_json, snapshot_to_json
+from w2s_lab.gradient import BatchGradient
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model
 from w2s_lab.recipe import Recipe
@@ -19,7 +23,18 @@ SORTED_TOGETHER = 8  # batches: rows are sorted by length within groups of this 
 
 
 class NonFiniteLoss(ArithmeticError):
-    """The loss became infinite or not a number; the message says where and what to try."""
+    """The loss became infinite or not a number.
+
+    Attributes:
+        step: the optimizer step, from 1, that was not taken.
+        learning_rate: of that step.
+        ids: example ids of its batch.
+        snapshot: the last one before it.
+    """
+
+    def __init__(self, message: str, step: int, learning_rate: float, ids: tuple[str, ...], snapshot: Snapshot) -> None:
+        super().__init__(message)
+        self.step, self.learning_rate, self.ids, self.snapshot = step, learning_rate, ids, snapshot
 
 
 def training_key(model: LanguageModel, labelled: LabelledSet, recipe: Recipe) -> str:
@@ -55,6 +70,7 @@ def training_steps(
     watch: LabelledSet | None = None,
     reference: LabelledSet | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Iterator[Snapshot]:
     """Fine-tune `model` in place on x -> y_hat, and yield a snapshot every `recipe.eval_every` steps.
 
@@ -67,6 +83,8 @@ def training_steps(
         watch: examples with truth, evaluated at every snapshot.
         reference: the weak supervisor's labels of `watch`, for agreement, imitation and correction.
         on_step: called after each optimizer step with (steps done, steps in all), for a progress bar.
+        checkpoint: where to keep the state now and then. If it holds one, its snapshots are yielded again and the
+            training goes on from there, to the same numbers as without the interruption.
 
     Yields:
         The untrained model (step 0), then a snapshot at each point of the grid; the last one is the finished model.
@@ -74,65 +92,78 @@ def training_steps(
     Raises:
         ValueError: the set is empty, or the loss needs probabilities that the set does not have.
         NonFiniteLoss: the loss is no longer a number.
+        MemoryError: one example alone does not fit into the device's memory. (A batch that does not fit is cut into
+            halves whose gradients add up to the same.)
     """
-    loss, k = recipe.loss, labelled.task.answers
     if not len(labelled):
         raise ValueError("training_steps: the labelled set is empty; expected at least one example")
-    if loss.needs_probs and labelled.probs is None:
-        raise ValueError(
-            f"{type(loss).__name__} needs the supervisor's probabilities, but the set ({labelled.source}) has none. "
-            "Hint: take labels from weak_labels on a task with a closed list, or use MaximumLikelihood"
-        )
-    answers = model.encode_answers(labelled.answers)
-    longest = max(map(len, model.encode_answers(k) if k else answers))
-    prompts, _ = model.encode_prompts(labelled.examples, recipe.max_tokens - longest)
-    if loss.needs_probs:
-        closed = model.encode_answers(k)
-        weak_probs = torch.tensor(labelled.probs, dtype=torch.float32, device=model.device)
-        class_balance = [labelled.answers.count(answer) / len(labelled) for answer in k]
-    lengths = [len(p) + len(a) for p, a in zip(prompts, answers, strict=True)]
+    model.read_as(recipe)
+    gradient = BatchGradient(model, labelled, recipe)
     rng = np.random.default_rng(recipe.seed)
     per_epoch = math.ceil(len(labelled) / recipe.batch_size)
     steps, grid = recipe.epochs * per_epoch, recipe.eval_every or per_epoch
-    optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.0, weight_decay=recipe.weight_decay)
+    schedule = (rows for _ in range(recipe.epochs) for rows in batches(gradient.lengths, recipe.batch_size, rng))
 
     def snapshot(step: int, seen: int, losses: list[torch.Tensor]) -> Snapshot:
         mean = float(torch.stack(losses).mean()) if losses else None
         return Snapshot(step, seen, mean, evaluate(model, watch, reference) if watch else None)
 
-    optimizer.zero_grad(set_to_none=True)  # what an earlier training may have left
-    model.network.eval()
-    yield snapshot(0, 0, [])
-    seen, losses = 0, []
-    schedule = (rows for _ in range(recipe.epochs) for rows in batches(lengths, recipe.batch_size, rng))
-    for step, rows in enumerate(schedule):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, steps, recipe)
-        with _own_randomness(model.device, recipe.seed, step):  # dropout, where a model has it
-            model.network.train()
-            if loss.needs_probs:
-                table = model.log_probs([prompts[i] for i in rows], closed)
-                value = loss(table, weak_probs[torch.from_numpy(rows)], step / steps, class_balance)
-            else:
-                value = -model.log_prob([prompts[i] for i in rows], [answers[i] for i in rows]).mean()
-            value.backward()
-            model.network.eval()
-        norm = torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
-        if not torch.isfinite(norm):
-            raise NonFiniteLoss(
-                f"step {step + 1} of {steps}: the loss is {value.item():g} and its gradient {norm.item():g}, "
-                f"at learning rate {optimizer.param_groups[0]['lr']:.2e}, on examples "
-                f"{', '.join(labelled.ids[i] for i in rows[:4])}... Hint: lower the learning rate"
-            )
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        seen += len(rows)
-        losses.append(value.detach())
-        if on_step:
-            on_step(step + 1, steps)
-        if (step + 1) % grid == 0 or step + 1 == steps:
-            yield snapshot(step + 1, seen, losses)
-            losses = []
+    with prepared(model, recipe) as trained:
+        optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=recipe.weight_decay)
+        kept = checkpoint.restore(model.network, optimizer) if checkpoint else None
+        if kept is None:
+            history, done, seen, losses = [snapshot(0, 0, [])], 0, 0, []
+        else:
+            history = [snapshot_from_json(row, watch, reference) for row in kept["history"]]
+            done, seen, losses = kept["step"], kept["seen"], list(torch.tensor(kept["losses"], device=model.device))
+        yield from history
+        for step, rows in islice(enumerate(schedule), done, None):
+            rate = learning_rate_at(step, steps, recipe)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with _own_randomness(model.device, recipe.seed, step):  # dropout, where a model has it
+                model.network.train()
+                loss = gradient(rows, step / steps)
+                model.network.eval()
+            norm = parallel.whole(torch.nn.utils.clip_grad_norm_(trained, 1.0))
+            if not torch.isfinite(norm):
+                raise _non_finite(step + 1, steps, rate, loss, norm, [labelled.ids[i] for i in rows], history[-1])
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            seen += len(rows)
+            losses.append(loss)
+            if on_step:
+                on_step(step + 1, steps)
+            if (step + 1) % grid == 0 or step + 1 == steps:
+                history.append(snapshot(step + 1, seen, losses))
+                losses = []
+                yield history[-1]
+            if checkpoint and step + 1 < steps and checkpoint.due():
+                facts = {"step": step + 1, "seen": seen, "losses": [float(value) for value in losses]}
+                facts["history"] = [snapshot_to_json(one) for one in history]
+                checkpoint.save(model.network, optimizer, facts)
+
+
+@contextlib.contextmanager
+def prepared(model: LanguageModel, recipe: Recipe) -> Iterator[list[torch.nn.Parameter]]:
+    """Inside, the network learns as the recipe says; afterwards it is an ordinary network again, with what it learnt.
+
+    Yields:
+        The parameters to train.
+    """
+    network = model.network
+    network.zero_grad(set_to_none=True)  # what an earlier training may have left
+    network.eval()
+    if recipe.gradient_checkpointing:
+        network.activation_checkpointing_enable({"use_reentrant": False})
+    with contextlib.ExitStack() as stack:
+        if recipe.lora:
+            stack.enter_context(adapters.adapted(model, recipe.lora, seed=recipe.seed))
+        stack.enter_context(parallel.sharded_if_asked(model))
+        yield [parameter for parameter in model.network.parameters() if parameter.requires_grad]
+    model.network.zero_grad(set_to_none=True)
+    if recipe.gradient_checkpointing:
+        model.network.activation_checkpointing_disable()
 
 
 def train(start: str | LanguageModel, labelled: LabelledSet, recipe: Recipe, **options) -> LanguageModel:
@@ -150,9 +181,26 @@ def train(start: str | LanguageModel, labelled: LabelledSet, recipe: Recipe, **o
     return replace(model, name=f"{model.name} trained on {labelled.source}", digest=key, history=history)
 
 
+def _non_finite(
+    step: int, steps: int, rate: float, loss: torch.Tensor, norm: torch.Tensor, ids: list[str], last: Snapshot
+) -> NonFiniteLoss:
+    good = f"The last good snapshot is that of step {last.step}"
+    if last.evaluation is not None:
+        good += f" (accuracy {last.evaluation.accuracy:.3f})"
+    return NonFiniteLoss(
+        f"step {step} of {steps}: the loss is {loss.item():g} and its gradient {norm.item():g}, at learning rate "
+        f"{rate:.2e}, on the {len(ids)} examples {', '.join(ids[:4])}{', ...' if len(ids) > 4 else ''}. {good}. "
+        "Hint: lower the learning rate",
+        step,
+        rate,
+        tuple(ids),
+        last,
+    )
+
+
 @contextlib.contextmanager
 def _own_randomness(device: torch.device, seed: int, step: int) -> Iterator[None]:
-    """Inside, torch draws from (seed, step); outside, its global generator is as it was."""
+    """Inside, torch draws from (seed, step, process); outside, its global generator is as it was."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed * 1_000_003 + step)
+        torch.manual_seed((seed * 1_000_003 + step) * 1_009 + parallel.rank())
         yield

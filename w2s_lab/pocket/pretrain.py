@@ -9,7 +9,6 @@ import json
 import math
 import os
 import shutil
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -17,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from w2s_lab.checkpoint import Checkpoint
+from w2s_lab.files import said_with_path
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import (
     LADDER_FOLDER,
@@ -41,7 +40,7 @@ CONTEXT = 128  # tokens in a row of the packed stream
 ROWS = 32  # rows in a batch
 HELD_OUT_TOKENS = 100_000
 STREAM_SEED, HELD_OUT_SEED, TOKENIZER_SEED = 0, 1, 2
-SAVE_EVERY = 200  # steps
+SAVE_SECONDS = 20.0  # between two checkpoints
 HALF_ABOVE = 2_000_000  # parameters: a larger model is stored in float16, so that the ladder stays below 20 MB
 
 
@@ -118,7 +117,8 @@ def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", 
     rows = _packed_rows(tokenizer, rung.tokens, STREAM_SEED)
     steps = len(rows) // ROWS
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, betas=(0.9, 0.95), weight_decay=0.1)
-    done = _restore(partial, key, network, optimizer)
+    checkpoint = Checkpoint(partial / "state.safetensors", key, seconds=SAVE_SECONDS)
+    done = (checkpoint.restore(network, optimizer) or {"step": 0})["step"]
     compiled = compiler_works(where) if compiled is None else compiled
     loss_of: Callable = torch.compile(next_token_loss) if compiled else next_token_loss
     losses = []
@@ -136,8 +136,8 @@ def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", 
             bar.update()
             if (step + 1) % 20 == 0:
                 bar.set_postfix_str(f"loss {torch.stack(losses[-20:]).mean():.3f} nats/token")
-            if (step + 1) % SAVE_EVERY == 0:
-                _save(partial, key, network, optimizer, step + 1)
+            if checkpoint.due():
+                checkpoint.save(network, optimizer, {"step": step + 1})
     stored = torch.float16 if network.num_parameters() > HALF_ABOVE else torch.float32
     network.to(stored).to(torch.float32)  # what is measured is what will be loaded
     held_out = _held_out_loss(network, _packed_rows(tokenizer, HELD_OUT_TOKENS, HELD_OUT_SEED).to(where))
@@ -176,47 +176,10 @@ def _held_out_loss(network, rows: Tensor) -> float:
     return float(np.mean([float(next_token_loss(network, batch)) for batch in rows.split(ROWS)]))
 
 
-def _save(partial: Path, key: str, network, optimizer, step: int) -> None:
-    """Weights, optimizer state and position in one file, replaced in one move."""
-    partial.mkdir(parents=True, exist_ok=True)
-    tensors = {f"weight/{name}": value.detach().contiguous() for name, value in network.named_parameters()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors.update({f"state/{number}/{name}": value for name, value in state.items()})
-    save_file(tensors, partial / "state.new", {"key": key, "step": str(step)})
-    os.replace(partial / "state.new", partial / "state.safetensors")
-
-
-def _restore(partial: Path, key: str, network, optimizer) -> int:
-    """Steps done so far; 0 where there is nothing of this recipe to go on from."""
-    path = partial / "state.safetensors"
-    if not path.is_file():
-        return 0
-    try:
-        with safe_open(path, "pt") as file:
-            facts = file.metadata() or {}
-        if facts.get("key") != key:
-            return 0
-        tensors = load_file(path)
-    except SafetensorError as error:
-        warnings.warn(f"{path} cannot be read ({error}); this pre-training starts anew", stacklevel=3)
-        return 0
-    with torch.no_grad():
-        for name, value in network.named_parameters():
-            value.copy_(tensors[f"weight/{name}"])
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("state/"):
-            _, number, field = name.split("/")
-            state.setdefault(int(number), {})[field] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(facts["step"])
-
-
 def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts: dict) -> None:
     """Write the model, then its cards, and put the folder in its place in one move."""
     new = partial / "model"  # not beside `target`, where it would look like a model of the ladder
     shutil.rmtree(new, ignore_errors=True)
-    save_model(model, new)
     card = {
         "name": rung.name,
         "parameters": model.parameters,
@@ -226,10 +189,12 @@ def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts
         "version": __version__,
         "torch": torch.__version__,
     }
-    (new / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    (new / "README.md").write_text(_model_card(card))
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(new, target)
+    with said_with_path(target):
+        save_model(model, new)
+        (new / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+        (new / "README.md").write_text(_model_card(card))
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(new, target)
     shutil.rmtree(partial, ignore_errors=True)
 
 

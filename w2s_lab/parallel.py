@@ -1,0 +1,187 @@
+"""Several processes at one training: data-parallel, or sharded (FSDP) where the model does not fit.
+
+`accelerate launch` and `torchrun` start the processes and tell each who it is by environment variables. In a single
+process every function here is the identity. Each process computes its share of every batch; gradients are summed, so
+that the result is that of one process, within rounding.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def start(device: str = "auto") -> str:
+    """Join the other processes, if this one was launched as one of several.
+
+    Args:
+        device: auto, cpu or cuda, as the user said.
+
+    Returns:
+        The device of this process: its own GPU where there are GPUs.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return device
+    on_gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if on_gpu else "gloo")
+    if not on_gpu:
+        return device
+    own = f"cuda:{os.environ['LOCAL_RANK']}"
+    torch.cuda.set_device(own)
+    return own
+
+
+def stop() -> None:
+    """Leave the other processes."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main() -> bool:
+    """Whether this process is the one that prints and writes."""
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Wait for the others."""
+    if world() > 1:
+        dist.barrier()
+
+
+def from_main(value: Callable[[], T]) -> T:
+    """`value()` of the main process, for all: what clock and disk decide must be the same everywhere."""
+    if world() == 1:
+        return value()
+    box = [value() if is_main() else None]
+    dist.broadcast_object_list(box)
+    return box[0]
+
+
+def own(rows: Sequence[T]) -> Sequence[T]:
+    """This process's share of `rows`; shares differ by at most one in length."""
+    return rows[rank() :: world()]
+
+
+def gathered(share: Tensor, total: int) -> Tensor:
+    """The rows of all processes [total, ...], in the order from which `own` took the shares."""
+    if world() == 1:
+        return share
+    parts: list[Any] = [None] * world()
+    dist.all_gather_object(parts, share.cpu())
+    rows = torch.empty(total, *share.shape[1:], dtype=share.dtype)
+    for number, part in enumerate(parts):
+        rows[number :: world()] = part
+    return rows.to(share.device)
+
+
+def gathered_objects(value: T) -> list[T]:
+    """The value of each process, in order."""
+    if world() == 1:
+        return [value]
+    parts: list[Any] = [None] * world()
+    dist.all_gather_object(parts, value)
+    return parts
+
+
+# -- gradients and sharded weights -------------------------------------------------------------------------------
+
+
+def is_sharded(network: torch.nn.Module) -> bool:
+    """Whether each process holds only its part of the weights."""
+    return hasattr(network, "unshard")
+
+
+@contextlib.contextmanager
+def sharded_if_asked(model: Any) -> Iterator[None]:
+    """With `accelerate launch --use_fsdp`, `model.network` is spread over the processes inside (FSDP2), layer by layer.
+
+    Afterwards every process has a whole network again.
+    """
+    network = model.network
+    if world() == 1 or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true":
+        yield
+        return
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = dist.device_mesh.init_device_mesh(network.device.type, (world(),))
+    blocks = set(network._no_split_modules or ())
+    for module in list(network.modules()):
+        if type(module).__name__ in blocks:
+            fully_shard(module, mesh=mesh)
+    fully_shard(network, mesh=mesh)
+    try:
+        yield
+    finally:
+        weights = {name: whole(value) for name, value in network.state_dict().items()}
+        model.network = type(network)(network.config).to(network.device).eval()
+        model.network.load_state_dict(weights)
+
+
+def sum_gradients(network: torch.nn.Module) -> None:
+    """Add up the processes' gradients; a sharded network has done it on its way back."""
+    if world() == 1 or is_sharded(network):
+        return
+    trained = [p for p in network.parameters() if p.requires_grad]
+    for parameter in trained:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    for work in [dist.all_reduce(parameter.grad, async_op=True) for parameter in trained]:
+        work.wait()
+
+
+def whole(value: Tensor) -> Tensor:
+    """A tensor that may be spread over the processes, in one piece."""
+    return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def whole_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Trained weights and optimizer state, in one piece, on the CPU, by name."""
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    state = {f"weight/{name}": parameter.detach() for name, parameter in trained.items()}
+    for name, parameter in trained.items():
+        state.update({f"state/{name}/{field}": value for field, value in optimizer.state[parameter].items()})
+    return {name: whole(value).cpu().contiguous() for name, value in state.items()}
+
+
+@torch.no_grad()
+def load_whole_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `whole_state` returned; KeyError where a weight is missing."""
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        parameter.copy_(_like(tensors[f"weight/{name}"], parameter))
+        own_state = optimizer.state[parameter]
+        for key in [key for key in tensors if key.startswith(f"state/{name}/")]:
+            field = key.rpartition("/")[2]
+            if field == "step":  # a counter, which only fused AdamW wants on the device
+                fused = optimizer.defaults.get("fused")
+                own_state[field] = tensors[key].to(parameter.device) if fused else tensors[key].clone()
+            else:
+                own_state[field] = _like(tensors[key], parameter)
+
+
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """`value` on the parameter's device, spread over the processes as the parameter is."""
+    value = value.to(parameter.device, copy=True)
+    if not hasattr(parameter, "placements"):
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(value, parameter.device_mesh, parameter.placements)
