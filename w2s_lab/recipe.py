@@ -1,0 +1,81 @@
+"""How a model is fine-tuned: one record, the same for supervisor, student and ceiling."""
+
+from dataclasses import asdict, dataclass, field
+
+from w2s_lab.objective import Loss, MaximumLikelihood
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """Low-rank adaptation: the model's own weights stay as they are, and every linear layer learns a product of two
+    thin matrices that is added to it (Hu et al. 2021, arXiv 2106.09685). Needs the package peft.
+
+    Attributes:
+        rank: inner width of the product.
+        alpha: the product is scaled by alpha / rank.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "alpha"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"LoRA: {name} is {getattr(self, name)}; expected a number above 0")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is fine-tuned; the same record for supervisor, student and ceiling.
+
+    Attributes:
+        loss: which loss (see `w2s_lab.objective`).
+        epochs: passes over the training set.
+        batch_size: examples.
+        learning_rate: peak of the schedule.
+        warmup_fraction: fraction of all steps with a linearly rising rate; a cosine to 0 follows.
+        weight_decay: of AdamW.
+        max_tokens: prompt and answer together; a longer input is cut at its end, the answer never.
+        eval_every: steps between two evaluations on the watched set; None: at the end of each epoch.
+        seed: order of the examples.
+        lora: learn a low-rank adapter instead of all weights; None: all weights.
+        chat_template: put the prompt into the tokenizer's chat template, where it has one.
+        gradient_checkpointing: compute activations a second time on the way back instead of keeping them: less
+            memory, about a third more time, the same numbers.
+        precision: of matrix products: "float32", "bfloat16", or "auto", which is bfloat16 on a GPU that has it and
+            float32 elsewhere. Weights are float32 (those that a LoRA leaves as they are take the precision).
+    """
+
+    loss: Loss = field(default_factory=MaximumLikelihood)
+    epochs: int = 3
+    batch_size: int = 32
+    learning_rate: float = 3e-4
+    warmup_fraction: float = 0.1
+    weight_decay: float = 0.01
+    max_tokens: int = 256
+    eval_every: int | None = None
+    seed: int = 0
+    lora: LoRA | None = None
+    chat_template: bool = False
+    gradient_checkpointing: bool = False
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, legal in (
+            ("epochs", self.epochs >= 1),
+            ("batch_size", self.batch_size >= 1),
+            ("learning_rate", self.learning_rate > 0),
+            ("warmup_fraction", 0 <= self.warmup_fraction <= 1),
+            ("weight_decay", self.weight_decay >= 0),
+            ("max_tokens", self.max_tokens >= 8),
+            ("eval_every", self.eval_every is None or self.eval_every >= 1),
+            ("precision", self.precision in ("auto", "float32", "bfloat16")),
+        ):
+            if not legal:
+                raise ValueError(
+                    f"Recipe: {name} is {getattr(self, name)!r}, which is out of range (see help(Recipe))"
+                )
+
+    def as_dict(self) -> dict:
+        """Plain JSON values; the loss with its class name, so that no two losses look alike."""
+        return {**asdict(self), "loss": {"name": type(self.loss).__name__, **asdict(self.loss)}}
