@@ -12,6 +12,7 @@ import pytest
 from w2s_lab import cli
 from w2s_lab.data import builtin_tasks
 from w2s_lab.models import ladder
+from w2s_lab.run_command import Progress
 from w2s_lab.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -306,12 +307,19 @@ def test_ctrl_c_and_going_on_gives_the_same(capsys, monkeypatch):
 
 
 def test_progress_has_one_bar_per_training():
-    progress = cli._Progress()
-    on_step = progress.of("seed 1/1")
-    on_step("weak supervisor", 1, 2)
-    assert (progress.bar.n, progress.bar.total) == (1, 2) and "weak supervisor" in progress.bar.desc
-    on_step("weak supervisor", 2, 2)
-    assert progress.bar is None
+    progress = Progress()
+    with progress.of("seed 1/1") as on_step:
+        on_step("weak supervisor", 1, 2)
+        assert (progress.bar.n, progress.bar.total) == (1, 2) and "weak supervisor" in progress.bar.desc
+        on_step("weak supervisor", 2, 2)
+        assert progress.bar is None
+
+
+def test_an_interrupt_says_where_it_was():
+    said = pytest.raises(KeyboardInterrupt, match="seed 2/3, strong student, after step 7 of 9")
+    with said, Progress().of("seed 2/3") as on_step:
+        on_step("strong student", 7, 9)
+        raise KeyboardInterrupt
 
 
 # -- the other commands ----------------------------------------------------------------------------------------------

@@ -43,7 +43,13 @@ LAYERS = (
     ("report",),
     ("studies",),
     ("doctor",),
-    ("cli", "__main__"),
+    ("presets",),
+    ("estimate",),
+    ("dry_run",),
+    ("arguments",),
+    ("run_command",),
+    ("cli",),
+    ("__main__",),
     ("classroom", "classroom.*"),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
@@ -55,7 +61,7 @@ HOMES = {
     "tokenizers": {"models"},
     "datasets": {"data", "readers"},
 }
-MAY_PRINT = {"cli", "__main__", "doctor"}
+MAY_PRINT = {"cli", "run_command", "doctor"}
 UNSAFE_LOADERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 FORBIDDEN_NAMES = {"torch.load", "logging.basicConfig", "pandas.read_pickle", "pd.read_pickle"}
 NOTEBOOK_IMPORTERS = {"notebooks", "nbimporter", "import_ipynb", "importnb", "ipynb"}

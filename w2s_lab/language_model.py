@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from w2s_lab import parallel
 from w2s_lab.objective import sequence_log_prob
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, Snapshot
@@ -255,6 +256,7 @@ class LanguageModel:
                 max_new_tokens=max_new_tokens,
                 eos_token_id=eos,
                 pad_token_id=eos,
+                synced_gpus=parallel.is_sharded(self.network),  # else who ends first leaves the others waiting
                 **ranking,
             )
         return [

@@ -118,6 +118,8 @@ def sharded_if_asked(model: Any) -> Iterator[None]:
     if world() == 1 or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true":
         yield
         return
+    if not all(parameter.requires_grad for parameter in network.parameters()):
+        raise ValueError("a LoRA cannot be sharded. Hint: launch it without --use_fsdp; it takes little memory")
     from torch.distributed.fsdp import fully_shard
 
     mesh = dist.device_mesh.init_device_mesh(network.device.type, (world(),))
