@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
-from transformers import BertConfig, BertForMaskedLM, BertModel, GenerationConfig, PreTrainedTokenizerFast
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+    ViTConfig,
+    ViTModel,
+)
 
 from w2s_lab import models
 from w2s_lab.language_model import LanguageModel, prompt
@@ -496,3 +506,68 @@ def test_a_model_with_code_of_its_own_is_refused_without_a_question(folder, monk
     (folder / "a.py").write_text("raise SystemExit('the code ran')")
     with pytest.raises(ValueError, match="cannot be loaded"):
         load_model(str(folder))
+
+
+def test_code_of_its_own_is_the_reason_that_is_given(folder):
+    edit_json(folder / "config.json", model_type="mine", auto_map={"AutoConfig": "a.B", "AutoModelForCausalLM": "a.C"})
+    with pytest.raises(ValueError, match="needs code of its own, which is not run"):
+        load_model(str(folder))
+
+
+def test_damaged_weights_are_named(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=rf"model.safetensors is damaged or cut off at {path.stat().st_size:,} bytes"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize("prefix", ["", "scratch:"])
+def test_other_kinds_of_networks_are_refused(prefix, tokenizer, tmp_path):
+    sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    bart = BartForConditionalGeneration(BartConfig(vocab_size=len(tokenizer), **sizes, **heads))
+    save_model(LanguageModel("bart", "", tokenizer, bart), tmp_path / "bart")
+    with pytest.raises(ValueError, match=r"encoder-decoder \(BartConfig\); expected a causal language model"):
+        load_model(f"{prefix}{tmp_path / 'bart'}", device="cpu")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    save_model(LanguageModel("vit", "", tokenizer, ViTModel(ViTConfig(**sizes))), tmp_path / "vit")
+    with pytest.raises(ValueError, match=r"not a causal language model \(ViTConfig\)"):
+        load_model(f"{prefix}{tmp_path / 'vit'}", device="cpu")
+
+
+def test_a_tokenizer_and_a_network_of_different_sizes(tokenizer, tmp_path):
+    small = models.train_tokenizer(iter([]), 258)
+    for name, words, rows in (("more", tokenizer, small), ("fewer", small, tokenizer)):
+        network = new_llama(rows, layers=1, width=16, heads=2, seed=0)
+        save_model(LanguageModel(name, "", words, network), tmp_path / name)
+    with pytest.raises(ValueError, match=rf"tokenizer has {len(tokenizer)} token ids.* embedding has 258 rows"):
+        load_model(str(tmp_path / "more"), device="cpu")
+    assert load_model(str(tmp_path / "fewer"), device="cpu").generate([[0, 5]], max_new_tokens=2)
+
+
+def test_a_tokenizer_without_padding_token_scores_and_generates_alike(folder, model):
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "pad_token"}))
+    loaded = load_model(str(folder), device="cpu")
+    assert loaded.tokenizer.pad_token_id is None and model.tokenizer.pad_token_id is not None
+    with torch.no_grad():
+        assert torch.equal(loaded.log_probs(PROMPTS, REPLIES), model.log_probs(PROMPTS, REPLIES))
+    assert loaded.generate(PROMPTS, max_new_tokens=4) == model.generate(PROMPTS, max_new_tokens=4)
+
+
+def test_a_folder_without_configuration(folder):
+    (folder / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"has no config\.json"):
+        load_model(str(folder))
+
+
+def test_only_the_hub_has_revisions(folder):
+    with pytest.raises(ValueError, match="is a folder; only a model of the Hub has revisions"):
+        load_model(str(folder), revision="v2")
+    with pytest.raises(ValueError, match="names one revision, and revision='v2' another"):
+        load_model("owner/name@v1", revision="v2")
+
+
+def test_a_device_that_is_not_there_is_said_before_anything_is_loaded():
+    with pytest.raises(ValueError, match="device 'abacus' is not there"):
+        load_model("owner/name", device="abacus")

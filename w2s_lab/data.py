@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from w2s_lab.examples import Answers, ReadOptions, examples_from_table
+from w2s_lab.hub import explain
+from w2s_lab.hub_tasks import PRESETS, preset_table
 from w2s_lab.readers import EXTENSIONS, DataError, DataWarning, Row, Table, read_table
 from w2s_lab.records import Example, LabelledSet, Splits, Task
 
@@ -123,8 +125,9 @@ def read_examples(
     earlier instruction and input is left out, whether it has the same answer or another one.
 
     Args:
-        source: a built-in task (see `builtin_tasks`), a .csv, .tsv or .jsonl file, or `hub:NAME[:CONFIG][@REVISION]`
-            for the train split of a data set of the Hugging Face Hub.
+        source: a built-in task (see `builtin_tasks`), a .csv, .tsv or .jsonl file, `hub:PRESET[@REVISION]` for one of
+            `hub_tasks.PRESETS` (sciq, boolq, cosmosqa, amazon_polarity, sst2), or `hub:NAME[:CONFIG][@REVISION]` for
+            the train split of any other data set of the Hugging Face Hub.
         input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.
 
     Returns:
@@ -138,17 +141,18 @@ def read_examples(
     """
     options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
     builtin = builtin_tasks().get(str(source))
+    name = builtin.name if builtin else None
     if builtin:
         if options.answers is None and not open_ended:
             options = replace(options, answers=builtin.answers, open_ended=builtin.answers is None)
         table = _file_table(TASKS / f"{source}.jsonl", options)
     elif str(source).startswith("hub:"):
-        table = _load_hub(str(source))
+        name, table, options = _load_hub(str(source), options)
     elif Path(source).suffix.lower() in EXTENSIONS or os.sep in str(source) or os.path.exists(source):
         table = _file_table(source, options)
     else:
         raise _unknown_source(str(source))
-    return examples_from_table(table, options, name=builtin.name if builtin else None)
+    return examples_from_table(table, options, name=name)
 
 
 def _file_table(path: str | Path, options: ReadOptions) -> Table:
@@ -179,25 +183,39 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _load_hub(source: str) -> Table:
-    """The train split behind `hub:NAME[:CONFIG][@REVISION]`."""
+def _load_hub(source: str, options: ReadOptions) -> tuple[str | None, Table, ReadOptions]:
+    """Task name, rows and options behind `hub:NAME[:CONFIG][@REVISION]`, where NAME is a preset or a data set's id."""
     match = re.fullmatch(r"hub:([^:@]+)(?::([^:@]+))?(?:@(.+))?", source)
     if match is None:
         raise DataError(f"{source!r}: expected hub:NAME, hub:NAME:CONFIG or hub:NAME:CONFIG@REVISION")
     name, config, revision = match.groups()
+    preset = PRESETS.get(name)
+    if preset is None:
+        return None, hub_table(source, _download(source, name, config, revision, "train")), options
+    given = options.input_column or options.answer_column or options.answers or options.open_ended
+    if given or config:
+        raise DataError(
+            f"{source}: {name} has its own columns, answers and configuration; expected none of them to be given. "
+            f"Hint: hub:{preset.repository} is the same data set without them"
+        )
+    parts = _download(source, preset.repository, None, revision or preset.revision, list(preset.splits))
+    own = replace(options, input_column="input", answer_column="answer", answers=preset.answers)
+    return name, preset_table(source, preset, parts), own
+
+
+def _download(source: str, name: str, config: str | None, revision: str | None, split: str | list[str]) -> Any:
+    """A `datasets.Dataset`, or a list of them for a list of splits; from the cache where it is there."""
     try:
         from datasets import load_dataset  # here, because this import takes seconds and most runs do without it
     except ImportError:
         raise DataError(f"{source}: this needs the package datasets. Hint: pip install datasets") from None
     try:
-        dataset = load_dataset(name, config, split="train", revision=revision)
-    except Exception as error:  # many kinds: no network, unknown name, no such config or split, gated, script-based
-        raise DataError(
-            f"{source}: the train split of data set {name!r} cannot be loaded ({type(error).__name__}: {error}). "
-            "Hint: check the name and the network; under HF_HUB_OFFLINE the data set must be in the cache already; "
-            f"without a network, use a built-in task ({', '.join(builtin_tasks())}) or a file of your own"
-        ) from error
-    return hub_table(source, dataset)
+        return load_dataset(name, config, split=split, revision=revision)
+    except Exception as error:  # many kinds; "from None", because a library's message may quote a token
+        expected = f"owner/name as on huggingface.co, or one of {', '.join(PRESETS)}"
+        instead = f"a built-in task ({', '.join(builtin_tasks())}) or a file of your own"
+        sentence = explain(error, "data set", name, revision, expected=expected, instead=instead)
+        raise DataError(f"{source}: {sentence}") from None
 
 
 def hub_table(name: str, dataset: Any) -> Table:

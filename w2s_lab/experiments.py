@@ -114,20 +114,23 @@ def weak_to_strong(splits: Splits, plan: Plan, store: Store, *, seed: int, on_st
 
     def fine_tune(start: LanguageModel, labelled: LabelledSet, recipe: Recipe, role: str, **watched) -> LanguageModel:
         report = on_step and (lambda done, steps: on_step(role, done, steps))
-        return store.train(start, labelled, replace(recipe, seed=seed), role=role, on_step=report, **watched)
+        recipe = replace(recipe, seed=seed)
+        return store.train(start, labelled, recipe, role=role, on_step=report, device=plan.device, **watched)
 
-    # both at once: a strong model that cannot be loaded is said before anything is trained
-    weak, strong = (load_model(name, device=plan.device) for name in (plan.weak, plan.strong))
+    # Both at once: a strong model that cannot be loaded is said before anything is trained. Models that wait for their
+    # turn are in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
+    weak, strong = (load_model(name, device="cpu") for name in (plan.weak, plan.strong))
     weak = fine_tune(weak, splits.supervisor_train, plan.weak_recipe, "weak supervisor")
     labels = store.labels(weak, splits.student_train)
     watch = both(splits.test, splits.validation)
     watched = store.labels(weak, watch)
     reference = watched.take(range(len(splits.test)))  # the test examples come first in `watch`
+    del weak
 
-    student = fine_tune(strong, labels, plan.recipe, "strong student", watch=watch, reference=watched)
+    history = fine_tune(strong, labels, plan.recipe, "strong student", watch=watch, reference=watched).history
     ceiling = fine_tune(strong, splits.student_train, _hard(plan.recipe), "strong ceiling")
 
-    curve, trusted_curve = split_curve(student.history, splits)
+    curve, trusted_curve = split_curve(history, splits)
     return Outcome(
         seed,
         Comparison(
@@ -149,11 +152,12 @@ def random_error_control(splits: Splits, plan: Plan, store: Store, outcome: Outc
     labels = random_errors(splits.student_train, outcome.label_accuracy, seed=outcome.seed)
     watch = both(splits.test, splits.validation)
     student = store.train(
-        load_model(plan.strong, device=plan.device),
+        load_model(plan.strong, device="cpu"),
         labels,
         replace(_hard(plan.recipe), seed=outcome.seed),
         role="student on random errors",
         watch=watch,
+        device=plan.device,
     )
     curve, trusted_curve = split_curve(student.history, splits)
     comparison = replace(outcome.comparison, student=curve[-1].evaluation)

@@ -5,12 +5,13 @@ This is the only module that imports transformers.
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
 from transformers import (
@@ -26,6 +27,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from w2s_lab.hub import brief, fetch_model, split_revision
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.records import content_key
 
@@ -68,48 +70,130 @@ def _quiet() -> Iterator[None]:
 
 
 def load_model(name: str, *, revision: str | None = None, device: str = "auto") -> LanguageModel:
-    """A language model by ladder name (`pocket-l`), local folder, or Hub id (`owner/name`).
+    """A language model by ladder name (`pocket-l`), local folder, or Hub id (`owner/name`, `owner/name@revision`).
 
-    `scratch:NAME` is the same architecture and tokenizer with new random weights (drawn from seed 0).
+    `scratch:NAME` is the same architecture and tokenizer with new random weights (drawn from seed 0). What the Hub has
+    sent once is read from its cache; an access token is taken from HF_TOKEN, or from the Hub's own login.
 
     Raises:
-        ValueError: there is no such model, its safetensors weights are missing or do not fit, it needs code of its own,
-            it is not a causal model, or its tokenizer has no end token.
+        ValueError: there is no such model or it cannot be fetched, its safetensors weights are missing, damaged or do
+            not fit, it needs code of its own, it is not a causal language model, or its tokenizer is missing, has no
+            end token, or has more tokens than the network.
     """
+    place = pick_device(device)
     scratch, bare = name.startswith("scratch:"), name.removeprefix("scratch:")
-    source = _locate(bare)
-    if not scratch and Path(source).is_dir() and not any(Path(source).glob("*.safetensors")):
+    folder = _locate(bare, revision, weights=not scratch)
+    _check_files(name, folder, weights=not scratch)
+    try:
+        with _quiet():
+            tokenizer = _read_tokenizer(folder)
+            network, unusable = _read_network(folder, scratch)
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"model {name!r} cannot be loaded: {_loading_problem(error)}") from error
+    network.to(place).eval()
+    _check_model(name, tokenizer, network, unusable)
+    network.generation_config = GenerationConfig.from_model_config(network.config)  # argmax, not its authors' taste
+    return LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
+
+
+def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
+    """The folder of a model; one of the Hub is downloaded, unless the cache has it."""
+    folder = LADDER_FOLDER / name if name in ladder() else Path(name)
+    if name and folder.is_dir():
+        if revision is not None:
+            raise ValueError(f"model {name!r} is a folder; only a model of the Hub has revisions, such as {revision!r}")
+        return folder
+    bare, own = split_revision(name)
+    if bare.count("/") == 1 and not bare.startswith((".", "/", "~")) and not bare.endswith("/"):
+        if own is not None and revision not in (None, own):
+            raise ValueError(f"model {name!r} names one revision, and revision={revision!r} another; expected one")
+        expected = f"a model of the ladder ({', '.join(ladder())}), a folder, or owner/name as on huggingface.co"
+        return fetch_model(bare, own or revision, weights=weights, expected=expected)
+    near = get_close_matches(name, ladder(), n=1)
+    raise ValueError(
+        f"there is no model {name!r}{f'; did you mean {near[0]!r}' if near else ''}. Expected a model of the ladder "
+        f"({', '.join(ladder())}), a folder that exists, or a Hub id such as owner/name or owner/name@revision"
+    )
+
+
+def _check_files(name: str, folder: Path, *, weights: bool) -> None:
+    """Raise ValueError where the configuration or the weights are missing, or a file of the weights is damaged."""
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"model {name!r} cannot be loaded: it has no config.json; expected a model of transformers")
+    if not weights:
+        return
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
         raise ValueError(
             f"model {name!r} has no weights in safetensors format. Weights in pickle format, such as "
             "pytorch_model.bin, are not read: opening a pickle can run code"
         )
-    where = {"revision": revision, "trust_remote_code": False}  # False refuses; the default asks on the terminal
-    unusable = []
+    for path in files:
+        try:
+            with safe_open(path, "pt"):  # reads the header, and compares it with the file's size
+                pass
+        except (OSError, SafetensorError):
+            size = path.stat().st_size if path.exists() else 0  # a link of the cache may lead nowhere
+            raise ValueError(
+                f"model {name!r} cannot be loaded: its file {path.name} is damaged or cut off at "
+                f"{size:,} bytes. Hint: delete {path.resolve()}, and fetch or make the model again"
+            ) from None
+
+
+def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, **where)
-            if scratch:
-                config = AutoConfig.from_pretrained(source, **where)
-                with torch.random.fork_rng():
-                    torch.manual_seed(0)
-                    network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
-            else:
-                network, found = AutoModelForCausalLM.from_pretrained(
-                    source,
-                    **where,
-                    dtype=torch.float32,
-                    use_safetensors=True,
-                    output_loading_info=True,
-                    ignore_mismatched_sizes=True,  # reported below, in one sentence
-                )
-                unusable = [*found["missing_keys"], *(entry[0] for entry in found["mismatched_keys"])]
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"model {name!r} cannot be loaded: {error}") from error
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)  # the default asks on the terminal
+    except Exception as error:  # the tokenizers library raises plain Exception
+        if _needs_code(error):
+            raise
+        names = [path.name for path in folder.iterdir() if re.search(r"token|vocab|\.model$", path.name)]
+        problem = f"its tokenizer cannot be read ({brief(error)})" if names else "it has no files of a tokenizer"
+        raise ValueError(f"{problem}; expected one beside the network, such as tokenizer.json") from error
+
+
+def _read_network(folder: Path, scratch: bool) -> tuple[PreTrainedModel, list[str]]:
+    """The network in float32, and the names of its weights that the files lack or have in another shape."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if config.is_encoder_decoder:
+        raise ValueError(f"it is an encoder-decoder ({type(config).__name__}); expected a causal language model")
+    if scratch:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False), []
+    network, found = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported later, in one sentence
+    )
+    return network, [*found["missing_keys"], *(entry[0] for entry in found["mismatched_keys"])]
+
+
+def _needs_code(error: Exception) -> bool:
+    return "custom code" in str(error) or "trust_remote_code" in str(error)
+
+
+def _loading_problem(error: Exception) -> str:
+    """What transformers' message means for a student."""
+    if _needs_code(error):
+        return "it needs code of its own, which is not run; expected an architecture of transformers"
+    if found := re.search(r"Unrecognized configuration class <class '[\w.]*?(\w+)'>", str(error)):
+        return f"it is not a causal language model ({found[1]}); expected one that generates text"
+    return brief(error)
+
+
+def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel, unusable: list[str]) -> None:
+    """Raise ValueError unless the two fit, the network is causal and whole, and the tokenizer encodes and has an end.
+
+    A padding token is not needed: our batches are padded by a mask.
+    """
     if tokenizer.eos_token_id is None:
         raise ValueError(f"model {name!r}: its tokenizer has no end-of-text token, so an answer could not end")
     if not tokenizer("Answer:", add_special_tokens=False)["input_ids"]:  # what transformers makes up without its file
         raise ValueError(f"model {name!r} cannot be loaded: its tokenizer is missing or has an empty vocabulary")
-    network.to(pick_device(device)).eval()
     if not _reads_forward(network):
         raise ValueError(
             f"model {name!r} is an encoder ({type(network).__name__}): its prediction of a token depends on the tokens "
@@ -120,8 +204,12 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
             f"model {name!r}: the file lacks {len(unusable)} of the network's weights, or has them in another shape "
             f"({min(unusable)}, for one)"
         )
-    network.generation_config = GenerationConfig.from_model_config(network.config)  # argmax, not its authors' taste
-    return LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
+    ids, rows = 1 + max(tokenizer.get_vocab().values()), network.get_input_embeddings().weight.shape[0]
+    if ids > rows:
+        raise ValueError(
+            f"model {name!r}: its tokenizer has {ids} token ids, but its network's embedding has {rows} rows; expected "
+            "a row for each id. Hint: the tokenizer is that of another model"
+        )
 
 
 @torch.no_grad()
@@ -130,21 +218,6 @@ def _reads_forward(network: PreTrainedModel) -> bool:
     ids = torch.tensor([[0, 0, 0], [0, 1, 1]], device=network.device)
     first = network(input_ids=ids).logits[:, 0]
     return torch.allclose(first[0], first[1], rtol=1e-5, atol=1e-5)
-
-
-def _locate(name: str) -> str:
-    """A folder's path for ladder names and folders; a Hub id as it is."""
-    if name in ladder():
-        return str(LADDER_FOLDER / name)
-    if name and Path(name).is_dir():
-        return name
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return name
-    near = get_close_matches(name, ladder(), n=1)
-    raise ValueError(
-        f"there is no model {name!r}{f'; did you mean {near[0]!r}' if near else ''}. Expected a model of the ladder "
-        f"({', '.join(ladder())}), a folder that exists, or a Hub id such as owner/name"
-    )
 
 
 def network_digest(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:

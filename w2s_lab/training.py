@@ -14,7 +14,7 @@ from w2s_lab.checkpoint import Checkpoint
 from w2s_lab.evaluation import evaluate, snapshot_from_json, snapshot_to_json
 from w2s_lab.gradient import BatchGradient
 from w2s_lab.language_model import LanguageModel
-from w2s_lab.models import load_model
+from w2s_lab.models import load_model, pick_device
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
 from w2s_lab.version import __version__
@@ -166,16 +166,21 @@ def prepared(model: LanguageModel, recipe: Recipe) -> Iterator[list[torch.nn.Par
         model.network.activation_checkpointing_disable()
 
 
-def train(start: str | LanguageModel, labelled: LabelledSet, recipe: Recipe, **options) -> LanguageModel:
+def train(
+    start: str | LanguageModel, labelled: LabelledSet, recipe: Recipe, *, device: str | None = None, **options
+) -> LanguageModel:
     """Fine-tune a copy of `start` (a model, or the name of one) to the end of the recipe.
 
     The weak supervisor, the strong student and the strong ceiling all come from here; they differ in `start` and in
-    `labelled`. Takes the options of `training_steps` and raises what it raises.
+    `labelled`. Trains on `device` (auto, cpu, cuda), or where `start` is. Takes the options of `training_steps` and
+    raises what it raises.
 
     Returns:
         The new model, with its snapshots as `history`.
     """
     model = load_model(start) if isinstance(start, str) else start.copy()
+    if device:
+        model.network.to(pick_device(device))
     key = training_key(model, labelled, recipe)
     history = tuple(training_steps(model, labelled, recipe, **options))
     return replace(model, name=f"{model.name} trained on {labelled.source}", digest=key, history=history)
