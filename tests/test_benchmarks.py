@@ -105,7 +105,7 @@ def test_work_is_that_of_the_profiler_without_padding():
     from torch.utils.flop_counter import FlopCounterMode
 
     model = common.new_model(common.SIZES["tiny"])
-    prompts, answers = [[5] * 30] * 4, [[6, 0]] * 4
+    prompts, answers = [[5] * 30, [6] * 30, [7] * 30, [8] * 30], [[6, 0]] * 4
     model.network.set_attn_implementation("eager")
     with FlopCounterMode(display=False) as counter:
         model.log_prob(prompts, answers).sum().backward()

@@ -1,5 +1,6 @@
 """The gradient of a batch: in pieces when memory is short, recomputed, through an adapter, in bfloat16."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from w2s_lab import gradient as gradient_module
+from w2s_lab import language_model
 from w2s_lab.gradient import BatchGradient
 from w2s_lab.labelling import weak_labels
 from w2s_lab.memory import TokenBudget
@@ -39,6 +41,7 @@ def short_of_memory(model, most: int, monkeypatch) -> list[int]:
     """From now on, more than `most` padded tokens at once are too many; the sizes that were tried."""
     real, tried = model.network.forward, []
 
+    @functools.wraps(real)
     def forward(*args, input_ids, **options):
         tried.append(input_ids.numel())
         if tried[-1] > most:
@@ -209,7 +212,15 @@ def test_bfloat16_is_used_where_it_is_asked_for(llama, weak_set):
     assert all(p.dtype == p.grad.dtype == torch.float32 for p in rough.model.network.parameters())
     for one, other in zip(gradients(exact.model).values(), gradients(rough.model).values(), strict=True):
         assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.98
-    assert not llama.in_bfloat16  # auto, on a CPU
+
+
+def test_a_cpu_computes_in_bfloat16_where_it_pays(llama, monkeypatch):
+    for able, size, expected in ((True, 0, True), (True, 10**9, False), (False, 0, False)):
+        monkeypatch.setattr(language_model, "_instructions", lambda able=able: {"avx512_bf16"} if able else {"avx2"})
+        monkeypatch.setattr(language_model, "BFLOAT16_PAYS", size)
+        assert replace(llama, precision="auto").in_bfloat16 == expected
+        assert replace(llama, precision="bfloat16").in_bfloat16
+        assert not replace(llama, precision="float32").in_bfloat16
 
 
 def test_a_lora_in_bfloat16(llama, closed_set):

@@ -22,7 +22,7 @@ from transformers import (
     ViTModel,
 )
 
-from w2s_lab import models
+from w2s_lab import language_model, models
 from w2s_lab.language_model import LanguageModel, prompt
 from w2s_lab.models import load_model, network_digest, new_llama, save_model
 from w2s_lab.records import Example
@@ -571,3 +571,56 @@ def test_only_the_hub_has_revisions(folder):
 def test_a_device_that_is_not_there_is_said_before_anything_is_loaded():
     with pytest.raises(ValueError, match="device 'abacus' is not there"):
         load_model("owner/name", device="abacus")
+
+
+# -- what all prompts begin with is read once ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_shared_beginning_changes_no_score(training, model, closed_set):
+    """The rows share an instruction; alone, each is read whole."""
+    model = model.copy()
+    model.network.train(training)
+    prompts, _ = model.encode_prompts(closed_set.examples[:7], 200)
+    answers = model.encode_answers(closed_set.task.answers)
+    for module in model.network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    shared = model._shared_prefix(prompts)
+    assert (shared >= 4) == (not (training and model._drops)) and all(p[:shared] == prompts[0][:shared] for p in prompts)
+    together = model.log_probs(prompts, answers)
+    pairs = model.log_prob(prompts, [answers[i % 3] for i in range(7)])
+    for row, p in enumerate(prompts):
+        for k, answer in enumerate(answers):
+            alone = model.log_prob([p], [answer])[0]
+            torch.testing.assert_close(together[row, k], alone, atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(pairs[row], together[row, row % 3], atol=1e-4, rtol=1e-5)
+
+
+def test_a_shared_beginning_has_its_gradient(llama, closed_set, monkeypatch):
+    prompts, _ = llama.encode_prompts(closed_set.examples[:7], 200)
+    answers = llama.encode_answers(closed_set.answers[:7])
+    found = []
+    for worth in (1, 10_000):
+        monkeypatch.setattr(language_model, "WORTH_SHARING", worth)
+        own = llama.copy()
+        assert bool(own._shared_prefix(prompts)) == (worth == 1)
+        own.log_prob(prompts, answers).sum().backward()
+        found.append([p.grad for p in own.network.parameters()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_equal_prompts_keep_their_last_token(llama):
+    assert llama._shared_prefix([[5, 6, 7, 8, 9, 10]] * 3) == 5
+    assert llama._shared_prefix([[5, 6, 7, 8, 9, 10], [5, 6, 7, 8, 9]]) == 4
+    assert llama._shared_prefix([[5, 6], [5, 6, 7, 8]]) == llama._shared_prefix([[1, 2, 3, 4, 5, 6]]) == 0
+
+
+@pytest.mark.parametrize("length", [3, 48])
+def test_a_generated_answer_is_scored_on_the_way(length, model, open_set):
+    prompts, _ = model.encode_prompts(open_set.examples, 200)
+    texts, scores = model.generate_scored(prompts, max_new_tokens=length)
+    with torch.no_grad():
+        torch.testing.assert_close(scores, model.log_prob(prompts, model.encode_answers(texts)), atol=2e-3, rtol=1e-4)
+    assert texts == model.generate(prompts, max_new_tokens=length)

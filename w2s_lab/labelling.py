@@ -12,7 +12,7 @@ from w2s_lab.objective import answer_probs
 from w2s_lab.records import LabelledSet
 
 MAX_NEW_TOKENS = 48  # a generated answer
-TOKENS = {"cpu": 8_192, "cuda": 65_536}  # padded tokens that go through the network at once; more gains nothing
+TOKENS = {"cpu": 4_096, "cuda": 65_536}  # padded tokens that go through the network at once; more gains nothing
 
 
 @torch.no_grad()
@@ -41,8 +41,8 @@ def weak_labels(model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) ->
             texts = [choices[k] for k in best.tolist()]
             values, probs = table.gather(-1, best[:, None])[:, 0], answer_probs(table).tolist()
         else:
-            texts = model.generate(batch, beams=beams, max_new_tokens=MAX_NEW_TOKENS)
-            values, probs = model.log_prob(batch, model.encode_answers(texts)), [None] * len(rows)
+            texts, values = model.generate_scored(batch, beams=beams, max_new_tokens=MAX_NEW_TOKENS)
+            probs = [None] * len(rows)
         return list(zip(rows, texts, values.tolist(), probs, strict=True))
 
     lengths = [len(prompt) + room for prompt in prompts]

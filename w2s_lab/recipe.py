@@ -42,8 +42,9 @@ class Recipe:
         chat_template: put the prompt into the tokenizer's chat template, where it has one.
         gradient_checkpointing: compute activations a second time on the way back instead of keeping them: less
             memory, about a third more time, the same numbers.
-        precision: of matrix products: "float32", "bfloat16", or "auto", which is bfloat16 on a GPU that has it and
-            float32 elsewhere. Weights are float32 (those that a LoRA leaves as they are take the precision).
+        precision: of matrix products: "float32", "bfloat16", or "auto": bfloat16 where the device has it and it pays
+            (every GPU that has it; a CPU that has it, from 10 million parameters), float32 elsewhere. Weights are
+            float32 (those that a LoRA leaves as they are take the precision).
     """
 
     loss: Loss = field(default_factory=MaximumLikelihood)
@@ -72,9 +73,7 @@ class Recipe:
             ("precision", self.precision in ("auto", "float32", "bfloat16")),
         ):
             if not legal:
-                raise ValueError(
-                    f"Recipe: {name} is {getattr(self, name)!r}, which is out of range (see help(Recipe))"
-                )
+                raise ValueError(f"Recipe: {name} is {getattr(self, name)!r}, which is out of range (see help(Recipe))")
 
     def as_dict(self) -> dict:
         """Plain JSON values; the loss with its class name, so that no two losses look alike."""

@@ -60,9 +60,7 @@ def add(commands) -> None:
     recipe = run.add_argument_group("recipe")
     recipe.add_argument("--loss", choices=LOSSES, default="ml", help="of the student: " + ", ".join(
         f"{name} = {meaning}" for name, (_, meaning) in LOSSES.items()) + " (default: ml)")  # fmt: skip
-    recipe.add_argument(
-        "--epochs", type=positive, metavar="N", help="passes of student and ceiling over theirs"
-    )
+    recipe.add_argument("--epochs", type=positive, metavar="N", help="passes of student and ceiling over theirs")
     recipe.add_argument("--learning-rate", type=rate, metavar="R", help="peak rate of student and ceiling")
     recipe.add_argument("--weak-epochs", type=positive, metavar="N", help="passes of the supervisor over its examples")
     recipe.add_argument("--weak-learning-rate", type=rate, metavar="R", help="peak rate of the supervisor")
@@ -166,7 +164,7 @@ def _plan(arguments: argparse.Namespace, task):
     from w2s_lab.recipe import LoRA
 
     if arguments.pair:
-        from w2s_lab.presets import pair_plan
+        from w2s_lab.pairs import pair_plan
 
         usual = pair_plan(arguments.pair)
     else:

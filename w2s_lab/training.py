@@ -19,7 +19,7 @@ from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
 from w2s_lab.version import __version__
 
-SORTED_TOGETHER = 8  # batches: rows are sorted by length within groups of this many batches, then shuffled
+SORTED_TOGETHER = 16  # batches: rows are sorted by length within groups of this many batches, then shuffled
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -109,7 +109,8 @@ def training_steps(
         return Snapshot(step, seen, mean, evaluate(model, watch, reference) if watch else None)
 
     with prepared(model, recipe) as trained:
-        optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=recipe.weight_decay)
+        fused = model.device.type in ("cpu", "cuda") and not parallel.is_sharded(model.network)
+        optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=recipe.weight_decay, fused=fused)
         kept = checkpoint.restore(model.network, optimizer) if checkpoint else None
         if kept is None:
             history, done, seen, losses = [snapshot(0, 0, [])], 0, 0, []

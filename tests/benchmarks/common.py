@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import platform
 import resource
 import sys
@@ -138,7 +139,7 @@ def needed_work(model: LanguageModel, prompts: Sequence[list[int]], answers: Seq
     with M the entries of the matrices inside the L layers, w = heads x width of a head, V x d the output matrix. A
     product takes 2 operations per entry, its two gradients 4; attention is causal, so a token looks back at half of
     the others; logits are needed only where the answer's a tokens are predicted. Padding is no work, and neither are
-    norms, activations and the optimizer.
+    norms, activations and the optimizer. What all prompts begin with is needed once per batch.
     """
     config = model.network.config
     matrices = sum(p.numel() for name, p in model.network.named_parameters() if ".layers." in name and p.ndim == 2)
@@ -146,8 +147,13 @@ def needed_work(model: LanguageModel, prompts: Sequence[list[int]], answers: Seq
     attention = config.num_hidden_layers * config.num_attention_heads * head
     n = np.array([len(p) + len(a) - 1 for p, a in zip(prompts, answers, strict=True)], dtype=float)
     scored = sum(map(len, answers))
-    flops = 6 * matrices * n.sum() + 6 * attention * (n * (n + 1)).sum()
-    return Work(int(n.sum()), float(flops + 6 * config.vocab_size * config.hidden_size * scored))
+    first, last = min(prompts), max(prompts)  # in alphabetical order: what these two share, all share
+    same = [a == b for a, b in zip(first, last, strict=False)]
+    shared = min([*same, False].index(False), min(map(len, prompts)) - 1)
+    again = len(prompts) - math.ceil(len(prompts) / BATCH)  # rows for which the prefix has been read already
+    tokens = n.sum() - shared * again
+    flops = 6 * matrices * tokens + 6 * attention * ((n * (n + 1)).sum() - shared * (shared + 1) * again)
+    return Work(int(tokens), float(flops + 6 * config.vocab_size * config.hidden_size * scored))
 
 
 class TokenCount:
