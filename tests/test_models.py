@@ -587,7 +587,8 @@ def test_a_shared_beginning_changes_no_score(training, model, closed_set):
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     shared = model._shared_prefix(prompts)
-    assert (shared >= 4) == (not (training and model._drops)) and all(p[:shared] == prompts[0][:shared] for p in prompts)
+    assert (shared >= 4) == (not (training and model._drops))
+    assert all(p[:shared] == prompts[0][:shared] for p in prompts)
     together = model.log_probs(prompts, answers)
     pairs = model.log_prob(prompts, [answers[i % 3] for i in range(7)])
     for row, p in enumerate(prompts):

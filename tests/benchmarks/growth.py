@@ -65,7 +65,7 @@ def larger_half(sizes: Sequence[float], seconds: Sequence[float]) -> Fit:
 
 def one_pass(model: LanguageModel, data: LabelledSet) -> float:
     """Seconds of a training from texts to the last step; the model's weights change, which takes the same time."""
-    recipe = Recipe(epochs=1, batch_size=BATCH, learning_rate=1e-5, max_tokens=8192)
+    recipe = Recipe(epochs=1, batch_size=BATCH, learning_rate=1e-5, max_tokens=8192, precision="float32")
     return timed(lambda: list(training_steps(model, data, recipe)), model.device)
 
 

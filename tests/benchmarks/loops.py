@@ -10,6 +10,7 @@ Texts become tokens before the clock starts, in all of them.
 import contextlib
 import tempfile
 import time
+from dataclasses import replace
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -157,7 +158,13 @@ def _half(device: torch.device) -> contextlib.AbstractContextManager:
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
 
 
-LOOPS = {"kit": kit, "trainer": trainer, "singles": singles, "singles, answer only": singles_answer_only}
+def kit_bfloat16(model: LanguageModel, data: LabelledSet, recipe: Recipe, clock: Clock) -> float:
+    """`kit` with matrix products in bfloat16."""
+    return kit(model, data, replace(recipe, precision="bfloat16"), clock)
+
+
+EXACT = {"kit": kit, "trainer": trainer, "singles": singles, "singles, answer only": singles_answer_only}
+LOOPS = {**EXACT, "kit, bfloat16": kit_bfloat16}
 
 
 def differences(model: LanguageModel, batch: LabelledSet, recipe: Recipe) -> dict[str, tuple[float, float]]:
@@ -170,7 +177,7 @@ def differences(model: LanguageModel, batch: LabelledSet, recipe: Recipe) -> dic
         the largest |entry| of the kit's gradient).
     """
     found = {}
-    for name, loop in LOOPS.items():
+    for name, loop in EXACT.items():
         own, seen = model.copy(), []
 
         def look(optimizer, *_, own=own, seen=seen) -> None:

@@ -11,6 +11,7 @@ with the same schedule; see loops.py. They take turns, so that a drift of the ma
            backward pass; logits at every position, as where that code reads the language model's head
 * singles, answer only: logits only where the answer is predicted; near to that code's other head, a classifier of two
            classes on the last position, which computes no logits over the vocabulary
+* kit, bfloat16: `Recipe(precision="bfloat16")`, which the kit takes by itself where it pays (not compared for equality)
 """
 
 import json
@@ -46,9 +47,10 @@ from .loops import LOOPS, Clock, differences
 EVALUATED = 256  # examples, none of them trained on
 
 
-def recipe(seed: int) -> Recipe:
-    """One pass; the same for all loops."""
-    return Recipe(epochs=1, batch_size=BATCH, learning_rate=5e-4, seed=seed)
+def recipe(seed: int, device: torch.device | str = "cpu") -> Recipe:
+    """One pass; the same for all loops. float32 on a CPU, for all but the loop that says otherwise."""
+    precision = "float32" if device == "cpu" else "auto"
+    return Recipe(epochs=1, batch_size=BATCH, learning_rate=5e-4, seed=seed, precision=precision)
 
 
 @torch.no_grad()
@@ -64,12 +66,12 @@ def measure(model: LanguageModel, train: LabelledSet, test: LabelledSet, names: 
     """Name of the loop -> seconds and losses of every repeat, and the tokens that it computed in one."""
     results = {name: {"seconds": [], "train_loss": [], "test_loss": [], "computed": 0} for name in names}
     for name in names:  # first calls set things up
-        LOOPS[name](model.copy(), train.take(range(2 * BATCH)), recipe(0), Clock(model.device))
+        LOOPS[name](model.copy(), train.take(range(2 * BATCH)), recipe(0, model.device.type), Clock(model.device))
     for repeat in range(repeats):
         for name in names:
             own, clock = model.copy(), Clock(model.device)
             with TokenCount(own.network) as count:
-                loss = LOOPS[name](own, train, recipe(repeat), clock)
+                loss = LOOPS[name](own, train, recipe(repeat, model.device.type), clock)
             results[name]["seconds"].append(clock.seconds)
             results[name]["train_loss"].append(loss)
             results[name]["test_loss"].append(held_out_loss(own, test))
@@ -80,14 +82,15 @@ def measure(model: LanguageModel, train: LabelledSet, test: LabelledSet, names: 
 def memory_of(name: str, size: str, steps: int, device: str) -> dict[str, float]:
     """MB in use before a loop's first step and at its peak, in this process; on a GPU, of the GPU's memory."""
     model, (data, _) = new_model(SIZES[size], device=device), corpus()
-    LOOPS[name](model.copy(), data.take(range(BATCH)), recipe(0), Clock(model.device))  # libraries are loaded
+    # libraries are loaded before it is looked at
+    LOOPS[name](model.copy(), data.take(range(BATCH)), recipe(0, device), Clock(model.device))
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated() / 1e6
     else:
         forget_peak_memory()
         before = peak_memory()
-    LOOPS[name](model, data.take(range(steps * BATCH)), recipe(0), Clock(model.device))
+    LOOPS[name](model, data.take(range(steps * BATCH)), recipe(0, device), Clock(model.device))
     peak = torch.cuda.max_memory_allocated() / 1e6 if device == "cuda" else peak_memory()
     return {"before_MB": before, "peak_MB": peak}
 
@@ -162,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> dict:
             "needed_flops": work.flops,
             "kit_flops_per_s": work.flops / base,
             "peaks": found,
-            "differences": differences(model, train.take(range(BATCH)), recipe(0)),
+            "differences": differences(model, train.take(range(BATCH)), recipe(0, options.device)),
         }
         show(size, results, facts)
         everything[size] = {"facts": facts, "loops": results}
