@@ -23,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         return arguments.command(arguments) or 0
+    except BrokenPipeError:  # as in `w2s-lab show | head`: who reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, ArithmeticError, OSError, MemoryError) as error:
         print(f"w2s-lab: {error}", file=sys.stderr)
         return 2

@@ -10,8 +10,10 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -275,10 +277,18 @@ class LanguageModel:
 
     def _pad_left(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """[B, L] token ids and 0/1 mask. The filler's id is arbitrary: only the mask says what is padding."""
-        length = max(map(len, rows))
-        ids = torch.tensor([[0] * (length - len(row)) + row for row in rows])
-        mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
-        return ids.to(self.device, non_blocking=True), mask.to(self.device, non_blocking=True)
+        lengths = np.array([len(row) for row in rows])
+        mask = np.arange(lengths.max(), 0, -1) <= lengths[:, None]
+        ids = np.zeros(mask.shape, dtype=np.int64)
+        ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=lengths.sum())  # row after row
+        return self._send(ids), self._send(mask.astype(np.int64))
+
+    def _send(self, array: np.ndarray) -> Tensor:
+        """To the device; to a GPU from pinned memory, so that nobody waits for the copy."""
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
 
     # -- generation ----------------------------------------------------------------------------------------------
 
