@@ -42,7 +42,7 @@ class Checkpoint:
         if parallel.is_main():
             text = json.dumps(facts)
             with replacing(self.path) as new:
-                save_file(tensors, new, {"key": self.key, "facts": text, "digest": _digest(tensors, text)})
+                save_file(tensors, new, {"key": self.key, "facts": text, "digest": _digest(self.key, tensors, text)})
         self._next = time.monotonic() + max(self.seconds, (time.monotonic() - start) / SHARE)
 
     def restore(self, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict | None:
@@ -65,24 +65,24 @@ class Checkpoint:
         try:
             with safe_open(self.path, "pt") as file:
                 found = file.metadata() or {}
-                if found.get("key") != self.key:
-                    return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-            if found.get("digest") != _digest(tensors, found["facts"]):
+            if found.get("digest") != _digest(found["key"], tensors, found["facts"]):
                 raise SafetensorError("its content does not match its digest")
-            return tensors, json.loads(found["facts"])
+            return (tensors, json.loads(found["facts"])) if found["key"] == self.key else None
+        except FileNotFoundError:  # another process has just finished this training
+            return None
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             warnings.warn(f"{self.path} is damaged ({error}); this training starts again", stacklevel=4)
             return None
 
     def discard(self) -> None:
         """The training is finished: the file is not needed any more."""
-        if parallel.is_main():
+        if parallel.is_main() and self.path.is_file():  # a finished store may lie on a read-only disk
             self.path.unlink(missing_ok=True)
 
 
-def _digest(tensors: dict[str, Tensor], facts: str) -> str:
-    seen = hashlib.sha256(facts.encode())
+def _digest(key: str, tensors: dict[str, Tensor], facts: str) -> str:
+    seen = hashlib.sha256(f"{key} {facts}".encode())
     for name, value in sorted(tensors.items()):
         seen.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         seen.update(value.reshape(-1).view(torch.uint8).numpy())

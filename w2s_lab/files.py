@@ -14,21 +14,23 @@ ABANDONED = 3600.0  # seconds: an unfinished file or folder older than this belo
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new path beside `path` to write a file to; it becomes `path`, in one move, if the block ends well.
+    """A new path to write a file to; it becomes `path`, in one move, if the block ends well.
 
     A reader sees all of the old file or all of the new one, also when this process is killed; then what it had written
-    stays as `.new-...` and is removed by a later call.
+    stays in a folder `.new-...` beside `path` and is removed by a later call.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; nothing has changed then.
     """
-    new = beside(path)
+    folder = beside(path)  # a folder, since a library may put temporary files of its own beside the new file
+    new = folder / path.name
     try:
         with said_with_path(path):
             yield new
+            as_umask_says(folder)
             os.replace(new, path)
     finally:
-        new.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -46,19 +48,32 @@ def said_with_path(path: Path) -> Iterator[None]:
 
 
 def beside(path: Path) -> Path:
-    """An unused name in the folder of `path`, which is made where it is not there; old abandoned ones are removed."""
-    prefix = f".new-{path.name}-"
-    try:
+    """A new empty folder in the folder of `path`, which is made where it is not there; abandoned ones are removed."""
+    with said_with_path(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        for old in path.parent.glob(f"{prefix}*"):
+        for old in path.parent.glob(".new-*-" + "[0-9a-f]" * 12):
             with contextlib.suppress(FileNotFoundError):  # another process may be sweeping too
-                if time.time() - old.stat().st_mtime > ABANDONED:
-                    shutil.rmtree(old) if old.is_dir() else old.unlink()
-    except OSError as error:
-        raise OSError(
-            f"{path.parent} cannot be written ({error}). Hint: choose a folder that you may write to"
-        ) from error
-    return path.with_name(f"{prefix}{uuid.uuid4().hex[:12]}")
+                if time.time() - max(part.stat().st_mtime for part in (old, *old.rglob("*"))) > ABANDONED:
+                    shutil.rmtree(old, ignore_errors=True)
+        new = path.with_name(f".new-{path.name}-{uuid.uuid4().hex[:12]}")
+        new.mkdir()
+    return new
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with all that is in it; nobody sees half of it."""
+    aside = beside(folder)
+    try:
+        with said_with_path(folder), contextlib.suppress(FileNotFoundError):  # another process may have been faster
+            os.replace(folder, aside / folder.name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def as_umask_says(folder: Path) -> None:
+    """Give the files in a folder the permissions of new files; safetensors makes its own readable by nobody else."""
+    for path in folder.iterdir():
+        path.chmod(folder.stat().st_mode & 0o666)
 
 
 def sha256(path: Path) -> str:

@@ -69,8 +69,15 @@ def from_main(value: Callable[[], T]) -> T:
     """`value()` of the main process, for all: what clock and disk decide must be the same everywhere."""
     if world() == 1:
         return value()
-    box = [value() if is_main() else None]
+    box: list[Any] = [None, None]
+    if is_main():
+        try:
+            box[0] = value()
+        except Exception as error:  # the others are waiting: they shall stop too, with the same words
+            box[1] = error
     dist.broadcast_object_list(box)
+    if box[1] is not None:
+        raise box[1]
     return box[0]
 
 

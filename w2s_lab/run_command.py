@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from w2s_lab.arguments import add_device, add_store, answers, positive, rate, sizes
+from w2s_lab.files import replacing
 
 # torch, transformers and what imports them are imported inside the functions: they take seconds, --help should not.
 
@@ -149,12 +150,13 @@ def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, pl
     if not parallel.is_main():
         return
     path = Path(arguments.figure or Path(arguments.store) / "figures" / f"{_file_name(title)}.png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plots.report_figure([o.comparison for o in outcomes], [o.curve for o in outcomes], title=title).savefig(path)
+    with replacing(path) as new:
+        plots.report_figure([o.comparison for o in outcomes], [o.curve for o in outcomes], title=title).savefig(new)
     print(f"\nfigure: {path}")
     if arguments.json:
         facts = {"command": arguments.words, "versions": report.versions(), "sizes": astuple(split), **plan.as_dict()}
-        Path(arguments.json).write_text(json.dumps(facts | summary.as_dict(), indent=1) + "\n")
+        with replacing(Path(arguments.json)) as new:
+            new.write_text(json.dumps(facts | summary.as_dict(), indent=1) + "\n")
 
 
 def _plan(arguments: argparse.Namespace, task):

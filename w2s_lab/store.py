@@ -26,7 +26,7 @@ import numpy as np
 from w2s_lab import parallel
 from w2s_lab.checkpoint import Checkpoint
 from w2s_lab.evaluation import snapshot_from_json, snapshot_to_json
-from w2s_lab.files import beside, replacing, said_with_path, sha256
+from w2s_lab.files import as_umask_says, beside, remove, replacing, said_with_path, sha256
 from w2s_lab.labelling import weak_labels
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model, save_model
@@ -52,20 +52,22 @@ class Store:
         watch: LabelledSet | None = None,
         reference: LabelledSet | None = None,
         on_step: Callable[[int, int], None] | None = None,
+        device: str | None = None,
     ) -> LanguageModel:
         """`training.train`, or its stored result; `role` (such as "weak supervisor") is only for people to read.
 
-        A training that was stopped goes on from its last checkpoint, to the same result.
+        A training that was stopped goes on from its last checkpoint, to the same result, which is on `device` (auto,
+        cpu, cuda), or where `start` is.
         """
         key = training_key(start, labelled, recipe)
         place = content_key(key, watch and watch.digest, reference and reference.digest)
         folder = self.root / "trainings" / place
+        checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place)
         if not parallel.from_main(lambda: _intact(folder)):
-            checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place)
             # a store that cannot be written: said before the work
-            parallel.from_main(lambda: [beside(path) for path in (folder, checkpoint.path)])
-            watched = {"watch": watch, "reference": reference}
-            model = train(start, labelled, recipe, **watched, on_step=on_step, checkpoint=checkpoint)
+            parallel.from_main(lambda: [beside(path).rmdir() for path in (folder, checkpoint.path)])
+            options = {"watch": watch, "reference": reference, "on_step": on_step, "device": device}
+            model = train(start, labelled, recipe, **options, checkpoint=checkpoint)
             facts = {
                 "role": role,
                 "start": start.name,
@@ -78,8 +80,9 @@ class Store:
                 "version": __version__,
             }
             parallel.from_main(lambda: _keep(folder, model, facts))
-            checkpoint.discard()
-        model = load_model(str(folder), device=str(start.device))
+            model = None  # before it is loaded, so that a device need not hold it twice
+        checkpoint.discard()  # also that of a run that was killed before it came here
+        model = load_model(str(folder), device=device or str(start.device))
         model.read_as(recipe)
         rows = json.loads((folder / "curve.json").read_text())
         history = tuple(snapshot_from_json(row, watch, reference) for row in rows)
@@ -92,7 +95,7 @@ class Store:
         path = self.root / "labels" / f"{key}.json"
         row = parallel.from_main(lambda: _read(path))
         if row is None:
-            parallel.from_main(lambda: beside(path))
+            parallel.from_main(lambda: beside(path).rmdir())
             found = weak_labels(model, inputs, beams=beams)
             row = {
                 "model": model.name,
@@ -111,9 +114,16 @@ class Store:
         )
 
     def runs(self) -> list[dict]:
-        """The facts of every finished training, oldest first."""
+        """The facts of every finished training, oldest first.
+
+        Warns:
+            UserWarning: those of one are damaged.
+        """
         files = sorted(self.root.glob("trainings/[!.]*/run.json"), key=lambda path: path.stat().st_mtime)
-        return [json.loads(path.read_text()) | {"folder": str(path.parent)} for path in files]
+        found = {path.parent: _facts(path.parent) for path in files}
+        for folder in (folder for folder, facts in found.items() if facts is None):
+            warnings.warn(f"{folder} is damaged; the same command does this training again", stacklevel=2)
+        return [facts | {"folder": str(folder)} for folder, facts in found.items() if facts]
 
 
 def _read(path: Path) -> dict | None:
@@ -124,7 +134,7 @@ def _read(path: Path) -> dict | None:
             return row
     except FileNotFoundError:
         return None
-    except (ValueError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         pass
     warnings.warn(f"{path} is damaged; these labels are made again", stacklevel=4)
     return None
@@ -135,19 +145,25 @@ def _write(path: Path, row: dict) -> None:
         new.write_text(json.dumps({**row, "digest": content_key(row)}), encoding="utf-8")
 
 
+def _facts(folder: Path) -> dict | None:
+    """What the `run.json` of a finished training says; None where it is missing, was cut off or altered."""
+    try:
+        facts = json.loads((folder / "run.json").read_text())
+        return facts if facts.pop("digest", None) == content_key(facts) else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, AttributeError):
+        return None
+
+
 def _intact(folder: Path) -> bool:
     """Whether a finished training is there and every file of it is as it was written; an altered one is removed."""
-    try:
-        files = json.loads((folder / "run.json").read_text())["files"]
-        if files and all(sha256(folder / name) == digest for name, digest in files.items()):
+    if not folder.is_dir():
+        return False
+    facts = _facts(folder)
+    with contextlib.suppress(FileNotFoundError):
+        if facts and all(sha256(folder / name) == digest for name, digest in facts["files"].items()):
             return True
-    except (FileNotFoundError, NotADirectoryError):
-        if not (folder / "run.json").is_file():
-            return False
-    except (ValueError, KeyError, TypeError):
-        pass
     warnings.warn(f"{folder} is damaged; this training is done again", stacklevel=4)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     return False
 
 
@@ -157,7 +173,8 @@ def _keep(folder: Path, model: LanguageModel, facts: dict) -> None:
         save_model(model, new)
         (new / "curve.json").write_text(json.dumps([snapshot_to_json(snapshot) for snapshot in model.history]))
         files = {path.name: sha256(path) for path in sorted(new.iterdir())}
-        (new / "run.json").write_text(json.dumps({**facts, "files": files}, indent=1))
+        facts = {**facts, "files": files}
+        (new / "run.json").write_text(json.dumps({**facts, "digest": content_key(facts)}, indent=1))
 
 
 @contextlib.contextmanager
@@ -166,8 +183,8 @@ def _moved_into_place(folder: Path) -> Iterator[Path]:
     new = beside(folder)
     try:
         with said_with_path(folder):
-            new.mkdir()
             yield new
+            as_umask_says(new)
             while not (folder / "run.json").is_file():  # else another run was faster; its result is the same
                 try:
                     os.replace(new, folder)  # refused where `folder` is there and holds something
@@ -175,6 +192,6 @@ def _moved_into_place(folder: Path) -> Iterator[Path]:
                     if not folder.is_dir():
                         raise
                     if not (folder / "run.json").is_file():
-                        shutil.rmtree(folder, ignore_errors=True)
+                        remove(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)

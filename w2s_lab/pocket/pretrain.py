@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from w2s_lab.checkpoint import Checkpoint
-from w2s_lab.files import said_with_path
+from w2s_lab.files import as_umask_says, said_with_path
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import (
     LADDER_FOLDER,
@@ -109,7 +109,8 @@ def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", 
     """
     target, partial = folder / rung.name, folder / f"{rung.name}.partial"
     key = content_key(asdict(rung), VOCABULARY, CONTEXT, ROWS, STREAM_SEED, TOKENIZER_SEED)
-    if (target / "card.json").is_file() and json.loads((target / "card.json").read_text())["key"] == key:
+    if _key_of(target) == key:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed while it removed it
         return target
     where = pick_device(device)
     tokenizer = pocket_tokenizer()
@@ -176,6 +177,14 @@ def _held_out_loss(network, rows: Tensor) -> float:
     return float(np.mean([float(next_token_loss(network, batch)) for batch in rows.split(ROWS)]))
 
 
+def _key_of(target: Path) -> str | None:
+    """The key of the recipe that a finished model was made by; None where there is none, or its card is damaged."""
+    try:
+        return json.loads((target / "card.json").read_text())["key"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts: dict) -> None:
     """Write the model, then its cards, and put the folder in its place in one move."""
     new = partial / "model"  # not beside `target`, where it would look like a model of the ladder
@@ -193,6 +202,7 @@ def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts
         save_model(model, new)
         (new / "card.json").write_text(json.dumps(card, indent=1) + "\n")
         (new / "README.md").write_text(_model_card(card))
+        as_umask_says(new)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(new, target)
     shutil.rmtree(partial, ignore_errors=True)
