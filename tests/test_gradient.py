@@ -9,12 +9,13 @@ import torch
 
 from w2s_lab import gradient as gradient_module
 from w2s_lab import language_model
+from w2s_lab.checkpoint import Checkpoint
 from w2s_lab.gradient import BatchGradient
 from w2s_lab.labelling import weak_labels
 from w2s_lab.memory import TokenBudget
 from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets, expected_nll
 from w2s_lab.recipe import LoRA, Recipe
-from w2s_lab.training import train, training_steps
+from w2s_lab.training import NonFiniteLoss, train, training_steps
 
 LOSSES = [MaximumLikelihood(), SoftTargets(0.5), AuxiliaryConfidence(0.6)]
 ROWS = [3, 20, 7, 41, 0, 12, 30]
@@ -196,6 +197,38 @@ def test_a_lora_is_merged_into_the_weights(llama, closed_set):
     assert all(torch.equal(again.network.state_dict()[name], after[name]) for name in after)
     other = train(llama, few, replace(recipe, lora=LoRA(rank=2, alpha=8)))
     assert not torch.equal(other.network.state_dict()[min(changed)], after[min(changed)])
+
+
+def test_an_interrupted_lora_goes_on(llama, closed_set, tmp_path):
+    recipe = Recipe(epochs=3, batch_size=16, learning_rate=2e-2, lora=LoRA(rank=4, alpha=8))
+    expected = train(llama, closed_set, recipe)
+
+    def stop(done: int, steps: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    checkpoint, done = Checkpoint(tmp_path / "state", "key", seconds=0.0), []
+    with pytest.raises(KeyboardInterrupt):
+        train(llama, closed_set, recipe, checkpoint=checkpoint, on_step=stop)
+    assert (tmp_path / "state").stat().st_size < 0.8 * 4 * llama.parameters  # the adapter and its optimizer alone
+    found = train(llama, closed_set, recipe, checkpoint=checkpoint, on_step=lambda step, _: done.append(step))
+    assert done[0] > 1
+    for one, other in zip(expected.network.parameters(), found.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_who_leaves_an_adapted_training_has_an_ordinary_model(llama, closed_set):
+    model = llama.copy()
+    recipe = Recipe(epochs=2, batch_size=16, learning_rate=2e-2, lora=LoRA(rank=4), gradient_checkpointing=True)
+    for snapshot in training_steps(model, closed_set, recipe):
+        if snapshot.step:
+            break
+    assert model.network.state_dict().keys() == llama.network.state_dict().keys()
+    assert not model.network.is_activation_checkpointing
+    with pytest.raises(NonFiniteLoss):
+        list(training_steps(model, closed_set, replace(recipe, learning_rate=1e30)))
+    assert model.network.state_dict().keys() == llama.network.state_dict().keys()
+    assert not model.network.is_activation_checkpointing and all(p.requires_grad for p in model.network.parameters())
 
 
 def test_without_peft_a_lora_says_what_to_install(llama, closed_set, monkeypatch):

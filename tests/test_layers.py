@@ -18,7 +18,7 @@ PACKAGE = ROOT / "w2s_lab"
 # `name.*` stands for a folder whose modules may import each other, as long as there is no circle.
 LAYERS = (
     ("version",),
-    ("files", "parallel", "memory"),
+    ("files", "parallel", "memory", "prefix"),
     ("objective", "metrics"),
     ("recipe",),
     ("records",),
@@ -57,7 +57,7 @@ FRONT_DOOR = ""  # w2s_lab/__init__.py: it re-exports from every layer but the c
 
 # Third-party libraries that have one home; elsewhere our own functions stand for them.
 HOMES = {
-    "transformers": {"models"},
+    "transformers": {"models", "prefix"},
     "tokenizers": {"models"},
     "datasets": {"data", "readers"},
 }

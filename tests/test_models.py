@@ -586,7 +586,7 @@ def test_a_shared_beginning_changes_no_score(training, model, closed_set):
     for module in model.network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    shared = model._shared_prefix(prompts)
+    shared = model._shared_prefix(prompts, prompts)
     assert (shared >= 4) == (not (training and model._drops))
     assert all(p[:shared] == prompts[0][:shared] for p in prompts)
     together = model.log_probs(prompts, answers)
@@ -605,7 +605,7 @@ def test_a_shared_beginning_has_its_gradient(llama, closed_set, monkeypatch):
     for worth in (1, 10_000):
         monkeypatch.setattr(language_model, "WORTH_SHARING", worth)
         own = llama.copy()
-        assert bool(own._shared_prefix(prompts)) == (worth == 1)
+        assert bool(own._shared_prefix(prompts, prompts)) == (worth == 1)
         own.log_prob(prompts, answers).sum().backward()
         found.append([p.grad for p in own.network.parameters()])
     for one, other in zip(*found, strict=True):
@@ -613,9 +613,14 @@ def test_a_shared_beginning_has_its_gradient(llama, closed_set, monkeypatch):
 
 
 def test_equal_prompts_keep_their_last_token(llama):
-    assert llama._shared_prefix([[5, 6, 7, 8, 9, 10]] * 3) == 5
-    assert llama._shared_prefix([[5, 6, 7, 8, 9, 10], [5, 6, 7, 8, 9]]) == 4
-    assert llama._shared_prefix([[5, 6], [5, 6, 7, 8]]) == llama._shared_prefix([[1, 2, 3, 4, 5, 6]]) == 0
+    def shared(*prompts: list[int]) -> int:
+        return llama._shared_prefix([[*p, *[1] * 9] for p in prompts], prompts)
+
+    assert shared([5, 6, 7, 8, 9, 10], [5, 6, 7, 8, 9, 10]) == 5
+    assert shared([5, 6, 7, 8, 9, 10], [5, 6, 7, 8, 9]) == 4
+    assert shared([5, 6], [5, 6, 7, 8]) == shared([1, 2, 3, 4, 5, 6]) == 0
+    long = list(range(20))
+    assert llama._shared_prefix([long, long], [long, long]) == 10  # a row of the batch, no longer than the others
 
 
 @pytest.mark.parametrize("length", [3, 48])

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from w2s_lab import parallel
 from w2s_lab.objective import sequence_log_prob, token_log_probs
+from w2s_lab.prefix import can_share, shared_cache, with_prefix_row
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, Snapshot
 
@@ -244,26 +245,31 @@ class LanguageModel:
 
         What all prompts begin with, such as the instruction, is read once.
         """
-        shared = self._shared_prefix(prompts)
+        shared = self._shared_prefix(rows, prompts)
         ids, mask = self._pad_left([row[shared:] for row in rows])
-        if shared:
-            prefix = torch.tensor([prompts[0][:shared]], device=self.device)
-            read = self._forward(prefix, torch.ones_like(prefix), 1, use_cache=True)
-            more = {"past_key_values": read.past_key_values, "use_cache": True}
-            read.past_key_values.batch_repeat_interleave(len(rows))
-            mask = torch.cat([mask.new_ones(len(rows), shared), mask], -1)
-        return self._forward(ids, mask, keep, **({"use_cache": False} | more)), mask
+        if not shared:
+            return self._forward(ids, mask, keep, **({"use_cache": False} | more)), mask
+        ids, mask = with_prefix_row(ids, mask, torch.tensor(prompts[0][:shared], device=self.device))
+        cache = shared_cache(self.network, shared)
+        read = self._forward(ids, mask, keep, past_key_values=cache, use_cache=True)
+        read.logits = read.logits[:-1]
+        if more:  # who goes on has no use for the prefix row
+            cache.batch_select_indices(torch.arange(len(rows), device=self.device))
+        return read, mask[:-1]
 
-    def _shared_prefix(self, prompts: Sequence[list[int]]) -> int:
+    def _shared_prefix(self, rows: Sequence[list[int]], prompts: Sequence[list[int]]) -> int:
         """How many tokens at the beginning of all prompts are worth reading apart; the last of a prompt never is."""
-        if len(prompts) == 1 or self._recomputes or (self.network.training and self._drops):
+        if len(prompts) == 1 or self._recomputes or not self._can_share or (self.network.training and self._drops):
             return 0  # with dropout, every row has its own draws
-        if "position_ids" not in self._accepts:
-            return 0  # the padding stands between the prefix and the rest, and must not count
         first, last = min(prompts), max(prompts)  # in alphabetical order: what these two share, all share
         shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-        shared = min(shared, min(map(len, prompts)) - 1)
+        # the prefix is a row of the batch: it should not be longer than what is left of the others
+        shared = min(shared, min(map(len, prompts)) - 1, max(map(len, rows)) // 2)
         return shared if shared >= WORTH_SHARING else 0
+
+    @cached_property
+    def _can_share(self) -> bool:
+        return "position_ids" in self._accepts and can_share(self.network)
 
     @property
     def _recomputes(self) -> bool:

@@ -157,14 +157,16 @@ def prepared(model: LanguageModel, recipe: Recipe) -> Iterator[list[torch.nn.Par
     network.eval()
     if recipe.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
-    with contextlib.ExitStack() as stack:
-        if recipe.lora:
-            stack.enter_context(adapters.adapted(model, recipe.lora, seed=recipe.seed))
-        stack.enter_context(parallel.sharded_if_asked(model))
-        yield [parameter for parameter in model.network.parameters() if parameter.requires_grad]
-    model.network.zero_grad(set_to_none=True)
-    if recipe.gradient_checkpointing:
-        model.network.activation_checkpointing_disable()
+    try:
+        with contextlib.ExitStack() as stack:
+            if recipe.lora:
+                stack.enter_context(adapters.adapted(model, recipe.lora, seed=recipe.seed))
+            stack.enter_context(parallel.sharded_if_asked(model))
+            yield [parameter for parameter in model.network.parameters() if parameter.requires_grad]
+    finally:
+        model.network.zero_grad(set_to_none=True)
+        if recipe.gradient_checkpointing:
+            model.network.activation_checkpointing_disable()
 
 
 def train(

@@ -1,0 +1,65 @@
+"""What all rows of a batch begin with, read once: their instruction, or the frame of a chat template."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+
+class SharedPrefixLayer(DynamicLayer):
+    """Keys and values of one layer, for a batch whose last row is the prefix that the other rows go on from.
+
+    In the network's first pass every row sees the prefix row's keys and values in front of its own, so that neither the
+    prefix is computed more than once nor the network is called twice. Gradients flow through both.
+    """
+
+    def __init__(self, shared: int) -> None:
+        super().__init__()
+        self.shared = shared  # tokens of the prefix: the last ones of the last row
+
+    def get_seq_length(self) -> int:
+        """Tokens that stand before those of the next pass."""
+        return super().get_seq_length() if self.is_initialized else self.shared
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Keys and values that the queries of this pass see."""
+        if self.is_initialized:
+            return super().update(key_states, value_states, *args, **kwargs)
+        self.lazy_initialization(key_states, value_states)
+        self.keys, self.values = self._after_prefix(key_states), self._after_prefix(value_states)
+        return self.keys, self.values
+
+    def _after_prefix(self, states: Tensor) -> Tensor:
+        prefix = states[-1:, :, -self.shared :].expand(len(states), -1, -1, -1)
+        return torch.cat([prefix, states], -2)
+
+
+def can_share(network: Any) -> bool:
+    """Whether every layer of the network keeps plain keys and values (no sliding window, no recurrent state)."""
+    try:
+        layers = DynamicCache(config=network.config).layers
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+
+
+def shared_cache(network: Any, shared: int) -> DynamicCache:
+    """A cache for one batch with a prefix of `shared` tokens; only for networks that `can_share`."""
+    cache = DynamicCache(config=network.config)
+    cache.layers = [SharedPrefixLayer(shared) for _ in cache.layers]
+    return cache
+
+
+def with_prefix_row(ids: Tensor, mask: Tensor, prefix: Tensor) -> tuple[Tensor, Tensor]:
+    """The batch [B + 1, L] whose last row is the prefix [S], S <= L, and the mask [B + 1, S + L] of what a row may see.
+
+    `ids` [B, L] and `mask` are padded on the left, without the prefix.
+    """
+    last = torch.zeros_like(ids[:1])
+    last[0, -len(prefix) :] = prefix
+    seen = torch.zeros_like(mask[:1])
+    seen[0, -len(prefix) :] = 1
+    before = mask.new_ones(len(mask) + 1, len(prefix))
+    before[-1] = 0  # the prefix itself has nothing before it
+    return torch.cat([ids, last]), torch.cat([before, torch.cat([mask, seen])], -1)
