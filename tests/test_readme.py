@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from statistics import median
 
 import matplotlib
 import pytest
@@ -54,3 +55,17 @@ def test_the_numbers_in_the_readme_are_those_of_the_results():
         roles = ("weak supervisor", "strong student", "strong ceiling")
         assert [weak, student, ceiling] == [f"{found['accuracy'][role]['mean']:.2f}" for role in roles]
         assert pgr.startswith(shown(found["pgr"]))
+
+
+def test_the_speeds_in_the_readme_are_those_of_the_results():
+    found = json.loads((ROOT / "data" / "results" / "throughput.json").read_text())
+    loops = ("kit", "trainer", "singles", "kit, bfloat16")
+    rows = [
+        row for row in rows_of((ROOT / "README.md").read_text(encoding="utf-8")) if len(row) == 5 and row[1].isdigit()
+    ]
+    assert len(rows) == len(loops)
+    for (_, *cells), loop in zip(rows, loops, strict=True):
+        for size, rate, ratio in (("small", *cells[:2]), ("large", *cells[2:])):
+            measured, facts = found[size]["loops"][loop], found[size]["facts"]
+            assert int(rate) == round(facts["examples"] / median(measured["seconds"]))
+            assert ratio in ("", f"{measured['kit_is']:.1f} ×")

@@ -10,14 +10,15 @@ from w2s_lab import metrics
 from w2s_lab.experiments import Outcome
 from w2s_lab.metrics import Interval, mean_interval
 from w2s_lab.records import accuracy_interval, mean_pgr
+from w2s_lab.version import __version__
 
 ROLES = {"weak supervisor": "weak", "strong student": "student", "strong ceiling": "ceiling"}  # -> field of Comparison
 
 
 def versions() -> dict[str, str]:
     """What a result depends on besides its command: package -> version."""
-    packages = {name: version(name) for name in ("w2s-lab", "torch", "transformers")}
-    return packages | {"python": platform.python_version()}
+    packages = {name: version(name) for name in ("torch", "transformers")}
+    return {"w2s-lab": __version__, **packages, "python": platform.python_version()}
 
 
 @dataclass(frozen=True)

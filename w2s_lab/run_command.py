@@ -73,7 +73,7 @@ def add(commands) -> None:
         "--gradient-checkpointing", action="store_true", help="less memory, a third more time, the same numbers"
     )
     recipe.add_argument(
-        "--precision", choices=("auto", "float32", "bfloat16"), help="auto: bfloat16 on a GPU that has it"
+        "--precision", choices=("auto", "float32", "bfloat16"), help="auto: bfloat16 where it is there and pays"
     )
     run.add_argument("--seeds", type=positive, default=3, metavar="N", help="runs with seeds 0 to N-1 (default: 3)")
     add_device(run)

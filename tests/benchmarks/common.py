@@ -21,6 +21,7 @@ from w2s_lab.data import read_examples
 from w2s_lab.language_model import LanguageModel, prompt
 from w2s_lab.models import train_tokenizer
 from w2s_lab.records import Example, LabelledSet, Task
+from w2s_lab.report import versions
 
 ROOT = Path(__file__).resolve().parents[2]
 SST2 = ROOT.parent / "shared" / "data" / "sst2" / "train.tsv"
@@ -253,7 +254,18 @@ def numbers(text: str) -> list[float]:
 
 
 def save(results: dict, path: Path | None) -> dict:
-    """Write the results as JSON where a path is given, and return them."""
+    """Write the results as JSON where a path is given, with the command and what it ran on, and return them."""
     if path:
-        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        name = sys.modules["__main__"].__spec__
+        given = [Path(word).name for word in sys.argv[1:]]  # a folder of this machine is of no use to others
+        words = ["python", "-m", name.name if name else "tests.benchmarks", *given]
+        facts = {"command": " ".join(words), "versions": versions(), "machine": machine()}
+        path.write_text(json.dumps(facts | results, indent=1) + "\n", encoding="utf-8")
     return results
+
+
+def machine() -> str:
+    """The GPU, or the processor and its cores."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.cpu.get_capabilities().get('cpu_name', platform.machine())}, {torch.get_num_threads()} threads"
