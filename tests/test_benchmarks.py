@@ -10,6 +10,8 @@ pytest.importorskip("accelerate", reason="transformers.Trainer needs the package
 
 from benchmarks import common, gpu, growth, inference, loops, throughput
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True, scope="module")
 def few_words():

@@ -172,6 +172,7 @@ def fails(answer: dict, *parts: str) -> None:
 # -- models ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_model_by_id_scores_as_the_one_that_was_saved(online, hub, llama):
     hub.log.clear()
     loaded = online("load", "a/tiny")
@@ -185,6 +186,7 @@ def test_a_model_by_id_scores_as_the_one_that_was_saved(online, hub, llama):
     assert not sent & {"pytorch_model.bin", "consolidated.safetensors"} and not any("onnx" in p for p in hub.bodies())
 
 
+@pytest.mark.slow
 def test_a_revision_in_the_name_or_as_an_argument(online):
     main, named, given = online("load", "a/tiny"), online("load", "a/tiny@v2"), online("load", "a/tiny", revision="v2")
     assert named["digest"] == given["digest"] != main["digest"]
@@ -192,6 +194,7 @@ def test_a_revision_in_the_name_or_as_an_argument(online):
     fails(online("load", "a/tiny@v2", revision="v3"), "'a/tiny@v2' names one revision", "'v3'")
 
 
+@pytest.mark.slow
 def test_what_was_downloaded_is_not_downloaded_again(online, hub):
     first = online("load", "a/tiny")
     hub.log.clear()
@@ -199,6 +202,7 @@ def test_what_was_downloaded_is_not_downloaded_again(online, hub):
     assert hub.log and hub.bodies() == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_download_says_so_and_is_finished_by_the_next(online, hub, llama):
     hub.log.clear()
     hub.cut = 3000  # bytes; config.json is shorter, the weights are longer
@@ -213,20 +217,24 @@ def test_an_interrupted_download_says_so_and_is_finished_by_the_next(online, hub
     assert "model.safetensors" in sent and "config.json" not in sent
 
 
+@pytest.mark.slow
 def test_a_private_model_needs_the_token(online, llama):
     fails(online("load", "a/private"), "there is no model 'a/private' on the Hub, or it is private", "HF_TOKEN")
     assert online("load", "a/private", token=TOKEN)["digest"] == llama.digest
 
 
+@pytest.mark.slow
 def test_a_token_that_the_server_quotes_is_left_out(online):
     fails(online("load", "a/talkative", token=TOKEN), "'a/talkative'", "you sent Bearer ***")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "name"), [("load", "a/none"), ("read", "hub:a/none")])
 def test_a_wrong_token(online, what, name):
     fails(online(what, name, token=f"{TOKEN}wrong"), "the Hub refused the access token", "HF_TOKEN")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", [None, TOKEN])
 @pytest.mark.parametrize(("what", "name"), [("load", "a/gated"), ("read", "hub:a/gated")])
 def test_gated_repositories(online, what, name, token):
@@ -251,21 +259,25 @@ def test_gated_repositories(online, what, name, token):
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_model_that_cannot_be_used(online, name, parts):
     fails(online("load", name), *parts)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_with_more_ids_than_the_network_has_rows(online, llama):
     fails(online("load", "a/more-ids"), f"{len(llama.tokenizer)} token ids", "258 rows")
     assert "scores" in online("load", "a/fewer-ids")
 
 
+@pytest.mark.slow
 def test_a_tokenizer_without_padding_token_simply_works(online):
     padded, bare = online("load", "a/tiny"), online("load", "a/no-pad")
     assert padded["pad"] is not None and bare["pad"] is None
     assert bare["scores"] == padded["scores"]
 
 
+@pytest.mark.slow
 def test_scratch_downloads_no_weights(online, hub, llama):
     hub.log.clear()
     scratch = online("load", "scratch:a/tiny@v2")
@@ -279,6 +291,7 @@ def test_scratch_downloads_no_weights(online, hub, llama):
 # -- data sets ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_data_set_by_its_id(online):
     found = online("read", "hub:a/plain")
     assert [(text, answer) for _, text, answer, *_ in found["examples"]] == [(r["text"], r["label"]) for r in PLAIN]
@@ -302,10 +315,12 @@ def test_a_data_set_by_its_id(online):
         ("hub:sst2:default", ("hub:sst2:default: sst2 has its own columns", "hub:stanfordnlp/sst2")),
     ],
 )
+@pytest.mark.slow
 def test_a_data_set_that_cannot_be_used(online, source, parts):
     fails(online("read", source), source, *parts)
 
 
+@pytest.mark.slow
 def test_an_interrupted_data_set(online, hub):
     hub.cut = 600
     broken = online("read", "hub:a/cut")
@@ -323,6 +338,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_classification_presets(online, name):
     found = online("read", f"hub:{name}")
@@ -332,6 +348,7 @@ def test_classification_presets(online, name):
     assert len({instruction for instruction, *_ in found["examples"]}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rows"), [("sciq", SCIQ), ("cosmosqa", COSMOS)])
 def test_multiple_choice_presets(online, name, rows):
     """Every question once, and the answer is yes exactly where the candidate is the correct one."""
@@ -354,6 +371,7 @@ def test_multiple_choice_presets(online, name, rows):
     assert {answer for _, _, answer, *_ in found["examples"]} == {"yes", "no"}
 
 
+@pytest.mark.slow
 def test_a_preset_takes_another_instruction(online):
     found = online("read", "hub:sst2", instruction="Judge.")
     assert {instruction for instruction, *_ in found["examples"]} == {"Judge."}
@@ -495,6 +513,7 @@ sys.exit(main([*run, "--weak", "a/none"]))
 """
 
 
+@pytest.mark.slow
 def test_the_command_line(hub, home, tmp_path):
     """A run from the Hub alone; then a model that is not there, said in one line."""
     done = subprocess.run(
@@ -512,6 +531,7 @@ def test_the_command_line(hub, home, tmp_path):
     assert TOKEN not in done.stdout + done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_offline_and_without_a_network(online, hub, home, llama):
     """What the cache has still works; the rest is said to be missing, with the reason."""
     data = online("read", "hub:boolq")["examples"]

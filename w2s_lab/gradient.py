@@ -85,7 +85,8 @@ class BatchGradient:
                 with torch.no_grad():
                     return torch.cat([self._score(piece) for piece in pieces])
             except torch.OutOfMemoryError:
-                pass
+                if parallel.is_sharded(self.model.network):
+                    raise
             self.budget.shrink(pieces, self.lengths)
 
     def _backward(self, rows: list[int], slope: Tensor, scores: Tensor | None = None) -> Tensor:
@@ -103,6 +104,8 @@ class BatchGradient:
                     found.append(score.detach())
                 return torch.cat(found)
             except torch.OutOfMemoryError:
+                if parallel.is_sharded(self.model.network):
+                    raise
                 score = scores = None
                 self.model.network.zero_grad(set_to_none=True)
             self.budget.shrink(pieces, self.lengths)
