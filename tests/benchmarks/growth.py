@@ -128,7 +128,11 @@ def draw(results: dict[str, dict], path: Path) -> None:
         label = f"exponent {whole}\nlarger half {half}"
         ax.plot(x, line, "--", color="#595959", label=label)
         ax.set(xscale="log", yscale="log")
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xticks(x, [f"{at:,.0f}" if at < 1e5 else f"{at / 1e6:.2g} M" for at in x])
+        ticks = [t for power in range(-4, 5) for t in (10.0**power, 3 * 10.0**power) if y.min() / 2 < t < 2 * y.max()]
+        ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+        for direction in (ax.xaxis, ax.yaxis):
+            direction.set_minor_formatter(NullFormatter())
         ax.set_xlabel(LABELS[axis][0], fontsize=13)
         ax.set_ylabel(LABELS[axis][1], fontsize=13)
         ax.tick_params(labelsize=11)
