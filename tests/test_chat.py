@@ -36,6 +36,18 @@ def test_the_prompt_is_that_of_apply_chat_template(chatty):
     assert chatty.tokenizer.decode(found).count("<|endoftext|>") == 2
 
 
+def test_another_tokenizer_reads_anew(chatty, llama):
+    """Copies of a model share what has been tokenised; one with another tokenizer must not get it."""
+    example = Example("Judge the film.", "warm and funny")
+    llama.encode_prompts([example], 200)
+    with_marks = type(llama.tokenizer)(tokenizer_object=llama.tokenizer.backend_tokenizer, eos_token="<|endoftext|>")
+    with_marks.chat_template = TEMPLATE.replace("assistant", "helper")
+    ((found,), _), ((other,), _) = (
+        model.encode_prompts([example], 200) for model in (chatty, replace(chatty, tokenizer=with_marks))
+    )
+    assert found != other and "helper" in with_marks.decode(other)
+
+
 def test_the_answer_stands_on_its_own_and_ends(chatty):
     (ids,) = chatty.encode_answers(["a great film"])
     assert ids[-1] == chatty.tokenizer.eos_token_id and chatty.tokenizer.decode(ids[:-1]) == "a great film"

@@ -16,7 +16,7 @@ def adapted(model: LanguageModel, lora: LoRA, *, seed: int) -> Iterator[None]:
     The frozen weights are held in bfloat16 inside, where the model computes in bfloat16.
 
     Raises:
-        ValueError: peft is not installed, or the training is sharded.
+        ValueError: peft is not installed.
     """
     try:
         from peft import LoraConfig, get_peft_model  # optional: most users train all weights of a small model

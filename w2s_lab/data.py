@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from w2s_lab.examples import Answers, ReadOptions, examples_from_table
+from w2s_lab.files import replacing
 from w2s_lab.hub import explain
 from w2s_lab.hub_tasks import PRESETS, preset_table
 from w2s_lab.readers import EXTENSIONS, DataError, DataWarning, Row, Table, read_table
@@ -174,13 +175,8 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
     path = Path(path)
     if path.suffix.lower() != ".jsonl":
         raise ValueError(f"{path}: examples are written as .jsonl, not {path.suffix!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text("".join(f"{example_to_json(e)}\n" for e in examples), encoding="utf-8", newline="\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as new:
+        new.write_text("".join(f"{example_to_json(e)}\n" for e in examples), encoding="utf-8", newline="\n")
 
 
 def _load_hub(source: str, options: ReadOptions) -> tuple[str | None, Table, ReadOptions]:

@@ -17,8 +17,7 @@ from w2s_lab.estimate import (
     estimate_training,
     find_device,
 )
-from w2s_lab.experiments import Plan
-from w2s_lab.objective import MaximumLikelihood
+from w2s_lab.experiments import Plan, hard
 from w2s_lab.pairs import RESTRICTED, Architecture, UnknownSize, architecture
 from w2s_lab.recipe import LoRA, Recipe
 from w2s_lab.records import Example
@@ -68,7 +67,7 @@ def plan_estimate(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device) -
 
     supervisor = training("weak supervisor", weak, plan.weak_recipe, sizes.supervisor_train, idle_weak + idle_strong)
     student = training("strong student", strong, plan.recipe, sizes.student_train, idle_strong)
-    ceiling = training("strong ceiling", strong, _hard(plan.recipe), sizes.student_train, idle_strong)
+    ceiling = training("strong ceiling", strong, hard(plan.recipe), sizes.student_train, idle_strong)
     adam = student.estimate.optimizer if student.estimate else 0  # is there at every snapshot
     merged = [replace(recipe, lora=None) for recipe in (plan.weak_recipe, plan.recipe)]
     return [
@@ -81,11 +80,6 @@ def plan_estimate(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device) -
     ]
 
 
-def _hard(recipe: Recipe) -> Recipe:
-    """The recipe of the ceiling, whose labels have no probabilities."""
-    return replace(recipe, loss=MaximumLikelihood()) if recipe.loss.needs_probs else recipe
-
-
 def _known(name: str) -> Architecture | None:
     try:
         return architecture(name)
@@ -95,8 +89,8 @@ def _known(name: str) -> Architecture | None:
 
 def _snapshots(recipe: Recipe, examples: int) -> int:
     """How often a training is evaluated: before its first step, on the grid, and at its end."""
-    per_epoch = math.ceil(examples / recipe.batch_size)
-    return 1 + math.ceil(recipe.epochs * per_epoch / (recipe.eval_every or per_epoch))
+    steps, grid = recipe.steps(examples)
+    return 1 + math.ceil(steps / grid)
 
 
 # -- the table ---------------------------------------------------------------------------------------------------

@@ -252,7 +252,7 @@ def estimate_training(
     readings, answers = (scored_answers, 1) if recipe.gradient_checkpointing else (1, scored_answers)
     tokens, scored = texts.prompt + answers * texts.answer, answers * (texts.answer + 1)
     flops = recipe.epochs * examples * readings * training_flops(model, recipe, tokens, scored)
-    steps = recipe.epochs * math.ceil(examples / recipe.batch_size)
+    steps, _ = recipe.steps(examples)
     found = Estimate(
         weights=weight_bytes(model, recipe.lora, low),
         gradients=4 * trained,

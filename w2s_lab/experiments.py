@@ -128,7 +128,7 @@ def weak_to_strong(splits: Splits, plan: Plan, store: Store, *, seed: int, on_st
     del weak
 
     history = fine_tune(strong, labels, plan.recipe, "strong student", watch=watch, reference=watched).history
-    ceiling = fine_tune(strong, splits.student_train, _hard(plan.recipe), "strong ceiling")
+    ceiling = fine_tune(strong, splits.student_train, hard(plan.recipe), "strong ceiling")
 
     curve, trusted_curve = split_curve(history, splits)
     return Outcome(
@@ -154,7 +154,7 @@ def random_error_control(splits: Splits, plan: Plan, store: Store, outcome: Outc
     student = store.train(
         load_model(plan.strong, device="cpu"),
         labels,
-        replace(_hard(plan.recipe), seed=outcome.seed),
+        replace(hard(plan.recipe), seed=outcome.seed),
         role="student on random errors",
         watch=watch,
         device=plan.device,
@@ -164,7 +164,7 @@ def random_error_control(splits: Splits, plan: Plan, store: Store, outcome: Outc
     return Outcome(outcome.seed, comparison, labels.label_accuracy, curve, trusted_curve)
 
 
-def _hard(recipe: Recipe) -> Recipe:
+def hard(recipe: Recipe) -> Recipe:
     """The recipe for labels without probabilities."""
     return replace(recipe, loss=MaximumLikelihood()) if recipe.loss.needs_probs else recipe
 

@@ -126,7 +126,7 @@ class LanguageModel:
         Warns:
             UserWarning: inputs were cut.
         """
-        key = (max_tokens, self.chat_template, tuple(example.id for example in examples))
+        key = (self.tokenizer, max_tokens, self.chat_template, tuple(example.id for example in examples))
         if key in self._prompts:
             return self._prompts[key]
         prompts = self._prompt_tokens(examples)

@@ -90,10 +90,8 @@ def gathered(share: Tensor, total: int) -> Tensor:
     """The rows of all processes [total, ...], in the order from which `own` took the shares."""
     if world() == 1:
         return share
-    parts: list[Any] = [None] * world()
-    dist.all_gather_object(parts, share.cpu())
     rows = torch.empty(total, *share.shape[1:], dtype=share.dtype)
-    for number, part in enumerate(parts):
+    for number, part in enumerate(gathered_objects(share.cpu())):
         rows[number :: world()] = part
     return rows.to(share.device)
 

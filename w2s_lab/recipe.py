@@ -1,5 +1,6 @@
 """How a model is fine-tuned: one record, the same for supervisor, student and ceiling."""
 
+import math
 from dataclasses import asdict, dataclass, field
 
 from w2s_lab.objective import Loss, MaximumLikelihood
@@ -74,6 +75,11 @@ class Recipe:
         ):
             if not legal:
                 raise ValueError(f"Recipe: {name} is {getattr(self, name)!r}, which is out of range (see help(Recipe))")
+
+    def steps(self, examples: int) -> tuple[int, int]:
+        """Optimizer steps to learn from a set of `examples` examples, and those from one evaluation to the next."""
+        per_epoch = math.ceil(examples / self.batch_size)
+        return self.epochs * per_epoch, self.eval_every or per_epoch
 
     def as_dict(self) -> dict:
         """Plain JSON values; the loss with its class name, so that no two losses look alike."""

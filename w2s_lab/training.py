@@ -100,8 +100,7 @@ def training_steps(
     model.read_as(recipe)
     gradient = BatchGradient(model, labelled, recipe)
     rng = np.random.default_rng(recipe.seed)
-    per_epoch = math.ceil(len(labelled) / recipe.batch_size)
-    steps, grid = recipe.epochs * per_epoch, recipe.eval_every or per_epoch
+    steps, grid = recipe.steps(len(labelled))
     schedule = (rows for _ in range(recipe.epochs) for rows in batches(gradient.lengths, recipe.batch_size, rng))
 
     def snapshot(step: int, seen: int, losses: list[torch.Tensor]) -> Snapshot:
