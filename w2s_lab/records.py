@@ -54,6 +54,30 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
+class TokenTargets:
+    """The most likely next tokens of whoever labelled, at each of the T tokens of one answer, its end included.
+
+    Attributes:
+        tokens: [T, M] token ids.
+        probs: [T, M] their probabilities Pr(y_t | x, y_<t); what they lack to 1 is on other tokens.
+    """
+
+    tokens: np.ndarray
+    probs: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.tokens.ndim != 2 or self.tokens.shape != self.probs.shape:
+            raise ValueError(
+                f"TokenTargets: tokens {self.tokens.shape} and probs {self.probs.shape}; expected one shape [T, M]"
+            )
+
+    @cached_property
+    def digest(self) -> str:
+        """Content key."""
+        return content_key(self.tokens.tolist(), self.probs.astype(float).tolist())
+
+
+@dataclass(frozen=True, eq=False)
 class LabelledSet:
     """Examples x, each with an answer y_hat, wherever that answer comes from.
 
@@ -64,9 +88,12 @@ class LabelledSet:
         probs: [N, K] Pr(y_k|x) of whoever labelled, over `task.answers`; None where there is no distribution.
         log_prob: [N] log Pr(y_hat|x) of whoever labelled, in nats; None where unknown.
         source: "ground truth", or who labelled it and what was done since.
+        weight: [N] by how much each example counts in the loss, from 0; None: 1 each.
+        token_targets: N token distributions of whoever labelled, one for each answer; None where unknown.
 
     Raises:
-        ValueError: lengths differ, an answer is not in the closed list, or an example occurs twice.
+        ValueError: lengths differ, an answer is not in the closed list, a weight is not a number from 0 up, or an
+            example occurs twice.
     """
 
     task: Task
@@ -75,6 +102,8 @@ class LabelledSet:
     probs: np.ndarray | None = None
     log_prob: np.ndarray | None = None
     source: str = GROUND_TRUTH
+    weight: np.ndarray | None = None
+    token_targets: tuple[TokenTargets, ...] | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.examples), len(self.task.answers or ())
@@ -82,9 +111,17 @@ class LabelledSet:
             raise ValueError(f"LabelledSet ({self.source}): {n} examples but {len(self.answers)} answers")
         if self.probs is not None and self.probs.shape != (n, k):
             raise ValueError(f"LabelledSet ({self.source}): probs has shape {self.probs.shape}; expected {(n, k)}")
-        if self.log_prob is not None and self.log_prob.shape != (n,):
-            raise ValueError(f"LabelledSet ({self.source}): log_prob has shape {self.log_prob.shape}; expected {(n,)}")
-        for name in ("probs", "log_prob"):
+        for name in ("log_prob", "weight"):
+            found = getattr(self, name)
+            if found is not None and found.shape != (n,):
+                raise ValueError(f"LabelledSet ({self.source}): {name} has shape {found.shape}; expected {(n,)}")
+        if self.weight is not None and not (np.isfinite(self.weight) & (self.weight >= 0)).all():
+            worst = self.weight[~(self.weight >= 0) | ~np.isfinite(self.weight)][0]
+            raise ValueError(f"LabelledSet ({self.source}): a weight is {worst}; expected finite numbers from 0 up")
+        if self.token_targets is not None and len(self.token_targets) != n:
+            found = len(self.token_targets)
+            raise ValueError(f"LabelledSet ({self.source}): {n} examples but {found} token_targets")
+        for name in ("probs", "log_prob", "weight"):
             if getattr(self, name) is not None:  # a read-only copy: the digest below must stay true
                 array = np.array(getattr(self, name), dtype=np.float64)
                 array.setflags(write=False)
@@ -122,9 +159,11 @@ class LabelledSet:
 
     @cached_property
     def digest(self) -> str:
-        """Content key of the whole set but for `source`: task, examples, answers, probabilities."""
+        """Content key of the whole set but for `source`: task, examples, answers, probabilities, weights."""
         arrays = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in (self.probs, self.log_prob)]
-        return content_key(asdict(self.task), self.ids, self.answers, arrays)
+        more = [] if self.weight is None else [hashlib.sha256(self.weight.tobytes()).hexdigest()]
+        more += [target.digest for target in self.token_targets or ()]
+        return content_key(asdict(self.task), self.ids, self.answers, arrays, *more)
 
     def take(self, indices: Sequence[int], source: str | None = None) -> "LabelledSet":
         """The rows at `indices` (row numbers or a mask of booleans), in that order; every field goes along."""
@@ -137,6 +176,8 @@ class LabelledSet:
             probs=None if self.probs is None else self.probs[rows],
             log_prob=None if self.log_prob is None else self.log_prob[rows],
             source=source or self.source,
+            weight=None if self.weight is None else self.weight[rows],
+            token_targets=None if self.token_targets is None else tuple(self.token_targets[i] for i in rows),
         )
 
 
