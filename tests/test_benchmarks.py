@@ -8,7 +8,7 @@ import torch
 
 pytest.importorskip("accelerate", reason="transformers.Trainer needs the package accelerate")
 
-from benchmarks import common, gpu, growth, inference, loops, throughput
+from benchmarks import common, gpu, growth, inference, loops, stacked, throughput
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +87,37 @@ def test_growth(tmp_path):
     assert set(results) == {"examples", "parameters", "length"} and figure.stat().st_size > 10_000
     for row in results.values():
         assert all(seconds > 0 for seconds in row["seconds"]) and math.isfinite(row["overall"]["exponent"])
+
+
+def test_stacked_seeds_learn_what_each_learns_alone(tmp_path):
+    file = tmp_path / "stacked.json"
+    words = ["--models", "pocket-xs", "--seeds", "2", "--steps", "3", "--repeats", "1", "--threads", "1"]
+    (result,) = stacked.main([*words, "--json", str(file)])["results"].values()
+    assert result["speedup"] > 0 and file.stat().st_size
+    found = result["difference"]
+    assert found["loss"] < 1e-4 and found["weight"] < found["weight_change"] / 10
+
+
+def test_stacked_seeds_differ_and_a_difference_would_be_seen():
+    model = stacked.load_model("pocket-xs", device="cpu")
+    data = stacked.load_splits("sentiment", seed=0).supervisor_train.take(range(3 * common.BATCH))
+    (losses, weights), _ = stacked.stacked(model, data, 2)
+    swapped = losses.flip(0), {name: weight.flip(0) for name, weight in weights.items()}
+    found = stacked.difference((losses, weights), swapped)
+    assert found["loss"] > 1e-2 and found["weight"] > 1e-4
+
+
+def test_each_seed_is_clipped_on_its_own():
+    gradients = {"a": torch.randn(3, 4, 5), "b": torch.randn(3, 6) * torch.tensor([[0.01], [1.0], [9.0]])}
+    gradients["a"][0] *= 0.01  # the first needs no clipping
+    alone = [[g[seed].clone().requires_grad_() for g in gradients.values()] for seed in range(3)]
+    for seed, parts in enumerate(alone):
+        for part, gradient in zip(parts, gradients.values(), strict=True):
+            part.grad = gradient[seed].clone()
+        torch.nn.utils.clip_grad_norm_(parts, 1.0)
+    stacked.clip(gradients, 1.0)
+    for place, gradient in enumerate(gradients.values()):
+        torch.testing.assert_close(gradient, torch.stack([parts[place].grad for parts in alone]))
 
 
 def test_inputs_have_the_length_that_is_asked_for():

@@ -7,8 +7,9 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from w2s_lab.evaluation import compare, evaluate, score
-from w2s_lab.labelling import random_errors, weak_labels
+from w2s_lab.labelling import weak_labels
 from w2s_lab.records import Comparison, Example, LabelledSet, Task
+from w2s_lab.simulated import random_errors
 
 TASK = Task("toy", ("yes", "no", "maybe"))
 EXAMPLES = tuple(

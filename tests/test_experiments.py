@@ -9,15 +9,16 @@ import pytest
 import torch
 from scipy import stats
 
-from w2s_lab import report, studies
+from w2s_lab import report
 from w2s_lab.data import SplitSizes, builtin_tasks, load_splits
-from w2s_lab.experiments import ELICITED, Outcome, Plan, default_sizes, random_error_control, weak_to_strong
+from w2s_lab.experiments import ELICITED, Bench, Outcome, Plan, default_sizes, weak_to_strong
 from w2s_lab.labelling import weak_labels
 from w2s_lab.models import load_model
 from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import GROUND_TRUTH, Comparison, Evaluation, Snapshot, Task
 from w2s_lab.report import ROLES, summarise, table
+from w2s_lab.simulated import random_errors
 from w2s_lab.store import Store
 from w2s_lab.training import train
 
@@ -152,8 +153,9 @@ def test_progress_names_the_role(splits, tmp_path):
 @pytest.mark.parametrize("loss", [SoftTargets(temperature=0.5), AuxiliaryConfidence()])
 def test_only_the_student_learns_with_the_supervisors_probabilities(loss, splits, tmp_path):
     store, plan = WatchedStore(tmp_path), replace(PLAN, recipe=replace(PLAN.recipe, loss=loss))
-    outcome = weak_to_strong(splits, plan, store, seed=0)
-    random_error_control(splits, plan, store, outcome)
+    bench = Bench(splits, plan, store, seed=0)
+    bench.student(bench.labels)
+    bench.student(random_errors(splits.student_train, 0.8, seed=0), role="student on random errors")
     assert store.trained["strong student"][2].loss == loss
     for role in ("strong ceiling", "student on random errors"):
         assert store.trained[role][2] == replace(PLAN.recipe, loss=MaximumLikelihood(), seed=0)
@@ -167,13 +169,14 @@ def test_a_strong_model_that_is_not_there_is_said_before_any_training(splits, tm
 
 def test_the_control_differs_in_the_place_of_the_errors_only(run, splits):
     store, outcome = run
-    control = random_error_control(splits, PLAN, store, outcome)
+    labels = random_errors(splits.student_train, outcome.label_accuracy, seed=3)
+    control = Bench(splits, PLAN, store, seed=3).student(labels, role="student on random errors")
     student, other = store.trained["strong student"], store.trained["student on random errors"]
     assert other[1].ids == student[1].ids and other[2] == student[2] and other[0].digest == student[0].digest
     assert control.label_accuracy == outcome.label_accuracy == other[1].label_accuracy
     assert other[1].answers not in (student[1].answers, splits.student_train.answers)
-    assert control.comparison.weak is outcome.comparison.weak
-    assert control.comparison.ceiling is outcome.comparison.ceiling
+    for name in ("weak", "ceiling"):
+        assert getattr(control.comparison, name).predictions == getattr(outcome.comparison, name).predictions
     assert control.comparison.student is control.curve[-1].evaluation
 
 
@@ -400,16 +403,16 @@ def test_an_open_task_is_scored_by_parts():
 # -- the study of the mechanism --------------------------------------------------------------------------------------
 
 
-def pairs() -> list[studies.Pair]:
+def pairs() -> list[mechanism.Pair]:
     perfect = ["0000000000", "1111111110", "1111111100"]
     return [
-        studies.Pair(first(), outcome_of(0, "1111100000", perfect, "1111111110", [0, 0, 0])),
-        studies.Pair(second(), outcome_of(1, "1111110000", perfect, "1111111100", [0, 0, 0], labels=0.5)),
+        mechanism.Pair(first(), outcome_of(0, "1111100000", perfect, "1111111110", [0, 0, 0])),
+        mechanism.Pair(second(), outcome_of(1, "1111110000", perfect, "1111111100", [0, 0, 0], labels=0.5)),
     ]
 
 
 def test_the_numbers_of_the_mechanism_by_hand():
-    found = studies.mechanism_numbers(pairs())
+    found = mechanism.mechanism_numbers(pairs())
     one, two = found["seeds"]
     assert (one["seed"], two["seed"]) == (0, 1)
     assert one["random_pgr_at_best"] == pytest.approx(1.0) and one["random_pgr_at_end"] == pytest.approx(0.3 / 0.4)
@@ -434,23 +437,23 @@ def test_the_numbers_of_the_mechanism_by_hand():
     assert means["label_accuracy"]["mean"] == pytest.approx(0.6)
     assert found["slices"]["even"]["student at end"] == pytest.approx((0.6 + 1.0) / 2)
     assert json.loads(json.dumps(found)) == found
-    text = studies.mechanism_text(found)
+    text = mechanism.mechanism_text(found)
     assert columns(text, "pgr at end")[0] == "0.875" and "2 seeds" in text
 
 
 def test_the_mechanism_without_a_gap():
     """A seed whose PGR is undefined is left out of the means that need it, and out of no other."""
-    pair = studies.Pair(undefined(), undefined())
-    found = studies.mechanism_numbers([pair, *pairs()])
+    pair = mechanism.Pair(undefined(), undefined())
+    found = mechanism.mechanism_numbers([pair, *pairs()])
     assert found["means"]["pgr_at_end"]["n"] == found["means"]["pgr_end_minus_best"]["n"] == 2
     assert found["means"]["student_accuracy_at_end"]["n"] == 3
-    alone = studies.mechanism_numbers([pair])
+    alone = mechanism.mechanism_numbers([pair])
     assert alone["means"]["pgr_at_end"] == {"mean": None, "low": None, "high": None, "n": 0}
-    assert columns(studies.mechanism_text(alone), "pgr at end") == ["undefined"]
+    assert columns(mechanism.mechanism_text(alone), "pgr at end") == ["undefined"]
 
 
 def test_the_mechanism_figure_draws_every_seed():
-    figure = studies.mechanism_figure(pairs())
+    figure = mechanism.mechanism_figure(pairs())
     assert len(figure.axes) == 3
     assert all(ax.get_xlabel() or ax.get_ylabel() for ax in figure.axes)
 
@@ -485,10 +488,10 @@ def test_the_mechanism_from_end_to_end(tmp_path, monkeypatch):
     facts = json.loads(paths[0].read_text())
     assert [row["seed"] for row in facts["seeds"]] == [0, 1]
     assert facts["sizes"] == [48, 40, 30, 12] and facts["recipe"] == PLAN.recipe.as_dict()
-    assert text == studies.mechanism_text(facts)
+    assert text == mechanism.mechanism_text(facts)
     assert len(Store(runs).runs()) == 8  # supervisor, student, ceiling, control; two seeds
 
     monkeypatch.setattr("w2s_lab.store.train", lambda *args, **options: pytest.fail("trained again"))
     pair = studies._mechanism_seed(1, runs, "cpu", 1)
-    assert studies.mechanism_numbers([pair])["seeds"][0] == facts["seeds"][1]
+    assert mechanism.mechanism_numbers([pair])["seeds"][0] == facts["seeds"][1]
     assert pair.random_errors.label_accuracy == pair.weak_labels.label_accuracy

@@ -11,13 +11,21 @@ from w2s_lab import gradient as gradient_module
 from w2s_lab import language_model
 from w2s_lab.checkpoint import Checkpoint
 from w2s_lab.gradient import BatchGradient
-from w2s_lab.labelling import weak_labels
+from w2s_lab.labelling import token_targets, weak_labels
 from w2s_lab.memory import TokenBudget
-from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets, expected_nll
+from w2s_lab.objective import (
+    AuxiliaryConfidence,
+    Distillation,
+    MaximumLikelihood,
+    NextToken,
+    SoftTargets,
+    Targets,
+    expected_nll,
+)
 from w2s_lab.recipe import LoRA, Recipe
 from w2s_lab.training import NonFiniteLoss, train, training_steps
 
-LOSSES = [MaximumLikelihood(), SoftTargets(0.5), AuxiliaryConfidence(0.6)]
+LOSSES = [MaximumLikelihood(), SoftTargets(0.5), AuxiliaryConfidence(0.6), Distillation(2.0, "cosine"), NextToken()]
 ROWS = [3, 20, 7, 41, 0, 12, 30]
 
 
@@ -81,7 +89,8 @@ def test_it_is_that_of_plain_autograd(loss, llama, weak_set):
     found = gradients(model)
     prompts, answers = [batch.prompts[i] for i in ROWS], [batch.answers[i] for i in ROWS]
     if loss.needs_probs:
-        expected = loss(model.log_probs(prompts, batch.closed), batch.weak_probs[ROWS], 0.5, batch.class_balance)
+        targets = Targets(batch.weak_probs[ROWS], batch.numbers[ROWS], batch.class_balance, 0.5)
+        expected = loss(model.log_probs(prompts, batch.closed), targets).mean()
     else:
         expected = -model.log_prob(prompts, answers).mean()
     expected.backward()
@@ -90,7 +99,7 @@ def test_it_is_that_of_plain_autograd(loss, llama, weak_set):
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
-@pytest.mark.parametrize("tokens", [1, 90, 200])
+@pytest.mark.parametrize("tokens", [1, 90, 100])
 def test_pieces_add_up_to_the_same(tokens, loss, llama, weak_set, monkeypatch):
     model = llama.copy()
     whole = BatchGradient(model, weak_set, Recipe(loss))
@@ -270,13 +279,83 @@ def test_the_loss_may_look_at_the_whole_batch(llama, weak_set, monkeypatch):
     class Spread:
         needs_probs = True
 
-        def __call__(self, log_probs, weak_probs, progress, class_balance):
-            return expected_nll(log_probs, weak_probs).std()
+        def __call__(self, log_probs, targets):
+            return expected_nll(log_probs, targets.probs).std()[None]
 
     model = llama.copy()
-    loss, batch = Spread(), BatchGradient(model, weak_set, Recipe())
-    batch.loss, batch.weak_probs, batch.class_balance = loss, torch.tensor(weak_set.probs).float(), []
+    batch = BatchGradient(model, weak_set, Recipe(loss=SoftTargets()))
+    batch.loss = Spread()
     expected_value, expected = batch(ROWS, 0.0), gradients(model)
     batch.budget = TokenBudget(90)
     assert batch(ROWS, 0.0).item() == pytest.approx(expected_value.item(), rel=1e-5)
     assert_close(gradients(model), expected)
+
+
+# -- weights, tokens, documents ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES[:2])
+def test_a_weight_multiplies_an_examples_share(llama, weak_set, loss):
+    model, weight = llama.copy(), np.random.default_rng(0).uniform(0, 3, len(weak_set))
+    plain, weighted = (
+        BatchGradient(model, labelled, Recipe(loss=loss)) for labelled in (weak_set, replace(weak_set, weight=weight))
+    )
+    values, shares = [], []
+    for row in ROWS:
+        values.append(plain([row], 0.0).item())
+        shares.append({name: g * float(weight[row]) / len(ROWS) for name, g in gradients(model).items()})
+    assert weighted(ROWS, 0.0).item() == pytest.approx(np.mean(weight[ROWS] * values), rel=1e-5)
+    assert_close(gradients(model), {name: sum(share[name] for share in shares) for name in shares[0]})
+
+
+def test_next_token_training_is_that_of_transformers(model, closed_set):
+    """The input alone, behind the start token; instruction and answer play no part."""
+    model = model.copy()
+    batch = BatchGradient(model, closed_set, Recipe(loss=NextToken()))
+    found, expected = batch(ROWS, 0.0).item(), []
+    for row in ROWS:
+        ids = model.tokenizer(closed_set.examples[row].input)["input_ids"]
+        ids = torch.tensor([ids if ids[0] == model.tokenizer.bos_token_id else [model.tokenizer.bos_token_id, *ids]])
+        with torch.no_grad():
+            expected.append(model.network(input_ids=ids, labels=ids).loss.item() * (ids.shape[1] - 1))
+    assert found == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [SoftTargets(2.0), Distillation(0.7, "linear", temperature=0.5)])
+def test_soft_labels_of_an_open_task_token_by_token(llama, gpt2, open_set, loss):
+    """Every token of the vocabulary kept, against one example at a time with torch's own functions."""
+    teacher, model = llama, gpt2.copy()
+    vocabulary = len(llama.tokenizer)
+    labels = token_targets(teacher, open_set, top=vocabulary)
+    found, expected = BatchGradient(model, labels, Recipe(loss=loss))([4, 1, 9], 0.25).item(), []
+    for row in (4, 1, 9):
+        (prompt,), _ = model.encode_prompts(labels.examples[row : row + 1], 200)
+        (answer,) = model.encode_answers(labels.answers[row : row + 1])
+        ids, end = torch.tensor([prompt + answer]), len(prompt) - 1
+        with torch.no_grad():
+            q, p = (m.network(input_ids=ids).logits[0, end:-1] for m in (teacher, model))
+        q, p = (q.log_softmax(-1) / loss.temperature).log_softmax(-1), p.log_softmax(-1)
+        if isinstance(loss, SoftTargets):
+            expected.append(-(q.exp() * p).sum().item())
+        else:
+            kl = torch.nn.functional.kl_div(p, q, reduction="sum", log_target=True)
+            expected.append(
+                (0.7 * 0.75 * kl + torch.nn.functional.cross_entropy(p, ids[0, end + 1 :], reduction="sum")).item()
+            )
+    assert found == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_the_most_likely_tokens_stand_for_all(llama, open_set):
+    labels = token_targets(llama, open_set, top=3)
+    target = labels.token_targets[0]
+    assert target.tokens.shape == (len(llama.encode_answers(open_set.answers)[0]), 3)
+    np.testing.assert_allclose(target.probs.sum(-1), 1, rtol=1e-5)
+    assert (np.diff(target.probs, axis=-1) <= 0).all()
+    assert labels.answers == open_set.answers and labels.take([2]).token_targets[0] is labels.token_targets[2]
+
+
+def test_soft_labels_of_an_open_task_are_asked_for(llama, open_set):
+    with pytest.raises(ValueError, match=r"open task.*Hint: SoftTargets and Distillation learn from token_targets"):
+        BatchGradient(llama.copy(), open_set, Recipe(loss=SoftTargets()))
+    with pytest.raises(ValueError, match="AuxiliaryConfidence needs"):
+        BatchGradient(llama.copy(), token_targets(llama, open_set), Recipe(loss=AuxiliaryConfidence()))

@@ -1,19 +1,15 @@
-"""Weak labels against scoring one by one, and errors made on purpose."""
+"""Weak labels against scoring one by one."""
 
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import chisquare
 
 from w2s_lab import labelling
-from w2s_lab.labelling import random_errors, weak_labels
+from w2s_lab.labelling import weak_labels
 from w2s_lab.language_model import LanguageModel
-from w2s_lab.records import Example, LabelledSet, Task
+from w2s_lab.records import Example, LabelledSet
 
 # weak labels of a closed task
 
@@ -120,78 +116,3 @@ def test_labels_of_an_open_task_are_generated(model, open_set, beams, monkeypatc
             model.log_prob([p], model.encode_answers([a])).item() for p, a in zip(prompts, labels.answers, strict=True)
         ]
     np.testing.assert_allclose(labels.log_prob, alone, rtol=1e-4)
-
-
-# random errors
-
-CHOICES = ("a", "b", "c", "d")
-
-
-def truths(n: int, choices: tuple[str, ...] = CHOICES) -> LabelledSet:
-    return LabelledSet.ground_truth(
-        Task("toy", choices), [Example("Say.", str(i), choices[i * i % len(choices)]) for i in range(n)]
-    )
-
-
-@settings(max_examples=60, deadline=None)
-@given(n=st.integers(1, 60), accuracy=st.floats(0, 1), seed=st.integers(0, 2**31))
-def test_exactly_as_many_answers_are_right_as_asked_for(n, accuracy, seed):
-    truth = truths(n)
-    found = random_errors(truth, accuracy, seed=seed)
-    assert sum(a == e.answer for a, e in zip(found.answers, found.examples, strict=True)) == round(accuracy * n)
-    assert found.ids == truth.ids
-    assert found.probs is None and found.log_prob is None
-
-
-def test_all_right_and_all_wrong():
-    truth = truths(40)
-    assert random_errors(truth, 1.0, seed=0).answers == truth.answers
-    wrong = random_errors(truth, 0.0, seed=0)
-    assert wrong.label_accuracy == 0 and set(wrong.answers) <= set(CHOICES)
-
-
-def test_errors_are_uniform_over_the_other_answers_and_over_the_places():
-    truth = truths(400)
-    pairs, places = Counter(), np.zeros(400)
-    for seed in range(60):
-        found = random_errors(truth, 0.7, seed=seed)
-        for i, (answer, right) in enumerate(zip(found.answers, truth.answers, strict=True)):
-            if answer != right:
-                pairs[right, answer] += 1
-                places[i] += 1
-    for right in set(truth.answers):
-        counts = [pairs[right, other] for other in CHOICES if other != right]
-        assert chisquare(counts).pvalue > 1e-4, (right, counts)
-    assert chisquare(places).pvalue > 1e-4
-
-
-def test_the_truth_is_that_of_the_examples_not_the_present_answers():
-    truth = truths(30)
-    relabelled = LabelledSet(truth.task, truth.examples, (CHOICES[0],) * 30, source="someone")
-    assert random_errors(relabelled, 0.8, seed=3).digest == random_errors(truth, 0.8, seed=3).digest
-
-
-def test_the_seed_decides():
-    truth, before = truths(50), np.random.get_state()[1].copy()
-    first = random_errors(truth, 0.6, seed=1)
-    assert first.answers == random_errors(truth, 0.6, seed=1).answers
-    assert first.answers != random_errors(truth, 0.6, seed=2).answers
-    assert "0.600" in first.source
-    np.testing.assert_array_equal(np.random.get_state()[1], before)
-
-
-@pytest.mark.parametrize("accuracy", [-0.1, 1.01, float("nan")])
-def test_an_accuracy_that_is_no_fraction_raises(accuracy):
-    with pytest.raises(ValueError, match=r"accuracy is .*from 0 to 1"):
-        random_errors(truths(5), accuracy, seed=0)
-
-
-def test_an_open_task_has_no_wrong_answers_to_draw(open_set):
-    with pytest.raises(ValueError, match="'echo' is open"):
-        random_errors(open_set, 0.5, seed=0)
-
-
-def test_an_unknown_truth_raises():
-    blind = LabelledSet(Task("toy", CHOICES), (Example("Say.", "x"),), ("a",))
-    with pytest.raises(ValueError, match="no true answer"):
-        random_errors(blind, 0.5, seed=0)

@@ -25,23 +25,29 @@ LAYERS = (
     ("readers",),
     ("examples", "hub", "hub_tasks"),
     ("data", "language_model"),
-    ("models", "adapters"),
+    ("models", "adapters", "proposals"),
     ("checkpoint",),
     ("pocket.lexicon",),
     ("pocket.reviews", "pocket.helpdesk"),
     ("pocket.tasks",),
     ("pocket.corpus",),
+    ("pocket.parser",),
     ("pocket.pretrain",),
     ("pocket",),  # the folder's __init__
-    ("selection", "labelling"),
-    ("evaluation",),
+    ("labelling", "simulated", "mixing", "stopping"),
+    ("selection",),
+    ("ensembles", "cascade"),
+    ("evaluation", "probe"),
     ("gradient",),
     ("training",),
+    ("flywheel",),
     ("store",),
+    ("effects", "jobs"),
     ("plots",),
+    ("study_plots",),
     ("experiments",),
     ("report",),
-    ("studies",),
+    ("studies", "studies.*"),
     ("doctor",),
     ("pairs",),
     ("estimate",),
@@ -284,6 +290,7 @@ def state():
         "root logger": (logging.root.level, tuple(logging.root.handlers)),
     }
 
+import sklearn.linear_model  # draws from random while it is imported; nothing of ours may
 before = state()
 import w2s_lab
 for name in getattr(w2s_lab, "__all__", ()):

@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, logsumexp
-from scipy.stats import entropy
+from scipy.stats import entropy as scipy_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from w2s_lab.objective import (
     AuxiliaryConfidence,
+    Distillation,
     SoftTargets,
+    Targets,
     answer_probs,
     balanced_predictions,
+    entropy,
     expected_nll,
+    expected_token_log_prob,
+    kl_to_supervisor,
     sequence_log_prob,
     token_log_probs,
     with_temperature,
@@ -107,7 +112,7 @@ def test_expected_nll_of_one_hot_targets_is_the_likelihood_of_the_answer():
 
 def test_expected_log_likelihood_is_minus_kl_minus_entropy():
     student, weak = random_table(9, 3, seed=1), random_table(9, 3, seed=2).exp()
-    kl, weak_entropy = entropy(weak, student.exp(), axis=-1), entropy(weak, axis=-1)
+    kl, weak_entropy = scipy_entropy(weak, student.exp(), axis=-1), scipy_entropy(weak, axis=-1)
     assert kl.min() > 0.001  # the two do differ
     np.testing.assert_allclose(-expected_nll(student, weak), -kl - weak_entropy, rtol=1e-10)
     np.testing.assert_allclose(expected_nll(weak.log(), weak), weak_entropy, rtol=1e-10)
@@ -183,6 +188,11 @@ def test_hardening_stands_certainty_and_an_unlikely_balance():
     assert balanced_predictions(certain, [0.75, 0.25]).tolist() == [0, 0, 0, 1]
 
 
+def batch_loss(loss, log_probs, weak, progress, balance):
+    """The mean over a batch whose answers are the supervisor's."""
+    return loss(log_probs, Targets(weak, weak.argmax(-1), balance, progress)).mean()
+
+
 # auxiliary confidence loss
 
 
@@ -204,7 +214,7 @@ def test_confidence_loss_by_numpy(progress):
     # Sequence log-probabilities: they do not sum to 1 over the list, since the model may say something else.
     log_probs = random_table(8, 2, seed=8) - 1.5
     weak = random_table(8, 2, seed=9).exp()
-    found = AuxiliaryConfidence(0.5, 0.2)(log_probs, weak, progress, [0.625, 0.375]).item()
+    found = batch_loss(AuxiliaryConfidence(0.5, 0.2), log_probs, weak, progress, [0.625, 0.375]).item()
     own = log_softmax(log_probs.numpy(), axis=-1)
     hardened = np.zeros((8, 2))
     hardened[:, 0] = 1
@@ -219,14 +229,14 @@ def test_confidence_loss_by_numpy(progress):
 @pytest.mark.parametrize(("loss", "progress"), [(AuxiliaryConfidence(0.0), 1.0), (AuxiliaryConfidence(0.75), 0.0)])
 def test_weight_zero_is_the_plain_loss(loss, progress):
     log_probs, weak = random_table(6, 3, seed=10), random_table(6, 3, seed=11).exp()
-    found = loss(log_probs, weak, progress, [0.5, 0.3, 0.2])
+    found = batch_loss(loss, log_probs, weak, progress, [0.5, 0.3, 0.2])
     torch.testing.assert_close(found, expected_nll(log_probs, weak).mean())
 
 
 def test_no_gradient_flows_through_the_hardened_prediction():
     log_probs, weak = random_table(6, 3, seed=12).requires_grad_(), random_table(6, 3, seed=13).exp()
     balance = [0.5, 0.3, 0.2]
-    AuxiliaryConfidence(0.4, 0.0)(log_probs, weak, 1.0, balance).backward()
+    batch_loss(AuxiliaryConfidence(0.4, 0.0), log_probs, weak, 1.0, balance).backward()
     hardened = torch.nn.functional.one_hot(balanced_predictions(log_probs.detach().exp(), balance), 3)
     # The target is a constant, so the loss is linear in log_probs and its gradient is minus the target.
     torch.testing.assert_close(log_probs.grad, -(0.6 * weak + 0.4 * hardened) / 6)
@@ -240,7 +250,7 @@ def test_no_gradient_flows_through_the_hardened_prediction():
 def test_soft_targets_of_a_certain_supervisor_are_maximum_likelihood(temperature):
     log_probs, chosen = random_table(6, 3, seed=14), torch.tensor([0, 1, 2, 2, 1, 0])
     certain = torch.nn.functional.one_hot(chosen, 3).double()
-    found = SoftTargets(temperature)(log_probs, certain, 0.5, [1 / 3] * 3)
+    found = batch_loss(SoftTargets(temperature), log_probs, certain, 0.5, [1 / 3] * 3)
     torch.testing.assert_close(found, -log_probs[torch.arange(6), chosen].mean())
 
 
@@ -248,7 +258,7 @@ def test_soft_targets_with_temperature_by_numpy():
     log_probs, weak = random_table(6, 3, seed=15), random_table(6, 3, seed=16).exp()
     scaled = np.log(weak.numpy()) / 2
     target = np.exp(scaled - logsumexp(scaled, axis=-1, keepdims=True))
-    found = SoftTargets(2.0)(log_probs, weak, 0.5, [1 / 3] * 3).item()
+    found = batch_loss(SoftTargets(2.0), log_probs, weak, 0.5, [1 / 3] * 3).item()
     assert found == pytest.approx(-(target * log_probs.numpy()).sum(-1).mean(), rel=1e-10)
 
 
@@ -263,3 +273,76 @@ def test_an_illegal_temperature_is_named(value):
 def test_an_illegal_weight_or_warm_up_is_named(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}; expected a number from 0 to 1"):
         AuxiliaryConfidence(**{name: value})
+
+
+# distillation
+
+
+def test_the_objective_on_sampled_labels_is_minus_kl_minus_entropy():
+    """E over y_hat ~ Pr^w of log Pr^s(y_hat|x) = -KL(Pr^w || Pr^s) - H(Pr^w): exactly, and by drawing labels (M4)."""
+    log_probs, weak = random_table(5, 3, seed=20) - 0.7, random_table(5, 3, seed=21).exp()
+    by_hand = sum(weak[:, k] * log_probs[:, k] for k in range(3))
+    found = -kl_to_supervisor(log_probs, weak) - entropy(weak)
+    torch.testing.assert_close(found, by_hand)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.multinomial(weak, 200_000, replacement=True, generator=generator)
+    torch.testing.assert_close(log_probs.gather(1, drawn).mean(1), found, atol=5e-3, rtol=0)
+
+
+def test_kl_and_entropy_are_those_of_torch():
+    log_probs, weak = random_table(6, 4, seed=22), random_table(6, 4, seed=23).exp()
+    expected = torch.nn.functional.kl_div(log_probs, weak, reduction="none").sum(-1)
+    torch.testing.assert_close(kl_to_supervisor(log_probs, weak), expected)
+    torch.testing.assert_close(entropy(weak), torch.distributions.Categorical(probs=weak).entropy())
+    assert entropy(torch.tensor([1.0, 0.0])).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("constant", [2, 2, 2]), ("linear", [2, 1, 0]), ("cosine", [2, 1, 0])],
+)
+def test_lambda_over_the_training(schedule, expected):
+    found = [Distillation(2.0, schedule).shares(progress)[1] for progress in (0.0, 0.5, 1.0)]
+    assert found == pytest.approx(expected)
+    assert Distillation(2.0, "cosine").shares(0.25)[1] == pytest.approx(1 + math.cos(math.pi / 4))
+
+
+def test_distillation_by_hand():
+    """One example, two answers: truth "b" (log .25), supervisor .8 / .2, temperature 1/2: q = .64 / .68, .04 / .68."""
+    log_probs = torch.tensor([[0.75, 0.25]]).log()
+    targets = Targets(torch.tensor([[0.8, 0.2]]), torch.tensor([1]), [0.5, 0.5], progress=0.5)
+    q = np.array([16 / 17, 1 / 17])
+    kl = (q * np.log(q / np.array([0.75, 0.25]))).sum()
+    found = Distillation(3.0, "linear", temperature=0.5)(log_probs, targets).item()
+    assert found == pytest.approx(math.log(4) + 1.5 * kl, rel=1e-5)
+
+
+def test_distillation_without_weight_is_maximum_likelihood():
+    log_probs, weak = random_table(6, 3, seed=24), random_table(6, 3, seed=25).exp()
+    answers = torch.tensor([2, 0, 1, 1, 0, 2])
+    found = Distillation(0.0)(log_probs, Targets(weak, answers, [1 / 3] * 3))
+    torch.testing.assert_close(found, -log_probs[torch.arange(6), answers])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight": -1.0}, "weight is -1.0; expected a finite number from 0 up"),
+        ({"schedule": "sine"}, "schedule is 'sine'; expected one of constant, linear, cosine"),
+        ({"temperature": 0.0}, "temperature is 0.0; expected a number above 0"),
+    ],
+)
+def test_an_illegal_distillation_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        Distillation(**options)
+
+
+def test_token_targets_by_torch():
+    """Against the cross-entropy of torch with soft targets, over the whole vocabulary."""
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(2, 3, 5, generator=generator)
+    q = torch.randn(2, 3, 5, generator=generator).softmax(-1)
+    mask = torch.tensor([[0, 1, 1], [1, 1, 1]])
+    tokens = torch.arange(5).expand(2, 3, 5)
+    loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), q.transpose(1, 2), reduction="none")
+    torch.testing.assert_close(expected_token_log_prob(logits, tokens, q, mask), -(loss * mask).sum(-1))

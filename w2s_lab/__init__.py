@@ -18,18 +18,34 @@ _HOME = {
         "write_examples",
     ),
     "evaluation": ("compare", "evaluate", "score"),
-    "experiments": ("Outcome", "Plan", "weak_to_strong"),
-    "labelling": ("random_errors", "weak_labels"),
+    "experiments": ("Bench", "Outcome", "Plan", "weak_to_strong"),
+    "labelling": ("token_targets", "weak_labels"),
     "language_model": ("LanguageModel",),
     "models": ("ladder", "load_model", "save_model"),
-    "objective": ("AuxiliaryConfidence", "MaximumLikelihood", "SoftTargets"),
+    "objective": ("AuxiliaryConfidence", "Distillation", "MaximumLikelihood", "NextToken", "SoftTargets"),
     "recipe": ("LoRA", "Recipe"),
     "records": ("Comparison", "Evaluation", "Example", "LabelledSet", "Snapshot", "Splits", "Task"),
+    "simulated": ("random_errors",),
     "store": ("Store",),
-    "training": ("NonFiniteLoss", "train", "training_steps"),
+    "training": ("NonFiniteLoss", "adapt", "train", "training_steps"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_MODULES = ("metrics", "objective", "plots", "report")
+_MODULES = (
+    "cascade",
+    "effects",
+    "ensembles",
+    "flywheel",
+    "metrics",
+    "mixing",
+    "objective",
+    "plots",
+    "probe",
+    "report",
+    "selection",
+    "simulated",
+    "stopping",
+    "study_plots",
+)
 
 __all__ = ["__version__", *_MODULES, *_MODULE_OF]
 

@@ -13,6 +13,8 @@ from w2s_lab import run_command
 from w2s_lab.arguments import add_device, add_store, positive
 from w2s_lab.version import __version__
 
+STUDIES = ("mechanism", "methods", "scaling", "overfitting", "budget", "policy", "flywheel")
+
 # torch, transformers and what imports them are imported inside the commands: they take seconds, --help should not.
 
 
@@ -109,13 +111,18 @@ def _add_study(commands) -> None:
         "study",
         help="a named study over many seeds",
         description=_study.__doc__,
-        epilog="example: w2s-lab study mechanism --seeds 8",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  w2s-lab study methods --seeds 8\n"
+        "  w2s-lab study scaling --ray auto --store /shared/runs\n"
+        "  w2s-lab study findings",
     )
-    study.add_argument("name", choices=["mechanism"], help="which study")
-    study.add_argument("--seeds", type=positive, default=8, metavar="N", help="seeds 0 to N-1 (default: 8)")
+    study.add_argument("name", choices=[*STUDIES, "findings"], help="which study; findings: the table of all of them")
+    study.add_argument("--seeds", type=positive, metavar="N", help="seeds 0 to N-1 (default: the study's own number)")
     study.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes")
+    study.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster instead: auto, HOST:PORT or ray://HOST:PORT")
     study.add_argument(
-        "--output", default="data/results", metavar="DIR", help="for JSON and figure (default: data/results)"
+        "--output", default="data/results", metavar="DIR", help="for JSON and figures (default: data/results)"
     )
     add_device(study)
     add_store(study)
@@ -123,15 +130,28 @@ def _add_study(commands) -> None:
 
 
 def _study(arguments: argparse.Namespace) -> None:
-    """Measure what the kit claims, over many seeds, and write JSON and a figure. Finished parts come from the store."""
-    from w2s_lab import studies
+    """Measure what the kit claims, over many seeds, and write JSON and figures. Finished parts come from the store,
+    so a study that was stopped goes on where it was."""
+    from importlib import import_module
 
-    text, paths = studies.mechanism(
-        seeds=arguments.seeds,
+    output = Path(arguments.output)
+    if arguments.name == "findings":
+        from w2s_lab.studies.findings import write_findings
+
+        for path in write_findings(output):
+            print(f"written: {path}")
+        return
+    from w2s_lab.studies.study import run_study
+
+    study = import_module(f"w2s_lab.studies.{arguments.name}").STUDY
+    text, paths = run_study(
+        study,
+        seeds=arguments.seeds or study.seeds,
         workers=arguments.workers,
         store=arguments.store,
-        output=Path(arguments.output),
+        output=output,
         device=arguments.device,
+        ray=arguments.ray,
     )
     print(text)
     for path in paths:

@@ -1,14 +1,14 @@
-"""The procedure, from splits to performance gap recovered, and the study of its mechanism."""
+"""The procedure, from splits to performance gap recovered, and a bench on which methods differ from it in one thing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import cached_property
 
 from w2s_lab.data import SplitSizes
 from w2s_lab.evaluation import score
-from w2s_lab.labelling import random_errors
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model
-from w2s_lab.objective import MaximumLikelihood
+from w2s_lab.objective import MaximumLikelihood, NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, LabelledSet, Snapshot, Splits, Task
 from w2s_lab.store import Store
@@ -32,6 +32,8 @@ class Plan:
         weak_recipe: for the weak supervisor.
         recipe: for the strong student and the strong ceiling.
         device: auto, cpu or cuda.
+        adapt: for next-token training of both models on the unlabelled inputs, before any label; None: none. The loss
+            is always `NextToken`.
     """
 
     weak: str = "pocket-s"
@@ -39,10 +41,12 @@ class Plan:
     weak_recipe: Recipe = Recipe(epochs=4, learning_rate=5e-4)
     recipe: Recipe = Recipe(epochs=3, learning_rate=5e-5, eval_every=24)
     device: str = "auto"
+    adapt: Recipe | None = None
 
     def as_dict(self) -> dict:
         """Plain JSON values, without the device."""
         recipes = {"weak_recipe": self.weak_recipe.as_dict(), "recipe": self.recipe.as_dict()}
+        recipes |= {"adapt": replace(self.adapt, loss=NextToken()).as_dict()} if self.adapt else {}
         return {"weak": self.weak, "strong": self.strong, **recipes}
 
     @classmethod
@@ -109,59 +113,156 @@ class Outcome:
         return self.at(snapshot).pgr
 
 
-def weak_to_strong(splits: Splits, plan: Plan, store: Store, *, seed: int, on_step: OnStep | None = None) -> Outcome:
-    """The whole procedure, once: supervisor, weak labels, student, ceiling, comparison."""
+@dataclass(eq=False)
+class Bench:
+    """What all methods share for one seed: the split, the weak labels, the strong model and its ceiling.
 
-    def fine_tune(start: LanguageModel, labelled: LabelledSet, recipe: Recipe, role: str, **watched) -> LanguageModel:
-        report = on_step and (lambda done, steps: on_step(role, done, steps))
-        recipe = replace(recipe, seed=seed)
-        return store.train(start, labelled, recipe, role=role, on_step=report, device=plan.device, **watched)
+    Every part is made when it is first asked for, and comes from the store if it was ever made. A method is then one
+    line: `bench.student(keep(bench.labels, confidence(bench.labels), 0.5))`.
 
-    # Both at once: a strong model that cannot be loaded is said before anything is trained. Models that wait for their
-    # turn are in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
-    weak, strong = (load_model(name, device="cpu") for name in (plan.weak, plan.strong))
-    weak = fine_tune(weak, splits.supervisor_train, plan.weak_recipe, "weak supervisor")
-    labels = store.labels(weak, splits.student_train)
-    watch = both(splits.test, splits.validation)
-    watched = store.labels(weak, watch)
-    reference = watched.take(range(len(splits.test)))  # the test examples come first in `watch`
-    del weak
-
-    history = fine_tune(strong, labels, plan.recipe, "strong student", watch=watch, reference=watched).history
-    ceiling = fine_tune(strong, splits.student_train, hard(plan.recipe), "strong ceiling")
-
-    curve, trusted_curve = split_curve(history, splits)
-    return Outcome(
-        seed,
-        Comparison(
-            weak=score(reference, reference),
-            student=curve[-1].evaluation,
-            ceiling=score(store.labels(ceiling, splits.test), reference),
-        ),
-        labels.label_accuracy,
-        curve,
-        trusted_curve,
-    )
-
-
-def random_error_control(splits: Splits, plan: Plan, store: Store, outcome: Outcome) -> Outcome:
-    """The same student on labels that are wrong just as often, but at random places.
-
-    Everything else is taken from `outcome`: the split, the supervisor to compare with, the ceiling.
+    Attributes:
+        splits: the examples.
+        plan: which models, trained how.
+        store: where finished work is kept.
+        seed: of the order of the examples in every training.
+        unlabelled: inputs for the adaptation, where the plan has one; None: those of supervisor and student.
+        on_step: told of every optimizer step, for a progress bar.
     """
-    labels = random_errors(splits.student_train, outcome.label_accuracy, seed=outcome.seed)
-    watch = both(splits.test, splits.validation)
-    student = store.train(
-        load_model(plan.strong, device="cpu"),
-        labels,
-        replace(hard(plan.recipe), seed=outcome.seed),
-        role="student on random errors",
-        watch=watch,
-        device=plan.device,
-    )
-    curve, trusted_curve = split_curve(student.history, splits)
-    comparison = replace(outcome.comparison, student=curve[-1].evaluation)
-    return Outcome(outcome.seed, comparison, labels.label_accuracy, curve, trusted_curve)
+
+    splits: Splits
+    plan: Plan
+    store: Store
+    seed: int
+    unlabelled: LabelledSet | None = None
+    on_step: OnStep | None = None
+
+    def train(
+        self,
+        start: str | LanguageModel,
+        labelled: LabelledSet,
+        recipe: Recipe,
+        role: str,
+        *,
+        seed: int | None = None,
+        **watched,
+    ) -> LanguageModel:
+        """`Store.train` with this bench's seed (or another one) and device."""
+        start = load_model(start, device="cpu") if isinstance(start, str) else start
+        report = self.on_step and (lambda done, steps: self.on_step(role, done, steps))
+        recipe = replace(recipe, seed=self.seed if seed is None else seed)
+        return self.store.train(start, labelled, recipe, role=role, on_step=report, device=self.plan.device, **watched)
+
+    def adapted(self, start: str | LanguageModel, recipe: Recipe | None = None) -> LanguageModel:
+        """A model after next-token training on the unlabelled inputs, by the plan's `adapt` recipe or another one.
+
+        Without any recipe it is the model as it was. It waits for its turn in main memory.
+        """
+        model = load_model(start, device="cpu") if isinstance(start, str) else start
+        recipe = recipe or self.plan.adapt
+        if recipe is None:
+            return model
+        inputs = self.unlabelled or both(self.splits.supervisor_train, self.splits.student_train)
+        model = self.train(model, inputs, replace(recipe, loss=NextToken()), "adapted to the inputs")
+        model.network.to("cpu")
+        return model
+
+    @cached_property
+    def strong(self) -> LanguageModel:
+        """What becomes the strong student and the strong ceiling."""
+        return self.adapted(self.plan.strong)
+
+    @cached_property
+    def watch(self) -> LabelledSet:
+        """What snapshots are evaluated on: the test examples and, behind them, the trusted validation examples."""
+        return both(self.splits.test, self.splits.validation)
+
+    def supervisor(
+        self,
+        start: str | LanguageModel | None = None,
+        truth: LabelledSet | None = None,
+        *,
+        recipe: Recipe | None = None,
+        seed: int | None = None,
+    ) -> LanguageModel:
+        """The weak supervisor, or one that starts from another model, learns from other examples, or otherwise."""
+        truth, recipe = truth or self.splits.supervisor_train, recipe or self.plan.weak_recipe
+        return self.train(self.adapted(start or self.plan.weak), truth, recipe, "weak supervisor", seed=seed)
+
+    def labels_of(self, supervisor: LanguageModel) -> tuple[LabelledSet, LabelledSet]:
+        """A supervisor's labels of the student's inputs and of the watched examples."""
+        return self.store.labels(supervisor, self.splits.student_train), self.store.labels(supervisor, self.watch)
+
+    @cached_property
+    def weak_labels(self) -> tuple[LabelledSet, LabelledSet]:
+        """`labels_of` the plan's weak supervisor."""
+        return self.labels_of(self.supervisor())
+
+    @property
+    def labels(self) -> LabelledSet:
+        """The weak labels of the student's inputs."""
+        return self.weak_labels[0]
+
+    @property
+    def watched(self) -> LabelledSet:
+        """The weak labels of the watched examples."""
+        return self.weak_labels[1]
+
+    @property
+    def reference(self) -> LabelledSet:
+        """The weak labels of the test examples."""
+        return self.watched.take(range(len(self.splits.test)))
+
+    @cached_property
+    def ceiling(self) -> Evaluation:
+        """The strong ceiling on the test examples."""
+        model = self.train(self.strong, self.splits.student_train, hard(self.plan.recipe), "strong ceiling")
+        return score(self.store.labels(model, self.splits.test), self.reference)
+
+    def student(
+        self,
+        labels: LabelledSet,
+        recipe: Recipe | None = None,
+        *,
+        start: str | LanguageModel | None = None,
+        role: str = "strong student",
+    ) -> Outcome:
+        """A student of these labels, compared with the bench's weak supervisor and strong ceiling.
+
+        Args:
+            labels: what it learns.
+            recipe: how; None: the plan's (maximum likelihood, if its loss needs probabilities and the labels have none).
+            start: the model that learns; None: the plan's strong one.
+            role: for people to read.
+        """
+        strong = self.strong if start is None else start
+        if recipe is None:
+            recipe = self.plan.recipe if labels.probs is not None or labels.token_targets else hard(self.plan.recipe)
+        watched = {"watch": self.watch, "reference": self.watched}
+        model = self.train(strong, labels, recipe, role, **watched)
+        curve, trusted = split_curve(model.history, self.splits)
+        del model  # a GPU holds one at a time
+        comparison = Comparison(score(self.reference, self.reference), curve[-1].evaluation, self.ceiling)
+        return Outcome(self.seed, comparison, labels.label_accuracy, curve, trusted)
+
+
+def weak_to_strong(
+    splits: Splits,
+    plan: Plan,
+    store: Store,
+    *,
+    seed: int,
+    unlabelled: LabelledSet | None = None,
+    on_step: OnStep | None = None,
+) -> Outcome:
+    """The whole procedure, once: supervisor, weak labels, student, ceiling, comparison."""
+    bench = Bench(splits, plan, store, seed, unlabelled, on_step)
+    # Both at once: a model that cannot be loaded is said before anything is trained. Models that wait for their turn
+    # are in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
+    weak, strong = (load_model(name, device="cpu") for name in (plan.weak, plan.strong))
+    bench.strong = bench.adapted(strong)
+    bench.weak_labels = bench.labels_of(bench.supervisor(weak))
+    del weak
+    return bench.student(bench.labels)
 
 
 def hard(recipe: Recipe) -> Recipe:

@@ -1,6 +1,7 @@
-"""Labels from a model, and labels with errors made on purpose."""
+"""Labels from a model."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from w2s_lab import parallel
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.memory import TokenBudget
 from w2s_lab.objective import answer_probs
-from w2s_lab.records import LabelledSet
+from w2s_lab.records import LabelledSet, TokenTargets
 
 MAX_NEW_TOKENS = 48  # a generated answer
 TOKENS = {"cpu": 4_096, "cuda": 65_536}  # padded tokens that go through the network at once; more gains nothing
@@ -57,6 +58,34 @@ def weak_labels(model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) ->
     )
 
 
+@torch.no_grad()
+def token_targets(model: LanguageModel, labels: LabelledSet, *, top: int = 32) -> LabelledSet:
+    """The labels with `token_targets`: the supervisor's distribution over the next token, at each token of y_hat.
+
+    They are the soft labels of an open task (eq. 4.12, token by token). Student and supervisor must share a tokenizer.
+
+    Args:
+        model: the weak supervisor.
+        labels: its labels.
+        top: tokens that are kept at each place, the most likely ones; their probabilities are scaled to sum to 1.
+    """
+    answers = model.encode_answers(labels.answers)
+    prompts, _ = model.encode_prompts(labels.examples, model.window - max(map(len, answers)))
+
+    def look(rows: list[int]) -> list[tuple[int, TokenTargets]]:
+        logits, _, mask = model.answer_logits([prompts[row] for row in rows], [answers[row] for row in rows])
+        probs, tokens = logits.float().softmax(-1).topk(min(top, logits.shape[-1]), -1)
+        probs = (probs / probs.sum(-1, keepdim=True)).cpu().numpy()
+        there, tokens = mask.bool().cpu().numpy(), tokens.cpu().numpy()
+        return [(row, TokenTargets(tokens[i][there[i]], probs[i][there[i]])) for i, row in enumerate(rows)]
+
+    lengths = [len(p) + len(a) for p, a in zip(prompts, answers, strict=True)]
+    found = in_pieces(look, lengths, model)
+    return replace(
+        labels, token_targets=tuple(target for _, target in found), source=f"{labels.source}, token by token"
+    )
+
+
 def in_pieces(label: Callable[[list[int]], list[tuple]], lengths: Sequence[int], model: LanguageModel) -> list[tuple]:
     """What `label` says of each row, in order: (row number, ...).
 
@@ -79,27 +108,3 @@ def in_pieces(label: Callable[[list[int]], list[tuple]], lengths: Sequence[int],
         todo += budget.pieces(piece, lengths)
     by_row = {row[0]: row for part in parallel.gathered_objects(found) for row in part}
     return [by_row[row] for row in range(len(lengths))]
-
-
-def random_errors(truth: LabelledSet, accuracy: float, *, seed: int) -> LabelledSet:
-    """The true answers with errors at random places, so that exactly round(accuracy * N) of them are right.
-
-    The control for weak labels: the same label accuracy, but nothing about the input predicts which label is wrong.
-
-    Raises:
-        ValueError: the task is open, a truth is unknown, or `accuracy` is not between 0 and 1.
-    """
-    choices = truth.task.answers
-    if choices is None:
-        raise ValueError(f"random_errors: the task {truth.task.name!r} is open; expected a closed list of answers")
-    if not 0 <= accuracy <= 1:
-        raise ValueError(f"random_errors: accuracy is {accuracy}; expected a fraction from 0 to 1")
-    right = LabelledSet.ground_truth(truth.task, truth.examples)
-    rng = np.random.default_rng(seed)
-    wrong = rng.permutation(len(right))[round(accuracy * len(right)) :]
-    answers = list(right.answers)
-    for i in wrong:
-        answers[i] = rng.choice([other for other in choices if other != answers[i]]).item()
-    return LabelledSet(
-        right.task, right.examples, tuple(answers), source=f"random errors, label accuracy {accuracy:.3f}"
-    )

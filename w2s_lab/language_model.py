@@ -117,6 +117,16 @@ class LanguageModel:
                 (rows[row],) = self._tokens([f" {answer}"], special=False)
         return rows
 
+    def encode_documents(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[int], list[list[int]]]:
+        """The token that a text starts with, and the token ids of each input (or instruction, where there is no input).
+
+        A text is cut after `max_tokens` tokens; that it ends is not part of it.
+        """
+        rows = self._tokens([example.input or example.instruction for example in examples], special=False)
+        start = self.tokenizer.bos_token_id
+        start = self.tokenizer.eos_token_id if start is None else start
+        return [start], [row[: max_tokens - 1] for row in rows]
+
     def encode_prompts(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[list[int]], int]:
         """Token ids of each prompt, at most `max_tokens`, and how many inputs had to be cut at their end for that.
 
@@ -208,15 +218,20 @@ class LanguageModel:
         return output
 
     def log_prob(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
-        """log Pr(answer|prompt) of B pairs, in nats per answer, [B], with gradient.
+        """log Pr(answer|prompt) of B pairs, in nats per answer, [B], with gradient."""
+        return sequence_log_prob(*self.answer_logits(prompts, answers))
+
+    def answer_logits(
+        self, prompts: Sequence[list[int]], answers: Sequence[list[int]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits [B, T, V] that predict the tokens of B answers behind their prompts, those tokens [B, T], the mask.
 
         Rows are padded on the left, so that all answers end at the last position and logits are computed only there.
         The last token is only predicted, never read.
         """
         width = max(map(len, answers))
         read, _ = self._read([p + a[:-1] for p, a in zip(prompts, answers, strict=True)], prompts, width)
-        targets, mask = self._pad_left(answers)
-        return sequence_log_prob(read.logits, targets, mask)
+        return read.logits, *self._pad_left(answers)
 
     def log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
         """log Pr(y_k|x) of K answers for each of B prompts, in nats per answer, [B, K], with gradient.
@@ -295,6 +310,21 @@ class LanguageModel:
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
+
+    def hidden(self, prompts: Sequence[list[int]]) -> Tensor:
+        """What the output head multiplies at the last token of B prompts, where the answer begins: [B, d] float32.
+
+        The last layer's state behind the final norm, with gradient.
+        """
+        seen: list[Tensor] = []
+        hook = self.network.get_output_embeddings().register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0][:, -1])
+        )
+        try:
+            self._read(prompts, prompts, 1)
+        finally:
+            hook.remove()
+        return seen[0][: len(prompts)].float()  # a row behind these is the prefix that they share
 
     # -- generation ----------------------------------------------------------------------------------------------
 

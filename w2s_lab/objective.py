@@ -5,6 +5,7 @@ supervisor's answer (Xiao & Zhu 2025, eq. 4.10). Everything here is a function o
 log Pr(y_k|x) of answers; nothing here knows a data set or a model.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,8 +63,39 @@ def expected_nll(log_probs: Tensor, target_probs: Tensor) -> Tensor:
     return -(target_probs * log_probs).sum(-1)
 
 
+def entropy(probs: Tensor) -> Tensor:
+    """H(q) = -sum over k of q_k log q_k, in nats, [..., K] to [...]."""
+    return torch.special.entr(probs).sum(-1)
+
+
+def kl_to_supervisor(log_probs: Tensor, weak_probs: Tensor) -> Tensor:
+    """KL(Pr^w || Pr^s) over all sequences, in nats per answer: Loss_kd of eq. 4.12, [B].
+
+    With y_hat drawn from Pr^w, E log Pr^s(y_hat|x) = -KL(Pr^w || Pr^s) - H(Pr^w): to maximise the objective on sampled
+    weak labels is to minimise this.
+
+    Args:
+        log_probs: [B, K] sequence log-probabilities of the answers under the student.
+        weak_probs: [B, K] the supervisor's distributions over the same answers.
+    """
+    return expected_nll(log_probs, weak_probs) - entropy(weak_probs)
+
+
+def expected_token_log_prob(logits: Tensor, tokens: Tensor, probs: Tensor, mask: Tensor) -> Tensor:
+    """sum over t and v of q_t(v) log Pr^s(v | x, y_<t), in nats per answer: the token-level eq. 4.12, [B].
+
+    Args:
+        logits: [B, T, V] of the student; `logits[:, t]` predicts the answer's token t.
+        tokens: [B, T, M] ids of the tokens on which the supervisor's distribution q_t lies.
+        probs: [B, T, M] q_t.
+        mask: [B, T], true at the answer's tokens.
+    """
+    at = logits.float().log_softmax(-1).gather(-1, tokens)
+    return torch.where(mask.bool(), (probs * at).sum(-1), 0.0).sum(-1)
+
+
 def with_temperature(probs: Tensor, temperature: float) -> Tensor:
-    """q_k proportional to p_k^(1/temperature): 1 changes nothing, towards 0 the labels harden. [B, K] to [B, K]."""
+    """q_k proportional to p_k^(1/temperature): 1 changes nothing, towards 0 the labels harden. [..., K] to [..., K]."""
     return (probs.log() / temperature).softmax(-1)
 
 
@@ -99,6 +131,23 @@ def balanced_predictions(probs: Tensor, class_balance: Sequence[float]) -> Tenso
 
 
 @dataclass(frozen=True)
+class Targets:
+    """What a batch of B examples is to be taught, for a loss over a closed list of K answers.
+
+    Attributes:
+        probs: [B, K] the supervisor's distributions.
+        answers: [B] numbers of the answers y_hat.
+        class_balance: K shares of the answers in the whole labelled set.
+        progress: fraction of the training done.
+    """
+
+    probs: Tensor
+    answers: Tensor
+    class_balance: Sequence[float]
+    progress: float = 0.0
+
+
+@dataclass(frozen=True)
 class MaximumLikelihood:
     """-log Pr^s(y_hat|x), the plain objective (eq. 4.10). Works for closed and open tasks."""
 
@@ -106,8 +155,20 @@ class MaximumLikelihood:
 
 
 @dataclass(frozen=True)
+class NextToken:
+    """-log Pr^s(input): next-token training on the unlabelled inputs, in nats per input; no answer is looked at.
+
+    Burns et al. (2023, section 5.2.2, generative supervision) do this before the weak labels are seen.
+    """
+
+    needs_probs = False
+
+
+@dataclass(frozen=True)
 class SoftTargets:
     """The supervisor's whole distribution as the target (eq. 4.12, up to the constant entropy H(Pr^w)).
+
+    For an open task, the distributions over the next token, at each token of y_hat (see `labelling.token_targets`).
 
     Attributes:
         temperature: 1 keeps the weak probabilities; below 1 hardens, above 1 softens them.
@@ -117,14 +178,58 @@ class SoftTargets:
     needs_probs = True
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"SoftTargets: temperature is {self.temperature}; expected a number above 0")
+        _above_zero(self, "temperature")
 
-    def __call__(
-        self, log_probs: Tensor, weak_probs: Tensor, progress: float, class_balance: Sequence[float]
-    ) -> Tensor:
-        """Mean loss over the batch, in nats per answer; `progress` and `class_balance` play no part."""
-        return expected_nll(log_probs, with_temperature(weak_probs, self.temperature)).mean()
+    def shares(self, progress: float) -> tuple[float, float]:
+        """By how much y_hat itself and the supervisor's distribution count."""
+        return 0.0, 1.0
+
+    def __call__(self, log_probs: Tensor, targets: Targets) -> Tensor:
+        """[B, K] sequence log-probabilities under the student to [B] losses, in nats per answer."""
+        return expected_nll(log_probs, with_temperature(targets.probs, self.temperature))
+
+
+SCHEDULES = {
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: 1.0 - progress,
+    "cosine": lambda progress: 0.5 * (1 + math.cos(math.pi * progress)),
+}
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """-log Pr^s(y|x) + weight * KL(Pr^w || Pr^s): the answers of the set and the supervisor's distribution (eq. 4.13).
+
+    Where the set's answers are the truth, the supervisor's distribution is an addition to them; where they are its own
+    y_hat, hard and soft labels are mixed. For an open task the KL is that of the next token, at each token of y.
+
+    Attributes:
+        weight: lambda, of the KL at the beginning.
+        schedule: "constant", "linear" to 0, or "cosine" to 0.
+        temperature: of the supervisor's distribution, see `SoftTargets`.
+    """
+
+    weight: float = 1.0
+    schedule: str = "constant"
+    temperature: float = 1.0
+    needs_probs = True
+
+    def __post_init__(self) -> None:
+        _above_zero(self, "temperature")
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"Distillation: weight is {self.weight}; expected a finite number from 0 up")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"Distillation: schedule is {self.schedule!r}; expected one of {', '.join(SCHEDULES)}")
+
+    def shares(self, progress: float) -> tuple[float, float]:
+        """By how much y_hat itself and the supervisor's distribution count at `progress` (0 to 1)."""
+        return 1.0, self.weight * SCHEDULES[self.schedule](progress)
+
+    def __call__(self, log_probs: Tensor, targets: Targets) -> Tensor:
+        """[B, K] sequence log-probabilities under the student to [B] losses, in nats per answer."""
+        hard, soft = self.shares(targets.progress)
+        nll = -log_probs.gather(-1, targets.answers[:, None])[:, 0]
+        return hard * nll + soft * kl_to_supervisor(log_probs, with_temperature(targets.probs, self.temperature))
 
 
 @dataclass(frozen=True)
@@ -151,21 +256,17 @@ class AuxiliaryConfidence:
         """The weight a at `progress` (fraction of the training done, 0 to 1)."""
         return self.max_weight * (min(1.0, progress / self.warmup_fraction) if self.warmup_fraction else 1.0)
 
-    def __call__(
-        self, log_probs: Tensor, weak_probs: Tensor, progress: float, class_balance: Sequence[float]
-    ) -> Tensor:
-        """Mean loss over the batch, in nats per answer.
-
-        Args:
-            log_probs: [B, K] sequence log-probabilities under the student, with gradient.
-            weak_probs: [B, K] the supervisor's distributions f_w.
-            progress: fraction of the training done.
-            class_balance: K shares for the hardening of the student's predictions.
-        """
-        own = balanced_predictions(answer_probs(log_probs), class_balance)
+    def __call__(self, log_probs: Tensor, targets: Targets) -> Tensor:
+        """[B, K] sequence log-probabilities under the student to [B] losses, in nats per answer."""
+        own = balanced_predictions(answer_probs(log_probs), targets.class_balance)
         hardened = torch.nn.functional.one_hot(own, log_probs.shape[-1]).to(log_probs.dtype)
-        a = self.weight(progress)
-        return ((1 - a) * expected_nll(log_probs, weak_probs) + a * expected_nll(log_probs, hardened)).mean()
+        a = self.weight(targets.progress)
+        return (1 - a) * expected_nll(log_probs, targets.probs) + a * expected_nll(log_probs, hardened)
 
 
-Loss = MaximumLikelihood | SoftTargets | AuxiliaryConfidence
+def _above_zero(loss: object, name: str) -> None:
+    if not getattr(loss, name) > 0:
+        raise ValueError(f"{type(loss).__name__}: {name} is {getattr(loss, name)}; expected a number above 0")
+
+
+Loss = MaximumLikelihood | SoftTargets | Distillation | AuxiliaryConfidence | NextToken

@@ -47,15 +47,15 @@ ROLE: dict[str, Role] = {
 }
 
 
-def _axes(ax: Axes | None) -> Axes:
-    """`ax`, or the Axes of a new figure; ticks readable from the back row, and no box around it."""
-    ax = plt.subplots(figsize=(7.5, 5.5), layout="constrained")[1] if ax is None else ax
+def styled_axes(ax: Axes | None, figsize: tuple[float, float] = (7.5, 5.5)) -> Axes:
+    """`ax`, or the Axes of a new figure (inches); ticks readable from the back row, and no box around it."""
+    ax = plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
     ax.tick_params(labelsize=SIZE)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
-def _legend(ax: Axes, *, empty: str = "", pad: float = 4.4) -> None:
+def legend_below(ax: Axes, *, empty: str = "", pad: float = 4.4) -> None:
     """The legend below the x label (`pad` letter heights down), where it covers no data; or the words `empty`."""
     if ax.get_legend_handles_labels()[0]:
         place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": pad}
@@ -112,7 +112,7 @@ def accuracy_bars(result: Comparison | Sequence[Comparison], ax: Axes | None = N
     One comparison: a bar per role. Several (seeds): a large dot per role at the mean, and the seeds beside it as small
     open dots, those of one seed joined by a grey line.
     """
-    comparisons, ax = _comparisons(result), _axes(ax)
+    comparisons, ax = _comparisons(result), styled_axes(ax)
     keys, several = ("weak", "student", "ceiling"), len(comparisons) > 1
     table = np.array([[getattr(comparison, key).accuracy for key in keys] for comparison in comparisons])
     lowest = table.min()
@@ -178,7 +178,7 @@ def pgr_dots(
     """
     if not conditions or len({len(values) for values in conditions.values()}) != 1:
         raise ValueError(f"pgr_dots: {len(conditions)} conditions; expected at least one, all with as many seeds")
-    ax, looks = _axes(ax), [ROLE[(roles or {}).get(name, "student")] for name in conditions]
+    ax, looks = styled_axes(ax), [ROLE[(roles or {}).get(name, "student")] for name in conditions]
     table = np.array(list(conditions.values()), dtype=float).T
     _seed_dots(ax, table, looks)
     names = []
@@ -196,7 +196,7 @@ def pgr_dots(
     ax.set_ylabel("performance gap recovered (PGR)", fontsize=SIZE)
     seeds = f"mean over {len(table)} seeds, 95 % Student-t" if len(table) > 1 else "one seed"
     ax.set_title(f"PGR by condition\n{seeds}", fontsize=SIZE)
-    _legend(ax, pad=1.6 + 1.25 * max(name.count("\n") + 1 for name in names))
+    legend_below(ax, pad=1.6 + 1.25 * max(name.count("\n") + 1 for name in names))
     return ax
 
 
@@ -250,7 +250,7 @@ def learning_curves(
         histories: for each seed, the snapshots of its training; those without evaluation are passed over.
         weak, ceiling: accuracy of the weak supervisor and of the strong ceiling (fractions), as horizontal lines.
     """
-    histories, ax = _histories(histories), _axes(ax)
+    histories, ax = _histories(histories), styled_axes(ax)
     mean = _curve(ax, histories, lambda e: e.accuracy, ROLE["student"], "student: accuracy")
     _curve(ax, histories, lambda e: e.agreement, ROLE["same"], "student: agreement with weak")
     for role, y in ((ROLE["weak"], weak), (ROLE["ceiling"], ceiling)):
@@ -262,7 +262,7 @@ def learning_curves(
         _mark_best(ax, mean)
     ax.set_ylabel("fraction of examples", fontsize=SIZE)
     _training_axes(ax, len(histories), "the strong student while it trains")
-    _legend(ax, empty="no snapshot was evaluated")
+    legend_below(ax, empty="no snapshot was evaluated")
     return ax
 
 
@@ -281,13 +281,13 @@ def _mark_best(ax: Axes, mean: Sequence[tuple[float, float]]) -> None:
 
 def error_curves(histories: History | Sequence[History], ax: Axes | None = None) -> Axes:
     """What the student answers where its weak supervisor is wrong, over training: imitation and correction."""
-    histories, ax = _histories(histories), _axes(ax)
+    histories, ax = _histories(histories), styled_axes(ax)
     _curve(ax, histories, lambda e: e.imitation, ROLE["same"], "imitation: repeats the weak error")
     _curve(ax, histories, lambda e: e.correction, ROLE["student"], "correction: gives the true answer")
     ax.set_ylim(-0.03, 1.03)
     ax.set_ylabel("fraction of weak errors", fontsize=SIZE)
     _training_axes(ax, len(histories), "the student where the weak supervisor is wrong")
-    _legend(ax, empty="undefined: no weak errors are known")
+    legend_below(ax, empty="undefined: no weak errors are known")
     return ax
 
 
@@ -299,7 +299,7 @@ def slice_dots(comparisons: Comparison | Sequence[Comparison], ax: Axes | None =
 
     A tag is left out, and the axis label counts it, where a comparison has fewer than MIN_SLICE examples of it.
     """
-    comparisons, ax = _comparisons(comparisons), _axes(ax)
+    comparisons, ax = _comparisons(comparisons), styled_axes(ax)
     roles = ("weak", "student", "ceiling")
     tables = {role: [getattr(comparison, role).by_slice() for comparison in comparisons] for role in roles}
     sizes = {
@@ -326,7 +326,7 @@ def slice_dots(comparisons: Comparison | Sequence[Comparison], ax: Axes | None =
     ax.set_title("accuracy by slice\n" + (f"mean over {len(comparisons)} seeds" if several else ""), fontsize=SIZE)
     ax.grid(axis="x", color="#DDDDDD")
     ax.set_axisbelow(True)
-    _legend(ax, empty="no slice is large enough", pad=5.8 if left_out else 4.4)
+    legend_below(ax, empty="no slice is large enough", pad=5.8 if left_out else 4.4)
     return ax
 
 
@@ -338,7 +338,7 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None, *, role: str = "
     """
     if evaluation.calibration is None or evaluation.calibration.ece is None:
         raise ValueError("reliability: the evaluation has no probabilities; expected one of a closed task, not empty")
-    ax, found, look = _axes(ax), evaluation.calibration, ROLE[role]
+    ax, found, look = styled_axes(ax), evaluation.calibration, ROLE[role]
     light = {"facecolor": f"{look.color}40", "edgecolor": look.color, "hatch": look.hatch, "linewidth": 1}
     widths, heights = [b.high - b.low for b in found.bins], [b.accuracy for b in found.bins]
     ax.bar([b.low for b in found.bins], heights, widths, align="edge", **light)
@@ -354,7 +354,7 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None, *, role: str = "
     ax.set_ylabel("accuracy (fraction of the bin)", fontsize=SIZE)
     title = f"expected calibration error {found.ece:.3f}\nat the foot: examples in the bin"
     ax.set_title(title, fontsize=SIZE)
-    _legend(ax)
+    legend_below(ax)
     return ax
 
 
@@ -366,7 +366,7 @@ def loss_against_size(cards: Sequence[Mapping], ax: Axes | None = None) -> Axes:
     """
     if not cards:
         raise ValueError("loss_against_size: no card given; expected at least one pre-trained model")
-    ax = _axes(ax)
+    ax = styled_axes(ax)
     size, loss = [card["parameters"] for card in cards], [card["held_out_loss"] for card in cards]
     ax.scatter(size, loss, 110, color=GREY, marker="P", edgecolors="black", zorder=3)
     ax.set_xscale("log")
@@ -380,11 +380,11 @@ def loss_against_size(cards: Sequence[Mapping], ax: Axes | None = None) -> Axes:
     ax.grid(color="#DDDDDD")
     ax.set_axisbelow(True)
     labels = [f"{card['name']}\n{card['tokens_seen'] / 1e6:.3g} M tokens" for card in cards]
-    _label_points(ax, list(zip(size, loss, labels, strict=True)))
+    label_points(ax, list(zip(size, loss, labels, strict=True)))
     return ax
 
 
-def _label_points(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+def label_points(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
     """Write each text at the first place around its point where it covers no other text and no point."""
     figure = ax.figure.get_figure(root=True)
     figure.draw_without_rendering()  # a layout settles where the axes are
@@ -392,11 +392,12 @@ def _label_points(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
     around = [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)]
     places = [(dx * far, dy * far) for far in (11, 26, 44, 66) for dx, dy in around]
     frame = ax.get_window_extent().get_points()
+    look = {"fontsize": SIZE, "path_effects": HALO, "zorder": 4}
     for x, y, words in points:
         for dx, dy in places:
             sides = {"ha": ("right", "center", "left")[np.sign(dx) + 1]}
             sides |= {"va": ("top", "center", "bottom")[np.sign(dy) + 1]}
-            text = ax.annotate(words, (x, y), (dx, dy), textcoords="offset points", fontsize=SIZE, **sides)
+            text = ax.annotate(words, (x, y), (dx, dy), textcoords="offset points", **look, **sides)
             box = text.get_window_extent().get_points()
             inside = (box[0] >= frame[0]).all() and (box[1] <= frame[1]).all()
             if inside and not any((box[0] < b[1]).all() and (b[0] < box[1]).all() for b in taken):

@@ -37,10 +37,15 @@ from w2s_lab.version import __version__
 
 
 class Store:
-    """A folder of finished trainings and labellings, and of checkpoints of unfinished ones."""
+    """A folder of finished trainings and labellings, and of checkpoints of unfinished ones.
+
+    Attributes:
+        asked: the keys of the trainings that this object was asked for, whether they had to be done or not.
+    """
 
     def __init__(self, root: str | Path = "runs") -> None:
         self.root = Path(root)
+        self.asked: list[str] = []
 
     def train(
         self,
@@ -61,6 +66,7 @@ class Store:
         """
         key = training_key(start, labelled, recipe)
         place = content_key(key, watch and watch.digest, reference and reference.digest)
+        self.asked.append(place)
         folder = self.root / "trainings" / place
         checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place)
         if not parallel.from_main(lambda: _intact(folder)):

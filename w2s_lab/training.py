@@ -15,6 +15,7 @@ from w2s_lab.evaluation import evaluate, snapshot_from_json, snapshot_to_json
 from w2s_lab.gradient import BatchGradient
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model, pick_device
+from w2s_lab.objective import NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
 from w2s_lab.version import __version__
@@ -186,6 +187,15 @@ def train(
     key = training_key(model, labelled, recipe)
     history = tuple(training_steps(model, labelled, recipe, **options))
     return replace(model, name=f"{model.name} trained on {labelled.source}", digest=key, history=history)
+
+
+def adapt(start: str | LanguageModel, inputs: LabelledSet, recipe: Recipe, **options) -> LanguageModel:
+    """Next-token training on the texts of the inputs, before any label is seen; no answer is looked at.
+
+    Burns et al. (2023, section 5.2.2) call it generative finetuning: what a text is about becomes more salient. It is
+    also what lets a small pre-trained model serve a text of another world. `train` with the loss `NextToken`.
+    """
+    return train(start, inputs, replace(recipe, loss=NextToken()), **options)
 
 
 def _non_finite(

@@ -3,6 +3,7 @@
 throughput.py   training: examples per second beside two other loops, equal quality, memory, share of the peak
 loops.py        the three training loops that are compared
 inference.py    weak labels, closed and open, beside plain loops
+stacked.py      several seeds of one small training at once, beside one after the other
 growth.py       how time grows with examples, parameters and sequence length
 gpu.py          large random models on a GPU
 """

@@ -1,77 +1,66 @@
-"""Named studies: the procedure over many seeds, in parallel, with what was found written down."""
+"""Does the built-in world show what it was built to show? A long fine-tuning on sentiment, several seeds.
 
-import json
-import multiprocessing
-import os
+Every seed draws a new split and trains its own supervisor. Measured: PGR at the best snapshot (an oracle's choice), at
+the one that a trusted validation set chooses, and at the end; agreement and imitation along the way; the same student
+on labels with as many errors at random places; and what rules of stopping, which need no test set, would have given.
+"""
+
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, astuple, dataclass, replace
-from pathlib import Path
 
-import torch
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
 from w2s_lab import plots
-from w2s_lab.data import SplitSizes, load_splits
-from w2s_lab.experiments import Outcome, Plan, random_error_control, weak_to_strong
+from w2s_lab.experiments import Bench, Outcome, Plan, split_curve
+from w2s_lab.jobs import Job
 from w2s_lab.metrics import mean_interval
 from w2s_lab.recipe import Recipe
-from w2s_lab.report import versions
+from w2s_lab.records import Comparison, Snapshot
+from w2s_lab.simulated import random_errors
+from w2s_lab.stopping import at_agreement, at_examples, recovered
 from w2s_lab.store import Store
+from w2s_lab.studies.study import SIZES, Rows, Setting, Study, bench, cell
 
-MECHANISM_SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
-MECHANISM_PLAN = Plan(recipe=Recipe(epochs=10, learning_rate=1e-4, eval_every=16))
+PLAN = Plan(recipe=Recipe(epochs=10, learning_rate=1e-4, eval_every=16))
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One seed of the study: the student on weak labels and the student on random errors, paired by supervisor."""
+    """One seed of the study: the student on weak labels and the student on random errors, paired by supervisor.
+
+    `supervisor_accuracy` is what the trusted validation examples say of the supervisor: an estimate.
+    """
 
     weak_labels: Outcome
     random_errors: Outcome
+    supervisor_accuracy: float
 
 
-def _mechanism_seed(seed: int, store: str, device: str, threads: int) -> Pair:
-    torch.set_num_threads(threads)
-    plan = replace(MECHANISM_PLAN, device=device)
-    splits = load_splits("sentiment", seed=seed, sizes=MECHANISM_SIZES)
-    outcome = weak_to_strong(splits, plan, Store(store), seed=seed)
-    return Pair(outcome, random_error_control(splits, plan, Store(store), outcome))
+def _stages(setting: Setting) -> list[list[Job]]:
+    return [[Job(f"seed {seed}", cell, (_seed, setting, seed)) for seed in range(setting.seeds)]]
 
 
-def mechanism(*, seeds: int, workers: int, store: str, output: Path, device: str = "auto") -> tuple[str, list[Path]]:
-    """Does the built-in world show what it was built to show? A long fine-tuning on sentiment, several seeds.
+def _seed(store: Store, device: str, seed: int) -> Rows:
+    own = bench(store, "sentiment", replace(PLAN, device=device), seed, SIZES)
+    outcome = own.student(own.labels)
+    estimate = own.watched.take(range(len(own.splits.test), len(own.watched))).label_accuracy
+    return [{"seed": seed, "pair": Pair(outcome, random_error_control(own, outcome), estimate)}]
 
-    Every seed draws a new split and trains its own supervisor. Measured: PGR at the best snapshot (an oracle's choice),
-    at the one that a trusted validation set chooses, and at the end; agreement and imitation along the way; the same
-    student on labels with as many errors at random places.
 
-    Returns:
-        A text for people, and the files written: `mechanism.json` and `mechanism.png`.
-    """
-    workers = min(workers, seeds)
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    pairs: dict[int, Pair] = {}
-    # spawn: a forked child of a process that has used torch's threads may hang
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        jobs = {pool.submit(_mechanism_seed, seed, store, device, threads): seed for seed in range(seeds)}
-        for job in tqdm(as_completed(jobs), total=seeds, desc="mechanism", unit="seed"):
-            pairs[jobs[job]] = job.result()
-    ordered = [pairs[seed] for seed in range(seeds)]
-    found = mechanism_numbers(ordered)
-    output.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "command": f"w2s-lab study mechanism --seeds {seeds}",
-        "versions": versions(),
-        "task": "sentiment",
-        "sizes": astuple(MECHANISM_SIZES),
-        **MECHANISM_PLAN.as_dict(),
-        **found,
-    }
-    (output / "mechanism.json").write_text(json.dumps(facts, indent=1) + "\n")
-    mechanism_figure(ordered).savefig(output / "mechanism.png", dpi=150)
-    return mechanism_text(found), [output / "mechanism.json", output / "mechanism.png"]
+def random_error_control(own: Bench, outcome: Outcome) -> Outcome:
+    """The same student on labels that are wrong just as often, but at random places."""
+    labels = random_errors(own.splits.student_train, outcome.label_accuracy, seed=own.seed)
+    model = own.train(own.strong, labels, own.plan.recipe, "student on random errors", watch=own.watch)
+    curve, trusted = split_curve(model.history, own.splits)
+    comparison = Comparison(outcome.comparison.weak, curve[-1].evaluation, outcome.comparison.ceiling)
+    return Outcome(own.seed, comparison, labels.label_accuracy, curve, trusted)
+
+
+def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
+    pairs = [row["pair"] for row in sorted(rows, key=lambda row: row["seed"])]
+    found = mechanism_numbers(pairs)
+    facts = {"task": "sentiment", "sizes": astuple(SIZES), **PLAN.as_dict(), **found}
+    return facts, mechanism_text(found), {"mechanism.png": mechanism_figure(pairs)}
 
 
 def mechanism_numbers(pairs: Sequence[Pair]) -> dict:
@@ -118,6 +107,8 @@ def _seed_numbers(pair: Pair) -> dict:
         numbers[f"random_minus_weak_pgr_at_{when}"] = _difference(
             numbers[f"random_pgr_at_{when}"], numbers[f"pgr_at_{when}"]
         )
+    for rule, chosen in stopped(pair).items():
+        numbers[f"recovered_by_{rule}"] = recovered(chosen, end, best)
     evaluations = {
         "weak": weak,
         "student at best": best.evaluation,
@@ -130,6 +121,16 @@ def _seed_numbers(pair: Pair) -> dict:
         for tag, (_, count) in per_model["weak"].items()
     }
     return numbers
+
+
+def stopped(pair: Pair) -> dict[str, Snapshot]:
+    """Where each rule of stopping would have stopped the student of weak labels; none looks at the test set's truth."""
+    outcome = pair.weak_labels
+    return {
+        "trusted_examples": outcome.trusted_choice,
+        "agreement": at_agreement(outcome.curve, pair.supervisor_accuracy),
+        **{f"{n}_epochs": at_examples(outcome.curve, n * SIZES.student_train) for n in (1, 2, 3)},
+    }
 
 
 def _difference(value: float | None, less: float | None) -> float | None:
@@ -175,3 +176,6 @@ def mechanism_figure(pairs: Sequence[Pair]) -> Figure:
         roles={chosen: "random", end: "random"},
     )
     return figure
+
+
+STUDY = Study("mechanism", "does the built-in world show what it was built to show?", 8, _stages, _finish)

@@ -1,0 +1,249 @@
+"""What a method does, paired by seed: the difference, its interval, and a verdict that several tests do not undo.
+
+All statistics are over training seeds. What is undefined is None, never 0.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import stats
+
+from w2s_lab.metrics import mean_interval
+
+LEVEL = 0.05  # two-sided; the intervals are 95 %
+VERDICTS = ("helps", "hurts", "cannot tell")
+ROUNDING = 1e-12  # differences of accuracies that vary by less than this are equal
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Treated minus control over the seeds that have both, in the unit of the values (accuracy, PGR: a fraction).
+
+    Attributes:
+        name: of the method.
+        mean: of the n paired differences; None for n = 0.
+        low, high: 95 % Student-t interval of that mean; None for n < 2, of width 0 where all differences are equal.
+        n: seeds used.
+        undefined: seeds left out because one of the two values was None.
+        p: two-sided paired t-test of "no difference"; None for n < 2. Where all differences are equal: 1 if they are 0,
+            else 0. The test takes the differences for normal, and two or three that happen to agree prove little.
+        treated, control: mean values over the same n seeds; None for n = 0.
+    """
+
+    name: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    undefined: int
+    p: float | None
+    treated: float | None = None
+    control: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """One of VERDICTS: the interval lies above 0, below 0, or holds 0 (also where there is no interval)."""
+        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return "cannot tell"
+        return "helps" if self.low > 0 else "hurts"
+
+    def as_dict(self) -> dict:
+        """Plain JSON values, with the verdict."""
+        return {**asdict(self), "verdict": self.verdict}
+
+
+def paired_effect(name: str, treated: Sequence[float | None], control: Sequence[float | None]) -> Effect:
+    """What the treatment changes: mean difference, 95 % interval and p value of the paired t-test (Student, 1908).
+
+    Pairing by seed takes out what both share (split, supervisor, first weights), so that far fewer seeds are enough.
+    More is better: for a loss or an error rate, give its negative, or the verdict is upside down.
+
+    Args:
+        treated, control: [seeds] values, the same seeds in the same order; None where undefined (a PGR without a gap).
+
+    Raises:
+        ValueError: the lengths differ, or a value is neither None nor finite.
+    """
+    if len(treated) != len(control):
+        raise ValueError(
+            f"{name}: {len(treated)} treated and {len(control)} control values; expected one of each for every seed, "
+            "with None where one is undefined"
+        )
+    for side, values in (("treated", treated), ("control", control)):
+        for seed, value in enumerate(values):
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name}: {side}[{seed}] is {value}; expected a finite number, or None if undefined")
+    pairs = [(t, c) for t, c in zip(treated, control, strict=True) if t is not None and c is not None]
+    undefined = len(treated) - len(pairs)
+    if not pairs:
+        return Effect(name, None, None, None, 0, undefined, None)
+    means = [float(side) for side in np.mean(pairs, axis=0)]
+    differences = [t - c for t, c in pairs]
+    if len(pairs) > 1 and np.ptp(differences) <= ROUNDING:
+        mean = float(np.mean(differences)) if max(map(abs, differences)) > ROUNDING else 0.0
+        return Effect(name, mean, mean, mean, len(pairs), undefined, float(mean == 0), *means)
+    found = mean_interval(differences)
+    p = float(stats.ttest_rel(*zip(*pairs, strict=True)).pvalue) if found.n > 1 else None
+    return Effect(name, found.mean, found.low, found.high, found.n, undefined, p, *means)
+
+
+def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """p values of one family of tests, adjusted so that P(any false rejection) stays below the level. Holm (1979).
+
+    The i-th smallest of m (from 0) is multiplied by m - i, made no smaller than the one before, and cut at 1. Tests may
+    depend on each other, as those against one control do. None (no test was made) stays None and does not count in m.
+
+    Raises:
+        ValueError: a p value is outside [0, 1].
+    """
+    for i, p in enumerate(p_values):
+        if p is not None and not 0 <= p <= 1:
+            raise ValueError(f"p_values[{i}] is {p}; expected a probability, or None where no test was made")
+    made = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, i) in enumerate(made):
+        largest = max(largest, min(1.0, p * (len(made) - rank)))
+        adjusted[i] = largest
+    return adjusted
+
+
+def holm(effects: Sequence[Effect], *, level: float = LEVEL) -> list[bool]:
+    """For each effect of one table: does its verdict survive Holm's correction for all of them?
+
+    True needs a verdict other than "cannot tell" and an adjusted p of at most `level`. At the default level, among
+    twenty methods that do nothing about one gets a verdict by luck; with the correction, one table in twenty has any.
+    """
+    adjusted = holm_adjusted([effect.p for effect in effects])
+    return [
+        effect.verdict != "cannot tell" and p is not None and p <= level
+        for effect, p in zip(effects, adjusted, strict=True)
+    ]
+
+
+# -- as text -----------------------------------------------------------------------------------------------------
+
+
+def number(value: float | None, *, signed: bool = False) -> str:
+    """Three decimals, "undefined" for None. A signed -0.0002 is "-0.000": the side of 0 is what a verdict hangs on."""
+    if value is None:
+        return "undefined"
+    return f"{value + 0.0:{'+' if signed else ''}.3f}"  # + 0.0 makes a plus of negative zero
+
+
+def difference(effect: Effect) -> str:
+    """The mean with its interval, such as "+0.021 [+0.004, +0.038]"."""
+    if effect.low is None or effect.high is None:
+        return number(effect.mean, signed=True)
+    return f"{number(effect.mean, signed=True)} [{number(effect.low, signed=True)}, {number(effect.high, signed=True)}]"
+
+
+def effects_table(effects: Sequence[Effect]) -> str:
+    """Aligned text for the terminal, one line per effect, with a star where the verdict survives Holm's correction.
+
+    Columns: method, seeds ("7 of 8" where some are undefined), mean of the treated, mean of the control, difference
+    with its 95 % interval, verdict. Raises ValueError where there is no effect.
+    """
+    if not effects:
+        raise ValueError("effects_table: no effect given; expected at least one")
+    headers = ("method", "seeds", "treated", "control", "difference, 95 % interval", "verdict")
+    rows = [
+        (
+            effect.name,
+            f"{effect.n} of {effect.n + effect.undefined}" if effect.undefined else f"{effect.n}",
+            number(effect.treated),
+            number(effect.control),
+            difference(effect),
+            effect.verdict + " *" * survives,
+        )
+        for effect, survives in zip(effects, holm(effects), strict=True)
+    ]
+    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    left = (0, 4, 5)
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = [
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return "  ".join(aligned).rstrip()
+
+    tests = sum(effect.p is not None for effect in effects)
+    note = f"paired by seed; * survives Holm's correction for {tests} comparison{'s' * (tests != 1)}"
+    return "\n".join([line(headers), *map(line, rows), note])
+
+
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table of Markdown; columns of numbers are set to the right, None is an empty cell, | is escaped.
+
+    Raises:
+        ValueError: a row has not as many cells as there are headers.
+    """
+    for i, row in enumerate(rows):
+        if len(row) != len(headers):
+            raise ValueError(f"markdown_table: row {i} has {len(row)} cells; expected {len(headers)}, one per header")
+
+    def line(cells: Sequence[object]) -> str:
+        texts = ["" if cell is None else " ".join(str(cell).split()).replace("|", "\\|") for cell in cells]
+        return f"| {' | '.join(texts)} |"
+
+    numeric = [
+        any(cell is not None for cell in column) and all(isinstance(cell, int | float | None) for cell in column)
+        for column in (zip(*rows, strict=True) if rows else [()] * len(headers))
+    ]
+    return "\n".join([line(headers), line(["---:" if right else "---" for right in numeric]), *map(line, rows)])
+
+
+# -- one quantity against another --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The least-squares line y = intercept + slope x through n points, and Pearson's correlation.
+
+    Attributes:
+        slope, intercept: None with fewer than two different x.
+        low, high: 95 % Student-t interval of the slope, n - 2 degrees of freedom; None for n < 3. It takes the points
+            for independent: where several share a supervisor or a seed it is too narrow.
+        correlation: in [-1, 1]; None where x or y does not vary.
+        n: points used.
+        undefined: points left out because x or y was None.
+    """
+
+    slope: float | None
+    low: float | None
+    high: float | None
+    intercept: float | None
+    correlation: float | None
+    n: int
+    undefined: int
+
+
+def slope(x: Sequence[float | None], y: Sequence[float | None]) -> Slope:
+    """Fit y on x by least squares (`scipy.stats.linregress`), as for gain against misfit.
+
+    Charikar et al. (2024, arXiv 2405.15116): under their conditions the gain in squared error equals the misfit, which
+    is a slope of 1 through the origin.
+
+    Args:
+        x, y: [N] values, point by point; None where undefined.
+
+    Raises:
+        ValueError: the lengths differ, or a value is neither None nor finite.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"slope: {len(x)} values of x and {len(y)} of y; expected one of each for every point")
+    points = np.array([(a, b) for a, b in zip(x, y, strict=True) if a is not None and b is not None], dtype=float)
+    n, undefined = len(points), len(x) - len(points)
+    if not np.isfinite(points).all():
+        i = int(np.argmin(np.isfinite(points).all(axis=1)))
+        raise ValueError(f"slope: point {tuple(points[i].tolist())}; expected finite numbers, or None if undefined")
+    if n < 2 or np.ptp(points[:, 0]) == 0:
+        return Slope(None, None, None, None, None, n, undefined)
+    fit = stats.linregress(*points.T)
+    half = float(stats.t.ppf(1 - LEVEL / 2, n - 2) * fit.stderr) if n > 2 else None
+    low, high = (None, None) if half is None else (float(fit.slope) - half, float(fit.slope) + half)
+    correlation = None if np.ptp(points[:, 1]) == 0 else float(fit.rvalue)
+    return Slope(float(fit.slope), low, high, float(fit.intercept), correlation, n, undefined)

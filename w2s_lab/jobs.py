@@ -1,0 +1,380 @@
+"""Many independent pieces of work: in processes of this machine, or on a Ray cluster, in the same way.
+
+A job is a function with its arguments. Who wants what is finished to outlive a stop writes it into a `store.Store`; on
+several machines the store's folder must then be one that all of them share, under the same path, and all of them need
+this package in the same version.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+from tqdm.auto import tqdm
+
+RESTARTS = 2  # how often a job is started again after the process that held it died
+RAY_RESTARTS = 3  # the same on Ray, where a machine may go and take its processes along
+PATIENCE = 10.0  # seconds to wait for a cluster's answer
+TICK = 1.0  # seconds between two looks at the clock
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work.
+
+    Attributes:
+        name: for people, and for the results; no two jobs share one.
+        function: defined at the top level of a module, so that another process can import it.
+        arguments: of the function; they travel to the other process, and the result travels back.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple = ()
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    ray: str | None = None,
+    description: str = "jobs",
+    on_done: Callable[[str, Any], None] | None = None,
+) -> dict[str, Any]:
+    """Run jobs side by side, with a bar that says how much time is left.
+
+    A process that dies (killed, out of memory) takes only the job that it held along: that one is started again,
+    `RESTARTS` times at most. A job that raises stops all of them. With Ctrl-C, or when this process is killed, the
+    others end too.
+
+    Args:
+        workers: processes of this machine, each with its share of the cores as threads (at least one). On a cluster,
+            one job runs on each CPU that it offers, with one thread: sums are then rounded in another order than with
+            more threads.
+        ray: None: this machine, without Ray. Else the address of a Ray cluster that is running: "auto" (the one of
+            this machine, or of RAY_ADDRESS), "HOST:PORT" from one of its machines, "ray://HOST:PORT" from elsewhere.
+            A connection that is there already is used, and left.
+        description: in front of the bar.
+        on_done: called in this process with name and result of each job as it ends.
+
+    Returns:
+        Name -> result, in the order of `jobs`.
+
+    Raises:
+        ValueError: two jobs share a name, a function or its arguments cannot travel, there is no worker, or the
+            cluster cannot be reached.
+        ChildProcessError: after all the others are done: these jobs' processes died each time.
+        Exception: what a job raised, with the job's name in front of the message; the same type where a message alone
+            makes one, else the nearest base class.
+    """
+    _check(jobs, workers)
+    if not jobs:
+        return {}
+    results: dict[str, Any] = {}
+    lost: dict[str, str] = {}
+    ends = _on_ray(jobs, ray) if ray else _in_processes(jobs, min(workers, len(jobs)))
+    with contextlib.closing(ends), tqdm(total=len(jobs), desc=description, unit="job") as bar:
+        for job, kind, value in ends:
+            if kind == "failed":
+                raise _named(job, value)
+            if kind == "lost":
+                lost[job.name] = value
+            if kind == "done":
+                results[job.name] = value
+                if on_done:
+                    on_done(job.name, value)
+            if kind == "tick":
+                bar.refresh()
+            else:
+                bar.update()
+    if lost:
+        raise ChildProcessError(
+            f"{len(lost)} of {len(jobs)} jobs ended without a result each time they were started: "
+            f"{'; '.join(f'{name} ({reason})' for name, reason in lost.items())}. "
+            "Hint: the usual reason is want of memory; take fewer workers"
+        )
+    return {job.name: results[job.name] for job in jobs}
+
+
+# What happens to jobs, as both kinds of workers tell it: (job, "done", its result), (job, "failed", what it raised),
+# (job, "lost", why), and (None, "tick", None) now and then, so that the clock goes on.
+End = tuple[Job | None, str, Any]
+
+
+def _check(jobs: Sequence[Job], workers: int) -> None:
+    if workers < 1:
+        raise ValueError(f"run_jobs: workers is {workers}; expected at least 1")
+    twice = [name for name, count in Counter(job.name for job in jobs).items() if count > 1]
+    if twice:
+        raise ValueError(f"run_jobs: {len(twice)} names occur twice, such as {twice[0]!r}; expected one for each job")
+    for job in jobs:
+        with _travelling(job):
+            ForkingPickler.dumps(job.function)
+
+
+@contextlib.contextmanager
+def _travelling(job: Job) -> Iterator[None]:
+    """Inside, what cannot be sent to another process raises a ValueError that says so."""
+    try:
+        yield
+    except OSError:  # nobody at the other end: that is seen when it is listened to
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"job {job.name!r} cannot be sent to another process ({error}); expected a function at the top level of a "
+            "module, with records, arrays, texts and numbers as arguments"
+        ) from error
+
+
+def _run(function: Callable[..., Any], arguments: tuple, threads: int) -> tuple[str, Any]:
+    """("done", result) or ("failed", what was raised)."""
+    try:
+        if "torch" in sys.modules:  # else it reads the number from the environment when it is imported
+            sys.modules["torch"].set_num_threads(threads)
+        return "done", function(*arguments)
+    except BaseException as error:
+        return "failed", _plain(error)
+
+
+def _plain(error: BaseException) -> Exception:
+    """An error that can travel: of the same type where a message alone makes one, else of the nearest base class."""
+    text = str(error) or type(error).__name__
+    for kind in (*type(error).__mro__, RuntimeError):  # the last one for what is no Exception, such as SystemExit
+        try:
+            if issubclass(kind, Exception):
+                made = kind(text)
+                made.add_note("".join(traceback.format_exception(error)))
+                ForkingPickler.dumps(made)
+                return made
+        except Exception:  # it wants more than a message, or is defined where nobody can import it
+            continue
+    raise AssertionError("Exception itself takes a message")
+
+
+def _named(job: Job, error: Exception) -> Exception:
+    named = type(error)(f"{job.name}: {error.args[0]}")
+    for note in getattr(error, "__notes__", ()):
+        named.add_note(note)
+    return named
+
+
+# -- processes of this machine -----------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process that does one job after the other."""
+
+    process: Any
+    pipe: connection.Connection
+    began: bool = False  # it has said that it is ready
+    job: Job | None = None
+
+    def give(self, job: Job) -> None:
+        self.job = job
+        try:
+            with _travelling(job):
+                self.pipe.send((job.function, job.arguments))
+        except OSError:  # it has died; the pipe will tell
+            pass
+
+    def hear(self) -> tuple[str, Any] | None:
+        """What it says; None where it is dead."""
+        try:
+            return self.pipe.recv()
+        except (EOFError, ConnectionError):
+            return None
+        except Exception as error:  # a result that cannot be read here
+            return "failed", _plain(error)
+
+    def end(self) -> str:
+        """Why it died."""
+        self.process.join(PATIENCE)
+        code = self.process.exitcode
+        with contextlib.suppress(ValueError, TypeError):
+            return f"killed by {signal.Signals(-code).name}"
+        return f"exit status {code}"
+
+
+def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[End]:
+    waiting, deaths, crew = deque(jobs), Counter[str](), list[_Worker]()
+    threads = max(1, (os.cpu_count() or 1) // max(1, workers))
+    unfinished = len(jobs)
+    try:
+        while unfinished:
+            while len(crew) < min(workers, unfinished):
+                with _interrupts_later():
+                    crew.append(_start(threads))
+            heard = connection.wait([worker.pipe for worker in crew], TICK)
+            for worker in [worker for worker in crew if worker.pipe in heard]:
+                said, job = worker.hear(), worker.job
+                if said is None:
+                    crew.remove(worker)
+                    reason = worker.end()
+                    if not worker.began and reason.startswith("exit"):  # it would each time
+                        raise ChildProcessError(
+                            f"a process ended before its first job ({reason}). Hint: a script that starts jobs must do "
+                            "so below `if __name__ == '__main__':`, because other processes import it"
+                        )
+                    if job:
+                        deaths[job.name] += 1
+                        if deaths[job.name] <= RESTARTS:
+                            waiting.appendleft(job)
+                        else:
+                            unfinished -= 1
+                            yield job, "lost", reason
+                    continue
+                worker.began, worker.job = True, None
+                if waiting:
+                    worker.give(waiting.popleft())
+                if job:
+                    unfinished -= 1
+                    yield job, *said
+            if not heard:
+                yield None, "tick", None
+    finally:
+        _stop(crew)
+
+
+def _start(threads: int) -> _Worker:
+    # spawn: a forked child of a process that has used torch's threads may hang
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, threads))
+    process.start()
+    theirs.close()  # else we would not hear that the process is gone
+    return _Worker(process, ours)
+
+
+def _stop(crew: Sequence[_Worker]) -> None:
+    for worker in crew:
+        worker.pipe.close()  # who waits for a job, ends
+        if worker.job or not worker.began:
+            worker.process.terminate()
+    for worker in crew:
+        worker.process.join(PATIENCE)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """A process started inside does not hear of Ctrl-C, which the terminal sends to all; this one does, afterwards."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # its own start would unblock the signal
+    seen: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))  # other threads may still receive it
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # this is what a new process inherits
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, handler)
+        if seen:
+            signal.raise_signal(signal.SIGINT)
+
+
+def _work(pipe: connection.Connection, threads: int) -> None:
+    """The life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    said: tuple[str, Any] = ("ready", None)
+    with contextlib.suppress(EOFError, ConnectionError):  # nobody listens any more, or speaks
+        while True:
+            try:
+                pipe.send(said)
+            except ConnectionError:
+                raise
+            except Exception as error:  # the result cannot travel
+                pipe.send(("failed", _plain(error)))
+            try:
+                said = _run(*pipe.recv(), threads)
+            except (EOFError, ConnectionError):
+                raise
+            except Exception as error:  # what was sent cannot be read here
+                said = ("failed", _plain(error))
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+# -- a Ray cluster -----------------------------------------------------------------------------------------------
+
+
+def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[End]:
+    ray, ours = _connect(address)
+    pending: dict[Any, Job] = {}
+    try:
+        remote = ray.remote(num_cpus=1, max_retries=RAY_RESTARTS)(_run)
+        for job in jobs:
+            with _travelling(job):
+                pending[remote.remote(job.function, job.arguments, 1)] = job
+        while pending:
+            ready, _ = ray.wait(list(pending), num_returns=1, timeout=TICK)
+            for reference in ready:
+                job = pending.pop(reference)
+                try:
+                    end = ray.get(reference)
+                except ray.exceptions.RayTaskError as error:  # the result cannot travel
+                    end = "failed", _plain(error.cause)
+                except ray.exceptions.RayError as error:
+                    end = "lost", type(error).__name__
+                yield job, *end
+            if not ready:
+                yield None, "tick", None
+    finally:
+        with contextlib.suppress(Exception):  # a cluster that is gone has nothing to cancel
+            for reference in pending:
+                ray.cancel(reference, force=True)
+        if ours:
+            ray.shutdown()
+
+
+def _connect(address: str) -> tuple[Any, bool]:
+    """The module `ray`, connected, and whether that was done here."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise ValueError("running jobs on Ray needs the package ray. Hint: pip install -e '.[ray]'") from None
+    if ray.is_initialized():
+        return ray, False
+    try:
+        _must_listen(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
+        ray.init(address, log_to_driver=False, logging_level="ERROR")
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise ValueError(
+            f"the Ray cluster {address!r} cannot be reached: {reason}. Hint: `ray status` on its head node; this kit "
+            "and Ray must have the same versions everywhere"
+        ) from error
+    return ray, True
+
+
+def _must_listen(address: str) -> None:
+    """Raises OSError where nobody listens: Ray itself would try for minutes, and then end the process."""
+    if address == "auto":  # Ray looks for a cluster on this machine, and says so at once where there is none
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        raise ValueError("expected auto, HOST:PORT or ray://HOST:PORT")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()

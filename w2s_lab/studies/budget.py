@@ -1,0 +1,154 @@
+"""n human labels at cost c_h, m weak labels at c_w: what does a budget buy, how is a little truth best used (M13)?
+
+Every student takes as many optimizer steps, whatever the size of its set. The supervisor learnt 1,500 true labels; the
+costs are chosen afterwards, since a measured grid can be priced in any way.
+"""
+
+from dataclasses import astuple, replace
+
+from matplotlib.figure import Figure
+
+from w2s_lab.data import SplitSizes
+from w2s_lab.effects import effects_table, paired_effect
+from w2s_lab.experiments import Bench, Outcome, Plan, hard
+from w2s_lab.jobs import Job
+from w2s_lab.mixing import Measured, cost, frontier, join, weighted
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import LabelledSet
+from w2s_lab.store import Store
+from w2s_lab.studies.figures import one
+from w2s_lab.studies.study import (
+    EPOCH,
+    Rows,
+    Setting,
+    Study,
+    bench,
+    cell,
+    column,
+    mean_of,
+    outcome_numbers,
+    rounded,
+    select,
+)
+from w2s_lab.study_plots import cost_curve
+
+SIZES = SplitSizes(supervisor_train=1500, student_train=2500, test=1000, validation=100)
+HUMAN, WEAK = (0, 30, 100, 300, 1000), (0, 500, 1500)
+PLAN = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
+FEW = 100  # human labels with which the ways of using them are compared
+WAYS = ("mixed in", "counted 5 times", "first", "last")
+PRICES = (10.0, 100.0)  # of a human label, where a weak one costs 1
+
+
+def parts(own: Bench, human: int, weak: int) -> tuple[LabelledSet, LabelledSet]:
+    """`human` true labels and `weak` weak labels of other examples."""
+    truth = own.splits.student_train
+    return truth.take(range(human)), own.labels.take(range(max(HUMAN), max(HUMAN) + weak))
+
+
+def learn(own: Bench, labels: LabelledSet, role: str = "strong student", **options) -> Outcome:
+    """A student of these labels, in as many optimizer steps as three passes over 1,500 examples."""
+    recipe = hard(own.plan.recipe)
+    per_epoch, _ = replace(recipe, epochs=1).steps(len(labels))
+    return own.student(labels, replace(recipe, epochs=max(1, round(3 * EPOCH / per_epoch))), role=role, **options)
+
+
+def use(own: Bench, human: int, weak: int, way: str) -> Outcome:
+    """A little truth beside many weak labels: mixed in, counted more, or in a training of its own, first or last."""
+    truth, labels = parts(own, human, weak)
+    if not weak or not human:
+        return learn(own, truth if human else labels)
+    if way in ("first", "last"):
+        one_half, other = (truth, labels) if way == "first" else (labels, truth)
+        per_epoch, _ = replace(own.plan.recipe, epochs=1).steps(len(one_half))
+        steps = 3 * EPOCH if way == "last" else EPOCH  # the truth gets a third of the steps of the weak labels
+        recipe = replace(hard(own.plan.recipe), epochs=max(1, round(steps / per_epoch)))
+        begun = own.train(
+            own.strong, one_half, recipe, f"begun with the {'truth' if way == 'first' else 'weak labels'}"
+        )
+        begun.network.to("cpu")
+        per_epoch, _ = replace(recipe, epochs=1).steps(len(other))
+        steps = EPOCH if way == "last" else 3 * EPOCH
+        return own.student(other, replace(recipe, epochs=max(1, round(steps / per_epoch))), start=begun)
+    truth = weighted(truth, 5.0) if way == "counted 5 times" else truth
+    return learn(own, join(truth, labels))
+
+
+def _stages(setting: Setting) -> list[list[Job]]:
+    seeds = range(setting.seeds)
+    cells = [(h, w, WAYS[0]) for h in HUMAN for w in WEAK if h or w]
+    cells += [(FEW, max(WEAK), way) for way in WAYS[1:]]
+    shared = [Job(f"seed {s}", cell, (_shared, setting, s)) for s in seeds]
+    grid = [Job(f"{h} human, {w} weak, {way}, seed {s}", cell, (_cell, setting, s, h, w, way))
+            for s in seeds for h, w, way in cells]  # fmt: skip
+    return [shared, grid]
+
+
+def _bench(store: Store, device: str, seed: int) -> Bench:
+    return bench(store, "sentiment", replace(PLAN, device=device), seed, SIZES)
+
+
+def _shared(store: Store, device: str, seed: int) -> Rows:
+    own = _bench(store, device, seed)
+    own.ceiling, own.labels  # noqa: B018
+    return []
+
+
+def _cell(store: Store, device: str, seed: int, human: int, weak: int, way: str) -> Rows:
+    outcome = use(_bench(store, device, seed), human, weak, way)
+    return [{"human": human, "weak_labels": weak, "way": way, "seed": seed} | outcome_numbers(outcome)]
+
+
+def points(rows: Rows, price: float) -> dict[str, list[tuple[float, float, float | None, float | None]]]:
+    """Number of weak labels -> (cost, mean accuracy, ends of its interval) for each number of human labels."""
+    found = {}
+    for weak in WEAK:
+        found[f"{weak:,} weak labels" if weak else "human labels only"] = [
+            (cost(human, weak, human_cost=price, weak_cost=1.0), at["mean"], at["low"], at["high"])
+            for human in HUMAN
+            if human or weak
+            for at in [mean_of(select(rows, human=human, weak_labels=weak, way=WAYS[0]), "accuracy")]
+        ]
+    return found
+
+
+def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
+    grid = [
+        Measured(human, weak, mean_of(select(rows, human=human, weak_labels=weak, way=WAYS[0]), "accuracy")["mean"])
+        for human in HUMAN
+        for weak in WEAK
+        if human or weak
+    ]
+    lines = [f"{'human labels':<14}" + "".join(f"{w:>10,} weak" for w in WEAK) + "   mean accuracy"]
+    for human in HUMAN:
+        found = {m.weak: m.accuracy for m in grid if m.human == human}
+        lines.append(f"{human:<14,}" + "".join(f"{found[w]:>15.3f}" if w in found else f"{'-':>15}" for w in WEAK))
+    mixed = column(select(rows, human=FEW, weak_labels=max(WEAK), way=WAYS[0]), "accuracy")
+    only = {"weak labels alone": (0, max(WEAK)), "the truth alone": (FEW, 0)}
+    others = {name: select(rows, human=h, weak_labels=w, way=WAYS[0]) for name, (h, w) in only.items()}
+    others |= {way: select(rows, human=FEW, weak_labels=max(WEAK), way=way) for way in WAYS[1:]}
+    effects = [paired_effect(name, column(found, "accuracy"), mixed) for name, found in others.items()]
+    facts = {
+        "task": "sentiment",
+        "sizes": astuple(SIZES),
+        **PLAN.as_dict(),
+        "grid": [astuple(measured) for measured in grid],
+        "ways": [effect.as_dict() for effect in effects],
+        "frontier": {
+            str(price): [astuple(m) for m in frontier(grid, human_cost=price, weak_cost=1.0)] for price in PRICES
+        },
+        "rows": rounded(rows),
+    }
+    ceiling = mean_of(rows, "ceiling")["mean"]
+    figures = {
+        f"budget-{price:.0f}.png": one(
+            cost_curve, points(rows, price), unit=f"cost (a weak label 1, a human label {price:.0f})", log=True,
+            ceiling=ceiling,
+        )
+        for price in PRICES
+    }  # fmt: skip
+    head = f"\n{FEW} true and {max(WEAK):,} weak labels; control: the truth mixed in"
+    return facts, "\n".join([*lines, head, effects_table(effects)]), figures
+
+
+STUDY = Study("budget", "what does a budget of human and weak labels buy?", 3, _stages, _finish)

@@ -1,0 +1,78 @@
+"""The studies' figures: compositions of `study_plots`, outside pyplot, so that nothing needs closing."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from w2s_lab import study_plots
+from w2s_lab.effects import Effect
+
+
+def figure_of(width: float, height: float) -> Figure:
+    """An empty figure."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def one(draw: Callable[..., Axes], *arguments, size: tuple[float, float] = (9, 7), **options) -> Figure:
+    """A figure of one panel, drawn by a function of `study_plots`."""
+    figure = figure_of(*size)
+    draw(*arguments, figure.subplots(), **options)
+    return figure
+
+
+def effects_figure(effects: Mapping[str, Sequence[Effect]], control_name: str, **options) -> Figure:
+    """What methods change, a line per method."""
+    lines = sum(map(len, effects.values())) + 1.4 * len(effects)
+    size = (11, 2.6 + 0.42 * lines)
+    return one(study_plots.effect_dots, effects, size=size, control_name=control_name, **options)
+
+
+def misfit_figure(groups: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """Gain against misfit: name -> (misfit, gain) of each student."""
+    points = [(*point, name) for name, own in groups.items() for point in own]
+    misfit, gain, names = zip(*points, strict=True)
+    unit = "squared distance of the probabilities"
+    figure = figure_of(9, 8)
+    study_plots.misfit_scatter(misfit, gain, figure.subplots(), groups=names, unit=unit)
+    return figure
+
+
+def scaling_figure(cells: Sequence[Mapping], names: Sequence[str]) -> Figure:
+    """PGR with plain weak labels, and what the confidence loss changes in accuracy, for every pair of rungs."""
+    place = {(cell["weak"], cell["strong"]): cell for cell in cells}
+    nan = float("nan")
+
+    def table(value: Callable[[Mapping], float | None]) -> list[list[float | None]]:
+        return [[value(place[w, s]) if (w, s) in place else nan for s in names] for w in names]
+
+    figure = figure_of(21, 7)
+    left, right = figure.subplots(1, 2)
+    study_plots.heat_map(table(lambda cell: cell["plain"]["pgr"]["mean"]), names, names, left)
+    study_plots.heat_map(
+        table(lambda cell: nan if cell["confidence"]["mean"] is None else cell["confidence"]["mean"]),
+        names,
+        names,
+        right,
+        quantity="change of accuracy by the confidence loss",
+        limit=0.1,
+    )
+    return figure
+
+
+def overfitting_figure(curves: Mapping[tuple[float, str], Sequence[tuple[float, float, float]]]) -> Figure:
+    """Accuracy and agreement against epochs, for each learning rate and kind of label noise."""
+    rates, kinds = ({key[i] for key in curves} for i in (0, 1))
+    figure = figure_of(2.2 + 3.5 * len(kinds), 1.9 + 2.5 * len(rates))
+    study_plots.overfitting_panels(curves, figure)
+    return figure
+
+
+def flywheel_figure(configurations: Mapping[str, Sequence[Mapping[str, float | None]]], **options) -> Figure:
+    """The health of a flywheel over its rounds."""
+    figure = figure_of(14, 1.6 + 3.3 * 2)
+    study_plots.flywheel_panels(configurations, figure, **options)
+    return figure

@@ -1,0 +1,384 @@
+"""What the literature says and what this kit measured, claim by claim: generated from the result files, never typed.
+
+A verdict is computed: *reproduced* where the 95 % interval of the measured effect lies on the side that the claim says;
+*not reproduced* where it lies on the other side or, on both, within ±0.01 of nothing; *cannot tell here* otherwise.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from w2s_lab.effects import Effect, Slope, markdown_table, paired_effect, slope
+from w2s_lab.files import replacing
+
+LARGE = 0.15  # ceiling minus supervisor, in accuracy: a large gap
+NOTHING = 0.01  # an effect (fraction of test examples, or PGR) whose interval is within this is none
+BEGIN, END = "<!-- findings: written by `w2s-lab study findings` -->", "<!-- end of findings -->"
+
+Results = Mapping[str, Mapping[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One published claim and how it is measured here.
+
+    Attributes:
+        claim: in one sentence.
+        source: who says so.
+        quantity: what is measured, and where.
+        study: name of the result file.
+        measure: from the rows of that file to an effect over seeds.
+        sign: +1 where the claim says that the effect is above 0 (or above `value`), -1 below.
+        value: what the effect is compared with.
+        because: why it comes out so here; shown only while the verdict is the one it was written for.
+    """
+
+    claim: str
+    source: str
+    quantity: str
+    study: str
+    measure: Callable[[Rows], Effect]
+    sign: int = 1
+    value: float = 0.0
+    because: tuple[str, str] = ("", "")
+
+    def verdict(self, effect: Effect) -> str:
+        """reproduced, not reproduced, or cannot tell here."""
+        if effect.low is None:
+            return "cannot tell here"
+        low, high = sorted(self.sign * (end - self.value) for end in (effect.low, effect.high))
+        if low > 0:
+            return "reproduced"
+        return "not reproduced" if high < 0 or -NOTHING < low <= high < NOTHING else "cannot tell here"
+
+
+# -- from rows to effects ----------------------------------------------------------------------------------------
+
+
+def _by_seed(rows: Rows, name: str, **wanted: Any) -> dict[int, float | None]:
+    """Seed -> the mean of a number over the rows of that seed with these values; None where it is never defined."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        if all(row.get(key) == value for key, value in wanted.items()):
+            own = found.setdefault(row["seed"], [])
+            own += [] if row.get(name) is None else [row[name]]
+    return {seed: sum(own) / len(own) if own else None for seed, own in found.items()}
+
+
+def _difference(treated: Mapping[int, float | None], control: Mapping[int, float | None]) -> Effect:
+    seeds = sorted(treated.keys() & control.keys())
+    return paired_effect("", [treated[s] for s in seeds], [control[s] for s in seeds])
+
+
+def _level(values: Mapping[int, float | None]) -> Effect:
+    """The mean itself, as a difference from 0."""
+    return _difference(values, dict.fromkeys(values, 0.0))
+
+
+SENTIMENT, SMALL_GAP = "sentiment", "sentiment, small gap"
+PLAIN, RANDOM = "plain weak labels", "random half"
+
+
+def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[[Rows], Effect]:
+    def measure(rows: Rows) -> Effect:
+        treated, untreated = (_by_seed(rows, "accuracy", grid=grid, method=m) for m in (name, control))
+        return _difference(treated, untreated)
+
+    return measure
+
+
+def _seeds(treated: str, control: str | None = None) -> Callable[[Rows], Effect]:
+    """From two numbers of each seed of the mechanism."""
+
+    def measure(rows: Rows) -> Effect:
+        if control is None:
+            return _level(_by_seed(rows, treated))
+        return _difference(_by_seed(rows, treated), _by_seed(rows, control))
+
+    return measure
+
+
+def _confidence(rows: Rows) -> Effect:
+    own = [row for row in rows if row["ceiling"] - row["weak"] >= LARGE]
+    plain, confident = (_by_seed(own, "accuracy", loss=loss) for loss in (PLAIN, "confidence loss 0.5"))
+    return _difference(confident, plain)
+
+
+def _larger(name: str) -> Callable[[Rows], Effect]:
+    """pocket-xl against pocket-m as the student, both of pocket-s."""
+
+    def measure(rows: Rows) -> Effect:
+        large, small = (
+            _by_seed(rows, name, weak_model="pocket-s", strong_model=strong, loss=PLAIN)
+            for strong in ("pocket-xl", "pocket-m")
+        )
+        return _difference(large, small)
+
+    return measure
+
+
+def _own_size(rows: Rows) -> Effect:
+    own = [row for row in rows if row["weak_model"] == row["strong_model"] and row["loss"] == PLAIN]
+    return _difference(_by_seed(own, "accuracy"), _by_seed(own, "weak"))
+
+
+def _gain_minus_misfit(method: str) -> Callable[[Rows], Effect]:
+    def measure(rows: Rows) -> Effect:
+        gain, misfit = (_by_seed(rows, name, grid=SENTIMENT, method=method) for name in ("gain", "misfit"))
+        return _difference(gain, misfit)
+
+    return measure
+
+
+def _misfit_slope(rows: Rows) -> Effect:
+    """Slope of gain on misfit over all fine-tuned students of the first grid."""
+    own = [r for r in rows if r["grid"] == SENTIMENT and "probe" not in r["method"] and r.get("misfit") is not None]
+    found: Slope = slope([r["misfit"] for r in own], [r["gain"] for r in own])
+    return Effect("", found.slope, found.low, found.high, found.n, 0, None)
+
+
+BURNS, BOOK = "Burns et al. 2023", "Xiao & Zhu 2025"
+
+FINDINGS: tuple[Finding, ...] = (
+    Finding(
+        "Naive fine-tuning on weak labels recovers part of the gap (PGR > 0)",
+        f"{BURNS}, section 4.2",
+        "PGR, sentiment",
+        "methods",
+        lambda rows: _level(_by_seed(rows, "pgr", grid=SENTIMENT, method=PLAIN)),
+    ),
+    Finding(
+        "Trained on, the student overfits to the weak errors within few epochs",
+        f"{BURNS}, section 5.1.1",
+        "accuracy after 10 epochs minus that at the snapshot which 100 trusted examples choose",
+        "mechanism",
+        _seeds("student_accuracy_at_end", "student_accuracy_at_trusted"),
+        sign=-1,
+    ),
+    Finding(
+        "Meanwhile it agrees with its supervisor more and more",
+        f"{BURNS}, section 5.1.3",
+        "imitation of weak errors, the same two moments",
+        "mechanism",
+        _seeds("imitation_at_end", "imitation_at_trusted"),
+    ),
+    Finding(
+        "Early stopping gains, also without an oracle",
+        f"{BURNS}, section 5.1.1",
+        "PGR, stopped on 100 trusted examples minus at the end",
+        "mechanism",
+        _seeds("pgr_at_trusted", "pgr_at_end"),
+    ),
+    Finding(
+        "Larger students imitate the supervisor's errors less",
+        f"{BURNS}, section 5.1.3",
+        "imitation, pocket-xl minus pocket-m as students of pocket-s",
+        "scaling",
+        _larger("imitation"),
+        sign=-1,
+    ),
+    Finding(
+        "Larger students recover more of their gap",
+        f"{BURNS}, section 4.2",
+        "PGR, pocket-xl minus pocket-m as students of pocket-s",
+        "scaling",
+        _larger("pgr"),
+    ),
+    Finding(
+        "The confidence loss helps where the gap is large",
+        f"{BURNS}, section 4.3",
+        f"accuracy, pairs with a gap of {LARGE} or more",
+        "scaling",
+        _confidence,
+    ),
+    Finding(
+        "The confidence loss hurts where the gap is small",
+        f"{BURNS}, section 4.3",
+        "accuracy, sentiment, a supervisor that was trained further",
+        "methods",
+        _method("confidence loss 0.5", grid=SMALL_GAP),
+        sign=-1,
+    ),
+    Finding(
+        "Bootstrapping through a model of medium size helps",
+        f"{BURNS}, section 4.3",
+        "accuracy, sentiment",
+        "methods",
+        _method("bootstrapping through pocket-m"),
+    ),
+    Finding(
+        "Generative adaptation to the unlabelled inputs helps",
+        f"{BURNS}, section 5.2.2",
+        "accuracy, sentiment",
+        "methods",
+        _method("adapted to the inputs"),
+    ),
+    Finding(
+        "The same, where the answer is a rule",
+        f"{BURNS}, section 5.2.2",
+        "accuracy, helpdesk",
+        "methods",
+        _method("adapted to the inputs", grid="helpdesk"),
+    ),
+    Finding(
+        "Soft labels teach more than hard ones",
+        "Hinton et al. 2015",
+        "accuracy, sentiment",
+        "methods",
+        _method("soft labels"),
+    ),
+    Finding(
+        "The same, token by token in an open task",
+        "Hinton et al. 2015; Kim & Rush 2016",
+        "exact matches, summary",
+        "methods",
+        _method("token by token", grid="summary"),
+    ),
+    Finding(
+        "To keep what the supervisor is sure of helps",
+        f"{BOOK}, figure 4.5c",
+        "accuracy, confident half minus random half",
+        "methods",
+        _method("confident half", RANDOM),
+    ),
+    Finding(
+        "To keep what is hard for it (high IFD) helps",
+        "Li et al. 2024 (Superfiltering)",
+        "accuracy, high IFD minus random half",
+        "methods",
+        _method("high IFD", RANDOM),
+    ),
+    Finding(
+        "To keep what the student itself finds likely after an epoch (small loss) helps",
+        "Han et al. 2018 (co-teaching)",
+        "accuracy, small-loss half minus random half",
+        "methods",
+        _method("small loss after an epoch", RANDOM),
+    ),
+    Finding(
+        "An ensemble of supervisors is a better supervisor",
+        f"{BOOK}, figure 4.5d",
+        "accuracy, average of three that saw the truth in another order",
+        "methods",
+        _method("average of 3 (order)"),
+    ),
+    Finding(
+        "Random errors are corrected, systematic ones imitated",
+        f"{BURNS}, section 5.1",
+        "accuracy, as many random errors minus weak labels",
+        "methods",
+        _method("random errors"),
+    ),
+    Finding(
+        "Without pre-training there is nothing to elicit",
+        f"{BURNS}, section 1",
+        "accuracy, random weights minus pre-trained",
+        "methods",
+        _method("not pre-trained"),
+        sign=-1,
+    ),
+    Finding(
+        "The gain is at least the misfit, in a convex class with the squared error",
+        "Charikar et al. 2024, theorem 1",
+        "gain minus misfit (squared distances), ridge probe on frozen features",
+        "methods",
+        _gain_minus_misfit("linear probe, ridge"),
+        value=-NOTHING,
+    ),
+    Finding(
+        "Fine-tuned students gain by as much as they differ from their supervisor (slope 1)",
+        "Charikar et al. 2024, section 5",
+        "slope of gain on misfit over all students",
+        "methods",
+        _misfit_slope,
+        value=0.0,
+    ),
+    Finding(
+        "A student of its supervisor's own size surpasses it (strong-to-strong)",
+        "Furlanello et al. 2018 (born-again networks)",
+        "accuracy of the student minus that of the supervisor, five rungs",
+        "scaling",
+        _own_size,
+    ),
+)
+
+
+# -- the table ---------------------------------------------------------------------------------------------------
+
+
+def read_results(folder: Path) -> dict[str, dict]:
+    """Name -> result, of the studies that the findings need.
+
+    Raises:
+        ValueError: one is missing or cannot be read; it names the command that makes it.
+    """
+    found = {}
+    for name in sorted({finding.study for finding in FINDINGS}):
+        path = folder / f"{name}.json"
+        try:
+            found[name] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{path} is not there. Hint: w2s-lab study {name} --output {folder}") from None
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be read ({error}). Hint: w2s-lab study {name} --output {folder}") from None
+    return found
+
+
+def rows_of(result: Mapping[str, Any]) -> Rows:
+    """The rows of a result file, one for each training and seed."""
+    return result["rows"] if "rows" in result else result["seeds"]
+
+
+def measured(results: Results) -> list[tuple[Finding, Effect]]:
+    """Every claim with its effect."""
+    return [(finding, finding.measure(rows_of(results[finding.study]))) for finding in FINDINGS]
+
+
+def findings_table(results: Results) -> str:
+    """One row per claim, in Markdown."""
+    rows = []
+    for finding, effect in measured(results):
+        verdict = finding.verdict(effect)
+        ends = "" if effect.low is None else f" [{effect.low:+.3f}, {effect.high:+.3f}]"
+        number = "undefined" if effect.mean is None else f"{effect.mean:+.3f}{ends}"
+        count = f"{effect.n}" + (f" of {effect.n + effect.undefined}" if effect.undefined else "")
+        rows.append((finding.claim, finding.source, finding.quantity, number, count, f"**{verdict}**"))
+    return markdown_table(("claim", "source", "measured here", "effect, 95 % interval", "seeds", "verdict"), rows)
+
+
+def reasons(results: Results) -> str:
+    """Why some of them come out as they do, as a list in Markdown."""
+    lines = []
+    for finding, effect in measured(results):
+        wanted, why = finding.because
+        if why and wanted == finding.verdict(effect):
+            lines.append(f"* **{finding.claim}** ({wanted}). {why}")
+    return "\n".join(lines)
+
+
+def write_findings(folder: Path) -> list[Path]:
+    """Put table and reasons between the marks in `folder/README.md`, and in the project's README beside `data`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ValueError: a result file is missing, or a README has no marks.
+    """
+    results = read_results(folder)
+    text = f"{BEGIN}\n{findings_table(results)}\n\n{reasons(results)}".rstrip() + f"\n{END}"
+    written = []
+    for path in (folder / "README.md", folder.parent.parent / "README.md"):
+        if not path.is_file():
+            continue
+        old = path.read_text(encoding="utf-8")
+        if BEGIN not in old or END not in old:
+            raise ValueError(f"{path} has no place for the findings; expected the lines {BEGIN!r} and {END!r}")
+        new = old[: old.index(BEGIN)] + text + old[old.index(END) + len(END) :]
+        with replacing(path) as partial:
+            partial.write_text(new, encoding="utf-8")
+        written.append(path)
+    return written

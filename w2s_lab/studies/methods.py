@@ -1,0 +1,426 @@
+"""Every method against plain weak labels, paired by seed: does it help, does it hurt, or can one not tell?
+
+A method is one line on a `Bench`. All students of one task take as many optimizer steps, whatever the size of their
+set, so that no method wins by training less; methods that keep half of the labels are compared with a random half.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
+
+from matplotlib.figure import Figure
+
+from w2s_lab.cascade import cascade, cascade_curve, fit_threshold, flops_per_item
+from w2s_lab.effects import Effect, effects_table, holm, paired_effect, slope
+from w2s_lab.ensembles import average, log_odds_weights, stack, vote
+from w2s_lab.evaluation import score
+from w2s_lab.experiments import Bench, Outcome, Plan, hard
+from w2s_lab.jobs import Job
+from w2s_lab.labelling import token_targets
+from w2s_lab.models import load_model
+from w2s_lab.objective import AuxiliaryConfidence, Distillation, Loss, SoftTargets
+from w2s_lab.probe import features, fit_probe, predict, ridge_probe
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import Comparison, LabelledSet
+from w2s_lab.selection import (
+    agreement,
+    answer_log_prob,
+    confidence,
+    ifd,
+    keep,
+    likelihood,
+    margin,
+    random_scores,
+    superfilter,
+    token_likelihood,
+)
+from w2s_lab.simulated import class_conditional_errors, random_errors, systematic_errors
+from w2s_lab.store import Store
+from w2s_lab.studies.figures import effects_figure, misfit_figure, one
+from w2s_lab.studies.study import (
+    EPOCH,
+    SIZES,
+    Rows,
+    Setting,
+    Study,
+    bench,
+    cell,
+    column,
+    mean_of,
+    numbers,
+    outcome_numbers,
+    rounded,
+    select,
+)
+from w2s_lab.study_plots import cascade_plot
+
+PLAIN, RANDOM = "plain weak labels", "random half"
+ADAPT = Recipe(epochs=1, learning_rate=8e-4)
+USUAL = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
+OPEN_RECIPE = Recipe(epochs=4, learning_rate=1e-3, eval_every=2 * EPOCH)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Attributes:
+        group: heading in tables and figures.
+        learn: from a bench to the student's outcome.
+        control: name of the method that it is compared with.
+    """
+
+    group: str
+    learn: Callable[[Bench], Outcome]
+    control: str = PLAIN
+
+
+# -- what the methods are made of --------------------------------------------------------------------------------
+
+
+def with_loss(own: Bench, loss: Loss) -> Outcome:
+    """The weak labels, learnt by another loss."""
+    return own.student(own.labels, replace(own.plan.recipe, loss=loss))
+
+
+def half(own: Bench, scores: Sequence[float], **options) -> Outcome:
+    """The half of the weak labels with the highest scores, in as many steps as the whole."""
+    return as_long(own, keep(own.labels, scores, 0.5, **options))
+
+
+def as_long(own: Bench, labels: LabelledSet) -> Outcome:
+    """A student of fewer (or more) labels, in as many optimizer steps as one of all weak labels."""
+    recipe = own.plan.recipe if labels.probs is not None else hard(own.plan.recipe)
+    steps, _ = recipe.steps(len(own.splits.student_train))
+    per_epoch, _ = replace(recipe, epochs=1).steps(len(labels))
+    return own.student(labels, replace(recipe, epochs=max(1, round(steps / per_epoch))))
+
+
+def by_seed(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
+    """Labels of three supervisors that saw the same examples in another order."""
+    return [own.weak_labels, *(own.labels_of(own.supervisor(seed=own.seed + 1000 * i)) for i in (1, 2))]
+
+
+def by_data(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
+    """Labels of three supervisors that each learnt from a third of the truth."""
+    truth = own.splits.supervisor_train
+    recipe = replace(own.plan.weak_recipe, epochs=3 * own.plan.weak_recipe.epochs)
+    return [own.labels_of(own.supervisor(truth=truth.take(range(i, len(truth), 3)), recipe=recipe)) for i in range(3)]
+
+
+def by_size(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
+    """Labels of three supervisors: the usual one, and what grew from the rungs below and above it."""
+    return [own.weak_labels, *(own.labels_of(own.supervisor(start)) for start in ("pocket-xs", "pocket-m"))]
+
+
+def trusted(own: Bench, sets: Sequence[tuple[LabelledSet, LabelledSet]]) -> list[LabelledSet]:
+    """The supervisors' labels of the trusted validation examples."""
+    return [watched.take(range(len(own.splits.test), len(watched))) for _, watched in sets]
+
+
+def agreed(own: Bench) -> Outcome:
+    """Only what a second supervisor, which saw the examples in another order, labels alike."""
+    other, _ = own.labels_of(own.supervisor(truth=own.splits.supervisor_train, seed=own.seed + 1000))
+    same = agreement(own.labels, other)
+    return as_long(own, own.labels.take(same > 0, f"{own.labels.source}, where a second supervisor agrees"))
+
+
+def small_loss(own: Bench) -> Outcome:
+    """The half of the weak labels that the student itself finds most likely after its first epoch."""
+    first = own.train(own.strong, own.labels, replace(own.plan.recipe, epochs=1), "student after one epoch")
+    return half(own, answer_log_prob(first, own.labels), by="the student's likelihood after one epoch")
+
+
+def bootstrapped(own: Bench) -> Outcome:
+    """Weak, medium, strong: each is labelled for by the one before."""
+    middle = own.train("pocket-m", own.labels, replace(own.plan.recipe, learning_rate=1e-4), "student in the middle")
+    return own.student(own.store.labels(middle, own.splits.student_train))
+
+
+def class_conditional(own: Bench) -> Outcome:
+    """As many errors as the supervisor makes, all in the examples of the first answer as far as they go."""
+    truth = own.splits.student_train
+    first, others = own.splits.task.answers[0], own.splits.task.answers[1:]
+    share = truth.answers.count(first) / len(truth)
+    wrong = min(0.45, (1 - own.labels.label_accuracy) / share)
+    rows = {first: {first: 1 - wrong} | {other: wrong / len(others) for other in others}}
+    return own.student(class_conditional_errors(truth, rows | {o: {o: 1.0} for o in others}, seed=own.seed))
+
+
+def systematic(own: Bench) -> Outcome:
+    """As many errors as the supervisor makes, all in the slices on which it is worst."""
+    truth, right = own.splits.student_train, own.labels.label_accuracy
+    tags, hit = [], 0
+    for tag, _ in sorted(score(own.labels).by_slice().items(), key=lambda found: found[1][0]):
+        tags.append(tag)
+        hit = sum(not set(tags).isdisjoint(example.tags) for example in truth.examples)
+        if hit >= (1 - right) * len(truth):
+            break
+    return own.student(systematic_errors(truth, tags, right, seed=own.seed))
+
+
+def distilled_by_token(own: Bench, loss: Loss) -> Outcome:
+    """Soft labels of an open task: the supervisor's next-token distributions."""
+    return own.student(token_targets(own.supervisor(), own.labels), replace(own.plan.recipe, loss=loss))
+
+
+LOSSES, SELECTION, ENSEMBLES, START, ERRORS = (
+    "losses",
+    "selection",
+    "ensembles",
+    "another start",
+    "simulated supervisors",
+)
+
+METHODS: dict[str, Method] = {
+    PLAIN: Method("", lambda b: b.student(b.labels)),
+    "soft labels": Method(LOSSES, lambda b: with_loss(b, SoftTargets())),
+    "soft labels, temperature 2": Method(LOSSES, lambda b: with_loss(b, SoftTargets(2.0))),
+    "weak labels + KL, cosine to 0": Method(LOSSES, lambda b: with_loss(b, Distillation(1.0, "cosine"))),
+    "confidence loss 0.5": Method(LOSSES, lambda b: with_loss(b, AuxiliaryConfidence(0.5))),
+    "confidence loss 0.75": Method(LOSSES, lambda b: with_loss(b, AuxiliaryConfidence(0.75))),
+    RANDOM: Method(SELECTION, lambda b: half(b, random_scores(b.labels, seed=b.seed), by="chance")),
+    "confident half": Method(SELECTION, lambda b: half(b, confidence(b.labels), by="confidence"), RANDOM),
+    "confident half, balanced": Method(
+        SELECTION, lambda b: half(b, confidence(b.labels), by="confidence", balanced=True), RANDOM
+    ),
+    "half with the widest margin": Method(SELECTION, lambda b: half(b, margin(b.labels), by="margin"), RANDOM),
+    "likeliest half": Method(SELECTION, lambda b: half(b, likelihood(b.labels), by="likelihood"), RANDOM),
+    "high IFD": Method(SELECTION, lambda b: half(b, superfilter(ifd(b.supervisor(), b.labels)), by="IFD"), RANDOM),
+    "two supervisors agree": Method(SELECTION, agreed, RANDOM),
+    "small loss after an epoch": Method(SELECTION, small_loss, RANDOM),
+    "vote of 3 (order)": Method(ENSEMBLES, lambda b: b.student(vote([w for w, _ in by_seed(b)]))),
+    "average of 3 (order)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_seed(b)]))),
+    "average of 3 (thirds of the truth)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_data(b)]))),
+    "weighted average (xs, s, m)": Method(
+        ENSEMBLES,
+        lambda b: b.student(
+            average([w for w, _ in by_size(b)], weights=log_odds_weights(trusted(b, by_size(b)))),
+        ),
+    ),
+    "stacking (xs, s, m)": Method(
+        ENSEMBLES, lambda b: b.student(stack([w for w, _ in by_size(b)], trusted(b, by_size(b))))
+    ),
+    "bootstrapping through pocket-m": Method(START, bootstrapped),
+    "adapted to the inputs": Method(START, lambda b: b.student(b.labels, start=b.adapted(b.plan.strong, ADAPT))),
+    "not pre-trained": Method(START, lambda b: b.student(b.labels, start=f"scratch:{b.plan.strong}")),
+    "random errors": Method(
+        ERRORS,
+        lambda b: b.student(random_errors(b.splits.student_train, b.labels.label_accuracy, seed=b.seed)),
+    ),
+    "errors in one class": Method(ERRORS, class_conditional),
+    "errors in the hard slices": Method(ERRORS, systematic, "random errors"),
+    # open tasks
+    "token by token": Method(LOSSES, lambda b: distilled_by_token(b, SoftTargets())),
+    "weak answers + token KL": Method(LOSSES, lambda b: distilled_by_token(b, Distillation(1.0, "cosine"))),
+    "likeliest half, per token": Method(
+        SELECTION, lambda b: half(b, token_likelihood(b.labels, b.supervisor()), by="likelihood per token"), RANDOM
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Methods measured on one task with one pair of models; `seeds`: at most so many of the study's."""
+
+    name: str
+    task: str
+    plan: Plan
+    methods: tuple[str, ...]
+    seeds: int = 99
+
+
+OPEN = ("token by token", "weak answers + token KL", "likeliest half, per token")
+CLOSED = tuple(name for name in METHODS if name not in OPEN)
+GAP = (PLAIN, "soft labels", "confidence loss 0.5")  # is the confidence loss for large gaps?
+DECISIONS = (
+    *GAP,
+    RANDOM,
+    "confident half",
+    "average of 3 (order)",
+    "bootstrapping through pocket-m",
+    "adapted to the inputs",
+    "random errors",
+)
+LEARNT = replace(  # to name the topic is learnt in fine-tuning, at a higher rate
+    USUAL, weak_recipe=Recipe(epochs=8, learning_rate=2e-3), recipe=replace(USUAL.recipe, learning_rate=1e-3)
+)
+ABLE = replace(USUAL, weak_recipe=Recipe(epochs=8, learning_rate=1e-3))  # a supervisor that is trained further
+GRIDS = (
+    Grid("sentiment", "sentiment", USUAL, CLOSED),
+    Grid("sentiment, small gap", "sentiment", ABLE, GAP),
+    Grid("helpdesk", "helpdesk", USUAL, DECISIONS, seeds=5),
+    Grid(
+        "summary",
+        "summary",
+        Plan("pocket-m", "pocket-l", OPEN_RECIPE, OPEN_RECIPE),
+        (PLAIN, *OPEN[:2], RANDOM, OPEN[2], "high IFD", "adapted to the inputs"),
+        seeds=4,
+    ),
+    Grid("topic", "topic", LEARNT, (PLAIN, "adapted to the inputs"), seeds=3),
+)
+
+
+# -- the study ---------------------------------------------------------------------------------------------------
+
+
+def _stages(setting: Setting) -> list[list[Job]]:
+    cells = [(number, seed) for number, grid in enumerate(GRIDS) for seed in range(min(setting.seeds, grid.seeds))]
+    first = [Job(f"{GRIDS[n].name}, seed {s}, shared", cell, (_shared, setting, n, s)) for n, s in cells]
+    second = [
+        Job(f"{GRIDS[n].name}, seed {s}, {name}", cell, (_method, setting, n, s, name))
+        for n, s in cells
+        for name in GRIDS[n].methods
+        if name != PLAIN
+    ]
+    return [first, second]
+
+
+def _bench(store: Store, device: str, number: int, seed: int) -> Bench:
+    return bench(store, GRIDS[number].task, replace(GRIDS[number].plan, device=device), seed, SIZES)
+
+
+def _shared(store: Store, device: str, number: int, seed: int) -> Rows:
+    """What several methods need, so that no two of them make it at the same time; and what needs no other training."""
+    own, grid = _bench(store, device, number, seed), GRIDS[number]
+    names = {"grid": grid.name, "seed": seed}
+    outcome = METHODS[PLAIN].learn(own)
+    rows = [names | {"method": PLAIN, "examples": len(own.labels)} | outcome_numbers(outcome)]
+    if grid.methods == CLOSED:
+        by_seed(own), by_data(own), by_size(own)
+        rows += [names | row for row in (*_probes(own), _cascade(own, outcome))]
+    return rows
+
+
+def _method(store: Store, device: str, number: int, seed: int, name: str) -> Rows:
+    own = _bench(store, device, number, seed)
+    outcome = METHODS[name].learn(own)
+    return [{"grid": GRIDS[number].name, "seed": seed, "method": name} | outcome_numbers(outcome)]
+
+
+def _probes(own: Bench) -> Rows:
+    """The student as frozen features with a linear probe; its ceiling is the probe that learns the truth."""
+    network = load_model(own.plan.strong, device=own.plan.device)
+    train, test = features(network, own.splits.student_train), features(network, own.splits.test)
+    rows = []
+    for name, fit in (
+        ("linear probe, logistic", lambda labels, soft: fit_probe(train, labels, C=0.01)),
+        ("linear probe, ridge", lambda labels, soft: ridge_probe(train, labels, alpha=100.0, soft=soft)),
+    ):
+        student, ceiling = (
+            score(predict(fit(labels, labels.probs is not None), test, own.splits.test), own.reference)
+            for labels in (own.labels, own.splits.student_train)
+        )
+        found = numbers(Comparison(score(own.reference, own.reference), student, ceiling))
+        rows.append({"method": name, "label_accuracy": own.labels.label_accuracy} | found)
+    return rows
+
+
+def _cascade(own: Bench, outcome: Outcome) -> dict:
+    """Weak where it is sure, else the student; the threshold from the trusted validation examples."""
+    student = own.train(own.strong, own.labels, own.plan.recipe, "strong student", watch=own.watch,
+                        reference=own.watched)  # fmt: skip
+    answered, n = own.store.labels(student, own.watch), len(own.splits.test)
+    cost = tuple(flops_per_item(m, own.splits.test) for m in (load_model(own.plan.weak, device="cpu"), student))
+    weak_trusted, strong_trusted = (labels.take(range(n, len(labels))) for labels in (own.watched, answered))
+    strong_test = answered.take(range(n))
+    threshold = fit_threshold(weak_trusted, strong_trusted, tolerance=0.01)
+    mixed, asked = cascade(own.reference, strong_test, threshold)
+    curve = cascade_curve(own.reference, strong_test, cost=cost)
+    return {
+        "method": "cascade",
+        "accuracy": score(mixed).accuracy,
+        "weak": outcome.comparison.weak.accuracy,
+        "student": outcome.comparison.student.accuracy,
+        "threshold": threshold,
+        "asked": asked / n,
+        "cost": cost,
+        "curve": [  # JSON has no infinity: a threshold of None asks the strong model always
+            [None if value == math.inf else float(f"{value:.5g}") for value in astuple(point)]
+            for point in (*curve[: -1 : max(1, len(curve) // 25)], curve[-1])
+        ],
+    }
+
+
+def effects_of(rows: Rows) -> dict[str, list[Effect]]:
+    """Grid -> what each method changes in test accuracy, paired by seed."""
+    found = {}
+    for grid in GRIDS:
+        found[grid.name] = []
+        for name in grid.methods[1:]:
+            treated = select(rows, grid=grid.name, method=name)
+            control = select(rows, grid=grid.name, method=METHODS[name].control)
+            if treated:
+                effect = paired_effect(name, column(treated, "accuracy"), column(control, "accuracy"))
+                found[grid.name].append(effect)
+    return found
+
+
+def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
+    effects = effects_of(rows)
+    texts, table = [], {}
+    for grid in GRIDS:
+        own = select(rows, grid=grid.name, method=PLAIN)
+        where = {name: mean_of(own, name) for name in ("weak", "accuracy", "ceiling", "pgr", "best_accuracy")}
+        survives = holm(effects[grid.name])
+        table[grid.name] = {
+            "plain": where,
+            "seeds": len(own),
+            "effects": [
+                asdict(e) | {"verdict": e.verdict, "holm": h, "control_name": METHODS[e.name].control}
+                for e, h in zip(effects[grid.name], survives, strict=True)
+            ],
+        }
+        head = f"{grid.name}: weak {where['weak']['mean']:.3f}, student of plain weak labels "
+        head += f"{where['accuracy']['mean']:.3f}, ceiling {where['ceiling']['mean']:.3f}; {len(own)} seeds"
+        texts += [head, effects_table(effects[grid.name]), ""]
+    closed = [row for row in rows if row.get("misfit") is not None and row["method"] != "cascade"]
+    line = slope(column(closed, "misfit"), column(closed, "gain"))
+    facts = {
+        "sizes": astuple(SIZES),
+        "grids": {grid.name: grid.plan.as_dict() for grid in GRIDS},
+        "adapt": ADAPT.as_dict(),
+        "summary": table,
+        "gain against misfit": asdict(line),
+        "rows": rounded(sorted(rows, key=lambda row: (row["grid"], row["method"], row["seed"]))),
+    }
+    probes = [_line(rows, name) for name in ("linear probe, logistic", "linear probe, ridge", "cascade")]
+    return facts, "\n".join([*texts, *probes]), _figures(rows, effects)
+
+
+def _figures(rows: Rows, effects: dict[str, list[Effect]]) -> dict[str, Figure]:
+    first = GRIDS[0].name
+    groups = {}
+    for effect in effects[first]:
+        groups.setdefault(METHODS[effect.name].group, []).append(effect)
+    others = {name: found for name, found in effects.items() if name != first and found}
+    kinds = {
+        "students of plain weak labels": [r for r in rows if r["method"] == PLAIN],
+        "students of other methods": [
+            r for r in rows if r["method"] not in (PLAIN, "cascade") and "probe" not in r["method"]
+        ],
+        "linear probes": [r for r in rows if "probe" in r["method"]],
+    }
+    points = {
+        kind: [(row["misfit"], row["gain"]) for row in found if row.get("misfit") is not None]
+        for kind, found in kinds.items()
+    }
+    control = f"{PLAIN} (selection: {RANDOM})"
+    curve = select(rows, method="cascade")[0]["curve"]
+    figures = {
+        "methods.png": effects_figure(groups, control),
+        "methods-tasks.png": effects_figure(others, control),
+        "misfit.png": misfit_figure(points),
+        "cascade.png": one(cascade_plot, [(1.01 if at is None else at, cost, right) for at, _, cost, right in curve]),
+    }
+    return figures
+
+
+def _line(rows: Rows, name: str) -> str:
+    found = select(rows, grid=GRIDS[0].name, method=name)
+    means = {key: mean_of(found, key)["mean"] for key in ("weak", "accuracy", "ceiling", "pgr", "asked")}
+    words = ", ".join(f"{key} {value:.3f}" for key, value in means.items() if value is not None)
+    return f"{name:<24}{words}"
+
+
+STUDY = Study("methods", "what does each method change, against plain weak labels?", 8, _stages, _finish)

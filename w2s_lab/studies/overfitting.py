@@ -1,0 +1,87 @@
+"""Epochs x learning rate x label noise: when does a student begin to learn its supervisor's errors (M6)?"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, replace
+
+from matplotlib.figure import Figure
+
+from w2s_lab.experiments import Bench, Plan
+from w2s_lab.jobs import Job
+from w2s_lab.metrics import mean_interval
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import LabelledSet
+from w2s_lab.simulated import random_errors
+from w2s_lab.store import Store
+from w2s_lab.studies.figures import overfitting_figure
+from w2s_lab.studies.study import EPOCH, SIZES, Rows, Setting, Study, bench, cell, rounded, select
+
+RATES = (5e-5, 1e-4, 3e-4)
+NOISE = ("weak labels", "20 % random errors", "40 % random errors")
+PLAN = Plan(recipe=Recipe(epochs=6, learning_rate=RATES[0], eval_every=EPOCH))
+
+
+def _labels(own: Bench, noise: str) -> LabelledSet:
+    if noise == NOISE[0]:
+        return own.labels
+    return random_errors(own.splits.student_train, 1 - float(noise.split()[0]) / 100, seed=own.seed)
+
+
+def _stages(setting: Setting) -> list[list[Job]]:
+    seeds = range(setting.seeds)
+    shared = [Job(f"seed {s}", cell, (_shared, setting, s)) for s in seeds]
+    grid = [
+        Job(f"{noise}, {rate:g}, seed {s}", cell, (_curve, setting, noise, rate, s))
+        for s in seeds
+        for noise in NOISE
+        for rate in RATES
+    ]
+    return [shared, grid]
+
+
+def _shared(store: Store, device: str, seed: int) -> Rows:
+    bench(store, "sentiment", replace(PLAN, device=device), seed, SIZES).ceiling  # noqa: B018
+    return []
+
+
+def _curve(store: Store, device: str, noise: str, rate: float, seed: int) -> Rows:
+    own = bench(store, "sentiment", replace(PLAN, device=device), seed, SIZES)
+    outcome = own.student(_labels(own, noise), replace(own.plan.recipe, learning_rate=rate))
+    names = {"noise": noise, "rate": rate, "seed": seed, "weak": outcome.comparison.weak.accuracy}
+    return [
+        names
+        | {
+            "epochs": epoch,
+            "accuracy": snapshot.evaluation.accuracy,
+            "agreement": snapshot.evaluation.agreement,
+            "imitation": snapshot.evaluation.imitation,
+        }
+        for epoch, snapshot in enumerate(outcome.curve)
+    ]
+
+
+def curves(rows: Rows) -> dict[tuple[float, str], list[tuple[float, float, float]]]:
+    """(learning rate, noise) -> for each number of epochs, mean accuracy and agreement over seeds."""
+    found = {}
+    for rate in RATES:
+        for noise in NOISE:
+            own = [select(rows, rate=rate, noise=noise, epochs=epoch) for epoch in range(PLAN.recipe.epochs + 1)]
+            found[rate, noise] = [
+                (float(epoch), _mean(cells, "accuracy"), _mean(cells, "agreement")) for epoch, cells in enumerate(own)
+            ]
+    return found
+
+
+def _mean(rows: Sequence[dict], name: str) -> float:
+    return mean_interval([row[name] for row in rows]).mean
+
+
+def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
+    found = curves(rows)
+    lines = [f"{'labels':<22}{'rate':>8}" + "".join(f"{e:>8}" for e in range(PLAN.recipe.epochs + 1)) + "   accuracy"]
+    for (rate, noise), points in found.items():
+        lines.append(f"{noise:<22}{rate:>8g}" + "".join(f"{accuracy:>8.3f}" for _, accuracy, _ in points))
+    facts = {"task": "sentiment", "sizes": astuple(SIZES), **PLAN.as_dict(), "rates": RATES, "rows": rounded(rows)}
+    return facts, "\n".join(lines), {"overfitting.png": overfitting_figure(found)}
+
+
+STUDY = Study("overfitting", "when does a student begin to learn its supervisor's errors?", 3, _stages, _finish)

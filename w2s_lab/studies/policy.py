@@ -1,0 +1,141 @@
+"""Synthetic labels follow an outdated policy, a small human set the current one: what mends the conflict (M14)?
+
+The supervisor learnt helpdesk policy v1, in force when its examples were decided; a hundred tickets are decided by
+people under v2, which differs in one rule. Students are tested under v2, rule by rule, so that a regression is seen
+where it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import astuple, replace
+
+from matplotlib.figure import Figure
+
+from w2s_lab.data import SplitSizes, load_splits
+from w2s_lab.effects import effects_table, paired_effect
+from w2s_lab.experiments import Bench, Outcome, Plan, hard
+from w2s_lab.jobs import Job
+from w2s_lab.mixing import with_truth, without
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import LabelledSet
+from w2s_lab.store import Store
+from w2s_lab.studies.figures import effects_figure
+from w2s_lab.studies.study import (
+    EPOCH,
+    Rows,
+    Setting,
+    Study,
+    bench,
+    cell,
+    column,
+    mean_of,
+    outcome_numbers,
+    rounded,
+    select,
+)
+
+SIZES = SplitSizes(supervisor_train=1200, student_train=1500, test=1000, validation=100)
+PLAN = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
+HUMAN = 100
+CHANGED = "rule-changed"  # the tag of tickets that the two policies decide by different rules
+STEPS = 3 * EPOCH
+
+
+def human_set(own: Bench) -> LabelledSet:
+    """The tickets that people decided under the current policy."""
+    return own.splits.student_train.take(range(HUMAN))
+
+
+def learn(own: Bench, labels: LabelledSet, steps: int = STEPS, **options) -> Outcome:
+    """A student of these labels, in so many optimizer steps."""
+    return own.student(labels, for_steps(own.plan.recipe, labels, steps), **options)
+
+
+def for_steps(recipe: Recipe, labels: LabelledSet, steps: int) -> Recipe:
+    """The recipe with as many epochs as come nearest to so many optimizer steps."""
+    per_epoch, _ = replace(hard(recipe), epochs=1).steps(len(labels))
+    return replace(hard(recipe), epochs=max(1, round(steps / per_epoch)))
+
+
+def after(own: Bench, first: LabelledSet, then: LabelledSet) -> Outcome:
+    """Two trainings, one after the other: the larger set for all steps, the human set for a third of them."""
+    steps = {name: STEPS // 3 if len(labels) == HUMAN else STEPS for name, labels in (("a", first), ("b", then))}
+    begun = own.train(own.strong, first, for_steps(own.plan.recipe, first, steps["a"]), "first of two trainings")
+    begun.network.to("cpu")
+    return learn(own, then, steps["b"], start=begun)
+
+
+ARMS: dict[str, Callable[[Bench], Outcome]] = {
+    "weak labels only": lambda b: learn(b, b.labels),
+    "human set only": lambda b: learn(b, human_set(b)),
+    "mixed": lambda b: learn(b, with_truth(b.labels, human_set(b))),
+    "mixed, human x 5": lambda b: learn(b, with_truth(b.labels, human_set(b), weight=5.0)),
+    "human set first": lambda b: after(b, human_set(b), b.labels),
+    "human set last": lambda b: after(b, b.labels, human_set(b)),
+    "changed rule filtered": lambda b: learn(b, with_truth(without(b.labels, CHANGED), human_set(b))),
+    "filtered, human x 5": lambda b: learn(b, with_truth(without(b.labels, CHANGED), human_set(b), weight=5.0)),
+}
+CONTROL = "weak labels only"
+
+
+def conflict_bench(store: Store, device: str, seed: int) -> Bench:
+    """The helpdesk under policy v2, with a weak supervisor that learnt policy v1."""
+    own = bench(store, "helpdesk-v2", replace(PLAN, device=device), seed, SIZES)
+    old_splits = load_splits("helpdesk", seed=seed, sizes=SIZES)
+    old = {example.id: example.answer for example in old_splits.supervisor_train.examples}
+    truth = own.splits.supervisor_train
+    outdated = replace(truth, answers=tuple(old[i] for i in truth.ids), source="truth under policy v1")
+    own.weak_labels = own.labels_of(own.supervisor(truth=outdated))
+    return own
+
+
+def _stages(setting: Setting) -> list[list[Job]]:
+    seeds = range(setting.seeds)
+    shared = [Job(f"seed {s}", cell, (_shared, setting, s)) for s in seeds]
+    return [shared, [Job(f"{arm}, seed {s}", cell, (_arm, setting, s, arm)) for s in seeds for arm in ARMS]]
+
+
+def _shared(store: Store, device: str, seed: int) -> Rows:
+    conflict_bench(store, device, seed).ceiling  # noqa: B018
+    return []
+
+
+def _arm(store: Store, device: str, seed: int, arm: str) -> Rows:
+    outcome = ARMS[arm](conflict_bench(store, device, seed))
+    slices = {f"rule {tag}": right for tag, (right, _) in outcome.comparison.student.by_slice().items()}
+    supervisor = {f"weak {tag}": right for tag, (right, _) in outcome.comparison.weak.by_slice().items()}
+    return [{"arm": arm, "seed": seed} | outcome_numbers(outcome) | slices | supervisor]
+
+
+def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
+    control = select(rows, arm=CONTROL)
+    arms = {arm: select(rows, arm=arm) for arm in ARMS if arm != CONTROL}
+    rules = sorted({name for row in rows for name in row if name.startswith("rule ")})
+    effects = [
+        paired_effect(arm, column(found, "accuracy"), column(control, "accuracy")) for arm, found in arms.items()
+    ]
+    per_rule = {
+        rule.removeprefix("rule "): [paired_effect(arm, column(found, rule), column(control, rule))
+                                     for arm, found in arms.items()]
+        for rule in rules
+    }  # fmt: skip
+    head = f"{'accuracy under policy v2, by rule':<34}" + "".join(f"{r.removeprefix('rule '):>16}" for r in rules)
+    lines = [head] + [
+        f"{arm:<34}" + "".join(f"{mean_of(select(rows, arm=arm), rule)['mean']:>16.3f}" for rule in rules)
+        for arm in ARMS
+    ]
+    facts = {
+        "task": "helpdesk-v2, weak supervisor of policy v1",
+        "human set": HUMAN,
+        "sizes": astuple(SIZES),
+        **PLAN.as_dict(),
+        "effects": [effect.as_dict() for effect in effects],
+        "by rule": {rule: [effect.as_dict() for effect in found] for rule, found in per_rule.items()},
+        "rows": rounded(rows),
+    }
+    shown = {"all tickets": effects, "tickets under the changed rule": per_rule[CHANGED]}
+    shown |= {"late tickets of members": per_rule["member"]} if "member" in per_rule else {}
+    text = "\n".join([effects_table(effects), "", *lines])
+    return facts, text, {"policy.png": effects_figure(shown, CONTROL)}
+
+
+STUDY = Study("policy", "what mends labels of an outdated policy?", 4, _stages, _finish)

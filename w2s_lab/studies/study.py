@@ -1,0 +1,189 @@
+"""What a study is, and how one is run: jobs in, rows of numbers out, JSON and figures written down."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from w2s_lab.data import SplitSizes, load_splits
+from w2s_lab.experiments import Bench, Outcome, Plan
+from w2s_lab.files import replacing
+from w2s_lab.jobs import Job, run_jobs
+from w2s_lab.metrics import mean_interval
+from w2s_lab.records import Comparison, Evaluation
+from w2s_lab.report import versions
+from w2s_lab.store import Store
+
+SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
+EPOCH = 47  # optimizer steps in a pass over 1,500 examples
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a study runs, and over how many seeds.
+
+    Attributes:
+        store: folder of finished work; on a cluster, one that all machines share.
+        device: auto, cpu or cuda.
+        seeds: seeds 0 to seeds - 1.
+    """
+
+    store: str
+    device: str
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A named grid.
+
+    Attributes:
+        name: of the command and of the files.
+        about: what it asks, in one line.
+        seeds: the usual number.
+        stages: from a setting to lists of jobs; those of one list may run at the same time, in any order.
+        finish: from the rows of all jobs to plain JSON values, a text for people and figures by file name.
+    """
+
+    name: str
+    about: str
+    seeds: int
+    stages: Callable[[Setting], Sequence[Sequence[Job]]]
+    finish: Callable[[Rows], tuple[dict, str, dict[str, Figure]]]
+
+
+def cell(function: Callable[..., Rows], setting: Setting, *arguments: Any) -> tuple[Rows, list[str]]:
+    """One job: what `function(store, device, *arguments)` measured, and the keys of the trainings that it asked for."""
+    store = Store(setting.store)
+    rows = function(store, setting.device, *arguments)
+    return rows, store.asked
+
+
+def run_study(
+    study: Study, *, seeds: int, workers: int, store: str, output: Path, device: str = "auto", ray: str | None = None
+) -> tuple[str, list[Path]]:
+    """Run a study, or what is missing of it in the store, and write down what was found.
+
+    Args:
+        study: which.
+        seeds: how many.
+        workers: processes on this machine.
+        store: see `Setting`.
+        output: folder for JSON and figures.
+        device: auto, cpu or cuda.
+        ray: address of a Ray cluster, instead of processes on this machine.
+
+    Returns:
+        A text for people, and the files written.
+    """
+    rows, asked = [], []
+    stages = study.stages(Setting(store, device, seeds))
+    for number, stage in enumerate(stages, start=1):
+        description = study.name if len(stages) == 1 else f"{study.name} {number}/{len(stages)}"
+        for found, keys in run_jobs(stage, workers=workers, ray=ray, description=description).values():
+            rows += found
+            asked += keys
+    facts, text, figures = study.finish(rows)
+    trainings = {"asked for": len(asked), "different": len(set(asked)), "saved": len(asked) - len(set(asked))}
+    command = f"w2s-lab study {study.name} --seeds {seeds}"
+    facts = {"command": command, "versions": versions(), "trainings": trainings, **facts}
+    path = output / f"{study.name}.json"
+    with replacing(path) as new:
+        new.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    paths = [path]
+    for name, figure in figures.items():
+        with replacing(output / name) as new:
+            figure.savefig(new, dpi=150, format="png")
+        paths.append(output / name)
+    saved = f"{len(asked):,} trainings asked for, {len(set(asked)):,} different ones: {trainings['saved']:,} saved"
+    return f"{text}\n\n{saved}", paths
+
+
+# -- rows of numbers ---------------------------------------------------------------------------------------------
+
+
+def bench(store: Store, task: str, plan: Plan, seed: int, sizes: SplitSizes = SIZES) -> Bench:
+    """The bench of a built-in task, with a split and an order of the examples drawn from `seed`."""
+    return Bench(load_splits(task, seed=seed, sizes=sizes), plan, store, seed)
+
+
+def numbers(comparison: Comparison) -> dict[str, float | None]:
+    """The numbers of a comparison; fractions, and Brier scores for `gain` and `misfit`."""
+    student = comparison.student
+    found = {
+        "weak": comparison.weak.accuracy,
+        "accuracy": student.accuracy,
+        "ceiling": comparison.ceiling.accuracy,
+        "pgr": comparison.pgr,
+        "agreement": student.agreement,
+        "imitation": student.imitation,
+        "correction": student.correction,
+    }
+    return found | gain_and_misfit(comparison)
+
+
+def gain_and_misfit(comparison: Comparison) -> dict[str, float]:
+    """Gain: by how much the student is nearer to the truth than its supervisor; misfit: how far it is from it.
+
+    Squared distances of the probabilities (Brier scores), as in Charikar et al. (2024, arXiv 2405.15116), where the
+    gain is at least the misfit if the student is the best one in a convex class. Nothing for an open task.
+    """
+    weak, student = comparison.weak, comparison.student
+    if weak.probs is None or student.probs is None:
+        return {}
+    truth = one_hot(student)
+    gain = distance(weak.probs, truth) - distance(student.probs, truth)
+    return {"gain": gain, "misfit": distance(student.probs, weak.probs)}
+
+
+def one_hot(evaluation: Evaluation) -> np.ndarray:
+    """[N, K] the true answers as distributions."""
+    places = {answer: k for k, answer in enumerate(evaluation.task.answers)}
+    return np.eye(len(places))[[places[answer] for answer in evaluation.truth]]
+
+
+def distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean over examples of the squared distance of two tables of distributions [N, K]."""
+    return float(((first - second) ** 2).sum(-1).mean())
+
+
+def outcome_numbers(outcome: Outcome) -> dict[str, float | None]:
+    """`numbers` at the end, and accuracy and PGR at the best and at the trusted snapshot."""
+    best, trusted = outcome.best, outcome.trusted_choice
+    return numbers(outcome.comparison) | {
+        "label_accuracy": outcome.label_accuracy,
+        "best_accuracy": best.evaluation.accuracy,
+        "best_pgr": outcome.pgr_at(best),
+        "trusted_accuracy": trusted and trusted.evaluation.accuracy,
+        "trusted_pgr": trusted and outcome.pgr_at(trusted),
+    }
+
+
+def select(rows: Rows, **wanted: Any) -> Rows:
+    """The rows with these values, by seed."""
+    found = [row for row in rows if all(row.get(name) == value for name, value in wanted.items())]
+    return sorted(found, key=lambda row: row["seed"])
+
+
+def column(rows: Rows, name: str) -> list[float | None]:
+    """One number of each row."""
+    return [row.get(name) for row in rows]
+
+
+def mean_of(rows: Rows, name: str) -> dict[str, float | None]:
+    """Mean and 95 % t interval of one number over the rows in which it is defined, as plain JSON values."""
+    return asdict(mean_interval([value for value in column(rows, name) if value is not None]))
+
+
+def rounded(rows: Sequence[Mapping[str, Any]], digits: int = 5) -> Rows:
+    """The rows with their numbers rounded, to keep a result file small."""
+    return [
+        {name: round(value, digits) if isinstance(value, float) else value for name, value in row.items()}
+        for row in rows
+    ]
