@@ -216,15 +216,15 @@ def test_show_without_runs(capsys):
 def test_options_reach_the_training(capsys, monkeypatch):
     seen = []
 
-    def stop(splits, plan, store, *, seed, on_step):
-        seen.append((splits, plan, seed))
+    def stop(splits, plan, store, *, seed, unlabelled, on_step):
+        seen.append((splits, plan, seed, unlabelled))
         raise ValueError("enough")
 
     monkeypatch.setattr("w2s_lab.experiments.weak_to_strong", stop)
     options = ["--loss", "soft", "--epochs", "7", "--weak-epochs", "6", "--learning-rate", "0.25", "--batch-size", "5"]
     status, _, err = call(capsys, "run", *TINY, *options)
     assert (status, err) == (2, "w2s-lab: enough\n")
-    splits, plan, seed = seen[0]
+    splits, plan, seed, _ = seen[0]
     assert (len(splits.supervisor_train), len(splits.student_train), len(splits.test), len(splits.validation)) == (
         40, 32, 24, 8,
     )  # fmt: skip
@@ -232,6 +232,20 @@ def test_options_reach_the_training(capsys, monkeypatch):
     assert (plan.recipe.epochs, plan.weak_recipe.epochs, plan.recipe.learning_rate) == (7, 6, 0.25)
     assert plan.recipe.batch_size == plan.weak_recipe.batch_size == 5
     assert (plan.weak, plan.strong, plan.device, seed) == ("pocket-s", "pocket-s", "cpu", 0)
+    assert plan.adapt is None and seen[0][3] is None
+    call(capsys, "run", *TINY, "--adapt", "3", "--batch-size", "5")
+    splits, plan, _, inputs = seen[1]
+    assert (plan.adapt.epochs, plan.adapt.learning_rate, plan.adapt.batch_size) == (3, 1e-3, 5)
+    kept_apart = {*splits.test.ids, *splits.validation.ids}
+    assert {*splits.supervisor_train.ids, *splits.student_train.ids} < set(inputs.ids)
+    assert len(inputs) == 6000 - len(kept_apart) and not kept_apart & set(inputs.ids)
+    call(capsys, "run", *TINY, "--adapt", "--adapt-learning-rate", "0.5")
+    assert (seen[2][1].adapt.epochs, seen[2][1].adapt.learning_rate) == (8, 0.5)
+
+
+def test_how_to_adapt_without_adapting(capsys):
+    status, _, err = call(capsys, "run", *TINY, "--adapt-learning-rate", "0.5")
+    assert status == 2 and "expected --adapt beside it" in err
 
 
 @pytest.mark.parametrize("loss", ["soft", "confidence"])
@@ -249,9 +263,10 @@ def test_run_on_a_table_of_ones_own(capsys, tmp_path):
             writer.writerow([f"number {i}: the plot is {'good' if i % 3 else 'bad'}, indeed", 1 if i % 3 else 0])
     status, out, err = call(
         capsys, "run", "--data", "mine.csv", "--input-column", "review", "--answer-column", "stars",
-        "--answers", "0=negative,1=positive", *TINY, "--figure", "deep/down/mine.png",
+        "--answers", "0=negative,1=positive", *TINY, "--adapt", "1", "--figure", "deep/down/mine.png",
     )  # fmt: skip
     assert status == 0, err
+    assert "adapted to the inputs" in err
     assert "note: " in out and "120 examples" in out and "one seed" in out and "\nstrong ceiling " in out
     assert figure_of(out) == Path("deep/down/mine.png") and is_png(tmp_path / "deep" / "down" / "mine.png")
 
@@ -346,13 +361,21 @@ def test_pretrain_leaves_what_is_finished_and_prints_the_cards(capsys, tmp_path,
 
 
 def test_study_passes_its_options_on(capsys, tmp_path, monkeypatch):
-    from w2s_lab import studies
+    from w2s_lab.studies import mechanism, scaling, study
 
-    seen = {}
-    monkeypatch.setattr(studies, "mechanism", lambda **options: seen.update(options) or ("text", [tmp_path / "a.json"]))
+    seen = []
+
+    def run_study(found, **options):
+        seen.append((found, options))
+        return "text", [tmp_path / "a.json"]
+
+    monkeypatch.setattr(study, "run_study", run_study)
     status, out, _ = call(capsys, "study", "mechanism", "--seeds", "3", "--workers", "2", "--output", "o")
     assert (status, out) == (0, f"text\nwritten: {tmp_path / 'a.json'}\n")
-    assert seen == {"seeds": 3, "workers": 2, "store": "runs", "output": Path("o"), "device": "auto"}
+    options = {"store": "runs", "output": Path("o"), "device": "auto", "workers": 2}
+    assert seen[0] == (mechanism.STUDY, options | {"seeds": 3, "ray": None})
+    call(capsys, "study", "scaling", "--ray", "127.0.0.1:6379", "--workers", "2", "--output", "o")
+    assert seen[1] == (scaling.STUDY, options | {"seeds": scaling.STUDY.seeds, "ray": "127.0.0.1:6379"})
 
 
 @pytest.mark.parametrize("ready", [True, False])

@@ -9,7 +9,7 @@ import pytest
 from w2s_lab import models, training
 from w2s_lab.data import SplitSizes
 from w2s_lab.dry_run import REMEDIES, dry_run_table, plan_estimate
-from w2s_lab.estimate import DEVICES, GB, Device, Texts
+from w2s_lab.estimate import DEVICES, GB, Device, Texts, estimate_training
 from w2s_lab.experiments import Plan
 from w2s_lab.objective import SoftTargets
 from w2s_lab.pairs import MODELS, PAIRS, pair_plan
@@ -191,3 +191,18 @@ def test_the_ceiling_learns_by_maximum_likelihood():
     soft = Plan(recipe=Recipe(loss=SoftTargets()))
     student, ceiling = (plan_estimate(soft, SIZES, TEXTS, CPU)[row].estimate for row in (2, 4))
     assert student.flops > ceiling.flops == plan_estimate(Plan(recipe=Recipe()), SIZES, TEXTS, CPU)[4].estimate.flops
+
+
+def test_an_adaptation_is_counted():
+    """Next-token training has logits at every token; both models pay for it, in proportion to the inputs."""
+    plan = replace(Plan(), adapt=Recipe(epochs=2, learning_rate=1e-3))
+    plain, adapted = (plan_estimate(one, SIZES, TEXTS, CPU) for one in (Plan(), plan))
+    assert [row.what for row in adapted[:2]] == ["weak model adapted", "strong model adapted"]
+    assert [row.name for row in adapted[:2]] == [plan.weak, plan.strong] and len(adapted) == len(plain) + 2
+    assert [row.estimate.flops for row in adapted[2:]] == [row.estimate.flops for row in plain]
+    twice = plan_estimate(plan, SIZES, TEXTS, CPU, inputs=2 * (SIZES.supervisor_train + SIZES.student_train))
+    assert twice[1].estimate.flops == 2 * adapted[1].estimate.flops
+    with_answers = estimate_training(
+        adapted[1].model, plan.adapt, CPU, TEXTS, examples=SIZES.supervisor_train + SIZES.student_train
+    )
+    assert adapted[1].estimate.logits > with_answers.logits

@@ -1,8 +1,7 @@
 """The procedure from splits to numbers: who learns what, who is scored on what, and what is printed."""
 
 import json
-from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -14,12 +13,13 @@ from w2s_lab.data import SplitSizes, builtin_tasks, load_splits
 from w2s_lab.experiments import ELICITED, Bench, Outcome, Plan, default_sizes, weak_to_strong
 from w2s_lab.labelling import weak_labels
 from w2s_lab.models import load_model
-from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets
+from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, NextToken, SoftTargets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import GROUND_TRUTH, Comparison, Evaluation, Snapshot, Task
 from w2s_lab.report import ROLES, summarise, table
 from w2s_lab.simulated import random_errors
 from w2s_lab.store import Store
+from w2s_lab.studies import mechanism, study
 from w2s_lab.training import train
 
 SIZES = SplitSizes(supervisor_train=48, student_train=40, test=30, validation=12)
@@ -159,6 +159,43 @@ def test_only_the_student_learns_with_the_supervisors_probabilities(loss, splits
     assert store.trained["strong student"][2].loss == loss
     for role in ("strong ceiling", "student on random errors"):
         assert store.trained[role][2] == replace(PLAN.recipe, loss=MaximumLikelihood(), seed=0)
+
+
+def test_both_models_adapt_to_the_inputs_before_any_label(splits, tmp_path):
+    seen = []
+
+    class Listing(Store):
+        def train(self, start, labelled, recipe, *, role, **options):
+            model = super().train(start, labelled, recipe, role=role, **options)
+            seen.append((role, start.digest, model.digest, labelled, recipe))
+            return model
+
+    plan = replace(PLAN, weak="pocket-xs", adapt=Recipe(epochs=1, learning_rate=1e-3))
+    plain = [load_model(name, device="cpu").digest for name in (plan.strong, plan.weak)]
+    weak_to_strong(splits, plan, Listing(tmp_path), seed=3)
+    assert [role for role, *_ in seen] == [
+        "adapted to the inputs", "adapted to the inputs", "weak supervisor", "strong student", "strong ceiling"
+    ]  # fmt: skip
+    strong, weak, supervisor, student, ceiling = seen
+    assert [strong[1], weak[1]] == plain
+    assert supervisor[1] == weak[2] and student[1] == ceiling[1] == strong[2] and strong[2] != plain[0]
+    for _, _, _, labelled, recipe in (strong, weak):
+        assert recipe == replace(plan.adapt, loss=NextToken(), seed=3)
+        assert labelled.ids == (*splits.supervisor_train.ids, *splits.student_train.ids)
+    assert plan.as_dict()["adapt"]["loss"] == {"name": "NextToken"} and "adapt" not in PLAN.as_dict()
+
+
+def test_a_bench_takes_what_was_made(run, splits, monkeypatch):
+    """Weak labels, ceiling and student of the whole procedure serve every method on the bench."""
+    monkeypatch.setattr("w2s_lab.store.train", lambda *args, **options: pytest.fail("trained again"))
+    store = Store(run[0].root)
+    bench = Bench(splits, PLAN, store, seed=3)
+    again = bench.student(bench.labels)
+    assert again.comparison.student.predictions == run[1].comparison.student.predictions
+    assert bench.reference.ids == splits.test.ids and bench.ceiling.accuracy == run[1].comparison.ceiling.accuracy
+    assert len(store.asked) == 3 == len(set(store.asked))
+    bench.student(bench.labels)
+    assert len(store.asked) == 4 and len(set(store.asked)) == 3
 
 
 def test_a_strong_model_that_is_not_there_is_said_before_any_training(splits, tmp_path):
@@ -406,8 +443,8 @@ def test_an_open_task_is_scored_by_parts():
 def pairs() -> list[mechanism.Pair]:
     perfect = ["0000000000", "1111111110", "1111111100"]
     return [
-        mechanism.Pair(first(), outcome_of(0, "1111100000", perfect, "1111111110", [0, 0, 0])),
-        mechanism.Pair(second(), outcome_of(1, "1111110000", perfect, "1111111100", [0, 0, 0], labels=0.5)),
+        mechanism.Pair(first(), outcome_of(0, "1111100000", perfect, "1111111110", [0, 0, 0]), 0.5),
+        mechanism.Pair(second(), outcome_of(1, "1111110000", perfect, "1111111100", [0, 0, 0], labels=0.5), 0.6),
     ]
 
 
@@ -443,7 +480,7 @@ def test_the_numbers_of_the_mechanism_by_hand():
 
 def test_the_mechanism_without_a_gap():
     """A seed whose PGR is undefined is left out of the means that need it, and out of no other."""
-    pair = mechanism.Pair(undefined(), undefined())
+    pair = mechanism.Pair(undefined(), undefined(), 0.5)
     found = mechanism.mechanism_numbers([pair, *pairs()])
     assert found["means"]["pgr_at_end"]["n"] == found["means"]["pgr_end_minus_best"]["n"] == 2
     assert found["means"]["student_accuracy_at_end"]["n"] == 3
@@ -458,40 +495,23 @@ def test_the_mechanism_figure_draws_every_seed():
     assert all(ax.get_xlabel() or ax.get_ylabel() for ax in figure.axes)
 
 
-class HerePool:
-    """Runs its jobs at once, in this process, where the tiny sizes are known."""
-
-    def __init__(self, workers, context) -> None:
-        assert context.get_start_method() == "spawn"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error) -> None:
-        return None
-
-    def submit(self, function, *args) -> Future:
-        job = Future()
-        job.set_result(function(*args))
-        return job
-
-
 def test_the_mechanism_from_end_to_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(studies, "MECHANISM_SIZES", SIZES)
-    monkeypatch.setattr(studies, "MECHANISM_PLAN", PLAN)
-    monkeypatch.setattr(studies, "ProcessPoolExecutor", HerePool)
-    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    monkeypatch.setattr(mechanism, "SIZES", SIZES)
+    monkeypatch.setattr(mechanism, "PLAN", PLAN)
+    monkeypatch.setattr(
+        study, "run_jobs", lambda jobs, **options: {job.name: job.function(*job.arguments) for job in jobs}
+    )
     runs, output = str(tmp_path / "runs"), tmp_path / "results"
-    text, paths = studies.mechanism(seeds=2, workers=1, store=runs, output=output, device="cpu")
+    options = {"workers": 1, "store": runs, "output": output, "device": "cpu"}
+    text, paths = study.run_study(mechanism.STUDY, seeds=2, **options)
     assert paths == [output / "mechanism.json", output / "mechanism.png"]
     assert paths[1].read_bytes().startswith(b"\x89PNG")
     facts = json.loads(paths[0].read_text())
     assert [row["seed"] for row in facts["seeds"]] == [0, 1]
-    assert facts["sizes"] == [48, 40, 30, 12] and facts["recipe"] == PLAN.recipe.as_dict()
-    assert text == mechanism.mechanism_text(facts)
+    assert facts["sizes"] == list(astuple(SIZES)) and facts["recipe"] == PLAN.recipe.as_dict()
+    assert mechanism.mechanism_text(facts) in text
     assert len(Store(runs).runs()) == 8  # supervisor, student, ceiling, control; two seeds
+    assert facts["trainings"] == {"asked for": 8, "different": 8, "saved": 0}
 
     monkeypatch.setattr("w2s_lab.store.train", lambda *args, **options: pytest.fail("trained again"))
-    pair = studies._mechanism_seed(1, runs, "cpu", 1)
-    assert mechanism.mechanism_numbers([pair])["seeds"][0] == facts["seeds"][1]
-    assert pair.random_errors.label_accuracy == pair.weak_labels.label_accuracy
+    assert study.run_study(mechanism.STUDY, seeds=2, **options)[0] == text

@@ -18,6 +18,7 @@ from w2s_lab.estimate import (
     find_device,
 )
 from w2s_lab.experiments import Plan, hard
+from w2s_lab.objective import NextToken
 from w2s_lab.pairs import RESTRICTED, Architecture, UnknownSize, architecture
 from w2s_lab.recipe import LoRA, Recipe
 from w2s_lab.records import Example
@@ -39,7 +40,9 @@ class Row:
     estimate: Estimate | None
 
 
-def plan_estimate(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device) -> list[Row]:
+def plan_estimate(
+    plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, *, inputs: int | None = None
+) -> list[Row]:
     """What each part of the procedure takes, for one seed.
 
     Args:
@@ -47,6 +50,7 @@ def plan_estimate(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device) -
         sizes: examples of each part of the split.
         texts: lengths of prompts and answers.
         device: what it would run on.
+        inputs: unlabelled ones to adapt to, if the plan does; None: those of supervisor and student.
     """
     weak, strong = _known(plan.weak), _known(plan.strong)
     # models that wait for their turn are in main memory, in float32
@@ -65,12 +69,20 @@ def plan_estimate(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device) -
         )
         return replace(of, what=what, estimate=found)
 
+    adaptations = []
+    if plan.adapt:
+        recipe, inputs = replace(plan.adapt, loss=NextToken()), inputs or sizes.supervisor_train + sizes.student_train
+        adaptations = [
+            training(f"{role} model adapted", model, recipe, inputs, idle_weak + idle_strong)
+            for role, model in (("weak", weak), ("strong", strong))
+        ]
     supervisor = training("weak supervisor", weak, plan.weak_recipe, sizes.supervisor_train, idle_weak + idle_strong)
     student = training("strong student", strong, plan.recipe, sizes.student_train, idle_strong)
     ceiling = training("strong ceiling", strong, hard(plan.recipe), sizes.student_train, idle_strong)
     adam = student.estimate.optimizer if student.estimate else 0  # is there at every snapshot
     merged = [replace(recipe, lora=None) for recipe in (plan.weak_recipe, plan.recipe)]
     return [
+        *adaptations,
         supervisor,
         labelling("weak labels", supervisor, merged[0], sizes.student_train + watched, idle_strong),
         student,
@@ -120,7 +132,8 @@ def dry_run_table(
     """
     device = find_device(device) if isinstance(device, str) else device
     texts = Texts.of(examples, choices)
-    rows = plan_estimate(plan, sizes, texts, device)
+    inputs = len(examples) - sizes.test - sizes.validation
+    rows = plan_estimate(plan, sizes, texts, device, inputs=inputs)
     minutes = sum(row.estimate.seconds for row in rows if row.estimate) / 60
     known = all(row.estimate for row in rows)
     total = _minutes(minutes) if known else "unknown"
@@ -195,7 +208,8 @@ def _verdict(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, rows: 
         f"takes {worst.estimate.memory / GB:.1f} GB even one example at a time."
     )
     for remedy, changes in REMEDIES:
-        changed = replace(plan, recipe=replace(plan.recipe, **changes))
+        adapt = plan.adapt and replace(plan.adapt, **changes)
+        changed = replace(plan, recipe=replace(plan.recipe, **changes), adapt=adapt)
         if any(row.name == plan.weak for row in failing):
             changed = replace(changed, weak_recipe=replace(plan.weak_recipe, **changes))
         tried = plan_estimate(changed, sizes, texts, device)

@@ -14,6 +14,7 @@ from w2s_lab.doctor import memory_bytes
 from w2s_lab.labelling import MAX_NEW_TOKENS, TOKENS
 from w2s_lab.language_model import prompt
 from w2s_lab.models import pick_device
+from w2s_lab.objective import NextToken
 from w2s_lab.pairs import Architecture
 from w2s_lab.recipe import LoRA, Recipe
 from w2s_lab.records import Example
@@ -251,6 +252,10 @@ def estimate_training(
     # answers share one reading of x, unless nothing of it is kept: then each is read with its own x
     readings, answers = (scored_answers, 1) if recipe.gradient_checkpointing else (1, scored_answers)
     tokens, scored = texts.prompt + answers * texts.answer, answers * (texts.answer + 1)
+    most_scored = scored  # in one row
+    if isinstance(recipe.loss, NextToken):  # the text itself is what is predicted, and there is no answer
+        tokens = scored = texts.prompt
+        most_scored = texts.longest
     flops = recipe.epochs * examples * readings * training_flops(model, recipe, tokens, scored)
     steps, _ = recipe.steps(examples)
     found = Estimate(
@@ -258,7 +263,7 @@ def estimate_training(
         gradients=4 * trained,
         optimizer=8 * trained,
         activations=activations(model, recipe, low) * readings * (texts.longest + answers * texts.answer),  # of one row
-        logits=12 * readings * scored * model.vocabulary,
+        logits=12 * readings * most_scored * model.vocabulary,
         beside=beside,
         rows=1,
         wanted_rows=min(recipe.batch_size, examples),

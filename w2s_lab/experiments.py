@@ -10,7 +10,7 @@ from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model
 from w2s_lab.objective import MaximumLikelihood, NextToken
 from w2s_lab.recipe import Recipe
-from w2s_lab.records import Comparison, Evaluation, LabelledSet, Snapshot, Splits, Task
+from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Splits, Task
 from w2s_lab.store import Store
 
 OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)
@@ -230,7 +230,7 @@ class Bench:
 
         Args:
             labels: what it learns.
-            recipe: how; None: the plan's (maximum likelihood, if its loss needs probabilities and the labels have none).
+            recipe: how; None: the plan's, with maximum likelihood if its loss needs what the labels have not.
             start: the model that learns; None: the plan's strong one.
             role: for people to read.
         """
@@ -268,6 +268,12 @@ def weak_to_strong(
 def hard(recipe: Recipe) -> Recipe:
     """The recipe for labels without probabilities."""
     return replace(recipe, loss=MaximumLikelihood()) if recipe.loss.needs_probs else recipe
+
+
+def unlabelled(examples: Sequence[Example], splits: Splits) -> LabelledSet:
+    """Inputs to adapt to: all examples that are neither test nor validation. Their answers play no part."""
+    kept_apart = {*splits.test.ids, *splits.validation.ids}
+    return LabelledSet.ground_truth(splits.task, [e for e in examples if e.id not in kept_apart])
 
 
 def both(first: LabelledSet, second: LabelledSet) -> LabelledSet:

@@ -15,6 +15,7 @@ from w2s_lab.files import replacing
 
 # torch, transformers and what imports them are imported inside the functions: they take seconds, --help should not.
 
+ADAPT_EPOCHS = 8
 LOSSES = {
     "ml": ("MaximumLikelihood", "maximum likelihood of the weak answers"),
     "soft": ("SoftTargets", "the supervisor's probabilities as targets"),
@@ -32,7 +33,7 @@ def add(commands) -> None:
         epilog="examples:\n"
         "  w2s-lab run\n"
         "  w2s-lab run --task summary --epochs 4 --seeds 3\n"
-        "  w2s-lab run --data reviews.tsv --answers 0=negative,1=positive --strong pocket-xl\n"
+        "  w2s-lab run --data reviews.tsv --answers 0=negative,1=positive --adapt\n"
         "  w2s-lab run --data hub:sciq --pair smollm2-16gb --dry-run\n"
         "  accelerate launch -m w2s_lab run --data hub:boolq --pair qwen-80gb",
     )
@@ -75,6 +76,16 @@ def add(commands) -> None:
     recipe.add_argument(
         "--precision", choices=("auto", "float32", "bfloat16"), help="auto: bfloat16 where it is there and pays"
     )
+    recipe.add_argument(
+        "--adapt",
+        nargs="?",
+        type=positive,
+        const=ADAPT_EPOCHS,
+        metavar="N",
+        help="first let both models go on with next-token training on the unlabelled inputs, N passes over them "
+        f"(default: {ADAPT_EPOCHS}); nobody's labels, and no test input, are looked at",
+    )
+    recipe.add_argument("--adapt-learning-rate", type=rate, metavar="R", help="peak rate of that (default: 1e-3)")
     run.add_argument("--seeds", type=positive, default=3, metavar="N", help="runs with seeds 0 to N-1 (default: 3)")
     add_device(run)
     run.add_argument(
@@ -105,7 +116,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _measure(arguments: argparse.Namespace) -> None:
     from w2s_lab.data import read_examples, split_examples
-    from w2s_lab.experiments import default_sizes, weak_to_strong
+    from w2s_lab.experiments import default_sizes, unlabelled, weak_to_strong
     from w2s_lab.store import Store
 
     task, examples, notes = read_examples(
@@ -137,8 +148,9 @@ def _measure(arguments: argparse.Namespace) -> None:
     store, progress, outcomes = Store(arguments.store), Progress(), []
     for seed in range(arguments.seeds):
         splits = split_examples(task, examples, seed=seed, sizes=split)
+        inputs = unlabelled(examples, splits) if plan.adapt else None
         with progress.of(f"seed {seed + 1}/{arguments.seeds}") as on_step:
-            outcomes.append(weak_to_strong(splits, plan, store, seed=seed, on_step=on_step))
+            outcomes.append(weak_to_strong(splits, plan, store, seed=seed, unlabelled=inputs, on_step=on_step))
     _report(arguments, outcomes, title, split, plan)
 
 
@@ -191,7 +203,19 @@ def _plan(arguments: argparse.Namespace, task):
         _changed(usual.weak_recipe, shared | weak),
         _changed(usual.recipe, shared | strong),
         arguments.device,
+        _adaptation(arguments, shared),
     )
+
+
+def _adaptation(arguments: argparse.Namespace, shared: dict):
+    """The recipe of the next-token training, or None."""
+    from w2s_lab.recipe import Recipe
+
+    if arguments.adapt is None:
+        if arguments.adapt_learning_rate is not None:
+            raise ValueError("--adapt-learning-rate says how to adapt; expected --adapt beside it")
+        return None
+    return _changed(Recipe(epochs=arguments.adapt, learning_rate=arguments.adapt_learning_rate or 1e-3), shared)
 
 
 def _changed(recipe, values: dict):

@@ -63,11 +63,13 @@ def scaling_figure(cells: Sequence[Mapping], names: Sequence[str]) -> Figure:
     return figure
 
 
-def overfitting_figure(curves: Mapping[tuple[float, str], Sequence[tuple[float, float, float]]]) -> Figure:
+def overfitting_figure(
+    curves: Mapping[tuple[float, str], Sequence[tuple[float, float, float]]], label_accuracy: Mapping[str, float]
+) -> Figure:
     """Accuracy and agreement against epochs, for each learning rate and kind of label noise."""
     rates, kinds = ({key[i] for key in curves} for i in (0, 1))
     figure = figure_of(2.2 + 3.5 * len(kinds), 1.9 + 2.5 * len(rates))
-    study_plots.overfitting_panels(curves, figure)
+    study_plots.overfitting_panels(curves, figure, label_accuracy=label_accuracy)
     return figure
 
 

@@ -43,8 +43,12 @@ def _stages(setting: Setting) -> list[list[Job]]:
 def _seed(store: Store, device: str, seed: int) -> Rows:
     own = bench(store, "sentiment", replace(PLAN, device=device), seed, SIZES)
     outcome = own.student(own.labels)
-    estimate = own.watched.take(range(len(own.splits.test), len(own.watched))).label_accuracy
-    return [{"seed": seed, "pair": Pair(outcome, random_error_control(own, outcome), estimate)}]
+    return [{"seed": seed, "pair": Pair(outcome, random_error_control(own, outcome), trusted_accuracy(own))}]
+
+
+def trusted_accuracy(own: Bench) -> float:
+    """The weak supervisor's accuracy on the trusted validation examples: an estimate of how often it is right."""
+    return own.watched.take(range(len(own.splits.test), len(own.watched))).label_accuracy
 
 
 def random_error_control(own: Bench, outcome: Outcome) -> Outcome:
@@ -107,8 +111,8 @@ def _seed_numbers(pair: Pair) -> dict:
         numbers[f"random_minus_weak_pgr_at_{when}"] = _difference(
             numbers[f"random_pgr_at_{when}"], numbers[f"pgr_at_{when}"]
         )
-    for rule, chosen in stopped(pair).items():
-        numbers[f"recovered_by_{rule}"] = recovered(chosen, end, best)
+    for rule, chosen in stopped(outcome, pair.supervisor_accuracy, SIZES.student_train).items():
+        numbers[f"recovered by {rule}"] = recovered(chosen, end, best)
     evaluations = {
         "weak": weak,
         "student at best": best.evaluation,
@@ -123,13 +127,18 @@ def _seed_numbers(pair: Pair) -> dict:
     return numbers
 
 
-def stopped(pair: Pair) -> dict[str, Snapshot]:
-    """Where each rule of stopping would have stopped the student of weak labels; none looks at the test set's truth."""
-    outcome = pair.weak_labels
+def stopped(outcome: Outcome, supervisor_accuracy: float, an_epoch: int) -> dict[str, Snapshot]:
+    """Where each rule of stopping would have stopped a student; none looks at the test set's truth.
+
+    Args:
+        outcome: of the student.
+        supervisor_accuracy: of its supervisor, as trusted examples estimate it.
+        an_epoch: examples in a pass over the weak labels.
+    """
     return {
-        "trusted_examples": outcome.trusted_choice,
-        "agreement": at_agreement(outcome.curve, pair.supervisor_accuracy),
-        **{f"{n}_epochs": at_examples(outcome.curve, n * SIZES.student_train) for n in (1, 2, 3)},
+        "trusted examples": outcome.trusted_choice,
+        "agreement": at_agreement(outcome.curve, supervisor_accuracy),
+        **{f"{n} epochs": at_examples(outcome.curve, n * an_epoch) for n in (1, 2, 3)},
     }
 
 

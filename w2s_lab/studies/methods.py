@@ -11,6 +11,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 from matplotlib.figure import Figure
 
 from w2s_lab.cascade import cascade, cascade_curve, fit_threshold, flops_per_item
+from w2s_lab.data import SplitSizes
 from w2s_lab.effects import Effect, effects_table, holm, paired_effect, slope
 from w2s_lab.ensembles import average, log_odds_weights, stack, vote
 from w2s_lab.evaluation import score
@@ -227,6 +228,7 @@ class Grid:
     task: str
     plan: Plan
     methods: tuple[str, ...]
+    sizes: SplitSizes = SIZES
     seeds: int = 99
 
 
@@ -249,15 +251,16 @@ ABLE = replace(USUAL, weak_recipe=Recipe(epochs=8, learning_rate=1e-3))  # a sup
 GRIDS = (
     Grid("sentiment", "sentiment", USUAL, CLOSED),
     Grid("sentiment, small gap", "sentiment", ABLE, GAP),
-    Grid("helpdesk", "helpdesk", USUAL, DECISIONS, seeds=5),
+    Grid("helpdesk", "helpdesk", USUAL, DECISIONS, replace(SIZES, supervisor_train=1000), seeds=4),
     Grid(
         "summary",
         "summary",
         Plan("pocket-m", "pocket-l", OPEN_RECIPE, OPEN_RECIPE),
-        (PLAIN, *OPEN[:2], RANDOM, OPEN[2], "high IFD", "adapted to the inputs"),
-        seeds=4,
+        (PLAIN, OPEN[0], RANDOM, OPEN[2], "high IFD", "adapted to the inputs"),
+        replace(SIZES, supervisor_train=1000),
+        seeds=3,
     ),
-    Grid("topic", "topic", LEARNT, (PLAIN, "adapted to the inputs"), seeds=3),
+    Grid("topic", "topic", LEARNT, (PLAIN, "adapted to the inputs"), SplitSizes(700, 1500, 700, 100), seeds=3),
 )
 
 
@@ -277,7 +280,8 @@ def _stages(setting: Setting) -> list[list[Job]]:
 
 
 def _bench(store: Store, device: str, number: int, seed: int) -> Bench:
-    return bench(store, GRIDS[number].task, replace(GRIDS[number].plan, device=device), seed, SIZES)
+    grid = GRIDS[number]
+    return bench(store, grid.task, replace(grid.plan, device=device), seed, grid.sizes)
 
 
 def _shared(store: Store, device: str, number: int, seed: int) -> Rows:
@@ -377,8 +381,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     closed = [row for row in rows if row.get("misfit") is not None and row["method"] != "cascade"]
     line = slope(column(closed, "misfit"), column(closed, "gain"))
     facts = {
-        "sizes": astuple(SIZES),
-        "grids": {grid.name: grid.plan.as_dict() for grid in GRIDS},
+        "grids": {grid.name: {"sizes": astuple(grid.sizes), **grid.plan.as_dict()} for grid in GRIDS},
         "adapt": ADAPT.as_dict(),
         "summary": table,
         "gain against misfit": asdict(line),

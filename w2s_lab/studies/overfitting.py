@@ -1,5 +1,6 @@
 """Epochs x learning rate x label noise: when does a student begin to learn its supervisor's errors (M6)?"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import astuple, replace
 
@@ -11,11 +12,26 @@ from w2s_lab.metrics import mean_interval
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
 from w2s_lab.simulated import random_errors
+from w2s_lab.stopping import recovered
 from w2s_lab.store import Store
-from w2s_lab.studies.figures import overfitting_figure
-from w2s_lab.studies.study import EPOCH, SIZES, Rows, Setting, Study, bench, cell, rounded, select
+from w2s_lab.studies.figures import one, overfitting_figure
+from w2s_lab.studies.mechanism import stopped, trusted_accuracy
+from w2s_lab.studies.study import (
+    EPOCH,
+    SIZES,
+    Rows,
+    Setting,
+    Study,
+    bench,
+    cell,
+    column,
+    mean_of,
+    rounded,
+    select,
+)
+from w2s_lab.study_plots import stopping_dots
 
-RATES = (5e-5, 1e-4, 3e-4)
+RATES = (5e-5, 2e-4)
 NOISE = ("weak labels", "20 % random errors", "40 % random errors")
 PLAN = Plan(recipe=Recipe(epochs=6, learning_rate=RATES[0], eval_every=EPOCH))
 
@@ -46,8 +62,8 @@ def _shared(store: Store, device: str, seed: int) -> Rows:
 def _curve(store: Store, device: str, noise: str, rate: float, seed: int) -> Rows:
     own = bench(store, "sentiment", replace(PLAN, device=device), seed, SIZES)
     outcome = own.student(_labels(own, noise), replace(own.plan.recipe, learning_rate=rate))
-    names = {"noise": noise, "rate": rate, "seed": seed, "weak": outcome.comparison.weak.accuracy}
-    return [
+    names = {"noise": noise, "rate": rate, "seed": seed, "label_accuracy": outcome.label_accuracy}
+    rows = [
         names
         | {
             "epochs": epoch,
@@ -57,16 +73,24 @@ def _curve(store: Store, device: str, noise: str, rate: float, seed: int) -> Row
         }
         for epoch, snapshot in enumerate(outcome.curve)
     ]
+    if noise == NOISE[0]:
+        rules = stopped(outcome, trusted_accuracy(own), SIZES.student_train)
+        rows[-1] |= {f"recovered by {r}": recovered(at, outcome.curve[-1], outcome.best) for r, at in rules.items()}
+    return rows
 
 
 def curves(rows: Rows) -> dict[tuple[float, str], list[tuple[float, float, float]]]:
-    """(learning rate, noise) -> for each number of epochs, mean accuracy and agreement over seeds."""
+    """(learning rate, noise) -> for each number of epochs, mean accuracy and agreement over seeds.
+
+    Random errors have no supervisor who could be agreed with on other inputs: nan.
+    """
     found = {}
     for rate in RATES:
         for noise in NOISE:
             own = [select(rows, rate=rate, noise=noise, epochs=epoch) for epoch in range(PLAN.recipe.epochs + 1)]
             found[rate, noise] = [
-                (float(epoch), _mean(cells, "accuracy"), _mean(cells, "agreement")) for epoch, cells in enumerate(own)
+                (float(epoch), _mean(cells, "accuracy"), _mean(cells, "agreement") if noise == NOISE[0] else math.nan)
+                for epoch, cells in enumerate(own)
             ]
     return found
 
@@ -80,8 +104,20 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     lines = [f"{'labels':<22}{'rate':>8}" + "".join(f"{e:>8}" for e in range(PLAN.recipe.epochs + 1)) + "   accuracy"]
     for (rate, noise), points in found.items():
         lines.append(f"{noise:<22}{rate:>8g}" + "".join(f"{accuracy:>8.3f}" for _, accuracy, _ in points))
+    ends = select(rows, noise=NOISE[0], epochs=PLAN.recipe.epochs)
+    rules = {name: column(ends, name) for name in ends[0] if name.startswith("recovered by ")}
+    lines += ["", "share of the oracle's gain over training to the end that a rule of stopping recovers"]
+    for name in rules:
+        at = mean_of(ends, name)
+        interval = "" if at["low"] is None else f"[{at['low']:.2f}, {at['high']:.2f}]"
+        lines.append(f"{name:<30}{'undefined' if at['mean'] is None else format(at['mean'], '.2f'):>8} {interval}")
+    right = {noise: _mean(select(rows, noise=noise), "label_accuracy") for noise in NOISE}
     facts = {"task": "sentiment", "sizes": astuple(SIZES), **PLAN.as_dict(), "rates": RATES, "rows": rounded(rows)}
-    return facts, "\n".join(lines), {"overfitting.png": overfitting_figure(found)}
+    facts["stopping"] = {name: mean_of(ends, name) for name in rules}
+    figures = {"overfitting.png": overfitting_figure(found, right)}
+    if any(value is not None for values in rules.values() for value in values):
+        figures["stopping.png"] = one(stopping_dots, {n.removeprefix("recovered by "): v for n, v in rules.items()})
+    return facts, "\n".join(lines), figures
 
 
 STUDY = Study("overfitting", "when does a student begin to learn its supervisor's errors?", 3, _stages, _finish)
