@@ -36,7 +36,10 @@ from w2s_lab.studies.study import (
 # peak learning rates: the larger the model, the lower, as is usual; chosen for ceilings near their best in 2 epochs
 RATES = {"pocket-xs": 3e-3, "pocket-s": 5e-4, "pocket-m": 1e-4, "pocket-l": 5e-5, "pocket-xl": 2e-5}
 PAIRS = tuple(combinations_with_replacement(RATES, 2))
-GAP = ("pocket-xs", "pocket-s")  # supervisors that leave a gap: to the others' ceilings there is none
+# where the confidence loss is measured, too: students that are quick to train, of supervisors that leave a gap
+COMPARED = tuple(
+    (weak, strong) for weak in ("pocket-xs", "pocket-s") for strong in ("pocket-s", "pocket-m", "pocket-l")
+)
 LOSSES = {"plain weak labels": None, "confidence loss 0.5": AuxiliaryConfidence(0.5)}
 
 
@@ -59,7 +62,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
     pairs = [
         Job(f"{weak} to {strong}, {loss}, seed {s}", cell, (_pair, setting, weak, strong, loss, s))
         for weak, strong in reversed(PAIRS)
-        for loss in (LOSSES if weak in GAP and weak != strong else (next(iter(LOSSES)),))
+        for loss in (LOSSES if (weak, strong) in COMPARED else (next(iter(LOSSES)),))
         for s in seeds
     ]
     return [alone, pairs]
