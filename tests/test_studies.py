@@ -48,6 +48,7 @@ def tiny(monkeypatch):
         monkeypatch.setattr(module, "PLAN", PLAN)
     monkeypatch.setattr(overfitting, "RATES", (1e-3,))
     monkeypatch.setattr(scaling, "RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
+    monkeypatch.setattr(scaling, "WEAK_RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
     monkeypatch.setattr(scaling, "PAIRS", (("pocket-xs", "pocket-xs"), ("pocket-xs", "pocket-s"), ("pocket-s",) * 2))
     turning = replace(HEALTHY, rounds=1, proposals=12, student=QUICK, generator=QUICK)
     monkeypatch.setattr(flywheel, "SIZES", replace(TINY, student_train=1, validation=0))

@@ -42,24 +42,25 @@ def misfit_figure(groups: Mapping[str, Sequence[tuple[float, float]]]) -> Figure
 
 
 def scaling_figure(cells: Sequence[Mapping], names: Sequence[str]) -> Figure:
-    """PGR with plain weak labels, and what the confidence loss changes in accuracy, for every pair of rungs."""
-    place = {(cell["weak"], cell["strong"]): cell for cell in cells}
+    """PGR with plain weak labels for every pair of rungs; what the confidence loss changes, where it was measured."""
     nan = float("nan")
 
-    def table(value: Callable[[Mapping], float | None]) -> list[list[float | None]]:
-        return [[value(place[w, s]) if (w, s) in place else nan for s in names] for w in names]
+    def table(value: Callable[[Mapping], float | None], found: Sequence[Mapping]) -> tuple[list, list[str], list[str]]:
+        """The values, and the names of the rows and columns in which there are any."""
+        place = {(cell["weak"], cell["strong"]): value(cell) for cell in found}
+        weak, strong = ([name for name in names if name in {pair[i] for pair in place}] for i in (0, 1))
+        return [[place.get((w, s), nan) for s in strong] for w in weak], weak, strong
 
-    figure = figure_of(21, 7)
-    left, right = figure.subplots(1, 2)
-    study_plots.heat_map(table(lambda cell: cell["plain"]["pgr"]["mean"]), names, names, left)
-    study_plots.heat_map(
-        table(lambda cell: nan if cell["confidence"]["mean"] is None else cell["confidence"]["mean"]),
-        names,
-        names,
-        right,
-        quantity="change of accuracy by the confidence loss",
-        limit=0.1,
-    )
+    compared = [cell for cell in cells if cell["confidence"]["mean"] is not None]
+    figure = figure_of(17, 7)
+    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    study_plots.heat_map(*table(lambda cell: cell["plain"]["pgr"]["mean"], cells), left)
+    if compared:
+        change = "change of accuracy by the confidence loss"
+        found = table(lambda cell: cell["confidence"]["mean"], compared)
+        study_plots.heat_map(*found, right, quantity=change, limit=0.1)
+    else:
+        right.set_visible(False)
     return figure
 
 

@@ -104,10 +104,16 @@ def _seeds(treated: str, control: str | None = None) -> Callable[[Rows], Effect]
     return measure
 
 
-def _confidence(rows: Rows) -> Effect:
-    own = [row for row in rows if row["ceiling"] - row["weak"] >= LARGE]
-    plain, confident = (_by_seed(own, "accuracy", loss=loss) for loss in (PLAIN, "confidence loss 0.5"))
-    return _difference(confident, plain)
+def _confidence(wanted: Callable[[float], bool]) -> Callable[[Rows], Effect]:
+    """What the confidence loss changes in pairs whose gap (ceiling minus supervisor) is wanted."""
+
+    def measure(rows: Rows) -> Effect:
+        treated = {(r["weak_model"], r["strong_model"]) for r in rows if r["loss"] != PLAIN}
+        own = [r for r in rows if (r["weak_model"], r["strong_model"]) in treated and wanted(r["ceiling"] - r["weak"])]
+        plain, confident = (_by_seed(own, "accuracy", loss=loss) for loss in (PLAIN, "confidence loss 0.5"))
+        return _difference(confident, plain)
+
+    return measure
 
 
 def _larger(name: str) -> Callable[[Rows], Effect]:
@@ -196,10 +202,18 @@ FINDINGS: tuple[Finding, ...] = (
         f"{BURNS}, section 4.3",
         f"accuracy, pairs with a gap of {LARGE} or more",
         "scaling",
-        _confidence,
+        _confidence(lambda gap: gap >= LARGE),
     ),
     Finding(
         "The confidence loss hurts where the gap is small",
+        f"{BURNS}, section 4.3",
+        f"accuracy, pairs with a gap below {LARGE}",
+        "scaling",
+        _confidence(lambda gap: gap < LARGE),
+        sign=-1,
+    ),
+    Finding(
+        "The same, where supervisor and ceiling are both nearly right",
         f"{BURNS}, section 4.3",
         "accuracy, sentiment, a supervisor that was trained further",
         "methods",

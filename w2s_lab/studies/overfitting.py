@@ -32,7 +32,7 @@ from w2s_lab.studies.study import (
 from w2s_lab.study_plots import stopping_dots
 
 RATES = (5e-5, 2e-4)
-NOISE = ("weak labels", "20 % random errors", "40 % random errors")
+NOISE = ("weak labels", "40 % random errors")  # as many random errors as weak ones: see the mechanism
 PLAN = Plan(recipe=Recipe(epochs=6, learning_rate=RATES[0], eval_every=EPOCH))
 
 

@@ -1,6 +1,6 @@
 """PGR over the ladder: every weak <= strong pair, with plain weak labels and with the confidence loss (M15).
 
-A rung is fine-tuned the same way in every role, so that pairs differ in their models only. Each supervisor, each
+A rung is fine-tuned the same way with every partner, so that pairs differ in their models only. Each supervisor, each
 ceiling and each set of weak labels is made once for all pairs in which it takes part.
 """
 
@@ -33,8 +33,10 @@ from w2s_lab.studies.study import (
     select,
 )
 
-# peak learning rates: the larger the model, the lower, as is usual; chosen for ceilings near their best in 2 epochs
-RATES = {"pocket-xs": 3e-3, "pocket-s": 5e-4, "pocket-m": 1e-4, "pocket-l": 5e-5, "pocket-xl": 2e-5}
+# peak learning rates, the lower the larger the model: of supervisors (3 passes over the truth), and of students and
+# ceilings, which have learnt the task with them after 2 passes, also on labels of which a third is wrong
+WEAK_RATES = {"pocket-xs": 3e-3, "pocket-s": 5e-4, "pocket-m": 1e-4, "pocket-l": 5e-5, "pocket-xl": 2e-5}
+RATES = WEAK_RATES | {"pocket-l": 1e-4, "pocket-xl": 5e-5}
 PAIRS = tuple(combinations_with_replacement(RATES, 2))
 # where the confidence loss is measured, too: students that are quick to train, of supervisors that leave a gap
 COMPARED = tuple(
@@ -45,9 +47,8 @@ LOSSES = {"plain weak labels": None, "confidence loss 0.5": AuxiliaryConfidence(
 
 def plan(weak: str, strong: str, device: str = "auto") -> Plan:
     """The plan of a pair: every rung with its own rate, supervisors for an epoch more."""
-    weak_recipe, recipe = (
-        Recipe(epochs=epochs, learning_rate=RATES[name], eval_every=EPOCH) for name, epochs in ((weak, 3), (strong, 2))
-    )
+    weak_recipe = Recipe(epochs=3, learning_rate=WEAK_RATES[weak], eval_every=EPOCH)
+    recipe = Recipe(epochs=2, learning_rate=RATES[strong], eval_every=EPOCH)
     return Plan(weak, strong, weak_recipe, recipe, device)
 
 
@@ -122,6 +123,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "task": "sentiment",
         "sizes": astuple(SIZES),
         "rates": RATES,
+        "rates of supervisors": WEAK_RATES,
         "recipe": plan(*PAIRS[-1]).recipe.as_dict(),
         "cells": cells,
         "confidence against gap": asdict(
