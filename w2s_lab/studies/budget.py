@@ -33,7 +33,7 @@ from w2s_lab.studies.study import (
 from w2s_lab.study_plots import cost_curve
 
 SIZES = SplitSizes(supervisor_train=1500, student_train=2500, test=1000, validation=100)
-HUMAN, WEAK = (0, 30, 100, 300, 1000), (0, 500, 1500)
+HUMAN, WEAK = (0, 30, 100, 1000), (0, 500, 1500)
 PLAN = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
 FEW = 100  # human labels with which the ways of using them are compared
 WAYS = ("mixed in", "counted 5 times", "first", "last")

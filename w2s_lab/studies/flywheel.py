@@ -96,10 +96,10 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     begun = select(rows, configuration="healthy", round=0)
     effects = [paired_effect(n, column(e, "accuracy"), column(begun, "accuracy")) for n, e in ends.items()]
     heads = ("accuracy", "label accuracy", "duplicates", "distinct-2", "perplexity", "balance")
-    lines = [f"{f'after round {last}':<38}" + "".join(f"{head:>16}" for head in heads)]
+    lines = [f"{f'after round {last}':<44}" + "".join(f"{head:>16}" for head in heads)]
     for name, rounds in means.items():
         values = ["-" if rounds[-1][m] is None else f"{rounds[-1][m]:.3f}" for m in MEASURES]
-        lines.append(f"{name:<38}" + "".join(f"{value:>16}" for value in values))
+        lines.append(f"{name:<44}" + "".join(f"{value:>16}" for value in values))
     facts = {
         "task": "sentiment",
         "configurations": {name: recipe.as_dict() for name, recipe in CONFIGURATIONS.items()},
