@@ -50,7 +50,10 @@ def tiny(monkeypatch):
     monkeypatch.setattr(scaling, "RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
     monkeypatch.setattr(scaling, "WEAK_RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
     monkeypatch.setattr(scaling, "PAIRS", (("pocket-xs", "pocket-xs"), ("pocket-xs", "pocket-s"), ("pocket-s",) * 2))
-    turning = replace(HEALTHY, rounds=1, proposals=12, student=QUICK, generator=QUICK)
+    turning = replace(
+        HEALTHY, rounds=1, proposals=12, min_confidence=None, balanced=False, student=QUICK, generator=QUICK
+    )
+    monkeypatch.setattr(flywheel, "SEED_EXAMPLES", 32)
     monkeypatch.setattr(flywheel, "SIZES", replace(TINY, student_train=1, validation=0))
     monkeypatch.setattr(
         flywheel, "CONFIGURATIONS", {"healthy": turning, "again": replace(turning, trains_generator=True)}

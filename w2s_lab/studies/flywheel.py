@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from w2s_lab.data import SplitSizes
 from w2s_lab.effects import effects_table, paired_effect
 from w2s_lab.experiments import Plan
-from w2s_lab.flywheel import DEGRADING, HEALTHY, MENDED, FlywheelRecipe, flywheel_rows
+from w2s_lab.flywheel import DEGRADING, HEALTHY, MENDED, SEED_EXAMPLES, FlywheelRecipe, flywheel_rows
 from w2s_lab.jobs import Job
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model
@@ -58,6 +58,7 @@ def _turn(store: Store, device: str, name: str, seed: int) -> Rows:
         fine_tune=fine_tune,
         adapt=go_on,
         label=store.labels,
+        seed_examples=SEED_EXAMPLES,
     )
     return [
         {"configuration": name, "seed": seed, "answer_balance": _balance(row["answer_shares"])} | _flat(row)
