@@ -69,7 +69,7 @@ def overfitting_figure(
 ) -> Figure:
     """Accuracy and agreement against epochs, for each learning rate and kind of label noise."""
     rates, kinds = ({key[i] for key in curves} for i in (0, 1))
-    figure = figure_of(2.2 + 3.5 * len(kinds), 1.9 + 2.5 * len(rates))
+    figure = figure_of(max(13.0, 2.2 + 3.5 * len(kinds)), 1.9 + 2.5 * len(rates))  # room for the legend
     study_plots.overfitting_panels(curves, figure, label_accuracy=label_accuracy)
     return figure
 
