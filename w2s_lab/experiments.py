@@ -212,6 +212,10 @@ class Bench:
         """The weak labels of the test examples."""
         return self.watched.take(range(len(self.splits.test)))
 
+    def trusted(self, watched: LabelledSet) -> LabelledSet:
+        """Of somebody's labels of the watched examples, those of the trusted validation examples."""
+        return watched.take(range(len(self.splits.test), len(watched)))
+
     @cached_property
     def ceiling(self) -> Evaluation:
         """The strong ceiling on the test examples."""

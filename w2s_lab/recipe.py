@@ -1,7 +1,7 @@
 """How a model is fine-tuned: one record, the same for supervisor, student and ceiling."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from w2s_lab.objective import Loss, MaximumLikelihood
 
@@ -80,6 +80,11 @@ class Recipe:
         """Optimizer steps to learn from a set of `examples` examples, and those from one evaluation to the next."""
         per_epoch = math.ceil(examples / self.batch_size)
         return self.epochs * per_epoch, self.eval_every or per_epoch
+
+    def lasting(self, steps: int, examples: int) -> "Recipe":
+        """The same recipe with as many epochs over `examples` examples as come nearest to `steps` optimizer steps."""
+        per_epoch = math.ceil(examples / self.batch_size)
+        return replace(self, epochs=max(1, round(steps / per_epoch)))
 
     def as_dict(self) -> dict:
         """Plain JSON values; the loss with its class name, so that no two losses look alike."""

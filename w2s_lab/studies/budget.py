@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from w2s_lab.data import SplitSizes
 from w2s_lab.effects import effects_table, paired_effect
-from w2s_lab.experiments import Bench, Outcome, Plan, hard
+from w2s_lab.experiments import Bench, Outcome, Plan
 from w2s_lab.jobs import Job
 from w2s_lab.mixing import Measured, cost, frontier, join, weighted
 from w2s_lab.recipe import Recipe
@@ -25,6 +25,8 @@ from w2s_lab.studies.study import (
     bench,
     cell,
     column,
+    learn,
+    learn_twice,
     mean_of,
     outcome_numbers,
     rounded,
@@ -46,32 +48,20 @@ def parts(own: Bench, human: int, weak: int) -> tuple[LabelledSet, LabelledSet]:
     return truth.take(range(human)), own.labels.take(range(max(HUMAN), max(HUMAN) + weak))
 
 
-def learn(own: Bench, labels: LabelledSet, role: str = "strong student", **options) -> Outcome:
-    """A student of these labels, in as many optimizer steps as three passes over 1,500 examples."""
-    recipe = hard(own.plan.recipe)
-    per_epoch, _ = replace(recipe, epochs=1).steps(len(labels))
-    return own.student(labels, replace(recipe, epochs=max(1, round(3 * EPOCH / per_epoch))), role=role, **options)
-
-
 def use(own: Bench, human: int, weak: int, way: str) -> Outcome:
-    """A little truth beside many weak labels: mixed in, counted more, or in a training of its own, first or last."""
+    """A little truth beside many weak labels: mixed in, counted more, or in a training of its own, first or last.
+
+    In a training of its own the truth gets a third of the steps of the weak labels.
+    """
     truth, labels = parts(own, human, weak)
+    steps = 3 * EPOCH
     if not weak or not human:
-        return learn(own, truth if human else labels)
-    if way in ("first", "last"):
-        one_half, other = (truth, labels) if way == "first" else (labels, truth)
-        per_epoch, _ = replace(own.plan.recipe, epochs=1).steps(len(one_half))
-        steps = 3 * EPOCH if way == "last" else EPOCH  # the truth gets a third of the steps of the weak labels
-        recipe = replace(hard(own.plan.recipe), epochs=max(1, round(steps / per_epoch)))
-        begun = own.train(
-            own.strong, one_half, recipe, f"begun with the {'truth' if way == 'first' else 'weak labels'}"
-        )
-        begun.network.to("cpu")
-        per_epoch, _ = replace(recipe, epochs=1).steps(len(other))
-        steps = EPOCH if way == "last" else 3 * EPOCH
-        return own.student(other, replace(recipe, epochs=max(1, round(steps / per_epoch))), start=begun)
-    truth = weighted(truth, 5.0) if way == "counted 5 times" else truth
-    return learn(own, join(truth, labels))
+        return learn(own, truth if human else labels, steps)
+    if way == "first":
+        return learn_twice(own, (truth, EPOCH), (labels, steps))
+    if way == "last":
+        return learn_twice(own, (labels, steps), (truth, EPOCH))
+    return learn(own, join(weighted(truth, 5.0) if way == "counted 5 times" else truth, labels), steps)
 
 
 def _stages(setting: Setting) -> list[list[Job]]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_lab.effects import Effect, Slope, markdown_table, paired_effect, slope
+from w2s_lab.effects import Effect, markdown_table, paired_effect
 from w2s_lab.files import replacing
-from w2s_lab.studies.methods import MISFIT, MISFIT_GRIDS
+from w2s_lab.studies.methods import PLAIN, RANDOM, misfit_slope
 
 LARGE = 0.15  # ceiling minus supervisor, in accuracy: a large gap
 NOTHING = 0.01  # an effect (fraction of test examples, or PGR) whose interval is within this is none
@@ -82,7 +82,6 @@ def _level(values: Mapping[int, float | None]) -> Effect:
 
 
 SENTIMENT, SMALL_GAP = "sentiment", "sentiment, small gap"
-PLAIN, RANDOM = "plain weak labels", "random half"
 
 
 def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[[Rows], Effect]:
@@ -93,15 +92,10 @@ def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[
     return measure
 
 
-def _seeds(treated: str, control: str | None = None) -> Callable[[Rows], Effect]:
+def _seeds(treated: str, control: str) -> Callable[[Rows], Effect]:
     """From two numbers of each seed of the mechanism."""
 
-    def measure(rows: Rows) -> Effect:
-        if control is None:
-            return _level(_by_seed(rows, treated))
-        return _difference(_by_seed(rows, treated), _by_seed(rows, control))
-
-    return measure
+    return lambda rows: _difference(_by_seed(rows, treated), _by_seed(rows, control))
 
 
 def _confidence(wanted: Callable[[float], bool]) -> Callable[[Rows], Effect]:
@@ -143,10 +137,8 @@ def _gain_minus_misfit(method: str) -> Callable[[Rows], Effect]:
 
 
 def _misfit_slope(rows: Rows) -> Effect:
-    """Slope of gain on misfit over the students of one supervisor's labels, with its correlation as the name."""
-    tuned = [name for kind, names in MISFIT.items() if "probe" not in kind for name in names]
-    own = [row for row in rows if row["grid"] in MISFIT_GRIDS and row["method"] in tuned]
-    found: Slope = slope([row["misfit"] for row in own], [row["gain"] for row in own])
+    """`methods.misfit_slope` as an effect."""
+    found = misfit_slope(rows)
     return Effect("", found.slope, found.low, found.high, found.n, 0, None)
 
 

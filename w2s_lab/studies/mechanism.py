@@ -48,7 +48,7 @@ def _seed(store: Store, device: str, seed: int) -> Rows:
 
 def trusted_accuracy(own: Bench) -> float:
     """The weak supervisor's accuracy on the trusted validation examples: an estimate of how often it is right."""
-    return own.watched.take(range(len(own.splits.test), len(own.watched))).label_accuracy
+    return own.trusted(own.watched).label_accuracy
 
 
 def random_error_control(own: Bench, outcome: Outcome) -> Outcome:

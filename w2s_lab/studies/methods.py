@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from w2s_lab.cascade import cascade, cascade_curve, fit_threshold, flops_per_item
 from w2s_lab.data import SplitSizes
-from w2s_lab.effects import Effect, effects_table, holm, paired_effect, slope
+from w2s_lab.effects import Effect, Slope, effects_table, holm, paired_effect, slope
 from w2s_lab.ensembles import average, log_odds_weights, stack, vote
 from w2s_lab.evaluation import score
 from w2s_lab.experiments import Bench, Outcome, Plan, hard
@@ -93,8 +93,7 @@ def as_long(own: Bench, labels: LabelledSet) -> Outcome:
     """A student of fewer (or more) labels, in as many optimizer steps as one of all weak labels."""
     recipe = own.plan.recipe if labels.probs is not None else hard(own.plan.recipe)
     steps, _ = recipe.steps(len(own.splits.student_train))
-    per_epoch, _ = replace(recipe, epochs=1).steps(len(labels))
-    return own.student(labels, replace(recipe, epochs=max(1, round(steps / per_epoch))))
+    return own.student(labels, recipe.lasting(steps, len(labels)))
 
 
 def by_seed(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
@@ -114,14 +113,22 @@ def by_size(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
     return [own.weak_labels, *(own.labels_of(own.supervisor(start)) for start in ("pocket-xs", "pocket-m"))]
 
 
-def trusted(own: Bench, sets: Sequence[tuple[LabelledSet, LabelledSet]]) -> list[LabelledSet]:
-    """The supervisors' labels of the trusted validation examples."""
-    return [watched.take(range(len(own.splits.test), len(watched))) for _, watched in sets]
+def weighted_by_size(own: Bench) -> Outcome:
+    """The mean of three sizes of supervisor, weighted by what the trusted examples say of each."""
+    sets = by_size(own)
+    weights = log_odds_weights([own.trusted(watched) for _, watched in sets])
+    return own.student(average([labels for labels, _ in sets], weights=weights))
+
+
+def stacked_by_size(own: Bench) -> Outcome:
+    """A logistic regression on three sizes of supervisor, fitted on the trusted examples."""
+    sets = by_size(own)
+    return own.student(stack([labels for labels, _ in sets], [own.trusted(watched) for _, watched in sets]))
 
 
 def agreed(own: Bench) -> Outcome:
     """Only what a second supervisor, which saw the examples in another order, labels alike."""
-    other, _ = own.labels_of(own.supervisor(truth=own.splits.supervisor_train, seed=own.seed + 1000))
+    other, _ = own.labels_of(own.supervisor(seed=own.seed + 1000))
     same = agreement(own.labels, other)
     return as_long(own, own.labels.take(same > 0, f"{own.labels.source}, where a second supervisor agrees"))
 
@@ -193,15 +200,8 @@ METHODS: dict[str, Method] = {
     "vote of 3 (order)": Method(ENSEMBLES, lambda b: b.student(vote([w for w, _ in by_seed(b)]))),
     "average of 3 (order)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_seed(b)]))),
     "average of 3 (thirds of the truth)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_data(b)]))),
-    "weighted average (xs, s, m)": Method(
-        ENSEMBLES,
-        lambda b: b.student(
-            average([w for w, _ in by_size(b)], weights=log_odds_weights(trusted(b, by_size(b)))),
-        ),
-    ),
-    "stacking (xs, s, m)": Method(
-        ENSEMBLES, lambda b: b.student(stack([w for w, _ in by_size(b)], trusted(b, by_size(b))))
-    ),
+    "weighted average (xs, s, m)": Method(ENSEMBLES, weighted_by_size),
+    "stacking (xs, s, m)": Method(ENSEMBLES, stacked_by_size),
     "bootstrapping through pocket-m": Method(START, bootstrapped),
     "adapted to the inputs": Method(START, lambda b: b.student(b.labels, start=b.adapted(b.plan.strong, ADAPT))),
     "not pre-trained": Method(START, lambda b: b.student(b.labels, start=f"scratch:{b.plan.strong}")),
@@ -336,9 +336,8 @@ def _cascade(own: Bench, outcome: Outcome) -> dict:
                         reference=own.watched)  # fmt: skip
     answered, n = own.store.labels(student, own.watch), len(own.splits.test)
     cost = tuple(flops_per_item(m, own.splits.test) for m in (load_model(own.plan.weak, device="cpu"), student))
-    weak_trusted, strong_trusted = (labels.take(range(n, len(labels))) for labels in (own.watched, answered))
     strong_test = answered.take(range(n))
-    threshold = fit_threshold(weak_trusted, strong_trusted, tolerance=0.01)
+    threshold = fit_threshold(own.trusted(own.watched), own.trusted(answered), tolerance=0.01)
     mixed, asked = cascade(own.reference, strong_test, threshold)
     curve = cascade_curve(own.reference, strong_test, cost=cost)
     return {
@@ -370,6 +369,13 @@ def effects_of(rows: Rows) -> dict[str, list[Effect]]:
     return found
 
 
+def misfit_slope(rows: Rows) -> Slope:
+    """Gain on misfit, over the fine-tuned students of one supervisor's labels."""
+    tuned = [name for kind, names in MISFIT.items() if "probe" not in kind for name in names]
+    own = [row for row in rows if row["grid"] in MISFIT_GRIDS and row["method"] in tuned]
+    return slope(column(own, "misfit"), column(own, "gain"))
+
+
 def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     effects = effects_of(rows)
     texts, table = [], {}
@@ -388,14 +394,11 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         head = f"{grid.name}: weak {where['weak']['mean']:.3f}, student of plain weak labels "
         head += f"{where['accuracy']['mean']:.3f}, ceiling {where['ceiling']['mean']:.3f}; {len(own)} seeds"
         texts += [head, effects_table(effects[grid.name]), ""]
-    tuned = [name for kind, names in MISFIT.items() if "probe" not in kind for name in names]
-    pairs = [row for row in rows if row["grid"] in MISFIT_GRIDS and row["method"] in tuned]
-    line = slope(column(pairs, "misfit"), column(pairs, "gain"))
     facts = {
         "grids": {grid.name: {"sizes": astuple(grid.sizes), **grid.plan.as_dict()} for grid in GRIDS},
         "adapt": ADAPT.as_dict(),
         "summary": table,
-        "gain against misfit": asdict(line),
+        "gain against misfit": asdict(misfit_slope(rows)),
         "rows": rounded(sorted(rows, key=lambda row: (row["grid"], row["method"], row["seed"]))),
     }
     probes = [_line(rows, name) for name in ("linear probe, logistic", "linear probe, ridge", "cascade")]
@@ -414,13 +417,12 @@ def _figures(rows: Rows, effects: dict[str, list[Effect]]) -> dict[str, Figure]:
     }
     control = f"{PLAIN}\n(selection: {RANDOM}; errors in the hard slices: random errors)"
     curve = select(rows, method="cascade")[0]["curve"]
-    figures = {
+    return {
         "methods.png": effects_figure(groups, control),
         "methods-tasks.png": effects_figure(others, control),
         "misfit.png": misfit_figure(points),
         "cascade.png": one(cascade_plot, [(1.01 if at is None else at, cost, right) for at, _, cost, right in curve]),
     }
-    return figures
 
 
 def _line(rows: Rows, name: str) -> str:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from w2s_lab.data import SplitSizes, load_splits
 from w2s_lab.effects import effects_table, paired_effect
-from w2s_lab.experiments import Bench, Outcome, Plan, hard
+from w2s_lab.experiments import Bench, Outcome, Plan
 from w2s_lab.jobs import Job
 from w2s_lab.mixing import with_truth, without
 from w2s_lab.recipe import Recipe
@@ -27,6 +27,8 @@ from w2s_lab.studies.study import (
     bench,
     cell,
     column,
+    learn,
+    learn_twice,
     mean_of,
     outcome_numbers,
     rounded,
@@ -37,7 +39,7 @@ SIZES = SplitSizes(supervisor_train=1200, student_train=1500, test=1000, validat
 PLAN = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
 HUMAN = 100
 CHANGED = "rule-changed"  # the tag of tickets that the two policies decide by different rules
-STEPS = 3 * EPOCH
+STEPS = 3 * EPOCH  # of a student; the human set gets a third of them in a training of its own
 
 
 def human_set(own: Bench) -> LabelledSet:
@@ -45,34 +47,15 @@ def human_set(own: Bench) -> LabelledSet:
     return own.splits.student_train.take(range(HUMAN))
 
 
-def learn(own: Bench, labels: LabelledSet, steps: int = STEPS, **options) -> Outcome:
-    """A student of these labels, in so many optimizer steps."""
-    return own.student(labels, for_steps(own.plan.recipe, labels, steps), **options)
-
-
-def for_steps(recipe: Recipe, labels: LabelledSet, steps: int) -> Recipe:
-    """The recipe with as many epochs as come nearest to so many optimizer steps."""
-    per_epoch, _ = replace(hard(recipe), epochs=1).steps(len(labels))
-    return replace(hard(recipe), epochs=max(1, round(steps / per_epoch)))
-
-
-def after(own: Bench, first: LabelledSet, then: LabelledSet) -> Outcome:
-    """Two trainings, one after the other: the larger set for all steps, the human set for a third of them."""
-    steps = {name: STEPS // 3 if len(labels) == HUMAN else STEPS for name, labels in (("a", first), ("b", then))}
-    begun = own.train(own.strong, first, for_steps(own.plan.recipe, first, steps["a"]), "first of two trainings")
-    begun.network.to("cpu")
-    return learn(own, then, steps["b"], start=begun)
-
-
 ARMS: dict[str, Callable[[Bench], Outcome]] = {
-    "weak labels only": lambda b: learn(b, b.labels),
-    "human set only": lambda b: learn(b, human_set(b)),
-    "mixed": lambda b: learn(b, with_truth(b.labels, human_set(b))),
-    "mixed, human x 5": lambda b: learn(b, with_truth(b.labels, human_set(b), weight=5.0)),
-    "human set first": lambda b: after(b, human_set(b), b.labels),
-    "human set last": lambda b: after(b, b.labels, human_set(b)),
-    "changed rule filtered": lambda b: learn(b, with_truth(without(b.labels, CHANGED), human_set(b))),
-    "filtered, human x 5": lambda b: learn(b, with_truth(without(b.labels, CHANGED), human_set(b), weight=5.0)),
+    "weak labels only": lambda b: learn(b, b.labels, STEPS),
+    "human set only": lambda b: learn(b, human_set(b), STEPS),
+    "mixed": lambda b: learn(b, with_truth(b.labels, human_set(b)), STEPS),
+    "mixed, human x 5": lambda b: learn(b, with_truth(b.labels, human_set(b), weight=5.0), STEPS),
+    "human set first": lambda b: learn_twice(b, (human_set(b), STEPS // 3), (b.labels, STEPS)),
+    "human set last": lambda b: learn_twice(b, (b.labels, STEPS), (human_set(b), STEPS // 3)),
+    "changed rule filtered": lambda b: learn(b, with_truth(without(b.labels, CHANGED), human_set(b)), STEPS),
+    "filtered, human x 5": lambda b: learn(b, with_truth(without(b.labels, CHANGED), human_set(b), weight=5.0), STEPS),
 }
 CONTROL = "weak labels only"
 

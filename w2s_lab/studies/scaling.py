@@ -58,8 +58,7 @@ def _bench(store: Store, device: str, weak: str, strong: str, seed: int) -> Benc
 
 def _stages(setting: Setting) -> list[list[Job]]:
     seeds = range(setting.seeds)
-    largest = sorted(RATES, key=list(RATES).index, reverse=True)
-    alone = [Job(f"{name}, seed {s}", cell, (_alone, setting, name, s)) for name in largest for s in seeds]
+    alone = [Job(f"{name}, seed {s}", cell, (_alone, setting, name, s)) for name in reversed(RATES) for s in seeds]
     pairs = [
         Job(f"{weak} to {strong}, {loss}, seed {s}", cell, (_pair, setting, weak, strong, loss, s))
         for weak, strong in reversed(PAIRS)

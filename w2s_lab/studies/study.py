@@ -10,11 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from w2s_lab.data import SplitSizes, load_splits
-from w2s_lab.experiments import Bench, Outcome, Plan
+from w2s_lab.experiments import Bench, Outcome, Plan, hard
 from w2s_lab.files import replacing
 from w2s_lab.jobs import Job, run_jobs
+from w2s_lab.language_model import LanguageModel
 from w2s_lab.metrics import mean_interval
-from w2s_lab.records import Comparison, Evaluation
+from w2s_lab.records import Comparison, Evaluation, LabelledSet
 from w2s_lab.report import versions
 from w2s_lab.store import Store
 
@@ -111,6 +112,20 @@ def run_study(
 def bench(store: Store, task: str, plan: Plan, seed: int, sizes: SplitSizes = SIZES) -> Bench:
     """The bench of a built-in task, with a split and an order of the examples drawn from `seed`."""
     return Bench(load_splits(task, seed=seed, sizes=sizes), plan, store, seed)
+
+
+def learn(own: Bench, labels: LabelledSet, steps: int, *, start: LanguageModel | None = None) -> Outcome:
+    """A student of these labels by maximum likelihood, in about as many optimizer steps, whatever their number."""
+    return own.student(labels, hard(own.plan.recipe).lasting(steps, len(labels)), start=start)
+
+
+def learn_twice(own: Bench, first: tuple[LabelledSet, int], then: tuple[LabelledSet, int]) -> Outcome:
+    """Two trainings, the second of them from where the first one ended; each is labels and optimizer steps."""
+    labels, steps = first
+    recipe = hard(own.plan.recipe).lasting(steps, len(labels))
+    begun = own.train(own.strong, labels, recipe, "first of two trainings")
+    begun.network.to("cpu")  # until its turn comes again
+    return learn(own, *then, start=begun)
 
 
 def numbers(comparison: Comparison) -> dict[str, float | None]:
