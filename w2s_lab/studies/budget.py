@@ -5,6 +5,7 @@ costs are chosen afterwards, since a measured grid can be priced in any way.
 """
 
 from dataclasses import astuple, replace
+from functools import partial
 
 from matplotlib.figure import Figure
 
@@ -64,28 +65,28 @@ def use(own: Bench, human: int, weak: int, way: str) -> Outcome:
     return learn(own, join(weighted(truth, 5.0) if way == "counted 5 times" else truth, labels), steps)
 
 
-def _stages(setting: Setting) -> list[list[Job]]:
+def _stages(task: str, setting: Setting) -> list[list[Job]]:
     seeds = range(setting.seeds)
     cells = [(h, w, WAYS[0]) for h in HUMAN for w in WEAK if h or w]
     cells += [(FEW, max(WEAK), way) for way in WAYS[1:]]
-    shared = [Job(f"seed {s}", cell, (_shared, setting, s)) for s in seeds]
-    grid = [Job(f"{h} human, {w} weak, {way}, seed {s}", cell, (_cell, setting, s, h, w, way))
+    shared = [Job(f"seed {s}", cell, (_shared, setting, task, s)) for s in seeds]
+    grid = [Job(f"{h} human, {w} weak, {way}, seed {s}", cell, (_cell, setting, task, s, h, w, way))
             for s in seeds for h, w, way in cells]  # fmt: skip
     return [shared, grid]
 
 
-def _bench(store: Store, device: str, seed: int) -> Bench:
-    return bench(store, "sentiment", replace(PLAN, device=device), seed, SIZES)
+def _bench(store: Store, device: str, task: str, seed: int) -> Bench:
+    return bench(store, task, replace(PLAN, device=device), seed, SIZES)
 
 
-def _shared(store: Store, device: str, seed: int) -> Rows:
-    own = _bench(store, device, seed)
+def _shared(store: Store, device: str, task: str, seed: int) -> Rows:
+    own = _bench(store, device, task, seed)
     own.ceiling, own.labels  # noqa: B018
     return []
 
 
-def _cell(store: Store, device: str, seed: int, human: int, weak: int, way: str) -> Rows:
-    outcome = use(_bench(store, device, seed), human, weak, way)
+def _cell(store: Store, device: str, task: str, seed: int, human: int, weak: int, way: str) -> Rows:
+    outcome = use(_bench(store, device, task, seed), human, weak, way)
     return [{"human": human, "weak_labels": weak, "way": way, "seed": seed} | outcome_numbers(outcome)]
 
 
@@ -94,7 +95,7 @@ def points(rows: Rows, price: float) -> dict[str, list[tuple[float, float, float
     found = {}
     for weak in WEAK:
         found[f"{weak:,} weak labels" if weak else "human labels only"] = [
-            (cost(human, weak, human_cost=price, weak_cost=1.0), at["mean"], at["low"], at["high"])
+            (cost(human, weak, human_cost=price, weak_cost=1.0), at["mean"], *within_fractions(at))
             for human in HUMAN
             if human or weak
             for at in [mean_of(select(rows, human=human, weak_labels=weak, way=WAYS[0]), "accuracy")]
@@ -102,7 +103,12 @@ def points(rows: Rows, price: float) -> dict[str, list[tuple[float, float, float
     return found
 
 
-def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
+def within_fractions(at: dict) -> tuple[float | None, float | None]:
+    """The ends of an interval of accuracies, cut to [0, 1]."""
+    return tuple(None if end is None else min(max(end, 0.0), 1.0) for end in (at["low"], at["high"]))
+
+
+def _finish(task: str, name: str, rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     grid = [
         Measured(human, weak, mean_of(select(rows, human=human, weak_labels=weak, way=WAYS[0]), "accuracy")["mean"])
         for human in HUMAN
@@ -119,7 +125,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     others |= {way: select(rows, human=FEW, weak_labels=max(WEAK), way=way) for way in WAYS[1:]}
     effects = [paired_effect(name, column(found, "accuracy"), mixed) for name, found in others.items()]
     facts = {
-        "task": "sentiment",
+        "task": task,
         "sizes": astuple(SIZES),
         **PLAN.as_dict(),
         "grid": [astuple(measured) for measured in grid],
@@ -131,7 +137,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     }
     ceiling = mean_of(rows, "ceiling")["mean"]
     figures = {
-        f"budget-{price:.0f}.png": one(
+        f"{name}-{price:.0f}.png": one(
             cost_curve, points(rows, price), unit=f"cost (a weak label 1, a human label {price:.0f})", log=True,
             ceiling=ceiling,
         )
@@ -141,4 +147,10 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     return facts, "\n".join([*lines, head, effects_table(effects)]), figures
 
 
-STUDY = Study("budget", "what does a budget of human and weak labels buy?", 3, _stages, _finish)
+def on(task: str, name: str) -> Study:
+    """The study on a built-in task."""
+    question = f"what does a budget of human and weak labels buy, on the task {task}?"
+    return Study(name, question, 3, partial(_stages, task), partial(_finish, task, name))
+
+
+STUDY = on("sentiment", "budget")

@@ -1,0 +1,124 @@
+"""Notebooks from their sources: `notebooks/src/NN_name.py` (jupytext, percent format) to executed `NN_name.ipynb`.
+
+`python -m w2s_lab.classroom.build` builds all of them; with names such as `01 04`, only those. Outputs are kept, run
+times and live widget views are not: a stored notebook shows the picture and the words that every dashboard carries.
+"""
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from w2s_lab.classroom.exercises import EXERCISES
+from w2s_lab.classroom.progress import VARIABLE
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+STUB = re.compile(r"^def (\w+)\(", re.MULTILINE)
+
+
+def sources(names: Sequence[str] = (), folder: Path = NOTEBOOKS) -> list[Path]:
+    """The source files whose names begin with one of `names` (all, where there are none), in order.
+
+    Raises:
+        ValueError: a name fits no source.
+    """
+    found = sorted((folder / "src").glob("*.py"))
+    for name in names:
+        if not any(path.name.startswith(name) for path in found):
+            raise ValueError(f"no source begins with {name!r}; there are {', '.join(path.stem for path in found)}")
+    return [path for path in found if not names or path.name.startswith(tuple(names))]
+
+
+def read_source(path: Path) -> NotebookNode:
+    """A source as a notebook without outputs, whose cells have ids that depend on their place alone."""
+    import jupytext  # only those who build notebooks need it
+
+    notebook = jupytext.read(path, fmt="py:percent")
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for place, cell in enumerate(notebook.cells):
+        cell.id = f"{path.stem[:2]}-{place:03d}"
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = {"tags": tags} if tags else {}
+    return notebook
+
+
+def solved(notebook: NotebookNode) -> NotebookNode:
+    """A copy with the solution in place of every stub: code cells that define the function of an exercise."""
+    copy = nbformat.from_dict(notebook)
+    for cell in copy.cells:
+        names = [name for name in STUB.findall(cell.source) if cell.cell_type == "code"]
+        for name in names:
+            if name in EXERCISES:
+                cell.source = f"from w2s_lab.classroom.exercises.nb{cell.id[:2]} import *\n\n{EXERCISES[name].solution}"
+    return copy
+
+
+def run(
+    notebook: NotebookNode, folder: Path, *, timeout: int = 600, each: Callable[[int, int], None] | None = None
+) -> NotebookNode:
+    """Execute all cells in `folder`, from an empty progress file; raises CellExecutionError where one fails.
+
+    Args:
+        timeout: seconds for one cell.
+        each: told (cells done, cells) after each cell.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        client = NotebookClient(notebook, timeout=timeout, resources={"metadata": {"path": str(folder)}})
+        if each:
+            client.on_cell_executed = lambda cell, cell_index, execute_reply: each(cell_index + 1, len(notebook.cells))
+        environment = {**os.environ, VARIABLE: str(Path(temporary, "progress.json"))}
+        client.execute(env=environment)
+    return tidy(notebook)
+
+
+def tidy(notebook: NotebookNode) -> NotebookNode:
+    """Without run times, widget state, live views and progress bars; with pictures, tables and words."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+            for output in cell.outputs:
+                if len(output.get("data", {})) > 1:
+                    output.data.pop(WIDGET_VIEW, None)
+    return notebook
+
+
+def build(path: Path, *, solutions: bool = False) -> tuple[Path, float]:
+    """Execute one source and store the notebook beside `src/`; returns its path and the seconds it took."""
+    started = time.monotonic()
+    notebook = read_source(path)
+    notebook = run(solved(notebook) if solutions else notebook, path.parents[1])
+    target = path.parents[1] / f"{path.stem}.ipynb"
+    if not solutions:
+        nbformat.write(notebook, target)
+    return target, time.monotonic() - started
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m w2s_lab.classroom.build", description=__doc__)
+    parser.add_argument("names", nargs="*", help="beginnings of source names, such as 01 (default: all)")
+    parser.add_argument("--solved", action="store_true", help="run with all solutions filled in; nothing is written")
+    options = parser.parse_args(arguments)
+    for path in sources(options.names):
+        target, seconds = build(path, solutions=options.solved)
+        sys.stdout.write(f"{target.name}  {seconds:6.1f} s{'  (solved, not written)' if options.solved else ''}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What every dashboard is made of: controls, a picture that follows them, and the same in words.
+
+Live it is a widget. In a stored, untrusted or hosted notebook it is a picture (PNG) or a table (HTML) and its summary
+in words, which is also what a screen reader hears when a control moves.
+"""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Protocol
+
+import ipywidgets as widgets
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+MAX_WIDTH = "760px"
+DPI = 80  # of stored pictures
+
+
+class Drawing(Protocol):
+    """Anything that draws itself both ways, such as `chart.Chart`."""
+
+    def svg(self) -> str: ...
+
+    def draw(self, ax: Axes | None = None) -> Axes: ...
+
+
+@dataclass(frozen=True)
+class View:
+    """What a panel shows for one position of its controls.
+
+    Attributes:
+        says: one or two sentences of plain text that say what the picture shows, with its numbers.
+        charts: drawings, from the top down.
+        html: a table or marked text below them, for what is not a chart.
+    """
+
+    says: str
+    charts: tuple[Drawing, ...] = ()
+    html: str = ""
+
+
+class Panel(widgets.VBox):
+    """Controls above a picture that is drawn anew whenever one of them moves.
+
+    Attributes:
+        title: in bold, above.
+        controls: name -> widget with a `value`.
+        view: the `View` that is shown now.
+
+    `draw` gets the controls' values by name and returns a View; it should take a few milliseconds, so that the picture
+    follows a slider: look numbers up, or compute them in closed form.
+    """
+
+    def __init__(self, title: str, controls: Mapping[str, widgets.Widget], draw: Callable[..., View]) -> None:
+        self.title, self.controls, self._draw = title, dict(controls), draw
+        self._picture, self._words = widgets.HTML(), widgets.HTML()
+        for control in self.controls.values():
+            control.observe(self._moved, names="value")
+        head = widgets.HTML(f'<div style="font-size:17px;font-weight:600">{escape(title)}</div>')
+        self.view = View("")
+        self.refresh()
+        # Two columns of controls where there are many, so that a slider and its picture are on one screen.
+        layout = widgets.Layout(display="flex", flex_flow="row wrap", align_items="center")
+        box = widgets.Box(list(self.controls.values()), layout=layout)
+        super().__init__(
+            [head, box, self._picture, self._words],
+            layout=widgets.Layout(max_width=MAX_WIDTH, padding="8px 12px", border="1px solid #8884"),
+        )
+
+    def _moved(self, change: object) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draw anew from the controls as they stand."""
+        self.show(self._draw(**{name: control.value for name, control in self.controls.items()}))
+
+    def show(self, view: View) -> None:
+        """Put a view on the screen."""
+        self.view = view
+        self._picture.value = "".join(chart.svg() for chart in view.charts) + view.html
+        self._words.value = spoken(view.says)
+
+    def set(self, **values: object) -> "Panel":
+        """Move controls from code, by name; returns the panel."""
+        for name, value in values.items():
+            if name not in self.controls:
+                known = ", ".join(self.controls)
+                raise ValueError(f"{self.title}: there is no control {name!r}; expected one of {known}")
+            self.controls[name].value = value
+        return self
+
+    @property
+    def summary(self) -> str:
+        """The panel in words: title, position of the controls, what is to be seen."""
+        return in_words(self.title, self.controls, self.view.says)
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        return with_fallback(super()._repr_mimebundle_(**options), self.summary, self.view.charts, self.view.html)
+
+
+def spoken(text: str) -> str:
+    """HTML of a sentence that a screen reader reads out when it changes."""
+    look = "font-size:15px;line-height:1.45;margin:6px 0"
+    return f'<p role="status" aria-live="polite" style="{look}">{escape(text)}</p>'
+
+
+def in_words(title: str, controls: Mapping[str, widgets.Widget], says: str) -> str:
+    """`title [control value, ...]: what is to be seen`."""
+    at = ", ".join(f"{name.replace('_', ' ')} {_value(control)}" for name, control in controls.items())
+    return f"{title}{f' [{at}]' if at else ''}: {says}"
+
+
+def _value(control: widgets.Widget) -> str:
+    value = getattr(control, "label", None) or control.value
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def with_fallback(bundle: dict | None, summary: str, charts: Sequence[Drawing] = (), html: str = "") -> dict:
+    """A widget's bundle with a picture of the charts, the HTML and the words beside the live view."""
+    bundle = dict(bundle or {})
+    bundle["text/plain"] = summary
+    if charts:
+        bundle["image/png"] = png(charts)
+    elif html:
+        bundle["text/html"] = html + spoken(summary)
+    return bundle
+
+
+def png(charts: Sequence[Drawing]) -> str:
+    """The drawings one below the other, by matplotlib, as base64 of a PNG. Nothing global is touched."""
+    figure = Figure(figsize=(8.2, 4.9 * len(charts)), layout="constrained", dpi=DPI)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(charts), 1, squeeze=False)[:, 0]
+    for chart, ax in zip(charts, axes, strict=True):
+        chart.draw(ax)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white", metadata={"Software": None})
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def slider(
+    text: str, value: float, low: float, high: float, step: float, *, form: str = ".2f", width: str = "340px"
+) -> widgets.FloatSlider:
+    """A slider with its words beside it, moved by mouse or arrow keys, that tells every position on the way."""
+    return widgets.FloatSlider(
+        value=value, min=low, max=high, step=step, description=text, readout_format=form, continuous_update=True,
+        style={"description_width": "initial"}, layout=widgets.Layout(width=width),
+    )  # fmt: skip
+
+
+def stops(text: str, values: Sequence[object], value: object, *, width: str = "340px") -> widgets.SelectionSlider:
+    """A slider over the positions that were measured, and no others. `values`: values, or (label, value) pairs."""
+    return widgets.SelectionSlider(
+        options=list(values), value=value, description=text, continuous_update=True,
+        style={"description_width": "initial"}, layout=widgets.Layout(width=width),
+    )  # fmt: skip
+
+
+def choice(
+    text: str, options: Sequence[object], value: object | None = None, *, width: str = "320px"
+) -> widgets.Dropdown:
+    """A menu. `options`: values, or (label, value) pairs."""
+    first = options[0][1] if isinstance(options[0], tuple) else options[0]
+    return widgets.Dropdown(
+        options=list(options), value=first if value is None else value, description=text,
+        style={"description_width": "initial"}, layout=widgets.Layout(width=width),
+    )  # fmt: skip
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
+    """An HTML table of cells that are HTML already; words to the left."""
+    cell = 'style="text-align:left;padding:3px 12px 3px 0;vertical-align:top;font-size:14px"'
+    top = "".join(f'<th scope="col" {cell}>{text}</th>' for text in head)
+    body = "".join(f"<tr>{''.join(f'<td {cell}>{text}</td>' for text in row)}</tr>" for row in rows)
+    title = f'<caption style="text-align:left;font-size:14px">{caption}</caption>' if caption else ""
+    return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

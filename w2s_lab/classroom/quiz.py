@@ -1,0 +1,311 @@
+"""Questions with feedback for every option, read from `data/quizzes/NN.json`; and guesses made before a run.
+
+Kinds: `one` right option, `many` right options, `order` of steps, and `case`: a story in several steps. All is reached
+with Tab and Space; right and wrong are said by sign and word, not only by colour; LaTeX is rendered offline.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import ipywidgets as widgets
+
+from w2s_lab.classroom.panel import MAX_WIDTH, with_fallback
+from w2s_lab.classroom.progress import load_progress
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "quizzes"
+LETTERS = "ABCDEFGH"
+RIGHT, WRONG = "#009E73", "#D55E00"
+KINDS = ("one", "many", "order", "case")
+
+
+def load_quiz(notebook: str) -> dict:
+    """The quiz of a notebook, such as "01".
+
+    Raises:
+        ValueError: there is none, or a question in it is not as it should be; says which.
+    """
+    path = FOLDER / f"{notebook}.json"
+    if not path.exists():
+        known = ", ".join(sorted(one.stem for one in FOLDER.glob("*.json")))
+        raise ValueError(f"there is no quiz {notebook!r}; expected one of {known}")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for question in found["questions"]:
+        for step in question.get("steps", [question]):
+            _verify(step, path.name)
+    return found
+
+
+def _verify(question: dict, where: str) -> None:
+    name, kind = question.get("id"), question.get("kind")
+    if kind not in KINDS:
+        raise ValueError(f"{where}, question {name}: kind is {kind!r}; expected one of {', '.join(KINDS)}")
+    if kind == "order":
+        if len(question["items"]) < 3 or not question["feedback"]:
+            raise ValueError(f"{where}, question {name}: expected at least 3 items, and feedback")
+        return
+    right = sum(option["right"] for option in question["options"])
+    if right < 1 or (kind == "one" and right != 1):
+        raise ValueError(f"{where}, question {name}: {right} right options, for kind {kind!r}")
+    if not all(option["feedback"] for option in question["options"]):
+        raise ValueError(f"{where}, question {name}: an option has no feedback")
+
+
+def _said(good: bool, text: str) -> str:
+    color, sign = (RIGHT, "✓ Right.") if good else (WRONG, "✗ Not yet.")
+    look = f"border-left:5px solid {color};padding:2px 10px;margin:3px 0"
+    return f'<div role="status" style="{look}"><b>{sign}</b> {text}</div>'
+
+
+def _words(html: str) -> widgets.HTMLMath:
+    return widgets.HTMLMath(f'<div style="font-size:15px;line-height:1.45">{html}</div>')
+
+
+def _mover(place: int, way: str) -> widgets.Button:
+    layout = widgets.Layout(width="38px", flex="0 0 auto")
+    return widgets.Button(icon=f"arrow-{way}", tooltip=f"Move step {place + 1} {way}", layout=layout)
+
+
+class Question(widgets.VBox):
+    """One question of kind one, many or order, with its button and feedback.
+
+    Attributes:
+        question: as in the file.
+        solved: whether the last answer was right.
+    """
+
+    def __init__(self, question: dict) -> None:
+        self.question, self.solved = question, False
+        self._feedback = widgets.HTMLMath()
+        self.button = widgets.Button(description="Check", tooltip=f"Check the answer to {question['id']}")
+        self.button.on_click(lambda _: self.check())
+        text = _words(question["text"])
+        if question["kind"] == "order":
+            self.order = list(range(len(question["items"])))
+            random.Random(question["id"]).shuffle(self.order)
+            if self.order == sorted(self.order):
+                self.order.reverse()
+            self._rows = widgets.VBox()
+            self._lay_out()
+            body: list[widgets.Widget] = [self._rows]
+        else:
+            ask = "Choose one." if question["kind"] == "one" else "Choose all that are true."
+            self.boxes = [self._box(letter) for letter, _ in zip(LETTERS, question["options"], strict=False)]
+            words = [_words(one["text"]) for one in question["options"]]
+            rows = [widgets.HBox(list(pair)) for pair in zip(self.boxes, words, strict=True)]
+            body = [widgets.HTML(f"<i>{ask}</i>"), *rows]
+        super().__init__([text, *body, self.button, self._feedback], layout=widgets.Layout(padding="4px 0 14px 0"))
+
+    def _box(self, letter: str) -> widgets.Checkbox:
+        box = widgets.Checkbox(description=letter, indent=False, layout=widgets.Layout(width="52px", flex="0 0 auto"))
+        box.observe(self._ticked, names="value")
+        return box
+
+    def _ticked(self, change: dict) -> None:
+        if self.question["kind"] == "one" and change["new"]:
+            for box in self.boxes:
+                if box is not change["owner"]:
+                    box.value = False
+
+    def _lay_out(self) -> None:
+        """The items in their order, each with buttons that move it up and down."""
+        rows = []
+        for place, item in enumerate(self.order):
+            up, down = (_mover(place, way) for way in ("up", "down"))
+            up.on_click(lambda _, place=place: self.move(place, -1))
+            down.on_click(lambda _, place=place: self.move(place, 1))
+            up.disabled, down.disabled = place == 0, place == len(self.order) - 1
+            words = widgets.HTMLMath(f"<b>{place + 1}.</b> {self.question['items'][item]}")
+            rows.append(widgets.HBox([up, down, words]))
+        self._rows.children = rows
+
+    def move(self, place: int, by: int) -> None:
+        """Swap the item at `place` with its neighbour."""
+        other = place + by
+        if 0 <= other < len(self.order):
+            self.order[place], self.order[other] = self.order[other], self.order[place]
+            self._lay_out()
+
+    def choose(self, *letters: str) -> "Question":
+        """Tick these options, and no others; returns the question."""
+        for letter, box in zip(LETTERS, self.boxes, strict=False):
+            box.value = letter in letters
+        return self
+
+    def check(self) -> bool:
+        """Judge the answer, show the feedback of every option chosen, and remember it."""
+        if self.question["kind"] == "order":
+            found = self._check_order()
+        else:
+            picked = [box.value for box in self.boxes]
+            if not any(picked):
+                self._feedback.value = '<div role="status">Nothing is chosen yet.</div>'
+                return False
+            options = list(zip(LETTERS, self.question["options"], picked, strict=False))
+            self.solved = all(option["right"] == chosen for _, option, chosen in options)
+            shown = [o for o in options if o[2] or (self.question["kind"] == "many" and o[1]["right"])]
+            if self.question["kind"] == "many" and not self.solved:
+                shown = [o for o in options if o[2]]
+                missed = sum(option["right"] and not chosen for _, option, chosen in options)
+                some = "statements are" if missed > 1 else "statement is"
+                tail = f"<div>{missed} true {some} not chosen.</div>" if missed else ""
+            else:
+                tail = ""
+            found = "".join(_said(o["right"], f"<b>{letter}.</b> {o['feedback']}") for letter, o, _ in shown) + tail
+        progress = load_progress()
+        facts = progress.question(self.question["id"])
+        facts["tries"] += 1
+        facts["right"] = facts["right"] or self.solved
+        progress.save()
+        self._feedback.value = found
+        return self.solved
+
+    def _check_order(self) -> str:
+        in_place = sum(place == item for place, item in enumerate(self.order))
+        self.solved = in_place == len(self.order)
+        if self.solved:
+            return _said(True, self.question["feedback"])
+        first = next(place for place, item in enumerate(self.order) if place != item)
+        count = f"{in_place} of {len(self.order)} are in place"
+        return _said(False, f"{count}; the first that is not is number {first + 1}.")
+
+    @property
+    def words(self) -> list[str]:
+        """The question as lines of plain text, without its answer."""
+        if self.question["kind"] == "order":
+            items = [self.question["items"][item] for item in self.order]
+            return [_bare(self.question["text"]), *(f"  ( ) {_bare(item)}" for item in items)]
+        options = zip(LETTERS, self.question["options"], strict=False)
+        return [_bare(self.question["text"]), *(f"  {letter}. {_bare(option['text'])}" for letter, option in options)]
+
+
+def _bare(html: str) -> str:
+    """Text without tags and entities."""
+    found: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = found.append
+    parser.feed(html)
+    parser.close()
+    return " ".join("".join(found).split())
+
+
+class Quiz(widgets.VBox):
+    """All questions of one notebook, one below the other, and how many are solved."""
+
+    def __init__(self, notebook: str) -> None:
+        self.quiz = load_quiz(notebook)
+        self.questions: list[Question] = []
+        self._count = widgets.HTML()
+        blocks: list[widgets.Widget] = []
+        for number, question in enumerate(self.quiz["questions"], 1):
+            steps = question.get("steps", [question])
+            head = f"Question {number}" + (f": {question['title']}" if "title" in question else "")
+            blocks.append(widgets.HTMLMath(f'<div style="font-size:16px;font-weight:600">{head}</div>'))
+            if "story" in question:
+                blocks.append(_words(question["story"]))
+            for step in steps:
+                self.questions.append(Question(step))
+                self.questions[-1].button.on_click(lambda _: self._recount())
+                blocks.append(self.questions[-1])
+        self._recount()
+        super().__init__(
+            [*blocks, self._count],
+            layout=widgets.Layout(max_width=MAX_WIDTH, padding="8px 12px", border="1px solid #8884"),
+        )
+
+    def _recount(self) -> None:
+        solved = sum(question.solved for question in self.questions)
+        self._count.value = f'<b role="status">{solved} of {len(self.questions)} answered right.</b>'
+
+    @property
+    def summary(self) -> str:
+        """The questions in plain text."""
+        lines = [f"Quiz {self.quiz['notebook']} · {self.quiz['title']} ({len(self.questions)} questions)"]
+        at = 0
+        for number, question in enumerate(self.quiz["questions"], 1):
+            steps = question.get("steps", [question])
+            if "story" in question:
+                lines += ["", f"{number}. {_bare(question['title'])}. {_bare(question['story'])}"]
+            for step in range(len(steps)):
+                first, *rest = self.questions[at].words
+                lines += ["", f"{number}{'abcdefgh'[step] if len(steps) > 1 else ''}. {first}", *rest]
+                at += 1
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        return with_fallback(super()._repr_mimebundle_(**options), self.summary)
+
+
+def quiz(notebook: str) -> Quiz:
+    """The quiz of a notebook, such as "01"; raises ValueError where there is none."""
+    return Quiz(notebook)
+
+
+class Prediction(widgets.VBox):
+    """A question before a run: the learner commits to an option, and may change it until the run."""
+
+    def __init__(self, name: str, text: str, options: Sequence[str]) -> None:
+        self.name, self.text, self.options = name, text, tuple(options)
+        chosen = load_progress().predictions.get(name)
+        self.menu = widgets.RadioButtons(
+            options=list(options),
+            value=chosen if chosen in self.options else None,
+            layout=widgets.Layout(width="max-content"),
+        )
+        self._said = widgets.HTML(self._words(chosen))
+        self.menu.observe(self._chosen, names="value")
+        head = widgets.HTMLMath(f'<div style="font-size:15px;line-height:1.45"><b>Predict.</b> {text}</div>')
+        super().__init__([head, self.menu, self._said], layout=widgets.Layout(max_width=MAX_WIDTH))
+
+    def _chosen(self, change: dict) -> None:
+        progress = load_progress()
+        progress.predictions[self.name] = change["new"]
+        progress.save()
+        self._said.value = self._words(change["new"])
+
+    @staticmethod
+    def _words(chosen: str | None) -> str:
+        words = "Choose before you run on." if chosen is None else f"Your guess: {escape(chosen)}. Now run on."
+        return f'<div role="status">{words}</div>'
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        lines = [f"Predict. {_bare(self.text)}", *(f"  ( ) {option}" for option in self.options)]
+        return with_fallback(super()._repr_mimebundle_(**options), "\n".join(lines))
+
+
+def predict(name: str, text: str, options: Sequence[str]) -> Prediction:
+    """Ask for a guess before an experiment; `outcome(name, ...)` comes back to it after the run.
+
+    Args:
+        name: unique, such as "03-first-epoch".
+        text: the question (HTML, LaTeX in $...$).
+        options: plain text.
+    """
+    return Prediction(name, text, options)
+
+
+class Outcome(widgets.HTMLMath):
+    """What the run says, beside what was guessed."""
+
+    def __init__(self, name: str, found: str, because: str = "") -> None:
+        guess = load_progress().predictions.get(name)
+        if guess is None:
+            self.words = f"No guess was made. The run says: {found}."
+        else:
+            self.words = f"Your guess: {guess}. The run says: {found}." + (" ✓" if guess == found else " ✗ A surprise.")
+        self.words += f" {because}" if because else ""
+        color = RIGHT if guess == found else "#888888" if guess is None else WRONG
+        box = f"border-left:5px solid {color};padding:6px 12px;font-size:15px;line-height:1.45"
+        html = f'<div role="status" style="{box}">{self.words}</div>'
+        super().__init__(html, layout=widgets.Layout(max_width=MAX_WIDTH))
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        return with_fallback(super()._repr_mimebundle_(**options), _bare(self.words))
+
+
+def outcome(name: str, found: str, because: str = "") -> Outcome:
+    """Compare a guess with what the run found (one of the options that `predict` offered), and say why."""
+    return Outcome(name, found, because)
