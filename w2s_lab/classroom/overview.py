@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from w2s_lab.classroom.exercises import NOTEBOOKS
 from w2s_lab.classroom.panel import Panel, View, table
 from w2s_lab.classroom.progress import Progress, load_progress
-from w2s_lab.classroom.quiz import FOLDER, load_quiz
+from w2s_lab.classroom.quizzes import FOLDER, load_quiz
 
 
 def counts(progress: Progress) -> list[tuple[str, str, int, int, int, int]]:

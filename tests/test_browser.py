@@ -1,0 +1,124 @@
+"""Every notebook in a real browser: it opens, runs, its dashboards move, its quiz obeys the keyboard, nothing leaves.
+
+Screenshots are kept as artefacts of the test (and in $W2S_LAB_SCREENSHOTS, where that is set).
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.jupyter import CHROMIUM, HANDLES, NOTEBOOKS, WINDOW, WORDS, Page, browser, server
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+]
+NAMES = [path.name for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+CHANGES = 15_000  # milliseconds until a change has to be seen; how fast it is, is the benchmark's business
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    with server(folder) as (address, token):
+        yield folder, address, token
+
+
+@pytest.fixture
+def tab(lab, chromium):
+    _, address, token = lab
+    page = Page(chromium.new_page(viewport=WINDOW), address, token).watch()
+    yield page
+    page.close()
+
+
+def keep(page: Page, name: str, folder: Path) -> None:
+    """A screenshot of what is on the screen."""
+    place = Path(os.environ.get("W2S_LAB_SCREENSHOTS") or folder / "screenshots")
+    place.mkdir(parents=True, exist_ok=True)
+    page.page.screenshot(path=place / f"{name}.png")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs_and_its_dashboards_move(name, tab, lab):
+    tab.open_notebook(name)
+    tab.run_all()
+    for number, handle in enumerate(tab.page.query_selector_all(HANDLES)):
+        handle.scroll_into_view_if_needed()
+        before = handle.evaluate(WORDS)
+        handle.focus()
+        moved = False
+        for key in ("ArrowRight", "ArrowLeft", "End", "Home"):  # a slider may stand at one of its ends
+            tab.page.keyboard.press(key)
+            try:
+                tab.page.wait_for_function(
+                    f"([element, before]) => ({WORDS})(element) !== before", arg=[handle, before], timeout=CHANGES / 5
+                )
+            except Exception:
+                continue
+            moved = True
+            break
+        assert moved, f"slider {number} of {name} changes nothing"
+        keep(tab, f"{Path(name).stem}-slider-{number:02d}", lab[0])
+    if not tab.page.query_selector_all(HANDLES):
+        keep(tab, Path(name).stem, lab[0])
+    assert tab.outside == []
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize("name", NAMES[:1])
+def test_a_quiz_works_by_keyboard(name, tab, lab):
+    """Tab to a wrong option, Space, Tab to Check, Enter: feedback; then the right one. It is remembered."""
+    quiz = json.loads((NOTEBOOKS.parent / "data" / "quizzes" / f"{name[:2]}.json").read_text(encoding="utf-8"))
+    tab.open_notebook(name)
+    tab.run_all()
+    question = next(one for one in quiz["questions"] if one["kind"] == "one")
+    wrong, right = ([o["right"] for o in question["options"]].index(value) for value in (False, True))
+    check = tab.page.locator(f"button[title='Check the answer to {question['id']}']")
+    box = check.locator("xpath=ancestor::div[contains(@class,'widget-vbox')][1]")
+    boxes = box.locator("input[type=checkbox]")
+    boxes.nth(wrong).focus()
+    tab.page.keyboard.press("Space")
+    for _ in range(boxes.count() - wrong):
+        tab.page.keyboard.press("Tab")
+    assert check.evaluate("element => element === document.activeElement")  # every control is reached by Tab
+    tab.page.keyboard.press("Enter")
+    box.get_by_text("✗ Not yet.").first.wait_for(timeout=CHANGES)
+    boxes.nth(right).focus()
+    tab.page.keyboard.press("Space")
+    check.focus()
+    tab.page.keyboard.press("Enter")
+    box.get_by_text("✓ Right.").first.wait_for(timeout=CHANGES)
+    assert not boxes.nth(wrong).is_checked()  # one right option: the other was let go
+    keep(tab, "quiz", lab[0])
+    kept = json.loads((lab[0] / "progress.json").read_text(encoding="utf-8"))
+    assert kept["questions"][question["id"]] == {"tries": 2, "right": True}
+
+
+@pytest.mark.skipif(shutil.which("voila") is None and not __import__("importlib.util").util.find_spec("voila"),
+                    reason="needs voila: pip install 'w2s-lab[demo]'")  # fmt: skip
+def test_a_dashboard_runs_under_voila(chromium, tmp_path):
+    name = next(one for one in NAMES if one.startswith("09"))
+    with server(tmp_path, "voila", name) as (address, token):
+        page = Page(chromium.new_page(viewport=WINDOW), address, token).watch()
+        page.page.goto(address, timeout=180_000)
+        page.page.wait_for_selector(HANDLES, timeout=180_000)
+        handle = page.page.query_selector(HANDLES)
+        handle.scroll_into_view_if_needed()
+        before = handle.evaluate(WORDS)
+        handle.focus()
+        tab = page.page
+        tab.keyboard.press("ArrowRight")
+        tab.keyboard.press("ArrowRight")
+        tab.wait_for_function(f"([e, before]) => ({WORDS})(e) !== before", arg=[handle, before], timeout=CHANGES)
+        keep(page, "voila", tmp_path)
+        assert page.outside == []
