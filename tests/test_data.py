@@ -6,6 +6,7 @@ import json
 import random
 import re
 import warnings
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -74,16 +75,28 @@ def pairs(examples):
 
 @pytest.mark.parametrize("name", ["sentiment", "topic", "summary", "helpdesk", "helpdesk-v2"])
 def test_builtin_tasks_load_whole_and_disjoint(name):
+    lines = (data.TASKS / f"{name}.jsonl").read_text().splitlines()
+    n = len(lines)
+    sizes = SplitSizes(n // 4, n // 2, n - n // 4 - n // 2 - n // 40, n // 40)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        splits = load_splits(name)
-    lines = (data.TASKS / f"{name}.jsonl").read_text().splitlines()
+        splits = load_splits(name, sizes=sizes)
     ids = [i for part in PARTS for i in getattr(splits, part).ids]
     assert sorted(ids) == sorted(json.loads(line)["id"] for line in lines)
     assert len(set(ids)) == len(ids)
     assert splits.task == builtin_tasks()[name]
-    sizes = [len(getattr(splits, part)) / len(lines) for part in PARTS]
-    assert sizes == pytest.approx([0.25, 0.5, 0.225, 0.025], abs=1e-3)
+    assert tuple(len(getattr(splits, part)) for part in PARTS) == astuple(sizes)
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"),
+    [(400, (100, 200, 90, 10)), (4000, (1000, 1500, 900, 100)), (100_000, (1500, 1500, 1000, 100))],
+)
+def test_the_usual_sizes(n, sizes):
+    """A quarter, a half, a fortieth and the rest, but no more than a laptop trains on in a minute or two."""
+    assert astuple(SplitSizes.of(n)) == sizes
+    if n == 4000:
+        assert tuple(len(getattr(load_splits("helpdesk"), part)) for part in PARTS) == sizes
 
 
 def test_builtin_table_is_that_of_the_pocket_world():

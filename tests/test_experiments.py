@@ -10,7 +10,7 @@ from scipy import stats
 
 from w2s_lab import report
 from w2s_lab.data import SplitSizes, builtin_tasks, load_splits
-from w2s_lab.experiments import ELICITED, Bench, Outcome, Plan, default_sizes, weak_to_strong
+from w2s_lab.experiments import ELICITED, Bench, Outcome, Plan, weak_to_strong
 from w2s_lab.labelling import weak_labels
 from w2s_lab.models import load_model
 from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, NextToken, SoftTargets
@@ -233,8 +233,6 @@ def test_plans_and_sizes():
         assert learnt.recipe.learning_rate > Plan().recipe.learning_rate
         assert learnt.weak_recipe.learning_rate > Plan().weak_recipe.learning_rate
     assert set(ELICITED) < set(builtin_tasks())
-    assert default_sizes(100_000) == SplitSizes(1500, 1500, 1000, 100)
-    assert default_sizes(400) == SplitSizes.of(400)
 
 
 # -- numbers, by hand ------------------------------------------------------------------------------------------------

@@ -248,16 +248,15 @@ def ladder_files() -> Iterator[Check]:
 
 def training(seconds: float = SECONDS) -> Iterator[Check]:
     """Fine-tune the models of `w2s-lab run` for some seconds: does the loss fall, and how long will a run take?"""
-    from w2s_lab.data import read_examples, split_examples
-    from w2s_lab.experiments import Plan, default_sizes
+    from w2s_lab.data import load_splits
+    from w2s_lab.experiments import Plan
     from w2s_lab.models import ladder
 
     plan, there = Plan(), ladder()
     if not there:
         yield Check("training", False, "not tried: there is no pocket model", "w2s-lab pretrain")
         return
-    task, examples, _ = read_examples("sentiment")
-    splits = split_examples(task, examples, seed=0, sizes=default_sizes(len(examples)))
+    splits = load_splits("sentiment", seed=0)
     first = plan.weak if plan.weak in there else there[0]
     names = [first, plan.strong] if plan.strong in there and plan.strong != first else [first]
     rates = {}

@@ -1,10 +1,9 @@
 """The procedure, from splits to performance gap recovered, and a bench on which methods differ from it in one thing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from w2s_lab.data import SplitSizes
 from w2s_lab.evaluation import score
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model
@@ -63,12 +62,6 @@ class Plan:
             recipe = Recipe(epochs=6, learning_rate=1e-3)
             return cls("pocket-m", "pocket-l", weak_recipe=recipe, recipe=recipe)
         return cls(weak_recipe=Recipe(epochs=8, learning_rate=2e-3), recipe=Recipe(epochs=3, learning_rate=1e-3))
-
-
-def default_sizes(examples: int) -> SplitSizes:
-    """The usual shares of all examples, but at most what a laptop trains on in a minute or two."""
-    usual, most = SplitSizes.of(examples), SplitSizes(1500, 1500, 1000, 100)
-    return SplitSizes(*map(min, astuple(usual), astuple(most)))
 
 
 @dataclass(frozen=True, eq=False)

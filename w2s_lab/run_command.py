@@ -115,8 +115,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> None:
-    from w2s_lab.data import read_examples, split_examples
-    from w2s_lab.experiments import default_sizes, unlabelled, weak_to_strong
+    from w2s_lab.data import SplitSizes, read_examples, split_examples
+    from w2s_lab.experiments import unlabelled, weak_to_strong
     from w2s_lab.store import Store
 
     task, examples, notes = read_examples(
@@ -130,7 +130,7 @@ def _measure(arguments: argparse.Namespace) -> None:
     if arguments.data:
         for note in notes:
             print(f"note: {note}")
-    split = arguments.sizes or default_sizes(len(examples))
+    split = arguments.sizes or SplitSizes.of(len(examples))
     plan = _plan(arguments, task)
     title = f"{task.name}: {plan.weak} supervises {plan.strong}"
     print(

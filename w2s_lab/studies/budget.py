@@ -1,7 +1,7 @@
 """n human labels at cost c_h, m weak labels at c_w: what does a budget buy, how is a little truth best used (M13)?
 
-Every student takes as many optimizer steps, whatever the size of its set. The supervisor learnt 1,500 true labels; the
-costs are chosen afterwards, since a measured grid can be priced in any way.
+Every student takes as many optimizer steps, whatever the size of its set. The supervisor learnt true labels of its own
+(`SIZES`); the costs are chosen afterwards, since a measured grid can be priced in any way.
 """
 
 from dataclasses import astuple, replace
@@ -35,7 +35,10 @@ from w2s_lab.studies.study import (
 )
 from w2s_lab.study_plots import cost_curve
 
-SIZES = SplitSizes(supervisor_train=1500, student_train=2500, test=1000, validation=100)
+SIZES = {
+    "sentiment": SplitSizes(supervisor_train=1500, student_train=2500, test=1000, validation=100),
+    "helpdesk": SplitSizes(supervisor_train=800, student_train=2500, test=600, validation=100),
+}
 HUMAN, WEAK = (0, 30, 100, 1000), (0, 500, 1500)
 PLAN = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
 FEW = 100  # human labels with which the ways of using them are compared
@@ -76,7 +79,7 @@ def _stages(task: str, setting: Setting) -> list[list[Job]]:
 
 
 def _bench(store: Store, device: str, task: str, seed: int) -> Bench:
-    return bench(store, task, replace(PLAN, device=device), seed, SIZES)
+    return bench(store, task, replace(PLAN, device=device), seed, SIZES[task])
 
 
 def _shared(store: Store, device: str, task: str, seed: int) -> Rows:
@@ -126,7 +129,7 @@ def _finish(task: str, name: str, rows: Rows) -> tuple[dict, str, dict[str, Figu
     effects = [paired_effect(name, column(found, "accuracy"), mixed) for name, found in others.items()]
     facts = {
         "task": task,
-        "sizes": astuple(SIZES),
+        "sizes": astuple(SIZES[task]),
         **PLAN.as_dict(),
         "grid": [astuple(measured) for measured in grid],
         "ways": [effect.as_dict() for effect in effects],
