@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 AS_ROOT = $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test test-fast lint clean
+.PHONY: help run lab notebooks test test-fast lint clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,9 @@ run: $(INSTALLED) ## the weak-to-strong procedure, once, with a figure
 
 lab: $(INSTALLED) ## the notebooks, in the browser (this machine only)
 	$(VENV)/bin/jupyter lab --ip=127.0.0.1 $(AS_ROOT) notebooks
+
+notebooks: $(INSTALLED) ## build the notebooks from notebooks/src (only some: make notebooks ONLY="01 04")
+	$(VENV)/bin/python -m w2s_lab.classroom.build $(ONLY)
 
 test: $(INSTALLED) ## all tests
 	$(PYTEST)

@@ -281,11 +281,13 @@ def test_one_right_option_lets_the_others_go():
 
 def test_a_stored_quiz_shows_its_questions_and_no_answer():
     own = classroom.quiz("01")
-    text = own._repr_mimebundle_()["text/plain"]
+    bundle = own._repr_mimebundle_()
+    text = bundle["text/plain"] + bundle["text/markdown"]
     for question in own.questions:
         for option in question.question.get("options", []):
-            assert quiz._bare(option["feedback"]) not in text
-    assert text.startswith("Quiz 01 · ") and "  A. " in text and "<" not in text.replace("<t", "").replace("< ", "")
+            assert quiz._bare(option["feedback"]) not in text and option["feedback"] not in text
+            assert option["text"] in bundle["text/markdown"] and quiz._bare(option["text"]) in bundle["text/plain"]
+    assert bundle["text/plain"].startswith("Quiz 01 · ") and bundle["text/markdown"].startswith("**Quiz 01 · ")
 
 
 @pytest.mark.parametrize(

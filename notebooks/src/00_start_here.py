@@ -112,7 +112,7 @@ print(f"The student stands {recovered:.0%} of the way from its supervisor to the
 # **By hand.** A supervisor at 0.70, a student at 0.85, a ceiling at 0.90: what is the PGR?
 
 # %%
-(0.85 - 0.70) / (0.90 - 0.70)
+round((0.85 - 0.70) / (0.90 - 0.70), 2)
 
 # %% [markdown]
 # **Exercise.** Write it as a function. (It stays as it is where the numbers fall outside 0 and 1: Burns et al. 2023,
@@ -129,7 +129,7 @@ def gap_recovered(weak, student, ceiling):
 room.check(gap_recovered)
 
 # %% [markdown]
-# The package has the same, with an interval, because one split and 900 test reviews are only a sample:
+# The package has the same, with an interval, because one split and its test reviews are only a sample:
 
 # %% tags=["nbval-ignore-output"]
 low, high = result.pgr_interval(seed=0)
@@ -145,8 +145,7 @@ assert result.student.accuracy > result.weak.accuracy and result.pgr > 0
 # %%
 room.predict(
     "00-errors",
-    "The student was trained on the supervisor's mistakes as if they were true. On new reviews of the kind that the "
-    "supervisor gets wrong, what will it mostly do?",
+    "The student learnt the supervisor's mistakes as if they were true. What will it mostly do with new ones?",
     ["repeat the mistake", "be right"],
 )
 
@@ -181,11 +180,13 @@ w2s.plots.slice_dots(result)
 plt.show()
 
 # %% [markdown]
-# Rare words, which the small model never learnt, are corrected: the larger model knows them from its pre-training. What
-# the supervisor gets wrong as a rule, because of how a sentence is built, is harder to get rid of. Why the student can
-# be better than its teacher, and when it stops being so, is the subject of the next notebooks.
+# Each row is a kind of review. Where blue stands to the right of orange, the student got past its teacher: it knows rare
+# words and some constructions from its pre-training, and the weak labels only tell it what is asked. Why that is so, and
+# when it stops being so, is the subject of the next notebooks.
 #
-# ## The steps, in order
+# ## Quiz
+#
+# The first question is to put the steps in order.
 
 # %%
 room.quiz("00")

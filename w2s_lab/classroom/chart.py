@@ -116,12 +116,13 @@ def _marker(kind: str, x: float, y: float, color: str, r: float = 4.5) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r}" fill="{color}"/>'
 
 
-def _ticks(low: float, high: float, n: int = 5) -> list[float]:
-    return [t for t in MaxNLocator(n).tick_values(low, high) if low - 1e-9 <= t <= high + 1e-9]
+def _ticks(low: float, high: float, n: int = 5, *, whole: bool = False) -> list[float]:
+    found = MaxNLocator(n, integer=whole, steps=(1, 2, 2.5, 5, 10)).tick_values(low, high)
+    return [t for t in found if low - 1e-9 <= t <= high + 1e-9]
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -213,9 +214,13 @@ class Chart:
 
     def _x_ticks(self, x0: float, x1: float) -> list[float]:
         if not self.log_x:
-            return _ticks(x0, x1, 8)
+            return _ticks(x0, x1, 8, whole=self._counts())
         found = [m * 10.0**e for e in range(math.floor(math.log10(x0)), math.ceil(math.log10(x1)) + 1) for m in (1, 3)]
         return [tick for tick in found if x0 * 0.999 <= tick <= x1 * 1.001]
+
+    def _counts(self) -> bool:
+        """Whether x counts something (rounds, epochs), so that there is nothing between two whole numbers."""
+        return all(float(x).is_integer() for s in self.series for x in s.x)
 
     def draw(self, ax: Axes | None = None) -> Axes:
         """The same on matplotlib Axes."""
@@ -239,11 +244,15 @@ class Chart:
                 ax.text(mark.at, y1, words, ha="right" if late else "left", va="top", fontsize=SMALL)
         if self.log_x:
             ax.set_xscale("log")
+        elif self._counts():
+            ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         ax.set(xlim=(x0, x1), ylim=(y0, y1))
         ax.set_xlabel(self.x_label, fontsize=SIZE)
         ax.set_ylabel(self.y_label, fontsize=SIZE)
         ax.grid(axis="y", alpha=0.25)
         legend_below(ax)
+        if ax.get_legend() and len(ax.get_legend().get_texts()) > 3:
+            ax.get_legend().set_ncols(2)
         return ax
 
 

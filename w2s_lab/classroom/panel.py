@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 MAX_WIDTH = "760px"
-DPI = 80  # of stored pictures
+DPI, INCHES = 80, 4.9  # of stored pictures: dots per inch, usual height of a drawing
 
 
 class Drawing(Protocol):
@@ -115,14 +115,19 @@ def in_words(title: str, controls: Mapping[str, widgets.Widget], says: str) -> s
 
 
 def _value(control: widgets.Widget) -> str:
-    value = getattr(control, "label", None) or control.value
+    labels, at = getattr(control, "_options_labels", ()), getattr(control, "index", None)
+    value = labels[at] if labels and isinstance(at, int) else control.value  # `label` is empty until it first moves
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def with_fallback(bundle: dict | None, summary: str, charts: Sequence[Drawing] = (), html: str = "") -> dict:
-    """A widget's bundle with a picture of the charts, the HTML and the words beside the live view."""
+def with_fallback(
+    bundle: dict | None, summary: str, charts: Sequence[Drawing] = (), html: str = "", markdown: str = ""
+) -> dict:
+    """A widget's bundle with a picture of the charts, the HTML or Markdown, and the words beside the live view."""
     bundle = dict(bundle or {})
     bundle["text/plain"] = summary
+    if markdown:
+        bundle["text/markdown"] = markdown
     if charts:
         bundle["image/png"] = png(charts)
     elif html:
@@ -131,10 +136,14 @@ def with_fallback(bundle: dict | None, summary: str, charts: Sequence[Drawing] =
 
 
 def png(charts: Sequence[Drawing]) -> str:
-    """The drawings one below the other, by matplotlib, as base64 of a PNG. Nothing global is touched."""
-    figure = Figure(figsize=(8.2, 4.9 * len(charts)), layout="constrained", dpi=DPI)
+    """The drawings one below the other, by matplotlib, as base64 of a PNG. Nothing global is touched.
+
+    A drawing may say by an attribute `inches` how high it is.
+    """
+    heights = [getattr(chart, "inches", INCHES) for chart in charts]
+    figure = Figure(figsize=(8.2, sum(heights)), layout="constrained", dpi=DPI)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(charts), 1, squeeze=False)[:, 0]
+    axes = figure.subplots(len(charts), 1, squeeze=False, height_ratios=heights)[:, 0]
     for chart, ax in zip(charts, axes, strict=True):
         chart.draw(ax)
     buffer = io.BytesIO()

@@ -6,7 +6,7 @@ with Tab and Space; right and wrong are said by sign and word, not only by colou
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -181,6 +181,16 @@ class Question(widgets.VBox):
         options = zip(LETTERS, self.question["options"], strict=False)
         return [_bare(self.question["text"]), *(f"  {letter}. {_bare(option['text'])}" for letter, option in options)]
 
+    @property
+    def markdown(self) -> list[str]:
+        """The same as lines of Markdown, in which formulas are set."""
+        if self.question["kind"] == "order":
+            rows = [f"- {self.question['items'][item]}" for item in self.order]
+        else:
+            options = zip(LETTERS, self.question["options"], strict=False)
+            rows = [f"- **{letter}.** {option['text']}" for letter, option in options]
+        return [self.question["text"], "", *rows]
+
 
 def _bare(html: str) -> str:
     """Text without tags and entities."""
@@ -220,23 +230,41 @@ class Quiz(widgets.VBox):
         solved = sum(question.solved for question in self.questions)
         self._count.value = f'<b role="status">{solved} of {len(self.questions)} answered right.</b>'
 
-    @property
-    def summary(self) -> str:
-        """The questions in plain text."""
-        lines = [f"Quiz {self.quiz['notebook']} · {self.quiz['title']} ({len(self.questions)} questions)"]
-        at = 0
+    def _numbered(self) -> Iterator[tuple[str, dict, Question | None]]:
+        """(number, question of the file, its widget) for every step; the widget is None for the story of a case."""
+        widgets_ = iter(self.questions)
         for number, question in enumerate(self.quiz["questions"], 1):
             steps = question.get("steps", [question])
             if "story" in question:
-                lines += ["", f"{number}. {_bare(question['title'])}. {_bare(question['story'])}"]
-            for step in range(len(steps)):
-                first, *rest = self.questions[at].words
-                lines += ["", f"{number}{'abcdefgh'[step] if len(steps) > 1 else ''}. {first}", *rest]
-                at += 1
+                yield str(number), question, None
+            for letter, _ in zip(LETTERS.lower(), steps, strict=False):
+                yield f"{number}{letter if len(steps) > 1 else ''}", question, next(widgets_)
+
+    @property
+    def heading(self) -> str:
+        """Which quiz, and how long."""
+        return f"Quiz {self.quiz['notebook']} · {self.quiz['title']} ({len(self.questions)} questions)"
+
+    @property
+    def summary(self) -> str:
+        """The questions in plain text."""
+        lines = [self.heading]
+        for number, question, own in self._numbered():
+            first, *rest = own.words if own else [f"{_bare(question['title'])}. {_bare(question['story'])}"]
+            lines += ["", f"{number}. {first}", *rest]
+        return "\n".join(lines)
+
+    @property
+    def markdown(self) -> str:
+        """The questions in Markdown."""
+        lines = [f"**{self.heading}**"]
+        for number, question, own in self._numbered():
+            first, *rest = own.markdown if own else [f"*{question['title']}.* {question['story']}"]
+            lines += ["", f"**{number}.** {first}", *rest]
         return "\n".join(lines)
 
     def _repr_mimebundle_(self, **options: object) -> dict:
-        return with_fallback(super()._repr_mimebundle_(**options), self.summary)
+        return with_fallback(super()._repr_mimebundle_(**options), self.summary, markdown=self.markdown)
 
 
 def quiz(notebook: str) -> Quiz:
@@ -273,7 +301,8 @@ class Prediction(widgets.VBox):
 
     def _repr_mimebundle_(self, **options: object) -> dict:
         lines = [f"Predict. {_bare(self.text)}", *(f"  ( ) {option}" for option in self.options)]
-        return with_fallback(super()._repr_mimebundle_(**options), "\n".join(lines))
+        markdown = "\n".join([f"**Predict.** {self.text}", "", *(f"- {option}" for option in self.options)])
+        return with_fallback(super()._repr_mimebundle_(**options), "\n".join(lines), markdown=markdown)
 
 
 def predict(name: str, text: str, options: Sequence[str]) -> Prediction:
