@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from w2s_lab.cli import STUDIES, main
 from w2s_lab.data import SplitSizes
 from w2s_lab.effects import Effect
 from w2s_lab.experiments import Plan
 from w2s_lab.flywheel import HEALTHY
+from w2s_lab.objective import AuxiliaryConfidence, Distillation, MaximumLikelihood, Targets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Task
 from w2s_lab.store import Store
-from w2s_lab.studies import budget, findings, flywheel, methods, overfitting, policy, scaling, study
+from w2s_lab.studies import budget, findings, flywheel, losses, methods, overfitting, policy, scaling, study
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
 
@@ -35,18 +37,20 @@ def here(jobs, *, workers, ray, description):
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setattr(study, "run_jobs", here)
-    for module in (overfitting, policy, scaling):
+    for module in (losses, overfitting, policy, scaling):
         monkeypatch.setattr(module, "SIZES", TINY)
-    monkeypatch.setattr(budget, "SIZES", replace(TINY, student_train=60))
+    monkeypatch.setattr(budget, "SIZES", dict.fromkeys(budget.SIZES, replace(TINY, student_train=60)))
     monkeypatch.setattr(budget, "HUMAN", (0, 5, 20))
     monkeypatch.setattr(budget, "WEAK", (0, 30))
     monkeypatch.setattr(budget, "FEW", 5)
     monkeypatch.setattr(budget, "EPOCH", 2)
     monkeypatch.setattr(policy, "HUMAN", 10)
     monkeypatch.setattr(policy, "STEPS", 4)
-    for module in (budget, overfitting, policy):
+    for module in (budget, losses, overfitting, policy):
         monkeypatch.setattr(module, "PLAN", PLAN)
     monkeypatch.setattr(overfitting, "RATES", (1e-3,))
+    for name, few in (("WEIGHTS", (0.0, 1.0)), ("TEMPERATURES", (1.0, 2.0)), ("ALPHAS", (0.0, 0.5)), ("FEW", 20)):
+        monkeypatch.setattr(losses, name, few)
     monkeypatch.setattr(scaling, "RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
     monkeypatch.setattr(scaling, "WEAK_RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
     monkeypatch.setattr(scaling, "PAIRS", (("pocket-xs", "pocket-xs"), ("pocket-xs", "pocket-s"), ("pocket-s",) * 2))
@@ -75,7 +79,7 @@ def run(name: str, folder, seeds: int = 2) -> tuple[str, dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["methods", "scaling", "overfitting", "budget", "policy", "flywheel"])
+@pytest.mark.parametrize("name", ["methods", "scaling", "overfitting", "losses", "budget", "policy", "flywheel"])
 def test_a_study_from_end_to_end(name, tiny, tmp_path, monkeypatch):
     text, facts = run(name, tmp_path)
     assert facts["command"] == f"w2s-lab study {name} --seeds 2" and facts["versions"]["w2s-lab"]
@@ -223,3 +227,27 @@ def test_reasons_belong_to_their_verdict():
 def test_a_claim_has_a_source():
     assert len({one.claim for one in findings.FINDINGS}) == len(findings.FINDINGS) >= 14
     assert all(one.source[-1] not in ",;" and one.quantity and not math.isnan(one.value) for one in findings.FINDINGS)
+
+
+# -- the dials of the losses -----------------------------------------------------------------------------------------
+
+
+def test_two_dials_that_mean_one_training_are_one_run():
+    found = losses.dials()
+    weights = 1 + (len(losses.WEIGHTS) - 1) * len(losses.SCHEDULES)  # each schedule of 0 is the same
+    assert len(found) == len(set(found)) == 2 * weights + len(losses.TEMPERATURES) + len(losses.ALPHAS) - 1
+    assert {losses.Dial("lambda", 0.0, schedule).run for schedule in losses.SCHEDULES} == {losses.PLAIN}
+    assert losses.Dial("alpha", 0.0).run == losses.Dial("temperature", 1.0) in found
+    asked = losses.Dial("lambda", 2.0, "cosine", losses.TRUTH)
+    assert asked.run == asked and asked.loss == Distillation(2.0, "cosine")
+    assert losses.PLAIN.loss == MaximumLikelihood() and losses.Dial("alpha", 0.75).loss == AuxiliaryConfidence(0.75)
+    logits, probs = torch.randn(6, 3).log_softmax(-1), torch.rand(6, 3).softmax(-1)
+    targets = Targets(probs, probs.argmax(-1), (0.3, 0.3, 0.4), 0.7)
+    assert torch.allclose(AuxiliaryConfidence(0.0)(logits, targets), losses.Dial("alpha", 0.0).loss(logits, targets))
+
+
+def test_rows_of_a_dial():
+    plain = {"dial": "lambda", "value": 0.0, "schedule": "constant", "answers": "weak labels"}
+    rows = [plain | {"seed": 1}, plain | {"seed": 0}, plain | {"seed": 0, "value": 2.0}]
+    assert losses.rows_at(rows, losses.Dial("lambda", 0.0, "cosine")) == [rows[1], rows[0]]
+    assert losses.rows_at(rows, losses.Dial("alpha", 0.5)) == []

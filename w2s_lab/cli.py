@@ -13,7 +13,17 @@ from w2s_lab import run_command
 from w2s_lab.arguments import add_device, add_store, positive
 from w2s_lab.version import __version__
 
-STUDIES = ("mechanism", "methods", "scaling", "overfitting", "budget", "policy", "flywheel")
+STUDIES = (
+    "mechanism",
+    "methods",
+    "scaling",
+    "overfitting",
+    "losses",
+    "budget",
+    "budget_helpdesk",
+    "policy",
+    "flywheel",
+)
 
 # torch, transformers and what imports them are imported inside the commands: they take seconds, --help should not.
 

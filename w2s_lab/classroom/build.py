@@ -76,7 +76,8 @@ def run(
         each: told (cells done, cells) after each cell.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        client = NotebookClient(notebook, timeout=timeout, resources={"metadata": {"path": str(folder)}})
+        options = {"timeout": timeout, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
+        client = NotebookClient(notebook, **options)
         if each:
             client.on_cell_executed = lambda cell, cell_index, execute_reply: each(cell_index + 1, len(notebook.cells))
         environment = {**os.environ, VARIABLE: str(Path(temporary, "progress.json"))}

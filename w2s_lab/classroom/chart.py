@@ -12,7 +12,7 @@ from html import escape
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from w2s_lab.plots import ROLE, SIZE, SMALL, Role, legend_below, styled_axes
+from w2s_lab.plots import HALO, ROLE, SIZE, SMALL, Role, legend_below, styled_axes
 
 WIDTH, HEIGHT = 680, 360  # pixels
 LEFT, RIGHT, TOP, BOTTOM = 68, 20, 14, 52  # pixels around the plotting area
@@ -251,8 +251,9 @@ class Chart:
         ax.set_ylabel(self.y_label, fontsize=SIZE)
         ax.grid(axis="y", alpha=0.25)
         legend_below(ax)
-        if ax.get_legend() and len(ax.get_legend().get_texts()) > 3:
-            ax.get_legend().set_ncols(2)
+        if ax.get_legend() and len(ax.get_legend().get_texts()) > 3:  # in two columns; a legend's own cannot be changed
+            place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 4.4}
+            ax.legend(**place, ncols=2, fontsize=SIZE, frameon=False, handlelength=2.4)
         return ax
 
 
@@ -359,12 +360,13 @@ class BarChart:
                     reach = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
                 ax.barh(index, bar.value, color=bar.style.color, hatch=bar.style.hatch, edgecolor="white", xerr=reach)
             end = max(bar.value or 0.0, bar.high or 0.0)
-            ax.text(end, index, f"  {words}", va="center", fontsize=SMALL)
+            ax.text(end, index, f"  {words}", va="center", fontsize=SMALL, path_effects=HALO)
         for mark in self.marks:
             ax.axvline(mark.at, color="black", linestyle=":", linewidth=1.5)
             ax.text(mark.at, -0.75, mark.text, ha="center", fontsize=SMALL)
         ax.set_yticks(range(len(self.bars)), [bar.label for bar in self.bars], fontsize=SIZE)
-        ax.invert_yaxis()
+        ax.set_ylim(len(self.bars) - 0.4, -0.6)  # from the top down, with room for a bar that is undefined
+        ax.set_xticks(_ticks(*self.x_range))  # none beyond the range: there, only numbers stand
         ax.set_xlim(self.x_range[0], self.x_range[1] + 0.25 * (self.x_range[1] - self.x_range[0]))
         ax.set_xlabel(self.x_label, fontsize=SIZE)
         return ax

@@ -56,7 +56,7 @@ def _verify(question: dict, where: str) -> None:
 
 def _said(good: bool, text: str) -> str:
     color, sign = (RIGHT, "✓ Right.") if good else (WRONG, "✗ Not yet.")
-    look = f"border-left:5px solid {color};padding:2px 10px;margin:3px 0"
+    look = f"border-left:5px solid {color};padding:2px 10px;margin:4px 0;font-size:15px;line-height:1.45"
     return f'<div role="status" style="{look}"><b>{sign}</b> {text}</div>'
 
 

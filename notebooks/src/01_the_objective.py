@@ -1,0 +1,472 @@
+# %% [markdown]
+# # 01 · The objective
+#
+# **Question.** What exactly is the strong student asked to do, and what does that reward where a label is wrong?
+#
+# **At the end** you can derive the objective from maximum likelihood, compute $\log\Pr(\hat y|x)$ by hand, in torch and
+# with the package, say which tokens carry loss, exchange a symbol and know what comes out, and see where the gradient
+# pulls.
+#
+# *Less than a minute of computing on a laptop the first time, seconds afterwards. No network, no GPU.*
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+import w2s_lab as w2s
+from w2s_lab import classroom as room
+from w2s_lab.classroom.chart import Bar, BarChart, Chart, Mark, Series
+from w2s_lab.language_model import prompt
+
+store = w2s.Store("../runs")
+
+# %% [markdown]
+# ## An input and an answer
+#
+# $x$ is an input: an instruction, and the user's text. $y$ is an answer. To a language model both are sequences of
+# **tokens**, pieces of text with numbers. Here is one example as the model reads it.
+
+# %%
+splits = w2s.load_splits("sentiment", seed=0)
+strong = w2s.load_model("pocket-l")
+example = splits.student_train.examples[0]
+print(prompt(example), example.answer, end="\n\n")
+(prompt_ids,), _ = strong.encode_prompts([example], strong.window)
+(answer_ids,) = strong.encode_answers([example.answer])
+print(" ".join(strong.tokenizer.convert_ids_to_tokens(prompt_ids)))
+print(" ".join(strong.tokenizer.convert_ids_to_tokens(answer_ids)))
+
+# %% [markdown]
+# Last the tokens: first $x$, then $y$. `Ġ` stands for a blank, `Ċ` for a new line. The last token of the answer
+# says that it ends there: **the end is part of the answer**, and the model has to learn it, too.
+#
+# ## Step 1. Maximum likelihood
+#
+# A model with weights $\theta$ gives every answer a probability $\Pr_\theta(y|x)$. For many examples, independent of
+# one another, the probabilities multiply. **Maximum likelihood** chooses the weights under which the answers that
+# were seen are as likely as can be:
+#
+# $$\tilde\theta = \arg\max_\theta \prod_{x \in X} \Pr\nolimits_\theta(y|x)$$
+#
+# The wrong way first: compute it just so, for three answers, and for three thousand of probability one half each.
+
+# %%
+print(f"three answers {math.prod([0.9, 0.6, 0.8]):.4f}")
+print(f"three thousand {0.5**3000}")
+
+# %% [markdown]
+# ## Step 2. Take the logarithm
+#
+# The product is not 0, it is only too small for a computer's number. The logarithm turns the product into a sum. It
+# is an increasing function, so the weights where the one is largest are the weights where the other one is:
+#
+# $$\arg\max_\theta \prod_{x} \Pr\nolimits_\theta(y|x) = \arg\max_\theta \sum_{x} \log \Pr\nolimits_\theta(y|x)$$
+
+# %%
+logs = [math.log(p) for p in (0.9, 0.6, 0.8)]
+print(f"sum of the logs {sum(logs):.4f} nats, and back again {math.exp(sum(logs)):.4f}")
+print(f"three thousand halves {3000 * math.log(0.5):.1f} nats")
+
+# %% [markdown]
+# Natural logarithms give **nats**. A log-probability is at most 0; the nearer to 0, the likelier.
+#
+# ## Step 3. An answer is a sequence of tokens
+#
+# By the chain rule of probability, each token is predicted from everything before it:
+#
+# $$\log\Pr(y|x) = \sum_t \log \Pr(y_t\,|\,x, y_{<t})$$
+#
+# **By hand.** A language model with a vocabulary of four words has read $x$. It answers *not good*, in three tokens. In
+# front of each of them the network gives every word a number, its **logit** $z$; and
+# $\Pr(\text{word}) = e^{z_\text{word}} / \sum_v e^{z_v}$.
+
+# %%
+words = ["not", "good", "bad", "<end>"]
+answer = ["not", "good", "<end>"]
+logits = [
+    [2.0, 1.0, 1.0, -1.0],  # after x
+    [-1.0, 2.0, 1.5, 0.0],  # after x and "not"
+    [-2.0, 0.0, 0.0, 3.0],  # after x and "not good"
+]
+
+# %%
+by_hand = 0.0
+for row, word in zip(logits, answer, strict=True):
+    probability = math.exp(row[words.index(word)]) / sum(math.exp(z) for z in row)
+    by_hand += math.log(probability)
+    print(f"{word:<6} Pr {probability:.3f}   log Pr {math.log(probability):+.3f}")
+print(f"log Pr(y|x) = {by_hand:.3f} nats, Pr(y|x) = {math.exp(by_hand):.3f}")
+
+# %% [markdown]
+# **Exercise.** The same in torch, for any answer. `logits` has a row for each of the $T$ tokens of the answer and a
+# column for each of the $V$ words; `tokens` holds the $T$ numbers of the answer's words.
+
+
+# %%
+def log_prob_of_answer(logits, tokens):
+    """logits [T, V], tokens [T] -> log Pr(y|x), one number, in nats"""
+    ...  # your code
+
+
+# %%
+room.check(log_prob_of_answer)
+
+# %% [markdown]
+# The package's function does it for a batch of $B$ answers at once. All three ways agree:
+
+# %%
+table = torch.tensor([logits])  # [B, T, V] with B = 1
+tokens = torch.tensor([[words.index(word) for word in answer]])  # [B, T]
+by_package = w2s.objective.sequence_log_prob(table, tokens, mask=torch.ones_like(tokens))
+print(f"by hand {by_hand:.6f}   package {by_package.item():.6f}")
+assert abs(by_hand - by_package.item()) < 1e-5
+
+# %% [markdown]
+# And a real model? Let it read the prompt, look up the first token of the answer, let it read that one, too, look up
+# the next. `log_prob` does the same with one reading of the whole text.
+
+# %% tags=["nbval-ignore-output"]
+log_probs = []
+for t, token in enumerate(answer_ids):
+    with torch.no_grad():
+        after_this = strong.network(torch.tensor([prompt_ids + answer_ids[:t]])).logits[0, -1]
+    log_probs.append(after_this.log_softmax(-1)[token].item())
+at_once = strong.log_prob([prompt_ids], [answer_ids]).item()
+print(" + ".join(f"({value:.3f})" for value in log_probs), f"= {sum(log_probs):.3f}")
+print(f"at once {at_once:.3f}")
+assert abs(sum(log_probs) - at_once) < 1e-3
+
+# %% [markdown]
+# This model has only been pre-trained. It has never been asked such a question, and finds a plain *positive* or
+# *negative* behind "Answer:" very unlikely. That is the first thing that training will change.
+#
+# ## Which tokens carry loss?
+#
+# The wrong way first. The network predicts *every* next token, those of the prompt as well. What if we simply add up
+# all of them?
+
+# %% tags=["nbval-ignore-output"]
+everything = strong.log_prob([prompt_ids[:1]], [prompt_ids[1:] + answer_ids]).item()
+print(f"the whole text {everything:.1f} nats, the answer alone {at_once:.1f}")
+print(f"{1 - at_once / everything:.0%} of the sum is the prompt's")
+
+# %% [markdown]
+# That is $\log\Pr(x, y)$: the model would mostly be taught to **write reviews**. The objective conditions on $x$. So
+# the tokens of the prompt are **masked**: they are read, but they carry no loss.
+#
+# Second trap: the logits in row $t$ are computed after token $t$ has been read, so they predict token $t + 1$.
+#
+# **Exercise.** Now with the whole text. `logits[t]` was computed after the token `ids[t]`; the answer begins at
+# `ids[start]`, and everything before is the prompt.
+
+
+# %%
+def log_prob_behind_prompt(logits, ids, start):
+    """logits [T, V], ids [T]; the answer is ids[start:] -> log Pr(y|x), one number, in nats"""
+    ...  # your code
+
+
+# %%
+room.check(log_prob_behind_prompt)
+
+# %% [markdown]
+# Does it matter? Two copies of the strong model take the same fifteen steps on the same true answers. One learns the
+# answer only; the other one the whole text. In code they differ by where the prompt ends.
+
+# %%
+room.predict(
+    "01-mask",
+    "After fifteen steps, which copy gives new reviews' true answers the larger $\\log\\Pr(y|x)$?",
+    ["the one that learns the answer only", "the one that learns the whole text", "no difference"],
+)
+
+
+# %%
+def after_fifteen_steps(prompts, answers):
+    """A copy of the strong model that has taken fifteen steps of 32 texts each."""
+    model = strong.copy()
+    optimizer = torch.optim.AdamW(model.network.parameters(), lr=1e-4)
+    for at in range(0, 480, 32):
+        loss = -model.log_prob(prompts[at : at + 32], answers[at : at + 32]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+
+
+# %%
+learn = splits.student_train.take(range(480))
+prompts, _ = strong.encode_prompts(learn.examples, strong.window)
+answers = strong.encode_answers(learn.answers)
+answer_only = after_fifteen_steps(prompts, answers)
+whole = [prompt[1:] + answer for prompt, answer in zip(prompts, answers, strict=True)]
+whole_text = after_fifteen_steps([prompt[:1] for prompt in prompts], whole)
+
+# %% tags=["nbval-ignore-output"]
+new = splits.test.take(range(200))
+prompts, _ = strong.encode_prompts(new.examples, strong.window)
+answers = strong.encode_answers(new.answers)
+with torch.no_grad():
+    cost = [-m.log_prob(prompts, answers).mean().item() for m in (strong, answer_only, whole_text)]
+bars = [Bar(*row) for row in zip(("before", "answer only", "whole text"), cost, strict=True)]
+BarChart("−log Pr(y|x), mean over new reviews, in nats", tuple(bars), x_range=(0.0, 1.1 * cost[0])).draw()
+plt.show()
+print(f"After the same fifteen steps: {cost[1]:.1f} nats with the mask, {cost[2]:.1f} without it.")
+
+# %% tags=["nbval-ignore-output"]
+better = "answer only" if cost[1] < cost[2] else "whole text"
+assert cost[1] < cost[2] < cost[0]
+why = "Without the mask most of each step goes into predicting the reviews' own words."
+room.outcome("01-mask", f"the one that learns the {better}", why)
+
+# %% [markdown]
+# ## Step 4. From one answer to a loss
+#
+# Over a batch, the *mean* over the examples is taken, so that the size of a step does not depend on the size of the
+# batch; and the sign is turned, because optimizers minimise. Answers differ in length; behind the shorter ones stands
+# padding, and a second mask says so.
+#
+# **Exercise.** From the log-probabilities of the tokens to the loss of the batch.
+
+
+# %%
+def batch_loss(token_log_probs, mask):
+    """token_log_probs [B, T] in nats, mask [B, T] bool -> the loss, one number, nats per answer"""
+    ...  # your code
+
+
+# %%
+room.check(batch_loss)
+
+# %% [markdown]
+# ## Step 5. Weak labels in the place of the truth
+#
+# Up to here this is supervised fine-tuning as usual. The one thing that is new in weak-to-strong fine-tuning: nobody
+# has the true $y$ for these inputs. There is a weak supervisor, and its answer
+#
+# $$\hat y = \arg\max_y \Pr\nolimits^w(y|x)$$
+#
+# takes the place of $y$. The student starts from the pre-trained weights $\hat\theta$, and ends with
+#
+# $$\tilde\theta = \arg\max_\theta \sum_{x \in X} \log \Pr\nolimits^s_\theta(\hat y|x)$$
+#
+# (Xiao & Zhu 2025, arXiv 2501.09223, eq. 4.10). Let us have a supervisor, and its labels.
+
+# %% tags=["nbval-ignore-output"]
+plan = w2s.Plan()
+start = w2s.load_model(plan.weak)
+weak = store.train(start, splits.supervisor_train, plan.weak_recipe, role="weak supervisor")
+labels = store.labels(weak, splits.student_train)
+print(f"{labels.label_accuracy:.0%} of {len(labels):,} weak labels are right")
+
+# %% [markdown]
+# What does the formula ask for? Take the simplest student there is. It has **one** weight: whatever the review, it
+# gives the true answer with probability $\theta$ and the other one with $1-\theta$. Its teacher is right in a
+# fraction $a$ of the cases. Per review, the sum in the objective is then
+#
+# $$a \log\theta + (1-a)\log(1-\theta).$$
+
+# %%
+room.predict(
+    "01-parameter",
+    "Which $\\theta$ makes this sum as large as can be?",
+    ["θ = 1: always right", "θ = a: right as often as the labels", "θ = ½"],
+)
+
+# %% tags=["nbval-ignore-output"]
+a, theta = labels.label_accuracy, np.linspace(0.01, 0.99, 99)
+learns_labels = a * np.log(theta) + (1 - a) * np.log(1 - theta)
+best = theta[learns_labels.argmax()]
+Chart(
+    "θ, how often the student is right",
+    "objective, nats per review",
+    (Series(theta, np.log(theta), "truth", "learns y", points=False),
+     Series(theta, learns_labels, "weak", "learns ŷ", points=False)),
+    (Mark(best, f"largest at θ = {best:.2f}", role="weak"),),
+    x_range=(0.0, 1.0), y_range=(-3.0, 0.1),
+).draw()  # fmt: skip
+plt.show()
+print(f"With ŷ the sum is largest at θ = {best:.2f} (the labels: {a:.0%} right), with y at θ = 1.")
+
+# %% tags=["nbval-ignore-output"]
+found = "θ = a: right as often as the labels" if abs(best - a) < 0.02 else "θ = ½"
+why = "There a/θ = (1−a)/(1−θ). Taken at its word, the objective asks for imitation."
+room.outcome("01-parameter", found, why)
+
+# %% [markdown]
+# So it is *not* the formula that lets a student surpass its teacher. It is what the formula leaves open: where the
+# search starts ($\hat\theta$: what pre-training has laid down), how the weights are shared between examples, and when
+# the training stops.
+#
+# ## Exchange a symbol
+#
+# * $y$ in the place of $\hat y$: the strong model learns the truth. That is the **strong ceiling**.
+# * $\Pr^w$ in the place of $\Pr^s$: the weak model is trained on its own answers.
+#
+# We run all three, briefly: one pass over a part of the labels.
+
+# %%
+room.predict(
+    "01-swap",
+    "The weak model goes on training, on the answers that it gave itself. What changes most?",
+    ["its accuracy", "its confidence", "nothing"],
+)
+
+# %%
+recipe = w2s.Recipe(epochs=1, learning_rate=1e-4, batch_size=16)
+few = labels.take(range(960))  # x with ŷ
+true = splits.student_train.take(range(960))  # the same x with y
+student = store.train(strong, few, recipe, role="strong student, briefly")
+ceiling = store.train(strong, true, recipe, role="strong ceiling, briefly")
+itself = store.train(weak, few, recipe, role="weak model on its own labels")
+
+# %% tags=["nbval-ignore-output"]
+test = splits.test.take(range(400))
+reference = store.labels(weak, test)
+models = {"Pr^w": weak, "Pr^s learns ŷ": student, "Pr^s learns y": ceiling, "Pr^w learns ŷ": itself}
+scores = {name: w2s.evaluate(model, test, reference) for name, model in models.items()}
+print(f"{'':<14} accuracy  agreement  mean confidence")
+for name, score in scores.items():
+    print(f"{name:<14} {score.accuracy:>8.2f} {score.agreement:>10.2f} {score.probs.max(-1).mean():>16.2f}")
+
+# %% tags=["nbval-ignore-output"]
+old, now = scores["Pr^w"], scores["Pr^w learns ŷ"]
+surer, better = now.probs.max(-1).mean() - old.probs.max(-1).mean(), now.accuracy - old.accuracy
+assert scores["Pr^s learns y"].accuracy > scores["Pr^s learns ŷ"].accuracy > old.accuracy
+found = "its confidence" if surer > abs(better) else "its accuracy"
+found = found if max(surer, abs(better)) > 0.02 else "nothing"
+why = "ŷ is its likeliest answer already: it becomes surer of it, mistakes included."
+room.outcome("01-swap", found, why)
+
+# %% [markdown]
+# ## Token by token
+#
+# Choose an example, an answer and a model. Grey tokens are read but carry no loss; the answer's tokens carry
+# $-\log\Pr(y_t|x, y_{<t})$. Untick *prompt masked* to see the mistake from above. Compare the strong model before and
+# after its short training: what has it learnt first?
+
+# %% tags=["nbval-ignore-output"]
+wrong = [i for i in range(len(few)) if few.answers[i] != true.answers[i]]
+right = [i for i in range(len(few)) if few.answers[i] == true.answers[i]]
+models = {"weak": weak, "strong, before": strong, "student": student}
+room.token_viewer(models, few.take(wrong[:4] + right[:4]))
+
+# %% [markdown]
+# ## Where the gradient pulls
+#
+# At one place, with logits $z$ and $p = \mathrm{softmax}(z)$, the loss of the label is
+# $-\log p_{\hat y} = -z_{\hat y} + \log\sum_v e^{z_v}$. Its derivative:
+#
+# $$\frac{\partial(-\log p_{\hat y})}{\partial z} = p - \mathrm{onehot}(\hat y)$$
+#
+# A step goes the other way: it **raises the label's logit** by $1 - p_{\hat y}$, and lowers every other one by its $p$.
+#
+# **Exercise.** Write the gradient as a function.
+
+
+# %%
+def slope_at_logits(logits, label):
+    """logits [V], label: a word's number -> gradient of -log Pr(label) at the logits, [V]"""
+    ...  # your code
+
+
+# %%
+room.check(slope_at_logits)
+
+# %% [markdown]
+# The package leaves derivatives to torch, which finds the same:
+
+# %%
+z = torch.tensor([2.0, 1.0, 0.0], requires_grad=True)
+(-w2s.objective.token_log_probs(z, torch.tensor(1))).backward()
+print("p             ", z.detach().softmax(-1).numpy().round(3))
+print("p - onehot(1) ", z.grad.numpy().round(3))
+
+# %% [markdown]
+# Now a weak label that is **wrong**. Of those, take the review whose true answer the briefly trained student is surest
+# of.
+
+# %% tags=["nbval-ignore-output"]
+opinion = store.labels(student, few)  # what the student itself says of the same reviews
+column = {answer: k for k, answer in enumerate(few.task.answers)}
+sure_of_truth = [opinion.probs[i, column[true.answers[i]]] for i in wrong]
+one = few.take([wrong[int(np.argmax(sure_of_truth))]])
+truth, label = one.examples[0].answer, one.answers[0]
+print(one.examples[0].input)
+print(f"truth {truth}, weak label {label}; the student's Pr(truth|x) is {max(sure_of_truth):.2f}")
+
+# %%
+room.predict(
+    "01-wrong-label",
+    "The student is rightly sure. Now it takes a step on this wrong label. Its probability of the truth …",
+    ["rises: it knows better", "stays: it is sure", "falls"],
+)
+
+# %% tags=["nbval-ignore-output"]
+steps = w2s.training_steps(student.copy(), one, w2s.Recipe(epochs=8, learning_rate=1e-4), watch=one)
+path = [float(snapshot.evaluation.probs[0, column[truth]]) for snapshot in steps]
+Chart(
+    "steps on this one wrong label",
+    "the student's Pr(truth|x)",
+    (Series(range(len(path)), path, "student", ""),),
+    (Mark(0.5, "below this it says what the label says", across=True),),
+).draw()
+plt.show()
+print(f"Pr(truth|x) {path[0]:.3f}, after one step {path[1]:.3f}, after {len(path) - 1} steps {path[-1]:.3f}")
+
+# %% tags=["nbval-ignore-output"]
+found = "falls" if path[1] < path[0] else "rises: it knows better"
+assert path[-1] < path[0]
+why = "The objective rewards Pr(ŷ|x) and nothing else: the truth does not occur in it."
+room.outcome("01-wrong-label", found, why)
+
+# %% [markdown]
+# The surer the student is of the truth, the *harder* a wrong label pulls: by $1 - p_{\hat y}$. A right label hardly
+# pulls at all then. So what becomes of the balance while the student learns?
+
+# %%
+room.predict(
+    "01-share",
+    "Wrong labels are a minority. After the short training, what is their share of all the pull?",
+    ["less than their share of the labels", "about the same", "more than their share of the labels"],
+)
+
+# %% tags=["nbval-ignore-output"]
+rows, is_wrong = np.arange(len(few)), np.isin(np.arange(len(few)), wrong)
+given = [column[answer] for answer in few.answers]
+pulls = [1 - store.labels(model, few).probs[rows, given] for model in (strong, student)]
+before, after = (pull[is_wrong].sum() / pull.sum() for pull in pulls)
+BarChart(
+    "fraction",
+    (Bar("wrong labels among all", is_wrong.mean(), "weak"),
+     Bar("their share of the pull, before", before, "same"),
+     Bar("their share of the pull, after", after, "same")),
+).draw()  # fmt: skip
+plt.show()
+print(f"{is_wrong.mean():.0%} of the labels are wrong; {after:.0%} of the pull is theirs after one pass.")
+
+# %% tags=["nbval-ignore-output"]
+more = after - is_wrong.mean()
+found = f"{'more' if more > 0 else 'less'} than their share of the labels"
+found = found if abs(more) > 0.05 else "about the same"
+assert after > before
+room.outcome("01-share", found, "What is learnt falls silent; what contradicts it keeps pulling. See notebook 04.")
+
+# %% [markdown]
+# ## Quiz
+
+# %%
+room.quiz("01")
+
+# %% [markdown]
+# ## What this does not show
+#
+# That one step makes the truth less likely does not mean that the student ends up worse: the same weights serve all
+# reviews, and most labels are right. How these pulls add up over a training, and why the first passes mostly bring
+# out what pre-training has laid down, is measured in notebooks 03 and 04. Answers with one content word are the
+# simplest case; with longer ones the sum over the tokens does the same, token by token.
+#
+# **Next:** `02_weak_labels.ipynb` looks at where $\hat y$ comes from.

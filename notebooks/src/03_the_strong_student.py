@@ -1,0 +1,448 @@
+# %% [markdown]
+# # 03 · The strong student
+#
+# **Question.** What happens, step by step, while a strong model learns from answers of which some are wrong?
+#
+# At the end you can
+#
+# * write the training loop in the open, and read its two curves, accuracy and agreement;
+# * start, pause and stop a training while you watch it;
+# * give a PGR with an interval, and say what that interval is about;
+# * tell where a PGR is undefined, and why it must not be called 0.
+#
+# *About 2 minutes of computing on a laptop the first time, seconds afterwards; no network.*
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+import w2s_lab as w2s
+from w2s_lab import classroom as room
+from w2s_lab.classroom.chart import Bar, BarChart, Chart, Mark, Series
+from w2s_lab.gradient import BatchGradient
+from w2s_lab.training import batches, learning_rate_at
+
+store = w2s.Store("../runs")
+
+# %% [markdown]
+# ## The pieces
+#
+# A *bench* holds what all experiments of one seed share: the split, the weak supervisor and its labels, the strong
+# model, the ceiling. Each part is made when it is first asked for, or read from the store.
+
+# %% tags=["nbval-ignore-output"]
+splits = w2s.load_splits("sentiment", seed=0)
+bench = w2s.Bench(splits, w2s.Plan(), store, seed=0)
+labels = bench.labels  # ŷ for the student's reviews
+print(f"{len(labels):,} reviews with weak labels; {labels.label_accuracy:.1%} of the labels are right")
+
+# %% [markdown]
+# While the student trains we watch it on 300 test reviews: enough to see the course of things, few enough to be swift.
+# `reference` holds what the weak supervisor says about the same reviews.
+
+# %% tags=["nbval-ignore-output"]
+watch = splits.test.take(range(300))
+reference = bench.reference.take(range(300))
+print(f"the weak supervisor is right on {reference.label_accuracy:.1%} of them")
+
+# %% [markdown]
+# ## Before the first step
+#
+# The strong model has read many reviews in pre-training, and has never seen an instruction, nor a label.
+
+# %% tags=["nbval-ignore-output"]
+strong = w2s.load_model("pocket-l")
+before = w2s.evaluate(strong, watch, reference)
+print(f"untrained: accuracy {before.accuracy:.3f}, agreement with the supervisor {before.agreement:.3f}")
+
+# %%
+room.predict(
+    "03-first-pass",
+    "Now one pass over the weak labels, mistakes included. How will the student do, on the truth?",
+    ["below its supervisor", "level with its supervisor", "above its supervisor"],
+)
+
+# %% [markdown]
+# ## The loop, in the open
+#
+# `w2s.training_steps` is a generator. It trains, and now and then it *yields* a snapshot: what the model answers at
+# this moment. Leave the loop, and the training has ended there.
+
+# %% tags=["nbval-ignore-output"]
+student, history = strong.copy(), []
+recipe = w2s.Recipe(epochs=1, learning_rate=5e-5, eval_every=6)
+print("step  examples   loss  accuracy  agreement")
+for snapshot in w2s.training_steps(student, labels, recipe, watch=watch, reference=reference):
+    history.append(snapshot)
+    loss, now = snapshot.train_loss or float("nan"), snapshot.evaluation
+    print(f"{snapshot.step:4} {snapshot.examples_seen:9,} {loss:6.1f}", end="  ")
+    print(f"{now.accuracy:8.3f}  {now.agreement:9.3f}")
+
+# %% tags=["nbval-ignore-output"]
+gained = history[-1].evaluation.accuracy - reference.label_accuracy
+where = "above" if gained > 0.02 else "below" if gained < -0.02 else "level with"
+because = "It took from the labels what is asked for, and answers by what it knows itself."
+room.outcome("03-first-pass", f"{where} its supervisor", because)
+
+# %% tags=["nbval-ignore-output"]
+w2s.plots.learning_curves(history, weak=reference.label_accuracy)
+plt.show()
+last, best = history[-1].evaluation, max(s.evaluation.accuracy for s in history)
+print(f"Accuracy goes from {before.accuracy:.2f} up to {best:.2f}; agreement ends at {last.agreement:.2f}.")
+assert best > reference.label_accuracy
+
+# %% [markdown]
+# **Accuracy** compares with the truth, **agreement** with the weak supervisor. A perfect student would agree exactly as
+# often as the supervisor is right. Whatever agreement lies above that line is made of repeated mistakes.
+#
+# ## Two numbers for each snapshot
+#
+# **By hand.** Five reviews; truth `+ + − − −`, weak supervisor `+ − − − +`, student `+ + − − +`. The student is right
+# on four of five, and says what the supervisor says on four of five. Not the same four:
+
+# %%
+truth, weak_says, student_says = "++---", "+---+", "++--+"
+right = [s == t for s, t in zip(student_says, truth, strict=True)]
+same = [s == w for s, w in zip(student_says, weak_says, strict=True)]
+print("right", right, sum(right) / 5, "\nsame ", same, sum(same) / 5)
+
+# %% [markdown]
+# **Exercise.** `snapshots` is a list with one entry per snapshot: the student's answers to the watched examples. Return
+# for each snapshot the pair (accuracy, agreement).
+
+
+# %%
+def accuracy_and_agreement(snapshots, weak, truth):
+    """A list of pairs of fractions; `weak` and `truth` are lists of answers to the same examples."""
+    ...  # your code here
+
+
+# %%
+room.check(accuracy_and_agreement)
+
+# %% [markdown]
+# A snapshot's `evaluation` keeps the answers themselves, and derives both numbers from them:
+
+# %% tags=["nbval-ignore-output"]
+pairs = [(s.evaluation.accuracy, s.evaluation.agreement) for s in history]
+print("  ".join(f"{accuracy:.2f}/{agreement:.2f}" for accuracy, agreement in pairs))
+
+# %% [markdown]
+# ## A large loss, and yet right?
+#
+# The loss is $-\log \Pr(\hat y|x)$, in nats per answer, and it counts *every* text that the model could have written.
+# The answer is chosen from a closed list of two. So the loss may still be large when the choice is already good:
+
+# %% tags=["nbval-ignore-output"]
+one = w2s.weak_labels(student, watch.take([0]))
+print(one.examples[0].input, "→", one.answers[0])
+print(f"among all texts:        Pr = exp({one.log_prob[0]:.1f}) = {np.exp(one.log_prob[0]):.1e}")
+print(f"among the two answers:  Pr = {one.probs[0].max():.2f}")
+
+# %% [markdown]
+# Most of the early loss is about the form of an answer. The loss falls all the time and does not tell whether anything
+# *true* is learnt: it knows $\hat y$ alone.
+#
+# ## What one step is
+#
+# From step $t$ to $t+1$: the mean loss of a batch, its gradient, cut to length 1 if it is longer, and a move of AdamW
+# with learning rate $\eta_t$. That rate is not constant. It rises to its peak in equal parts (warm-up), so that the
+# first, blind steps are small, and then falls to 0 along half a cosine, so that the model comes to rest.
+#
+# **By hand.** Peak 1, four steps of warm-up: ¼, ½, ¾, 1. Halfway through the rest: $0.5\,(1+\cos(\pi/2)) = 0.5$.
+#
+# **Exercise.** Return the rates of all steps. After the warm-up, with $p$ the fraction of the remaining steps that is
+# done (0 at its first step): $\eta = \text{peak} \cdot 0.5\,(1+\cos \pi p)$.
+
+
+# %%
+def schedule_rates(steps, peak, warmup):
+    """A list of `steps` learning rates; the first `warmup` of them rise to the peak."""
+    ...  # your code here
+
+
+# %%
+room.check(schedule_rates)
+
+# %%
+steps, _ = recipe.steps(len(labels))
+rates = [learning_rate_at(step, steps, recipe) for step in range(steps)]
+line = Series(range(1, steps + 1), rates, "student", "", points=False)
+Chart("step", "learning rate", (line,), (Mark(5, "end of the warm-up"),), y_range=(0, 6e-5)).draw()
+plt.show()
+print(f"{steps} steps; the highest rate, {max(rates):.0e}, comes at step {int(np.argmax(rates)) + 1}.")
+
+# %% [markdown]
+# With the schedule known, the whole loop fits on one screen. A small model and 256 labels, to be quick:
+
+# %%
+few, small = labels.take(range(256)), w2s.Recipe(epochs=1, learning_rate=5e-4, eval_every=8)
+model, losses = w2s.load_model("pocket-s"), []
+gradient, rng = BatchGradient(model, few, small), np.random.default_rng(small.seed)
+optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.0, weight_decay=small.weight_decay)
+for step, rows in enumerate(batches(gradient.lengths, small.batch_size, rng)):
+    optimizer.param_groups[0]["lr"] = learning_rate_at(step, 8, small)
+    losses.append(float(gradient(rows, step / 8)))  # the batch's mean loss; leaves its gradient behind
+    torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+
+# %% tags=["nbval-ignore-output"]
+*_, end = w2s.training_steps(w2s.load_model("pocket-s"), few, small)
+print(f"mean loss of the eight steps: {np.mean(losses):.4f} by hand, {end.train_loss:.4f} by the package")
+assert abs(np.mean(losses) - end.train_loss) < 1e-3
+
+# %% [markdown]
+# The same numbers. `training_steps` adds snapshots, checkpoints and large batches in pieces, and no other mathematics.
+#
+# ## Watch it, stop it
+#
+# The same training with buttons. The picture shows the run above until you press **Start**; the run before stays, pale.
+# Three things to try:
+#
+# 1. Press **Start**, then **Pause**: the curve stands still, and goes on at a click.
+# 2. Ten times the learning rate and five epochs: when would you press **Stop**? The panel's `model` is the student of
+#    that moment.
+# 3. Labels: **truth** instead of weak labels. Which curve changes places?
+
+# %% tags=["nbval-ignore-output"]
+panel = room.live_training(
+    strong,
+    {"weak labels": labels, "truth": splits.student_train},
+    recipe,
+    watch=watch,
+    reference=reference,
+    weak=reference.label_accuracy,
+    example=history,
+)
+panel
+
+# %% [markdown]
+# ## Against the ceiling
+#
+# Now the comparison with everything in its place: three passes, all 1,000 test reviews, and the **strong ceiling**, the
+# same model on the same reviews with the same recipe, but taught the truth.
+
+# %%
+room.predict(
+    "03-gap",
+    "How much of the gap from weak supervisor to strong ceiling will three passes recover?",
+    ["less than a quarter", "a quarter to a half", "half to three quarters", "more than three quarters"],
+)
+
+# %% tags=["nbval-ignore-output"]
+outcome = bench.student(labels)
+result = outcome.comparison
+w2s.plots.accuracy_bars(result)
+plt.show()
+three = [getattr(result, role).accuracy for role in ("weak", "student", "ceiling")]
+print("weak {:.3f} · student {:.3f} · ceiling {:.3f}".format(*three))
+assert three == sorted(three)
+
+# %% tags=["nbval-ignore-output"]
+options = ["less than a quarter", "a quarter to a half", "half to three quarters", "more than three quarters"]
+part = options[int(np.searchsorted([0.25, 0.5, 0.75], result.pgr))]
+reached = max(s.evaluation.accuracy for s in outcome.curve)
+room.outcome("03-gap", part, f"On its way it had been at {reached:.3f} already: notebook 04 is about that.")
+
+# %% [markdown]
+# ## How sure is this number?
+#
+# A thousand reviews are a sample. Had others been drawn, the three accuracies would be others, and the PGR too. The
+# **bootstrap** imitates that: draw as many items *with replacement* from those there are, compute the PGR again, many
+# times over. All three models are scored on the same draw, since they answered the same reviews: it is *paired*.
+#
+# **By hand.** Six reviews, 1 = right; then a draw in which review 0 comes three times:
+
+# %%
+weak_right = np.array([1, 1, 1, 0, 0, 0])
+student_right = np.array([1, 1, 0, 1, 1, 0])
+ceiling_right = np.array([1, 1, 1, 1, 1, 0])
+for draw in ([0, 1, 2, 3, 4, 5], [0, 0, 0, 3, 4, 5]):
+    w, s, c = (right[draw].mean() for right in (weak_right, student_right, ceiling_right))
+    print(f"draw {draw}: weak {w:.2f}, student {s:.2f}, ceiling {c:.2f}, PGR {w2s.metrics.pgr(w, s, c):.2f}")
+
+# %% [markdown]
+# **Exercise.** `weak`, `student` and `ceiling` are arrays of N zeros and ones, right or wrong on each test item. `rows`
+# is a table of B draws with N item numbers each. Return the B PGRs.
+
+
+# %%
+def resampled_pgrs(weak, student, ceiling, rows):
+    """weak, student, ceiling: [N] of 0 and 1; rows: [B, N] item numbers. Returns [B] PGRs."""
+    ...  # your code here
+
+
+# %%
+room.check(resampled_pgrs)
+
+# %% [markdown]
+# With 2,000 draws, and as a picture; the middle 95 % of them are the interval. The package's `pgr_interval` draws from
+# the same distribution in another way (only counts matter), so the two agree to within the luck of the draws.
+
+# %% tags=["nbval-ignore-output"]
+rows = np.random.default_rng(0).integers(0, 1000, (2000, 1000))
+w, s, c = (e.correct[rows].mean(axis=1) for e in (result.weak, result.student, result.ceiling))
+drawn, (low, high) = (s - w) / (c - w), result.pgr_interval(seed=0)
+ax = w2s.plots.styled_axes(None, (8, 4))
+ax.hist(drawn, 50, color=w2s.plots.ROLE["student"].color)
+for end in (low, high):
+    ax.axvline(end, color="black", linestyle=":", linewidth=2)
+ax.set_xlabel("PGR of a resample of the test reviews", fontsize=13)
+ax.set_ylabel("resamples", fontsize=13)
+plt.show()
+print(f"PGR {result.pgr:.2f}; 95 % interval over test reviews [{low:.2f}, {high:.2f}] (dotted)")
+assert np.allclose(np.percentile(drawn, [2.5, 97.5]), [low, high], atol=0.03)
+
+# %% [markdown]
+# **The wrong way.** Resample each model on its own, as if the three had answered different reviews:
+
+# %% tags=["nbval-ignore-output"]
+generator = np.random.default_rng(1)
+w, s, c = (
+    e.correct[generator.integers(0, 1000, (2000, 1000))].mean(axis=1)
+    for e in (result.weak, result.student, result.ceiling)
+)
+ends = np.percentile((s - w) / (c - w), [2.5, 97.5])
+print(f"paired: width {high - low:.3f};  unpaired: width {ends[1] - ends[0]:.3f}")
+
+# %% [markdown]
+# A review that is hard is hard for all three. Pairing lets that cancel, so the right interval is the narrower one.
+#
+# ## And with another seed?
+#
+# The interval above holds the three models fixed. It does not know that another split, another supervisor and another
+# order of the examples would have given other models.
+
+# %%
+room.predict(
+    "03-seeds",
+    "Three whole runs, seeds 0, 1 and 2: will the 95 % interval of their mean PGR be narrower or wider "
+    "than the one over test reviews?",
+    ["narrower: three runs know more than one", "about the same", "wider"],
+)
+
+# %% [markdown]
+# Such runs take a while, so their numbers were measured before and lie in `data/results`. First the average by your own
+# hand, since one thing in it goes wrong easily.
+#
+# **By hand.** PGRs of four seeds: 0.2, undefined, 0.5, 0.8. The mean of the three that exist is 0.5, and one is left
+# out *and said to be left out*. With $n$ values, standard deviation $s$ (with $n-1$) and Student's $t$ for $n-1$
+# degrees of freedom, the 95 % interval is mean $\pm\; t\, s/\sqrt{n}$.
+#
+# **Exercise.** Some entries of `pgrs` may be None. `t` is given, for the number of seeds that are left.
+
+
+# %%
+def pgr_over_seeds(pgrs, t):
+    """Returns (mean, low, high, how many are undefined) of a list of PGRs, some of which may be None."""
+    ...  # your code here
+
+
+# %%
+room.check(pgr_over_seeds)
+
+# %%
+runs = {task: room.measured(f"run-{task}") for task in ("sentiment", "helpdesk", "summary", "topic")}
+over = runs["sentiment"]["pgr"]
+print(f"{over['n']} seeds: mean PGR {over['mean']:.2f}, 95 % interval [{over['low']:.2f}, {over['high']:.2f}]")
+
+# %% tags=["nbval-ignore-output"]
+ratio = (over["high"] - over["low"]) / (high - low)
+options = ["narrower: three runs know more than one", "about the same", "wider"]
+found = options[int(np.searchsorted([0.8, 1.2], ratio))]
+because = f"{ratio:.1f} times as wide: the luck of a run is larger than the luck of the test set."
+room.outcome("03-seeds", found, because)
+
+# %% [markdown]
+# Which interval is right? Both. The first answers *how well do we know these three models?*, the second *how well do we
+# know the procedure?* Whoever claims something about the **procedure** needs the second.
+#
+# ## Where there is no gap
+#
+# On the task *topic* (which of eight things is the text about?) the supervisor already knows all the words it needs.
+
+# %%
+room.predict(
+    "03-topic",
+    "Supervisor, student and ceiling are all right on every test example. What is the PGR?",
+    ["0: nothing was recovered", "1: the student is as good as the ceiling", "undefined"],
+)
+
+# %%
+topic = {role: found["mean"] for role, found in runs["topic"]["accuracy"].items()}
+print(topic, "PGR", w2s.metrics.pgr(*topic.values()))
+room.outcome("03-topic", "undefined", "There is no gap: no part of it to recover, and no whole.")
+
+# %% [markdown]
+# 0 divided by 0 is no number. Nor is it a matter of rounding: just *beside* it the PGR is a number that means nothing.
+# Say that the ceiling is right on one more of 1,000 examples than the supervisor, and look what one example does:
+
+# %%
+for right in (997, 998, 999, 1000):
+    pgr = w2s.metrics.pgr(0.998, right / 1000, 0.999)
+    print(f"weak 0.998, student {right / 1000:.3f}, ceiling 0.999: PGR {pgr:+.0f}")
+
+# %% [markdown]
+# So look at the gap first. Four of the built-in tasks, three seeds each:
+
+# %%
+for task, run in runs.items():
+    weak, _, ceiling = (run["accuracy"][role]["mean"] for role in topic)
+    said = "undefined" if run["pgr"] is None else f"{run['pgr']['mean']:+.2f}"
+    print(f"{task:<10} gap {ceiling - weak:.3f}   PGR {said:<10} undefined seeds: {run['pgr_undefined']} of 3")
+
+# %%
+bars = []
+for task, run in runs.items():
+    pgr = run["pgr"] or {"mean": None, "low": None, "high": None}
+    bars.append(Bar(task, pgr["mean"], "student", pgr["low"], pgr["high"]))
+BarChart("PGR, mean over three seeds with 95 % interval", tuple(bars), (-0.3, 1.0)).draw()
+plt.show()
+print("Needed: a gap (topic has none), and knowledge to draw out (summary seems to have none).")
+
+# %% [markdown]
+# ## What is recovered was there before
+#
+# The weak labels say what is asked for. The knowledge comes from pre-training. The control: the same architecture with
+# *random weights*, on the same weak labels, with ten times the learning rate to give it a chance.
+
+# %%
+room.predict(
+    "03-scratch",
+    "The strong model without its pre-training, one pass over the weak labels: where will it end?",
+    ["near chance", "level with the weak supervisor", "above the weak supervisor"],
+)
+
+# %% tags=["nbval-ignore-output"]
+control = w2s.Recipe(epochs=1, learning_rate=5e-4)
+untaught = bench.student(labels, control, start="scratch:pocket-l", role="student, not pre-trained")
+scratch = untaught.comparison.student
+low, high = scratch.interval
+print(f"accuracy {scratch.accuracy:.3f}, 95 % interval [{low:.3f}, {high:.3f}]; chance is 0.5")
+assert scratch.accuracy < result.weak.accuracy - 0.1
+
+# %% tags=["nbval-ignore-output"]
+options = ["near chance", "level with the weak supervisor", "above the weak supervisor"]
+found = options[int(np.searchsorted([-0.05, 0.02], scratch.accuracy - result.weak.accuracy))]
+room.outcome("03-scratch", found, "Without pre-training there is nothing that a few labels could call forth.")
+
+# %% [markdown]
+# ## Questions
+
+# %%
+room.quiz("03")
+
+# %% [markdown]
+# ## What this does not show
+#
+# * One task, one pair of models, one recipe. Where the student stands after three passes depends on all of them.
+# * The intervals over three seeds are wide, and rest on the assumption that PGRs of seeds scatter like a bell curve.
+# * Here the truth is known, so accuracy can be drawn while the student trains. Where weak labels are really needed, it
+#   is not, and only loss and agreement remain.
+#
+# ## Next
+#
+# You may have seen in the live panel that accuracy can fall while agreement rises. **Notebook 04** looks into that:
+# which examples flip, when, and how to stop in time.

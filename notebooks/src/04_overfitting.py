@@ -1,0 +1,473 @@
+# %% [markdown]
+# # 04 · Overfitting to weak errors
+#
+# **Question.** Why does a student get worse while its training loss keeps falling?
+#
+# **At the end** you can
+#
+# * tell from two curves that a student has begun to learn its supervisor's errors;
+# * show on which reviews, and say what each changed answer was changed to;
+# * say which errors a student learns, which it does not, and why;
+# * stop in time without looking at the test set;
+# * compute *gain* and *misfit*, and say what one tells about the other.
+#
+# *About a minute of computing on a laptop the first time, seconds afterwards. No network, no GPU.*
+
+# %%
+from collections import Counter
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import w2s_lab as w2s
+from w2s_lab import classroom as room
+from w2s_lab.classroom.chart import Chart, Mark, Series
+from w2s_lab.experiments import split_curve
+from w2s_lab.studies.methods import MISFIT, MISFIT_GRIDS
+from w2s_lab.studies.overfitting import curves
+from w2s_lab.studies.study import gain_and_misfit
+
+store = w2s.Store("../runs")  # finished trainings are kept here, so the second time is fast
+
+# %% [markdown]
+# ## The labels
+#
+# A supervisor, its labels, and two sets to look at while the student trains: 500 **test** reviews, and 100 **trusted**
+# ones, whose answers somebody has checked. The trusted ones will choose for us at the end; the test reviews only
+# report.
+
+# %% tags=["nbval-ignore-output"]
+splits = w2s.load_splits("sentiment", seed=0)
+splits = replace(splits, test=splits.test.take(range(500)))  # asked often, so half of them will do
+bench = w2s.Bench(splits, w2s.Plan(), store, seed=0)
+labels, weak = bench.labels, w2s.score(bench.reference, bench.reference)
+print(f"The supervisor is right on {labels.label_accuracy:.1%} of {len(labels):,} reviews that it labels,")
+print(f"and on {weak.accuracy:.1%} of the test reviews.")
+
+# %% [markdown]
+# ## Longer
+#
+# Until now the student saw every label a few times at most, at a low rate. Now it goes four times through all of them,
+# at twice the rate. The loss on the weak labels can only profit.
+
+# %%
+room.predict(
+    "04-fall",
+    "What does the student's accuracy on the test reviews do, from the first step to the last?",
+    ["it rises, and stays high", "it rises, then falls back", "it never gets above the supervisor"],
+)
+
+# %% tags=["nbval-ignore-output"]
+recipe = w2s.Recipe(epochs=4, learning_rate=1e-4, eval_every=16)
+watched = {"watch": bench.watch, "reference": bench.watched}  # test reviews; behind them, trusted ones
+student = bench.train(bench.strong, labels, recipe, "strong student", **watched)
+curve, trusted = split_curve(student.history, splits)
+
+# %% tags=["nbval-ignore-output"]
+print("step    loss  accuracy  agreement  says positive")
+for snapshot in curve:
+    loss, now = snapshot.train_loss or np.nan, snapshot.evaluation
+    positive = now.predictions.count("positive") / len(now)
+    print(f"{snapshot.step:4}  {loss:6.2f}  {now.accuracy:8.3f}  {now.agreement:9.3f}  {positive:13.2f}")
+
+# %% tags=["nbval-ignore-output"]
+best, end = w2s.stopping.oracle(curve), curve[-1]
+assert best.evaluation.accuracy - end.evaluation.accuracy > 0.05
+room.outcome("04-fall", "it rises, then falls back", "First it learns what is asked; then, who asks.")
+
+# %% tags=["nbval-ignore-output"]
+w2s.plots.learning_curves(curve, weak=weak.accuracy)
+plt.show()
+top, last = best.evaluation, end.evaluation
+print(f"From the best snapshot to the end: accuracy {top.accuracy:.2f} → {last.accuracy:.2f},")
+print(f"agreement with the supervisor {top.agreement:.2f} → {last.agreement:.2f}.")
+
+# %% [markdown]
+# The first steps are jagged. Look at the last column of the table: a fresh student leans towards one answer, now more,
+# now less, until it has found the balance. What comes after the peak is of another kind: there the balance is right,
+# and the accuracy is gone for good.
+#
+# ## Why agreement gives it away
+#
+# **By hand.** A supervisor is right in 0.80 of all cases. A student agrees with it in 0.92. At most 0.80 of that
+# agreement can be with right answers. The rest is agreement with errors:
+
+# %%
+round(0.92 - 0.80, 2)
+
+# %% [markdown]
+# So where agreement $A$ is above the supervisor's accuracy $a$, at least $A - a$ of all answers are repeated errors,
+# and the student is right in at most $1 - (A - a)$. No truth is needed to see this, only an idea of how good the
+# supervisor is. It is a bound, not an estimate:
+
+# %% tags=["nbval-ignore-output"]
+bound, repeated = last.agreement - weak.accuracy, last.imitation * (1 - weak.accuracy)
+print(f"at least  A − a = {bound:.3f} of all answers are repeated errors")
+print(f"in fact           {repeated:.3f}")
+assert repeated >= bound
+
+# %% [markdown]
+# ## Where the supervisor is wrong
+#
+# *Imitation* is P(student = weak | weak wrong), *correction* is P(student = truth | weak wrong). Here both are over the
+# test reviews, none of which the student was trained on. It has not memorised their wrong labels. It has learnt
+# something that makes it err in the same places.
+
+# %% tags=["nbval-ignore-output"]
+w2s.plots.error_curves(curve)
+plt.show()
+print(f"Of {(~weak.correct).sum()} weak errors the student corrects {top.correction:.0%} at its best,")
+print(f"and {last.correction:.0%} at the end.")
+
+# %% [markdown]
+# ## Which answers flip
+#
+# Take two moments of one training. An answer that differs between them has **flipped**. What to? Hold the new answer
+# against the truth and against the weak answer:
+#
+# | the new answer is | what the weak supervisor says | not what it says |
+# |---|---|---|
+# | **true** | learnt | corrected |
+# | **false** | imitated | own error |
+#
+# **Exercise.** Count the flips of each kind. Four lists of answers to the same examples, in the same order.
+
+
+# %%
+def count_flips(before, after, weak, truth):
+    """Four lists of N answers in; {"corrected": n, "imitated": n, "learnt": n, "own error": n} out."""
+    ...  # your code here
+
+
+# %%
+room.check(count_flips)
+
+# %% [markdown]
+# The package has the same, and keeps the reviews. From the best snapshot to the last one:
+
+# %% tags=["nbval-ignore-output"]
+changed = room.flips(best, end, splits.test)
+print(room.count_kinds(changed))
+for flip in [flip for flip in changed if flip.kind == "imitated"][:5]:
+    print(f"{flip.before} → {flip.after}: {flip.example.input}")
+
+# %% [markdown]
+# What kind of reviews are these? Each carries its **slices**: how it is built.
+
+# %% tags=["nbval-ignore-output"]
+for kind in ("imitated", "own error"):
+    slices = Counter(tag for flip in changed if flip.kind == kind for tag in flip.example.tags)
+    print(f"{kind:<10}", ", ".join(f"{tag} {count}" for tag, count in slices.most_common()))
+hard = {tag for tag, (right, _) in weak.by_slice().items() if right < weak.accuracy}
+own = [flip for flip in changed if flip.kind == "own error"]
+share = sum(bool(hard & set(flip.example.tags)) for flip in own) / max(1, len(own))
+print(f"{share:.0%} of the own errors lie in the supervisor's weak slices: {', '.join(sorted(hard))}.")
+
+# %% [markdown]
+# The own errors are telling. There the supervisor is *right*, and its student wrong, on reviews built like those that
+# the supervisor gets wrong. The student has not copied a list of errors. It has learnt the **rule** behind them, and
+# applies it where the supervisor did not.
+#
+# ### See it happen
+#
+# Move the slider with the mouse or the arrow keys. *Compared with* says which earlier moment the answers are held
+# against. In the column *course*, a row of full dots that ends in empty ones is a review that was lost.
+
+# %% tags=["nbval-ignore-output"]
+room.flip_inspector(curve, splits.test)
+
+# %% [markdown]
+# * Compare each step with the *previous* one. Between which two snapshots does most imitation begin?
+# * Choose *learnt* and the first steps: what does a student learn before it learns its supervisor's errors?
+# * Choose the tag *double-negation*. Not everything that is learnt late is wrong.
+#
+# ## As many errors, elsewhere
+#
+# A control is needed. Perhaps any student would suffer from so many wrong labels? So take the truth, and make **as
+# many** labels wrong, at random places.
+
+# %%
+room.predict(
+    "04-random",
+    "The same training on labels with as many errors, at random places. Where does the student end?",
+    ["level with the labels, as before", "between the labels and the truth", "close to the truth"],
+)
+
+# %% [markdown]
+# **Exercise.** Make such labels. Draw one permutation of all places with `np.random.default_rng(seed)`; the first
+# `round(accuracy * N)` places of it stay right, the others get the other answer.
+
+
+# %%
+def wrong_at_random(truth, accuracy, seed):
+    """N answers, "positive" or "negative", in; as many out, round(accuracy * N) of them unchanged."""
+    ...  # your code here
+
+
+# %%
+room.check(wrong_at_random)
+
+# %% tags=["nbval-ignore-output"]
+random = w2s.random_errors(splits.student_train, labels.label_accuracy, seed=0)
+print(f"right: {labels.label_accuracy:.4f} of the weak labels, {random.label_accuracy:.4f} of these")
+assert abs(random.label_accuracy - labels.label_accuracy) < 1e-3
+control = bench.train(bench.strong, random, recipe, "student on random errors", **watched)
+control_curve, _ = split_curve(control.history, splits)
+
+# %% tags=["nbval-ignore-output"]
+steps, spared = [snapshot.step for snapshot in curve], control_curve[-1].evaluation
+lines = (
+    Series(steps, [s.evaluation.accuracy for s in control_curve], "random", "random errors"),
+    Series(steps, [s.evaluation.accuracy for s in curve], "student", "weak labels"),
+)
+marks = (Mark(labels.label_accuracy, "labels that are right", across=True, role="weak"),)
+Chart("optimizer steps", "accuracy (test reviews)", lines, marks, y_range=(0.5, 1)).draw()
+plt.show()
+print(f"At the end: {last.accuracy:.2f} with weak labels, {spared.accuracy:.2f} with random errors.")
+
+# %% tags=["nbval-ignore-output"]
+assert spared.accuracy > last.accuracy + 0.05
+climbed = (spared.accuracy - labels.label_accuracy) / (1 - labels.label_accuracy)
+ends = ["level with the labels, as before", "between the labels and the truth", "close to the truth"]
+found = ends[sum(climbed > limit for limit in (0.2, 0.8))]
+room.outcome("04-random", found, "No rule says where these errors are.")
+
+# %% [markdown]
+# The jagged beginning is there as well: it has nothing to do with weak errors. The fall is not.
+#
+# Why? Look at the labels that the two students were *trained* on. How many of the wrong ones do they repeat?
+
+# %% tags=["nbval-ignore-output"]
+for name, model, given in (("weak labels", student, labels), ("random errors", control, random)):
+    truth = [example.answer for example in given.examples]
+    wrong = given.take([answer != true for answer, true in zip(given.answers, truth, strict=True)])
+    repeated = w2s.metrics.accuracy(store.labels(model, wrong).answers, wrong.answers)
+    print(f"{name:<14} {repeated:.0%} of {len(wrong)} wrong training labels repeated")
+
+# %% [markdown]
+# A random error can only be **memorised**, one by one, against everything else that the student knows: nothing in the
+# text says that this label is wrong. Its gradient is alone, and the others do not point its way. A systematic error is
+# a **rule** ("never mind the *not*"), and each wrong label teaches it once more. Networks take up patterns first and
+# memorise last (Arpit et al. 2017, arXiv 1706.05394). A student that is trained for much longer memorises random errors
+# too; the study below shows it.
+#
+# So the number of wrong labels says little. **Where they are wrong says more.**
+#
+# ### Choose the errors yourself
+#
+# Here the student is a linear probe on the strong model's frozen features: it learns in milliseconds, at every move of
+# the slider. The dotted line is a student as good as its labels.
+
+# %% tags=["nbval-ignore-output"]
+simulator = room.error_simulator("pocket-l", labels, bench.reference)
+print(simulator.set(kind="slice").view.says)
+simulator
+
+# %% [markdown]
+# * Errors *in one class*: from how many on is the probe **worse** than its labels? Count what is wrong *within* the
+#   class: where more than half of it is, the majority teaches the error.
+# * Errors *in the hard slices* are much like the real weak labels. What about the last row of the table, the wrong
+#   labels that it repeats?
+# * Draw other places. Which of the three kinds depends on luck?
+#
+# ## When to stop
+#
+# The best snapshot was found with the truth of the test set. That is an **oracle**: nobody has it who needs weak
+# labels. What may one do instead? Burns et al. (2023, arXiv 2312.09390, section 5.1.1) measure what the oracle would
+# gain. We have 100 trusted reviews.
+
+# %%
+room.predict(
+    "04-stop",
+    "100 trusted reviews choose the snapshot. Which part of the oracle's gain over the end is saved?",
+    ["less than a third", "about half", "more than two thirds"],
+)
+
+# %% [markdown]
+# **Exercise.** The accuracies on the trusted reviews at snapshots 0, 1, 2, … Which snapshot do you take? Snapshot 0,
+# the untrained model, is nobody's choice; among equals take the first.
+
+
+# %%
+def stop_at(trusted):
+    """A list of accuracies in, the number of the chosen snapshot out."""
+    ...  # your code here
+
+
+# %%
+room.check(stop_at)
+
+# %% [markdown]
+# Other rules need no trusted reviews: stop after a fixed number of passes, or at the last moment at which the agreement
+# is not above the supervisor's accuracy (of which the trusted reviews give an estimate).
+
+# %% tags=["nbval-ignore-output"]
+estimate = bench.trusted(bench.watched).label_accuracy  # the supervisor on the trusted reviews
+rules = {
+    "the oracle (not allowed)": best,
+    "100 trusted reviews": w2s.stopping.best_on(student.history, splits.validation.ids),
+    "agreement": w2s.stopping.at_agreement(curve, estimate),
+    "one pass": w2s.stopping.at_examples(curve, len(labels)),
+    "the end": end,
+}
+chosen = {name: curve[steps.index(rule.step)] for name, rule in rules.items()}  # on the test reviews
+for name, snapshot in chosen.items():
+    gained, found = w2s.stopping.recovered(snapshot, end, best), snapshot.evaluation.accuracy
+    print(f"{name:<25} step {snapshot.step:3}   test accuracy {found:.3f}   {gained:4.0%} of the gain")
+
+# %% tags=["nbval-ignore-output"]
+gained = w2s.stopping.recovered(chosen["100 trusted reviews"], end, best)
+options = ["less than a third", "about half", "more than two thirds"]
+found = options[sum(gained > limit for limit in (1 / 3, 2 / 3))]
+room.outcome("04-stop", found, "The fall is far larger than the noise of a hundred reviews.")
+
+# %% [markdown]
+# An accuracy of 0.95 on 100 reviews has a standard error of $\sqrt{0.95 \cdot 0.05 / 100} \approx 0.02$. Two good
+# snapshots cannot be told apart with it. A good one and a spoilt one can.
+#
+# ## Over many seeds
+#
+# One seed is an anecdote. The study `mechanism` trained for longer and over several seeds, each with its own split and
+# its own supervisor. It is too long to run here, so its results are shipped with the kit (`w2s-lab study mechanism`
+# makes them anew). In the figure 0 is the weak supervisor and 1 the strong ceiling: the PGR.
+
+# %% tags=["nbval-ignore-output"]
+study = room.measured("mechanism")
+print(f"{len(study['seeds'])} seeds, {study['recipe']['epochs']} passes over the weak labels")
+columns = {
+    "weak labels,\nbest": "pgr_at_best",
+    "weak labels,\ntrusted": "pgr_at_trusted",
+    "weak labels,\nend": "pgr_at_end",
+    "random errors,\nend": "random_pgr_at_end",
+}
+values = {name: [row[key] for row in study["seeds"]] for name, key in columns.items()}
+w2s.plots.pgr_dots(values, roles={"random errors,\nend": "random"})
+plt.show()
+up = study["means"]["imitation_end_minus_best"]
+print(f"From best to end, imitation rises by {up['mean']:.2f} [{up['low']:.2f}, {up['high']:.2f}].")
+
+# %% [markdown]
+# How much each rule of stopping brings, over the same seeds:
+
+# %% tags=["nbval-ignore-output"]
+prefix = "recovered by "
+names = [name.removeprefix(prefix) for name in study["means"] if name.startswith(prefix)]
+w2s.study_plots.stopping_dots({name: [row[prefix + name] for row in study["seeds"]] for name in names})
+plt.show()
+surest = max(names, key=lambda name: study["means"][prefix + name]["low"])
+print(f"The rule whose interval begins highest: {surest}.")
+
+# %% [markdown]
+# And when does it begin? The study `overfitting` varies the passes, the learning rate and the kind of errors. At the
+# higher rate the student is past its best moment at the first look: to look rarely is to miss it. On the right, 40 % of
+# the labels are wrong, far more than the weak supervisor gets wrong; the student makes much better use of them.
+
+# %% tags=["nbval-ignore-output"]
+found = curves(room.measured("overfitting")["rows"])
+w2s.study_plots.overfitting_panels(found)
+plt.show()
+for (rate, kind), points in found.items():
+    accuracy = [right for _, right, _ in points]
+    print(f"rate {rate:<7g} {kind:<18} {max(accuracy):.2f} at best, {accuracy[-1]:.2f} at the end")
+
+# %% [markdown]
+# ## Gain and misfit
+#
+# A student that agrees with its supervisor in everything cannot be better. How much better can it be, then, if it
+# differs? Charikar et al. (2024, arXiv 2405.15116) answer with squared distances between distributions over the
+# answers:
+#
+# $$\text{gain} = \lVert \text{weak} - \text{truth} \rVert^2 - \lVert \text{student} - \text{truth} \rVert^2, \qquad
+# \text{misfit} = \lVert \text{student} - \text{weak} \rVert^2$$
+#
+# Their theorem: if the student is the best fit to its supervisor within a *convex* class of functions, and the truth is
+# in that class, then **gain ≥ misfit**. It is Pythagoras: the student is the foot of the perpendicular from the
+# supervisor onto the class. Seen from there, supervisor and truth lie at a right angle or a wider one, so the squares
+# of the two short sides add up to no more than the square of the long side.
+#
+# **By hand.** One review, truth (0, 1), the supervisor says (0.6, 0.4), the student (0.3, 0.7):
+
+# %%
+gain = round((0.6**2 + 0.6**2) - (0.3**2 + 0.3**2), 2)
+misfit = round(0.3**2 + 0.3**2, 2)
+gain, misfit
+
+# %% [markdown]
+# **Exercise.** For N reviews and K answers: sum over the answers, mean over the reviews.
+
+
+# %%
+def squared_gain_and_misfit(weak, student, truth):
+    """Three arrays [N, K] of probabilities in; gain and misfit out, two numbers."""
+    ...  # your code here
+
+
+# %%
+room.check(squared_gain_and_misfit)
+
+# %% tags=["nbval-ignore-output"]
+for name, snapshot in (("untrained", curve[0]), ("best", best), ("end", end)):
+    found = gain_and_misfit(w2s.Comparison(weak, snapshot.evaluation, snapshot.evaluation))
+    print(f"{name:<10} misfit {found['misfit']:.3f}   gain {found['gain']:+.3f}")
+
+# %% [markdown]
+# The untrained model is a warning: to differ is not enough. The theorem speaks of a student that has *fitted* its
+# supervisor as well as its class allows, and of what it could not fit. And squared distances count how **sure** an
+# answer is: a student that is as often wrong as its supervisor, and surer of it, has a gain below 0.
+#
+# A linear probe fitted by least squares is such a best fit in a convex class. The truth need not be in that class:
+
+# %% tags=["nbval-ignore-output"]
+rows = [row for row in room.measured("methods")["rows"] if row["grid"] in MISFIT_GRIDS]
+probes = [row for row in rows if row["method"] == "linear probe, ridge"]
+misfit, gain = (np.mean([row[name] for row in probes]) for name in ("misfit", "gain"))
+print(f"linear probe: misfit {misfit:.3f}, gain {gain:.3f}, mean over {len(probes)} seeds")
+assert 0 < gain < misfit
+
+# %% [markdown]
+# It gains, but less than its misfit: no linear function of these features is the truth. And fine-tuned students are no
+# convex class at all. The study `methods` has many of them, trained on the same supervisors' labels in different ways.
+
+# %%
+room.predict(
+    "04-misfit",
+    "Students that differ more from their supervisor: do they gain more?",
+    ["they gain less", "no relation", "they gain more"],
+)
+
+# %% tags=["nbval-ignore-output"]
+tuned = {method: kind for kind, methods in MISFIT.items() for method in methods if "probe" not in kind}
+points = [(row["misfit"], row["gain"], tuned[row["method"]]) for row in rows if row["method"] in tuned]
+misfits, gains, kinds = zip(*points, strict=True)
+w2s.study_plots.misfit_scatter(misfits, gains, groups=kinds, unit="squared distance of probabilities")
+plt.show()
+
+# %% tags=["nbval-ignore-output"]
+fit = room.measured("methods")["gain against misfit"]
+found = "they gain more" if fit["low"] > 0 else "they gain less" if fit["high"] < 0 else "no relation"
+slope = f"{fit['slope']:.2f} [{fit['low']:.2f}, {fit['high']:.2f}]"
+room.outcome("04-misfit", found, f"The slope is {slope}, over {fit['n']} fine-tuned students.")
+
+# %% [markdown]
+# The misfit needs no truth. Among students that were trained sensibly on the same labels, the one that could be brought
+# to agree least is a good bet. The same thought as above: agreement is what overfitting looks like from outside. (The
+# points of one seed share a supervisor, so the interval is narrower than it should be.)
+#
+# ## Quiz
+
+# %%
+room.quiz("04")
+
+# %% [markdown]
+# ## What this does not show
+#
+# * The world was built so that a small supervisor misreads some constructions and a larger model does not. Whether a
+#   real supervisor's errors are systematic, and simple enough to be learnt, is a question about that supervisor.
+# * Trusted reviews from the same world choose well. Where the trusted examples are few, or of another kind than those
+#   that matter, they may choose badly.
+# * To stop early is not to learn what the supervisor cannot teach: the best snapshot is still below the ceiling.
+# * Gain and misfit go together in these students. A student can be made to differ at will, and gain nothing by it.
+#
+# **Next:** `05_distillation.ipynb` writes the same training as a distance between two distributions, and turns the hard
+# labels into soft ones.

@@ -1,0 +1,424 @@
+# %% [markdown]
+# # 05 · The distillation view
+#
+# **Question.** A small model teaches a large one by its answers. Is that not knowledge distillation, with the sizes
+# exchanged?
+#
+# At the end you can
+#
+# * derive why maximum likelihood on sampled weak labels is minimising a KL divergence, and check it in numbers;
+# * say what a hard label throws away, what a temperature changes, and what it cannot change;
+# * write the combined objective with its λ and its schedule, and choose both by what D is;
+# * say where the analogy ends.
+#
+# *About a minute of computing on a laptop the first time, seconds afterwards; no network.*
+
+# %%
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+import w2s_lab as w2s
+from w2s_lab import classroom as room
+from w2s_lab.studies.losses import SCHEDULES, TRUTH, WEAK_LABELS, Dial, rows_at
+
+store = w2s.Store("../runs")
+plt.rc("axes", labelsize=13)
+plt.rc("legend", fontsize=12, frameon=False)
+kd = w2s.objective  # the losses: pure functions on tensors
+
+# %% [markdown]
+# ## A weak label is more than ŷ
+#
+# The weak supervisor does not only answer. It gives each answer a probability, $\Pr^w(y|x)$, and the **hard label**
+# ŷ is only the place where that probability is highest.
+
+# %% tags=["nbval-ignore-output"]
+splits = w2s.load_splits("sentiment", seed=0)
+bench = w2s.Bench(splits, w2s.Plan(), store, seed=0)
+labels = bench.labels
+print(f"{'Pr(positive)':>12}  {'ŷ':<9} {'truth':<9}")
+for row in np.argsort(-labels.probs[:, 0])[[0, 400, 740, 760, 1100, 1499]]:
+    example = labels.examples[row]
+    print(f"{labels.probs[row, 0]:>12.3f}  {labels.answers[row]:<9} {example.answer:<9} {example.input[:78]}")
+
+# %% [markdown]
+# The supervisor is sure of some answers and wavers on others. ŷ hides the difference.
+#
+# Now a thought experiment. Do not take the likeliest answer: **draw** ŷ at random from $\Pr^w(\cdot|x)$, afresh every
+# time the example is visited, and maximise $\log\Pr^s_\theta(\hat y|x)$ as before.
+
+# %%
+room.predict(
+    "05-average",
+    "On average over the draws, which distribution over the answers makes this objective largest for the student?",
+    ["all on the supervisor's likeliest answer", "the same as the supervisor's", "all on the true answer"],
+)
+
+# %% [markdown]
+# ## By hand, on two answers
+#
+# The supervisor says $\Pr^w = (0.8, 0.2)$, the student $\Pr^s = (0.6, 0.4)$. The first answer is drawn with probability
+# 0.8 and earns $\log 0.6$; the second with probability 0.2 and earns $\log 0.4$. All in nats:
+
+# %%
+drawn = 0.8 * np.log(0.6) + 0.2 * np.log(0.4)
+print(f"E log Pr^s(ŷ) = 0.8 · log 0.6 + 0.2 · log 0.4 = {drawn:.4f}")
+
+# %% [markdown]
+# **Exercise.** The same for many examples and any number of answers.
+
+
+# %%
+def expected_log_prob(weak, log_student):
+    """E over ŷ ~ Pr^w of log Pr^s(ŷ|x). Two tensors [N, K]: probabilities, log-probabilities. Returns [N], in nats."""
+    ...  # your code here
+
+
+# %%
+room.check(expected_log_prob)
+
+# %% [markdown]
+# Add and subtract $\log\Pr^w$ inside the sum, and it falls into two known pieces:
+#
+# $$\mathbb{E}_{\hat y\sim\Pr^w}\log\Pr^s(\hat y)=\sum_k \Pr^w_k\log\Pr^s_k
+# =-\underbrace{\sum_k \Pr^w_k\log\frac{\Pr^w_k}{\Pr^s_k}}_{\mathrm{KL}(\Pr^w\|\Pr^s)}
+# -\underbrace{\Big(-\sum_k \Pr^w_k\log\Pr^w_k\Big)}_{H(\Pr^w)}$$
+#
+# The entropy $H(\Pr^w)$ does not depend on the student. So **to maximise the objective on sampled weak labels is to
+# minimise $\mathrm{Loss}_{kd}=\mathrm{KL}(\Pr^w\|\Pr^s_\theta)$**: eq. 4.12 of Xiao & Zhu (2025, arXiv 2501.09223), and
+# the loss of knowledge distillation (Hinton et al. 2015, arXiv 1503.02531). By hand again:
+
+# %%
+kl = 0.8 * np.log(0.8 / 0.6) + 0.2 * np.log(0.2 / 0.4)
+h = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))
+print(f"KL = {kl:.4f}, H = {h:.4f}, −KL − H = {-kl - h:.4f}")
+assert np.isclose(-kl - h, drawn)
+
+# %% [markdown]
+# **Exercise.** The divergence. Take care of an answer to which the supervisor gives no probability at all.
+
+
+# %%
+def kl_to_weak(weak, student):
+    """KL(Pr^w ‖ Pr^s) for each row. Two tensors [N, K] of probabilities; `weak` may hold 0. Returns [N], in nats."""
+    ...  # your code here
+
+
+# %%
+room.check(kl_to_weak)
+
+# %% [markdown]
+# ## The identity on a real supervisor's labels
+#
+# The student is `pocket-l` before its first step; both distributions are taken over the two answers of the task.
+
+# %% tags=["nbval-ignore-output"]
+before = store.labels(bench.strong, splits.student_train)
+weak, student = torch.tensor(labels.probs), torch.tensor(before.probs)
+left = -kd.expected_nll(student.log(), weak)
+right = -kd.kl_to_supervisor(student.log(), weak) - kd.entropy(weak)
+print(f"E log Pr^s = {left.mean():.6f}   −KL − H = {right.mean():.6f}   largest difference {(left - right).abs().max():.0e}")
+assert torch.allclose(left, right)
+
+# %% [markdown]
+# And with real draws? Draw each label so many times, take the mean, and see by how much it misses; 100 repetitions.
+
+# %% tags=["nbval-ignore-output"]
+rng = np.random.default_rng(0)
+for draws in (1, 10, 100):
+    first = rng.binomial(draws, labels.probs[:, 0], (100, len(labels))) / draws  # how often the first answer came
+    means = (first * student[:, 0].log().numpy() + (1 - first) * student[:, 1].log().numpy()).mean(-1)
+    print(f"{draws:>4} draws of each label: off by {np.abs(means - left.mean().item()).mean():.4f} nats on average")
+
+# %% [markdown]
+# What is best for the student? Let its probability of the first answer run from 0 to 1, for $\Pr^w=(0.8,0.2)$:
+
+# %%
+p = np.linspace(0.01, 0.99, 99)
+soft = 0.8 * np.log(p) + 0.2 * np.log(1 - p)
+best = p[soft.argmax()]
+ax = w2s.plots.styled_axes(None)
+ax.plot(p, np.log(p), color="#E69F00", linestyle="--", label="hard label: log p")
+ax.plot(p, soft, color="#332288", label="drawn labels: 0.8 log p + 0.2 log(1 − p)")
+ax.axvline(best, color="black", linestyle=":")
+ax.set(ylim=(-2.2, 0.05), xlabel="student's probability p of the first answer", ylabel="objective (nats)")
+ax.legend(loc="lower right")
+plt.show()
+print(f"The hard label pulls p towards 1. Drawn labels are best served at p = {best:.2f}, the supervisor's own number.")
+
+# %%
+found = "the same as the supervisor's" if abs(best - 0.8) < 0.02 else "all on the supervisor's likeliest answer"
+room.outcome("05-average", found, "The KL divergence is 0 there and positive everywhere else. No truth is in sight.")
+
+# %% [markdown]
+# Nobody has to draw: the average is known in closed form. Training on it is training on **soft labels**,
+# `w2s.SoftTargets()`. The plain objective (eq. 4.10) keeps the hard label, as if $\Pr^w$ were 1 at ŷ.
+#
+# ## What does a hard label throw away?
+#
+# The supervisor's doubt. Look at it where the supervisor is wrong:
+
+# %% tags=["nbval-ignore-output"]
+truth = np.array([labels.task.answers.index(example.answer) for example in labels.examples])
+wrong = labels.probs.argmax(-1) != truth
+sure = labels.probs.max(-1)
+on_truth = labels.probs[wrong, truth[wrong]].mean()
+print(f"confidence in ŷ: {sure[~wrong].mean():.2f} where it is right, {sure[wrong].mean():.2f} where it is wrong")
+print(f"of a wrong label, the share that lies on the truth: hard 0.00, soft {on_truth:.2f}")
+assert sure[wrong].mean() < sure[~wrong].mean() - 0.1
+
+# %% [markdown]
+# A hard wrong label says nothing for the truth. A soft one keeps a part of it, and that part is larger where the
+# supervisor errs than where it is right. Hinton et al. (2015) called what is in these small numbers *dark knowledge*.
+
+# %%
+room.predict(
+    "05-soft",
+    "Two students see the same reviews for as many steps. One learns ŷ, the other the whole distribution. On the test "
+    "reviews, the student of the soft labels is ...",
+    ["worse by more than a hundredth", "within a hundredth of the other", "better by more than a hundredth"],
+)
+
+# %% tags=["nbval-ignore-output"]
+hard_student = bench.student(labels)
+soft_student = bench.student(labels, replace(bench.plan.recipe, loss=w2s.SoftTargets()))
+a, b = (outcome.comparison.student for outcome in (hard_student, soft_student))
+for name, outcome, e in (("hard", hard_student, a), ("soft", soft_student, b)):
+    print(f"{name}: accuracy {e.accuracy:.3f}, PGR {outcome.comparison.pgr:.2f}, imitation {e.imitation:.2f}")
+
+# %% tags=["nbval-ignore-output"]
+gain = b.accuracy - a.accuracy
+options = ["worse by more than a hundredth", "within a hundredth of the other", "better by more than a hundredth"]
+room.outcome("05-soft", options[1 + (gain > 0.01) - (gain < -0.01)], "It repeats fewer of the supervisor's errors.")
+
+# %% tags=["nbval-ignore-output"]
+figure, axes = plt.subplots(1, 2, figsize=(13, 6), sharey=True, layout="constrained")
+for ax, name, outcome in zip(axes, ("hard", "soft"), (hard_student, soft_student), strict=True):
+    levels = outcome.comparison
+    w2s.plots.learning_curves(outcome.curve, ax, weak=levels.weak.accuracy, ceiling=levels.ceiling.accuracy)
+    ax.set_title(f"{name} labels", fontsize=14)
+plt.show()
+print(f"At the end: accuracy {a.accuracy:.3f} with hard labels, {b.accuracy:.3f} with soft ones.")
+
+# %% [markdown]
+# One seed is an anecdote. Eight seeds were measured with the command `w2s-lab study methods`, and are shipped:
+
+# %%
+found = {e["name"]: e for e in room.measured("methods")["summary"]["sentiment"]["effects"]}
+e = found["soft labels"]
+print(f"soft minus hard labels, {e['n']} seeds: accuracy {e['mean']:+.3f}, 95 % interval [{e['low']:+.3f}, {e['high']:+.3f}]")
+
+# %% [markdown]
+# ## Temperature
+#
+# A soft label can be made softer or harder: $q_k\propto(\Pr^w_k)^{1/T}$. **By hand**, $(0.8, 0.2)$ at $T=2$ is made of
+# square roots:
+
+# %%
+roots = np.sqrt([0.8, 0.2])
+print(roots.round(3), "→", (roots / roots.sum()).round(3))
+
+# %% [markdown]
+# **Exercise.** The same for a table of distributions.
+
+
+# %%
+def softened(probs, temperature):
+    """q_k ∝ p_k^(1/T). A tensor [N, K] of probabilities and a number T above 0; returns [N, K], rows that sum to 1."""
+    ...  # your code here
+
+
+# %%
+room.check(softened)
+
+# %% [markdown]
+# Choose a review and move the temperature. (In Hinton et al. 2015 teacher *and* student are divided by T, and the loss is
+# multiplied by T². Here the weak labels alone are softened.)
+
+# %% tags=["nbval-ignore-output"]
+room.temperature_view(labels).set(temperature=3.0)
+
+# %%
+room.predict(
+    "05-temperature",
+    "At T = 4 nearly every label lies close to fifty-fifty. Compared with T = 1, the student's test accuracy ...",
+    ["falls by more than a hundredth", "stays within a hundredth", "rises by more than a hundredth"],
+)
+
+# %% [markdown]
+# Trained once for each temperature and seed (`w2s-lab study losses`), and shipped. Move the slider:
+
+# %%
+room.loss_explorer("temperature").set(value=4.0)
+
+# %%
+rows = room.measured("losses")["rows"]
+ends = {t: np.mean([row["end"] for row in rows_at(rows, Dial("temperature", t))]) for t in (1.0, 4.0)}
+gain = ends[4.0] - ends[1.0]
+options = ["falls by more than a hundredth", "stays within a hundredth", "rises by more than a hundredth"]
+room.outcome("05-temperature", options[1 + (gain > 0.01) - (gain < -0.01)], f"Mean over seeds: {gain:+.3f}.")
+
+# %% [markdown]
+# The ranking of the answers is the same at every temperature, only the distances shrink. A label of which the supervisor
+# was sure is still the surest one; but the student is no longer pulled to certainty anywhere, and so has less reason to
+# learn by heart what it finds hard to believe.
+#
+# ## Two terms: the answers of a set, and the supervisor's distribution
+#
+# The combined objective (eq. 4.13):
+#
+# $$\tilde\theta=\arg\max_\theta\sum_{(x,y)\in D}\log\Pr^s_\theta(y|x)-\lambda\cdot\mathrm{Loss}_{kd}$$
+#
+# with λ fixed, or decreasing while the student trains. Everything depends on **what D is**. In this kit
+# `w2s.Distillation(weight=λ, schedule=...)` takes both terms on the same inputs, those of the labelled set that is given:
+#
+# * D = the weak labels, y = ŷ: hard and soft labels of one supervisor are mixed;
+# * D = a small trusted set, y = the truth: the supervisor's distribution is added to what is known.
+#
+# **By hand**, the first case. The supervisor says $(0.7, 0.3)$, so ŷ is the first answer; λ = 1. A cross-entropy is linear
+# in its target, so two of them are one, with the mixed target:
+
+# %%
+hard, soft, weight = np.array([1.0, 0.0]), np.array([0.7, 0.3]), 1.0
+print("target:", (hard + weight * soft) / (1 + weight))
+
+# %% [markdown]
+# λ = 0 is the hard label, a large λ the soft one. With the package's own loss, on six random students:
+
+# %%
+torch.manual_seed(0)
+students = torch.randn(6, 2).log_softmax(-1)
+targets = kd.Targets(torch.tensor([[0.7, 0.3]]).repeat(6, 1), torch.zeros(6, dtype=torch.long), (0.5, 0.5))
+combined = w2s.Distillation(weight=1.0)(students, targets)
+mixed = 2 * kd.expected_nll(students, torch.tensor([0.85, 0.15]))
+print("difference of the two losses:", (combined - mixed).numpy().round(4))
+
+# %% [markdown]
+# The same number six times, $-\lambda H(\Pr^w)$: it does not depend on the student, so the two losses teach the same.
+#
+# **Exercise.** λ over the training, for the three schedules. `progress` runs from 0 to 1.
+
+
+# %%
+def lambda_now(progress, weight):
+    """λ at `progress` with weight λ at the beginning: a tuple (constant, linear to 0, cosine to 0)."""
+    ...  # your code here
+
+
+# %%
+room.check(lambda_now)
+
+# %%
+progress = np.linspace(0, 1, 101)
+ax = w2s.plots.styled_axes(None, (7.5, 3.8))
+for schedule, look in zip(SCHEDULES, w2s.study_plots.SERIES, strict=False):
+    weights = [w2s.Distillation(1.0, schedule).shares(at)[1] for at in progress]
+    ax.plot(progress, weights, color=look.color, linestyle=look.line, label=schedule)
+ax.set(xlabel="fraction of the training done", ylabel="λ, as a fraction of the first")
+ax.legend()
+plt.show()
+print("Linear and cosine end at 0: in the end the student learns the answers of D alone.")
+
+# %%
+room.predict(
+    "05-lambda",
+    "D: 100 true answers. Beside them, λ times the KL to the supervisor on the same 100 reviews, constant. As λ grows "
+    "from 0 to 4, the student's test accuracy ...",
+    ["falls by more than a hundredth", "stays within a hundredth", "rises by more than a hundredth"],
+)
+
+# %%
+room.loss_explorer("lambda").set(answers=TRUTH, value=4.0)
+
+# %%
+def end(value, schedule, answers):
+    """Accuracy at the end, mean over seeds."""
+    return np.mean([row["end"] for row in rows_at(rows, Dial("lambda", value, schedule, answers))])
+
+
+change = end(4.0, "constant", TRUTH) - end(0.0, "constant", TRUTH)
+options = ["falls by more than a hundredth", "stays within a hundredth", "rises by more than a hundredth"]
+room.outcome("05-lambda", options[1 + (change > 0.01) - (change < -0.01)], f"Mean over seeds: {change:+.3f}.")
+
+# %%
+print(f"{'accuracy at the end':<22}{'λ = 0':>8}" + "".join(f"{f'λ = 4, {s}':>18}" for s in SCHEDULES))
+for answers in (WEAK_LABELS, TRUTH):
+    ends = [end(4.0, schedule, answers) for schedule in SCHEDULES]
+    print(f"D: {answers:<19}{end(0.0, 'constant', answers):>8.3f}" + "".join(f"{value:>18.3f}" for value in ends))
+
+# %% [markdown]
+# TEXT ABOUT THE RESULT
+#
+# ## Where the analogy ends
+#
+# In distillation a student is good if it does what its teacher does: **fidelity**. (Even there, it is not the same as
+# being good at the task: Stanton et al. 2021, arXiv 2106.05945.) Here the teacher is the weaker one.
+
+# %%
+room.predict(
+    "05-fidelity",
+    "Sort all students of this supervisor by their KL divergence to it, whatever the loss. Those nearest to it are ...",
+    ["the best on the test reviews", "neither better nor worse", "the worst on the test reviews"],
+)
+
+# %%
+mine = [row for row in rows if row["answers"] == WEAK_LABELS]
+distance, right = np.array([row["kl"][-1] for row in mine]), np.array([row["end"] for row in mine])
+together = np.corrcoef(distance, right)[0, 1]
+ax = w2s.plots.styled_axes(None)
+for kind, look in zip(("lambda", "temperature", "alpha"), w2s.study_plots.SERIES, strict=False):
+    own = np.array([row["dial"] == kind for row in mine])
+    ax.plot(distance[own], right[own], look.marker, color=look.color, markersize=9, label=f"runs of the dial {kind}")
+for role in ("weak", "ceiling"):
+    look = w2s.plots.ROLE[role]
+    ax.axhline(np.mean([row[role] for row in mine]), color=look.color, linestyle=look.line, label=look.name)
+ax.set(xlabel="KL to the supervisor on test reviews (nats per answer)", ylabel="test accuracy (fraction)")
+w2s.plots.legend_below(ax)
+plt.show()
+print(f"{len(mine)} students, all of weak labels: correlation of distance and accuracy {together:+.2f}.")
+
+# %%
+found = "neither better nor worse" if abs(together) < 0.3 else "the best" if together < 0 else "the worst"
+found += "" if abs(together) < 0.3 else " on the test reviews"
+room.outcome("05-fidelity", found, "What makes a student better than its supervisor is a difference from it.")
+
+# %% [markdown]
+# **The truth is not in the teacher's distribution.** No temperature finds it, since none changes the likeliest answer:
+
+# %% tags=["nbval-ignore-output"]
+for temperature in (0.5, 1.0, 4.0):
+    softer = kd.with_temperature(weak, temperature).argmax(-1).numpy()
+    print(f"T = {temperature}: likeliest answer right in {(softer == truth).mean():.1%} of the cases")
+    assert (softer == truth).mean() == labels.label_accuracy
+
+# %% [markdown]
+# **A perfect copy recovers nothing.** If the KL were 0 on every input, the student would give its supervisor's answers:
+# $P_{\text{student}} = P_{\text{weak}}$, and the PGR is 0 by definition.
+#
+# | | knowledge distillation | weak-to-strong |
+# |---|---|---|
+# | teacher | larger, better | smaller, worse |
+# | the loss at its minimum is | the goal | a copy of the weak supervisor, with its errors |
+# | measure | fidelity, or accuracy near the teacher's | PGR: how far beyond the teacher |
+# | where the new knowledge comes from | the teacher | the student's own pre-training; the labels only say what is asked |
+# | train on, and it gets | better | better, then worse (notebook 04) |
+#
+# So the same loss has another meaning. Distillation wants its minimum; weak-to-strong lives on the way there.
+#
+# ## Quiz
+
+# %%
+room.quiz("05")
+
+# %% [markdown]
+# ## What this does not show
+#
+# One task with two answers, one pair of models, three seeds for the dials. The KL was taken on the inputs of D; a KL on
+# other, unlabelled inputs beside a small trusted set is possible too, and was not measured here. For an open task, such as
+# summaries, the KL is taken token by token (`w2s.token_targets`); there soft labels gained nothing that could be told
+# from nothing (`data/results/README.md`).
+#
+# **Next:** `06_confidence_and_bootstrapping.ipynb`. If the student knows better, may it say so in its own labels?

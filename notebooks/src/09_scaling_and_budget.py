@@ -1,0 +1,394 @@
+# %% [markdown]
+# # 09 · Scaling and budget
+#
+# **Question.** Which pair of models, how many labels of which kind, and where does the next unit of money help most?
+#
+# **At the end** you can read a heat map of recovered gaps without being fooled by its darkest cells, say why no
+# supervisor is trained twice, price a plan with all that it takes, find the plans that are worth their money, and
+# design a pipeline of your own that a check by measured numbers accepts.
+#
+# *A few seconds of computing: most numbers come from studies that are shipped with the kit. No network, no GPU.*
+
+# %%
+import matplotlib.pyplot as plt
+
+import w2s_lab as w2s
+from w2s_lab import classroom as room
+from w2s_lab import mixing
+from w2s_lab.classroom.budget_explorer import measured_grid
+from w2s_lab.classroom.chart import Chart, Mark, Series
+from w2s_lab.effects import Effect, difference, paired_effect
+from w2s_lab.experiments import Plan
+
+store = w2s.Store("../runs")
+scaling, budget = room.measured("scaling"), room.measured("budget")
+
+# %% [markdown]
+# ## Every pair of a ladder
+#
+# The kit's ladder has five pre-trained models. Every pair with a supervisor that is not larger than its student was
+# measured on the sentiment task, over three seeds:
+
+# %%
+rungs = list(scaling["rates"])
+pairs = [(cell["weak"], cell["strong"]) for cell in scaling["cells"]]
+print(" < ".join(rungs), f"→ {len(pairs)} pairs")
+
+# %% [markdown]
+# Each pair needs a weak supervisor, a strong student and a strong ceiling. **By hand**, for one seed: how many
+# trainings if each pair makes its own three?
+
+# %%
+3 * len(pairs)
+
+# %% [markdown]
+# Most of them would be the same training again. A supervisor learns the truth of its own half of the data, whoever
+# its student will be. A ceiling learns the truth of the other half, whoever the supervisor was. Only the student
+# depends on both.
+
+# %%
+room.predict(
+    "09-once",
+    "How many trainings are left, for one seed, if nothing is trained twice?",
+    ["15", "25", "30", "45"],
+)
+
+# %%
+supervisors, ceilings, students = set(rungs), set(rungs), set(pairs)
+found = len(supervisors) + len(ceilings) + len(students)
+room.outcome("09-once", f"{found}", "A supervisor and a ceiling for every rung, and a student for every pair.")
+
+# %% [markdown]
+# In the kit nobody has to plan this. A store keeps every training under a key made of all that it depends on: model,
+# examples, answers, recipe, seed. Who asks for the same thing gets the same thing. Here are three pairs, on very few
+# examples, so that it takes seconds; watch the keys, not the accuracies.
+
+# %%
+few = w2s.load_splits("sentiment", seed=0, sizes=w2s.SplitSizes(200, 200, 100, 0))
+recipe = w2s.Recipe(epochs=1, learning_rate=5e-4)
+asked = len(store.asked)
+for weak, strong in (("pocket-xs", "pocket-xs"), ("pocket-xs", "pocket-s"), ("pocket-s", "pocket-s")):
+    bench = w2s.Bench(few, Plan(weak, strong, recipe, recipe), store, seed=0)
+    bench.student(bench.labels)
+keys = store.asked[asked:]
+print(f"{len(keys)} trainings asked for, {len(set(keys))} different ones")
+assert len(keys) == 9 and len(set(keys)) == 7
+
+# %% [markdown]
+# The study, with the confidence loss for some of the pairs and three seeds:
+
+# %%
+own, shared = scaling["trainings if each pair made its own"], scaling["trainings"]["different"]
+print(f"{own} trainings if each pair made its own, {shared} different ones: {own - shared} saved.")
+
+# %% [markdown]
+# ## The heat map
+#
+# First the question that scaling is about (Burns et al. 2023, arXiv 2312.09390, section 4.2, found that larger
+# students recover more of their gap).
+
+# %%
+room.predict(
+    "09-size",
+    "pocket-s supervises students of growing size: pocket-m, pocket-l, pocket-xl. What does the PGR do here?",
+    ["it rises with the student", "it stays about the same", "it falls with the student"],
+)
+
+# %%
+cells = {(cell["weak"], cell["strong"]): cell for cell in scaling["cells"]}
+line = {strong: cells["pocket-s", strong]["plain"]["pgr"]["mean"] for strong in ("pocket-m", "pocket-l", "pocket-xl")}
+print("  ".join(f"{strong} {pgr:.2f}" for strong, pgr in line.items()))
+change = line["pocket-xl"] - line["pocket-m"]
+found = "it rises with the student" if change > 0.1 else "it falls with the student" if change < -0.1 else "it stays about the same"
+room.outcome("09-size", found, "From pocket-m on, all know the task; a larger one learns any label faster, wrong ones too.")
+
+# %% [markdown]
+# But is that a finding? Three seeds. The difference of the largest and the smallest of these students, paired by
+# seed:
+
+# %%
+def by_seed(weak, strong, name="pgr"):
+    rows = [row for row in scaling["rows"] if (row["weak_model"], row["strong_model"]) == (weak, strong)]
+    return [row[name] for row in sorted(rows, key=lambda row: row["seed"]) if row["loss"] == "plain weak labels"]
+
+
+effect = paired_effect("xl minus m", by_seed("pocket-s", "pocket-xl"), by_seed("pocket-s", "pocket-m"))
+print(f"PGR, pocket-xl minus pocket-m: {difference(effect)}, {effect.n} seeds: {effect.verdict}")
+
+# %% [markdown]
+# The interval holds 0: *cannot tell here*, in spite of how the three means line up. Now look at all pairs. Move the
+# two sliders through the cells; change what is shown.
+
+# %%
+room.heat_map(scaling)
+
+# %% [markdown]
+# ## Three traps of a heat map
+#
+# **Undefined is not zero.** Where the ceiling is not above the supervisor there is no gap that could be recovered.
+# The cell is hatched, and a mean over the seeds in which it happens to be defined says so.
+
+# %%
+for cell in scaling["cells"]:
+    at, plain = cell["plain"]["pgr"], cell["plain"]
+    if at["n"] < 3:
+        three = f"supervisor {plain['weak']['mean']:.3f}, ceiling {plain['ceiling']['mean']:.3f}"
+        print(f"{cell['weak']:>9} → {cell['strong']:<9} defined in {at['n']} of 3 seeds; {three}")
+
+# %% [markdown]
+# **A dark cell may be a handful of examples.** PGR divides by the gap. Where the gap is small, a few test examples
+# make a large PGR. How many more examples does the student of the darkest cells get right, of 1,000?
+
+# %%
+tests = scaling["sizes"][2]
+for weak, strong in (("pocket-xl", "pocket-xl"), ("pocket-xs", "pocket-m")):
+    plain = cells[weak, strong]["plain"]
+    more = tests * (plain["accuracy"]["mean"] - plain["weak"]["mean"])
+    print(f"{weak:>9} → {strong:<9} PGR {plain['pgr']['mean']:.2f}: {more:.0f} more of {tests:,} test examples right")
+
+# %% [markdown]
+# **The diagonal is a question of its own.** Supervisor and student of one size: *strong-to-strong*. Is a student
+# better than a teacher of its own kind (Furlanello et al. 2018, arXiv 1805.04770, called such students born-again)?
+
+# %%
+for rung in rungs:
+    gain = Effect(**{k: v for k, v in cells[rung, rung]["student above supervisor"].items() if k != "verdict"})
+    print(f"{rung:<10} student minus supervisor {difference(gain)}  {gain.verdict}")
+
+# %% [markdown]
+# ## Where does the confidence loss help?
+#
+# In notebook 06 a student learnt to trust itself. It was measured for the pairs that leave a gap, or might.
+
+# %%
+room.predict(
+    "09-confidence",
+    "Where does the confidence loss gain most against plain weak labels?",
+    ["where the gap between supervisor and ceiling is small", "where the gap is large", "about the same everywhere"],
+)
+
+# %%
+fit = scaling["confidence against gap"]
+points = [(cell["gap"]["mean"], cell["confidence"]["mean"]) for cell in scaling["cells"] if cell["confidence"]["n"]]
+x, y = zip(*points, strict=True)
+ends = [min(x), max(x)]
+drawn = (Series(ends, [fit["intercept"] + fit["slope"] * end for end in ends], "truth", "least squares", points=False),
+         Series(x, y, "student", "one pair, mean of 3 seeds", line=False))  # fmt: skip
+Chart("gap: ceiling minus supervisor (accuracy)", "change by the confidence loss", drawn, (Mark(0, across=True),), y_range=None).draw()
+plt.show()
+print(f"slope {fit['slope']:.2f}, 95 % interval [{fit['low']:.2f}, {fit['high']:.2f}] over {fit['n']} pairs")
+
+# %%
+sides = ["where the gap between supervisor and ceiling is small", "where the gap is large", "about the same everywhere"]
+found = sides[2 if fit["low"] <= 0 <= fit["high"] else 1 if fit["slope"] > 0 else 0]
+room.outcome("09-confidence", found, "To trust oneself pays where one knows more than one's teacher.")
+
+# %% [markdown]
+# ## What does a plan cost?
+#
+# Now the money. A **plan** buys *n* human labels at price $c_h$ and *m* weak labels at price $c_w$:
+#
+# $$\text{cost} = n\,c_h + m\,c_w$$
+#
+# **By hand.** 30 human labels at 10 and 500 weak labels at 1:
+
+# %%
+30 * 10 + 500 * 1
+
+# %% [markdown]
+# That is what is usually counted. But a weak label comes from a supervisor, and the supervisor learnt from truth that
+# somebody was paid for.
+#
+# **Exercise.** The cost of each plan, with the supervisor's truth, which is needed wherever there are weak labels.
+
+
+# %%
+def plan_costs(plans, human_cost, weak_cost, taught):
+    """plans: list of (human labels, weak labels); taught: true examples of a supervisor. A list of costs."""
+    ...  # your code here
+
+
+# %%
+room.check(plan_costs)
+
+# %% [markdown]
+# The package's `mixing.cost` prices what it is told. The plans that were measured, mean accuracy over three seeds,
+# each student with as many optimizer steps:
+
+# %%
+grid = measured_grid(budget)
+weak_counts = sorted({point.weak for point in grid})
+print(f"{'human':>6}" + "".join(f"{weak:>10,} weak" for weak in weak_counts))
+for human in sorted({point.human for point in grid}):
+    row = {point.weak: f"{point.accuracy:.3f}" for point in grid if point.human == human}
+    print(f"{human:>6,}" + "".join(f"{row.get(weak, '–'):>15}" for weak in weak_counts))
+
+# %% [markdown]
+# Read a row from left to right: with human labels in hand, **more weak labels make it worse** here. And read the
+# first column: very few true answers are enough. These models know the verdict from pre-training, and need only be
+# shown how it is asked for.
+#
+# ## Which plans are worth their money?
+#
+# A plan is on the **Pareto frontier** if no plan that costs as much or less is as accurate.
+#
+# **Exercise.** The numbers of these plans, from the cheapest to the dearest.
+
+
+# %%
+def pareto_frontier(costs, accuracies):
+    """Two lists of the same length; the numbers (from 0) of the plans on the frontier, cheapest first."""
+    ...  # your code here
+
+
+# %%
+room.check(pareto_frontier)
+
+# %% [markdown]
+# **Exercise.** A team has a quality floor: the number of the cheapest plan whose accuracy is at least `floor`, or
+# None.
+
+
+# %%
+def cheapest_plan(costs, accuracies, floor):
+    """Two lists of the same length and a number; a number from 0, or None where no plan reaches the floor."""
+    ...  # your code here
+
+
+# %%
+room.check(cheapest_plan)
+
+# %% [markdown]
+# The package has both for measured plans. Does the frontier change with the price of a human label?
+
+# %%
+for price in (5, 10, 20, 50, 100):
+    front = mixing.frontier(grid, human_cost=price, weak_cost=1)
+    plans = ", ".join(f"{point.human}h+{point.weak:,}w" for point in front)
+    cheapest = mixing.cheapest(grid, 0.9, human_cost=price, weak_cost=1)
+    print(f"human label at {price:>3}: frontier {plans}; cheapest for 0.90: {cheapest.human}h+{cheapest.weak:,}w")
+
+# %% [markdown]
+# ## Where does the next unit help most?
+
+# %%
+room.predict(
+    "09-next",
+    "You have 500 weak labels and no human one. A human label costs 10, a weak one 1. Where does the next unit of money "
+    "help most?",
+    ["human labels", "weak labels", "the same"],
+)
+
+# %%
+start = next(point for point in grid if (point.human, point.weak) == (0, 500))
+human, weak = mixing.next_unit(grid, start, human_cost=10, weak_cost=1)
+for name, gain in (("human", human), ("weak", weak)):
+    print(f"{name:<6} {100 * gain.per_unit:+.4f} ± {100 * gain.error:.4f} per 100 units (1 standard error)")
+found = "human labels" if human.per_unit > weak.per_unit else "weak labels"
+room.outcome("09-next", found, "Dear, and worth it: what the weak labels lack is not number.")
+
+# %% [markdown]
+# Now with your own prices. What is the price of a human label at which weak labels alone are the best that you can
+# pay?
+
+# %%
+room.budget_explorer(budget)
+
+# %% [markdown]
+# The frontier is chosen by measured means, so it flatters the lucky. And the explorer counts no supervisor. With its
+# truth in the bill, at a human label for 10:
+
+# %%
+taught = budget["sizes"][0]
+for point in mixing.frontier(grid, human_cost=100, weak_cost=1)[:3]:
+    bill = mixing.cost(point.human + (taught if point.weak else 0), point.weak, human_cost=10, weak_cost=1)
+    print(f"{point.human:>4} human, {point.weak:>5,} weak: accuracy {point.accuracy:.3f}, {bill:,.0f} units with the supervisor's truth")
+
+# %% [markdown]
+# Weak labels pay where the supervisor is there anyway: an older model, a smaller one that is in use.
+#
+# ## The same labels, used better
+#
+# 100 human and 1,500 weak labels, in four ways, against the truth mixed in:
+
+# %%
+ways = [Effect(**{key: value for key, value in one.items() if key != "verdict"}) for one in budget["ways"]]
+w2s.study_plots.effect_dots(ways, control_name="the truth mixed in")
+plt.show()
+best = max(ways, key=lambda effect: effect.mean)
+print(f"Best: {best.name}, {difference(best)}. Order and weight are free of charge.")
+
+# %% [markdown]
+# ## Design a pipeline
+#
+# **Exercise.** You are to make the training set of an assistant, most of it synthetic. Return a dictionary; ten
+# criteria judge it by what was measured.
+#
+# * `labels`: `{"human": n, "weak": m, "way": ...}`, a plan of the budget study; ways are `"mixed in"` (any plan of
+#   the table above), and for 100 human and 1,500 weak labels also `"counted 5 times"`, `"first"`, `"last"`;
+# * `held_out`: further human labels that nothing is trained on;
+# * `flywheel`: `{"run": ..., "rounds": 1 to 4}`, a run of notebook 08's dashboard; 300 proposals a round;
+# * `near_duplicate`: a ROUGE-L from which on a proposal is refused;
+# * `checks`: a list of dials that you look at in each round, by the names on the dashboard;
+# * `stop`: `"held-out accuracy"`, `"label accuracy"` or `"after a fixed number of rounds"`;
+# * `control`: `{"human": n, "weak": m}`, what you compare with, at the same cost or less.
+#
+# A human label costs 20, held out or not; a weak label or a proposal 1. The budget is 6,500, the quality floor an
+# accuracy of 0.93, and at least 800 examples are to be synthetic. (The supervisor is there already.)
+
+
+# %%
+def my_pipeline():
+    """Your design, as a dictionary with the seven keys above."""
+    ...  # your code here
+
+
+# %%
+room.check(my_pipeline)
+
+# %% [markdown]
+# No study measured labels and flywheel *together*: the first thing that your pipeline needs is a pilot round. And
+# what would the control have done? Nobody asked, before the check demanded it:
+
+# %%
+room.predict(
+    "09-control",
+    "100 human labels alone, against 100 human and 500 weak ones mixed together (as many optimizer steps): which "
+    "student is better?",
+    ["human labels alone", "human and weak labels", "no clear difference"],
+)
+
+# %%
+def accuracies(human, weak):
+    rows = [row for row in budget["rows"] if (row["human"], row["weak_labels"], row["way"]) == (human, weak, "mixed in")]
+    return [row["accuracy"] for row in sorted(rows, key=lambda row: row["seed"])]
+
+
+alone, both = accuracies(100, 0), accuracies(100, 500)
+effect = paired_effect("alone minus both", alone, both)
+print(f"alone {sum(alone) / 3:.3f}, both {sum(both) / 3:.3f}; paired difference {difference(effect)}: {effect.verdict}")
+
+# %%
+every = all(a > b for a, b in zip(alone, both, strict=True))
+found = "human labels alone" if every else "human and weak labels" if all(b > a for a, b in zip(alone, both, strict=True)) else "no clear difference"
+room.outcome("09-control", found, "In every seed. In this world truth needs no company; only a control tells.")
+
+# %% [markdown]
+# ## Quiz
+
+# %%
+room.quiz("09")
+
+# %% [markdown]
+# ## What this does not show
+#
+# * Three seeds per cell: intervals are wide, and a heat map of means hides them. Read the sentence under it.
+# * The ladder spans a factor of about two hundred in parameters and ends at a model that a laptop fine-tunes in
+#   minutes. Nothing here says what happens between models that are each a million times larger.
+# * That very few human labels are enough holds where pre-training has the answer ready. Where a rule has to be
+#   learnt, as on the helpdesk, truth has to teach it, and takes more examples.
+# * Money is not all: latency, privacy, and people who can judge the answers at all. Where nobody can, there is no
+#   human label to buy, and weak supervision is not the cheap way but the only one.
+#
+# **Next.** [10 · Your models, your data](10_your_models_your_data.ipynb): the same ten lines with other models and
+# your own file.

@@ -1,0 +1,247 @@
+"""Exercises of notebook 04: flips, errors at random places, when to stop, gain and misfit."""
+
+import numpy as np
+
+from w2s_lab import stopping
+from w2s_lab.classroom.checks import Exercise
+from w2s_lab.classroom.flips import KINDS, Flip, count_kinds
+from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Task
+from w2s_lab.simulated import random_errors
+from w2s_lab.studies.study import gain_and_misfit
+
+_TASK = Task("sentiment", ("negative", "positive"))
+_OTHER = {"positive": "negative", "negative": "positive"}
+
+
+def count_flips(before, after, weak, truth):
+    counts = {"corrected": 0, "imitated": 0, "learnt": 0, "own error": 0}
+    for b, a, w, t in zip(before, after, weak, truth, strict=True):
+        if a == b:
+            continue
+        if a == t:
+            counts["learnt" if a == w else "corrected"] += 1
+        else:
+            counts["imitated" if a == w else "own error"] += 1
+    return counts
+
+
+def wrong_at_random(truth, accuracy, seed):
+    places = np.random.default_rng(seed).permutation(len(truth))
+    answers = list(truth)
+    for i in places[round(accuracy * len(truth)) :]:
+        answers[i] = "negative" if truth[i] == "positive" else "positive"
+    return answers
+
+
+def stop_at(trusted):
+    return 1 + int(np.argmax(trusted[1:]))
+
+
+def squared_gain_and_misfit(weak, student, truth):
+    def distance(a, b):
+        return ((a - b) ** 2).sum(-1).mean()
+
+    gain = distance(weak, truth) - distance(student, truth)
+    return gain, distance(student, weak)
+
+
+# -- the package's own computations, with the arguments of the exercises -----------------------------------------------
+
+
+def _examples(truth) -> tuple[Example, ...]:
+    return tuple(Example("Like it?", f"review {i}", answer) for i, answer in enumerate(truth))
+
+
+def _flips_key(before, after, weak, truth) -> dict[str, int]:
+    rows = zip(_examples(truth), before, after, weak, strict=True)
+    return count_kinds([Flip(example, b, a, w) for example, b, a, w in rows if a != b])
+
+
+def _random_key(truth, accuracy, seed) -> list[str]:
+    return list(random_errors(LabelledSet.ground_truth(_TASK, _examples(truth)), accuracy, seed=seed).answers)
+
+
+def _stop_key(trusted) -> int:
+    ids = tuple(map(str, range(20)))
+    truth = ("positive",) * 20
+
+    def snapshot(step: int, accuracy: float) -> Snapshot:
+        right = round(20 * accuracy)
+        said = ("positive",) * right + ("negative",) * (20 - right)
+        return Snapshot(step, 32 * step, None, Evaluation(_TASK, ids, said, truth))
+
+    return stopping.best_on([snapshot(step, accuracy) for step, accuracy in enumerate(trusted)], ids).step
+
+
+def _misfit_key(weak, student, truth) -> tuple[float, float]:
+    ids = tuple(map(str, range(len(truth))))
+    answers = tuple(_TASK.answers[k] for k in truth.argmax(-1))
+
+    def evaluation(probs: np.ndarray) -> Evaluation:
+        return Evaluation(_TASK, ids, tuple(_TASK.answers[k] for k in probs.argmax(-1)), answers, None, probs)
+
+    found = gain_and_misfit(Comparison(evaluation(weak), evaluation(student), evaluation(truth)))
+    return found["gain"], found["misfit"]
+
+
+# -- random inputs -----------------------------------------------------------------------------------------------------
+
+
+def _answers(rng: np.random.Generator) -> tuple[list[str], ...]:
+    """Thirty answers of three kinds, so that all four kinds of flips occur, and flips between two errors too."""
+    choices = ("red", "green", "blue")
+    while True:
+        found = tuple(rng.choice(choices, 30).tolist() for _ in range(4))
+        counts = _flips_key(*found)
+        if len(set(counts.values())) == len(KINDS) and all(counts.values()):
+            return found
+
+
+def _truth(rng: np.random.Generator) -> tuple[list[str], float, int]:
+    return rng.choice(_TASK.answers, 40).tolist(), round(float(rng.uniform(0.6, 0.9)), 2), int(rng.integers(1000))
+
+
+def _accuracies(rng: np.random.Generator) -> tuple[list[float]]:
+    """Eight accuracies on 20 trusted examples: the untrained model leads, and the best one after it is there twice."""
+    trusted = (rng.choice(np.arange(8, 16), 8, replace=False) / 20).tolist()
+    trusted[0] = 19 / 20
+    first = int(rng.integers(1, 6))
+    trusted[first] = trusted[int(rng.integers(first + 2, 8))] = 17 / 20
+    return (trusted,)
+
+
+def _distributions(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    weak, student = (rng.dirichlet((1.0, 1.0), 6) for _ in range(2))
+    return weak, student, np.eye(2)[rng.integers(0, 2, 6)]
+
+
+def _all_wrong_answers(before, after, weak, truth) -> dict[str, int]:
+    """The kinds of all answers, changed or not."""
+    rows = zip(_examples(truth), before, after, weak, strict=True)
+    return count_kinds([Flip(example, b, a, w) for example, b, a, w in rows])
+
+
+def _swapped(before, after, weak, truth) -> dict[str, int]:
+    return _flips_key(after, before, weak, truth)
+
+
+def _weak_first(before, after, weak, truth) -> dict[str, int]:
+    """Whatever equals the weak answer is called imitated, also where that answer is right."""
+    counts = _flips_key(before, after, weak, truth)
+    return {**counts, "imitated": counts["imitated"] + counts["learnt"], "learnt": 0}
+
+
+def _truth_first(before, after, weak, truth) -> dict[str, int]:
+    """Whatever equals the truth is called corrected, also where the weak supervisor is right."""
+    counts = _flips_key(before, after, weak, truth)
+    return {**counts, "corrected": counts["corrected"] + counts["learnt"], "learnt": 0}
+
+
+def _one_by_one(truth, accuracy, seed) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [_OTHER[t] if rng.random() > accuracy else t for t in truth]
+
+
+def _at(truth, places) -> list[str]:
+    return [_OTHER[t] if i in set(places.tolist()) else t for i, t in enumerate(truth)]
+
+
+def _permutation(truth, seed) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(len(truth))
+
+
+def _gain_misfit(reduce, *, power=2, root=False, to_truth=False, sign=1):
+    """The mistake of another distance, or of another pair of tables."""
+
+    def made(weak, student, truth):
+        def distance(a, b):
+            each = (np.abs(a - b) ** power).sum(-1)
+            return reduce(np.sqrt(each) if root else each)
+
+        gain = sign * (distance(weak, truth) - distance(student, truth))
+        return gain, distance(student, truth if to_truth else weak)
+
+    return made
+
+
+EXERCISES = (
+    Exercise(
+        count_flips,
+        _answers,
+        key=_flips_key,
+        mistakes=(
+            ("You counted every answer. A flip is an answer that changed: compare before with after first.",
+             _all_wrong_answers),
+            ("Before and after are swapped: the kind is that of the answer after the flip.", _swapped),
+            ("You called every flip to the weak answer imitated. Where the weak answer is right, the student learnt "
+             "the truth: imitation is about the weak errors.", _weak_first),
+            ("You called every flip to the truth corrected. Where the weak supervisor is right as well, there was "
+             "nothing to correct: that one is learnt.", _truth_first),
+        ),
+        hints=(
+            "Go through the four sequences together with zip, and pass over the answers that did not change.",
+            "Ask two questions about the new answer: does it equal the truth? does it equal the weak answer?",
+            "Truth and weak: learnt. Truth only: corrected. Weak only: imitated. Neither: own error.",
+        ),
+    ),
+    Exercise(
+        wrong_at_random,
+        _truth,
+        key=_random_key,
+        mistakes=(
+            ("You made the first round(accuracy · N) places wrong; those are the ones that stay right.",
+             lambda t, a, s: _at(t, _permutation(t, s)[: round(a * len(t))])),
+            ("Each label was made wrong by a throw of its own. Then the label accuracy is right on average only; "
+             "exactly round(accuracy · N) labels are to stay right.", _one_by_one),
+            ("The wrong labels are the last ones of the list. If the list has an order, that is no random place: use "
+             "the permutation.", lambda t, a, s: _at(t, np.arange(len(t))[round(a * len(t)) :])),
+        ),
+        hints=(
+            "One permutation of all places decides: the first round(accuracy · N) of them stay right.",
+            "places = np.random.default_rng(seed).permutation(len(truth)); the wrong ones are "
+            "places[round(accuracy * len(truth)):].",
+            "Copy the list first, then replace the answer at each wrong place by the other one.",
+        ),
+    ),
+    Exercise(
+        stop_at,
+        _accuracies,
+        key=_stop_key,
+        mistakes=(
+            ("You allowed snapshot 0, the untrained model. It is nobody's choice: look at snapshots 1, 2, … only.",
+             lambda trusted: int(np.argmax(trusted))),
+            ("You left out snapshot 0 and then forgot it in the count: add 1 to the place in the shorter list.",
+             lambda trusted: int(np.argmax(trusted[1:]))),
+            ("Among equals you took the last. Later snapshots have learnt more of the weak errors: take the first.",
+             lambda trusted: len(trusted) - 1 - int(np.argmax(trusted[:0:-1]))),
+            ("You returned the accuracy; wanted is the number of the snapshot.", lambda trusted: max(trusted[1:])),
+        ),
+        hints=(
+            "The place of the largest number, not the number.",
+            "np.argmax gives the first of equals. Of trusted[1:], and then one must be added.",
+        ),
+    ),
+    Exercise(
+        squared_gain_and_misfit,
+        _distributions,
+        key=_misfit_key,
+        mistakes=(
+            ("You summed over the examples; both are means over examples (a sum over answers inside).",
+             _gain_misfit(np.sum)),
+            ("You took the mean over answers as well: with two answers everything is half of what it should be.",
+             _gain_misfit(lambda each: each.mean() / 2)),
+            ("Sign: the gain is the supervisor's distance from the truth minus the student's.",
+             _gain_misfit(np.mean, sign=-1)),
+            ("Your misfit is the student's distance from the truth. Misfit is how far it is from its supervisor.",
+             _gain_misfit(np.mean, to_truth=True)),
+            ("You took a square root. The theorem is about squared distances; only they obey Pythagoras.",
+             _gain_misfit(np.mean, root=True)),
+            ("You summed absolute differences; wanted are squared ones.", _gain_misfit(np.mean, power=1)),
+        ),
+        hints=(
+            "A distance of two tables [N, K]: square the differences, sum over K answers, mean over N examples.",
+            "Gain: distance(weak, truth) − distance(student, truth). It is above 0 where the student is nearer.",
+            "Misfit: distance(student, weak). Return gain, misfit, in this order.",
+        ),
+    ),
+)  # fmt: skip
