@@ -13,7 +13,8 @@ from w2s_lab import classroom
 from w2s_lab.classroom import checks, overview, panel, progress
 from w2s_lab.classroom import quizzes as quiz
 from w2s_lab.classroom.chart import Bar, BarChart, Chart, Mark, Series
-from w2s_lab.classroom.checks import Exercise, check, judge
+from w2s_lab.classroom.checks import check, judge
+from w2s_lab.classroom.exercise import Exercise
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
 from w2s_lab.classroom.panel import Panel, View
 

@@ -66,6 +66,7 @@ def test_pages_cover_all_labels_once(browser, labels):
     assert pages == -(-N // PAGE)
     for page in range(1, pages + 1):
         browser.set(page=page)
+        assert f"Labels {len(seen) + 1} to" in browser.view.says  # what is heard changes, too
         seen += [text for text, *_ in cards(browser).rows]
     assert seen == [example.input for example in labels.examples]
 

@@ -350,40 +350,46 @@ for answers in (WEAK_LABELS, TRUTH):
     print(f"D: {answers:<19}{end(0.0, 'constant', answers):>8.3f}" + "".join(f"{value:>18.3f}" for value in ends))
 
 # %% [markdown]
-# TEXT ABOUT THE RESULT
+# Read it by rows. Where D holds weak labels, the second term puts the supervisor's doubt beside its hard answers: λ helps,
+# and letting it fall to 0 gives a part of that away, since the hard answers have the last word. Where D holds the truth,
+# the second term pulls away from it: λ costs, and letting it fall gives a part of that back. **The schedule follows from D:
+# what is the worse of the two terms should fade.** Eq. 4.13 with a decreasing λ is made for the second case.
+#
+# And mind the column λ = 0. In this world 100 true answers are enough to elicit nearly all that the student knows; the
+# weak supervisor has little to add to them. Notebook 09 asks what a budget should buy.
 #
 # ## Where the analogy ends
 #
-# In distillation a student is good if it does what its teacher does: **fidelity**. (Even there, it is not the same as
-# being good at the task: Stanton et al. 2021, arXiv 2106.05945.) Here the teacher is the weaker one.
+# In distillation a student is good if it does what its teacher does: **fidelity**, such as the agreement of their answers,
+# or a small KL. (Even there it is not the same as being good at the task: Stanton et al. 2021, arXiv 2106.05945.) Here the
+# teacher is the weaker one.
 
 # %%
 room.predict(
     "05-fidelity",
-    "Sort all students of this supervisor by their KL divergence to it, whatever the loss. Those nearest to it are ...",
-    ["the best on the test reviews", "neither better nor worse", "the worst on the test reviews"],
+    "Take all students of weak labels in this study, whatever their loss. Those that agree more often with the supervisor "
+    "on the test reviews are ...",
+    ["more often right", "neither more nor less often right", "less often right"],
 )
 
 # %%
 mine = [row for row in rows if row["answers"] == WEAK_LABELS]
-distance, right = np.array([row["kl"][-1] for row in mine]), np.array([row["end"] for row in mine])
-together = np.corrcoef(distance, right)[0, 1]
+same, right = np.array([(row["agreement"][-1], row["end"]) for row in mine]).T
+together = np.corrcoef(same, right)[0, 1]
 ax = w2s.plots.styled_axes(None)
 for kind, look in zip(("lambda", "temperature", "alpha"), w2s.study_plots.SERIES, strict=False):
     own = np.array([row["dial"] == kind for row in mine])
-    ax.plot(distance[own], right[own], look.marker, color=look.color, markersize=9, label=f"runs of the dial {kind}")
-for role in ("weak", "ceiling"):
-    look = w2s.plots.ROLE[role]
-    ax.axhline(np.mean([row[role] for row in mine]), color=look.color, linestyle=look.line, label=look.name)
-ax.set(xlabel="KL to the supervisor on test reviews (nats per answer)", ylabel="test accuracy (fraction)")
+    ax.plot(same[own], right[own], look.marker, color=look.color, markersize=9, label=f"runs of the dial {kind}")
+ax.axvline(np.mean([row["weak"] for row in mine]), color="black", linestyle=":", label="agreement of a perfect student")
+ax.set(xlabel="agreement with the supervisor (fraction)", ylabel="test accuracy (fraction)")
 w2s.plots.legend_below(ax)
 plt.show()
-print(f"{len(mine)} students, all of weak labels: correlation of distance and accuracy {together:+.2f}.")
+print(f"{len(mine)} students of weak labels: correlation of agreement and accuracy {together:+.2f}.")
 
 # %%
-found = "neither better nor worse" if abs(together) < 0.3 else "the best" if together < 0 else "the worst"
-found += "" if abs(together) < 0.3 else " on the test reviews"
-room.outcome("05-fidelity", found, "What makes a student better than its supervisor is a difference from it.")
+options = ["more often right", "neither more nor less often right", "less often right"]
+found = options[1] if abs(together) < 0.3 else options[0 if together > 0 else 2]
+room.outcome("05-fidelity", found, "A perfect student agrees exactly as often as its supervisor is right.")
 
 # %% [markdown]
 # **The truth is not in the teacher's distribution.** No temperature finds it, since none changes the likeliest answer:

@@ -21,6 +21,7 @@ _HOME = {
     "live_training": ("live_training",),
     "loss_explorer": ("loss_explorer",),
     "measured": ("measured",),
+    "memory_explorer": ("memory_explorer",),
     "overview": ("my_progress",),
     "progress": ("reset_progress",),
     "quizzes": ("outcome", "predict", "quiz"),

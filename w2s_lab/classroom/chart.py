@@ -359,7 +359,7 @@ class BarChart:
                 if bar.low is not None and bar.high is not None:
                     reach = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
                 ax.barh(index, bar.value, color=bar.style.color, hatch=bar.style.hatch, edgecolor="white", xerr=reach)
-            end = max(bar.value or 0.0, bar.high or 0.0)
+            end = max(bar.value or 0.0, bar.high or 0.0, 0.0)
             ax.text(end, index, f"  {words}", va="center", fontsize=SMALL, path_effects=HALO)
         for mark in self.marks:
             ax.axvline(mark.at, color="black", linestyle=":", linewidth=1.5)

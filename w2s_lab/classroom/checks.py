@@ -4,7 +4,6 @@ The package is the answer key. Each exercise knows the mistakes that people make
 answers equal those of such a function on all inputs, the message names the mistake.
 """
 
-import inspect
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,44 +13,13 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 
+from w2s_lab.classroom.exercise import Exercise
+from w2s_lab.classroom.exercises import EXERCISES
 from w2s_lab.classroom.panel import MAX_WIDTH, with_fallback
 from w2s_lab.classroom.progress import load_progress
 
 ROUNDS = 5  # random inputs
 TRIES = 3  # without success, then the solution may be seen
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One function to write.
-
-    Attributes:
-        answer: a model solution of at most ten lines or so; its name is the exercise's id, its source the solution.
-        inputs: numpy Generator -> the arguments of one call.
-        key: the package's own computation with the same arguments: what counts. None: `answer` itself (only where the
-            package has no such function) or, with criteria, nothing to compare with.
-        mistakes: (what to say, a function that makes this mistake).
-        hints: from a nudge to nearly everything.
-        criteria: for a design with many right answers: (what is wanted, result -> whether it is so).
-        tolerance: absolute and relative, of numbers.
-    """
-
-    answer: Callable
-    inputs: Callable[[np.random.Generator], tuple]
-    key: Callable | None = None
-    mistakes: tuple[tuple[str, Callable], ...] = ()
-    hints: tuple[str, ...] = ()
-    criteria: tuple[tuple[str, Callable[[object], bool]], ...] = ()
-    tolerance: float = 1e-5
-
-    @property
-    def id(self) -> str:
-        return self.answer.__name__
-
-    @property
-    def solution(self) -> str:
-        """Source text."""
-        return inspect.getsource(self.answer)
 
 
 @dataclass(frozen=True)
@@ -271,8 +239,6 @@ def check(function: Callable, name: str | None = None) -> Check:
     Raises:
         ValueError: there is no exercise of that name.
     """
-    from w2s_lab.classroom.exercises import EXERCISES
-
     name = name or getattr(function, "__name__", str(function))
     if name not in EXERCISES:
         known = ", ".join(EXERCISES)

@@ -197,7 +197,7 @@ def simulator_panel(simulator: Simulator) -> Panel:
         "slice": f"in the hard slices: {', '.join(simulator.slices)}",
     }
     controls = {
-        "kind": choice("wrong labels", [(names[kind], kind) for kind in simulator.kinds], "random", width="460px"),
+        "kind": choice("wrong labels", [(names[kind], kind) for kind in simulator.kinds], "random", width="580px"),
         "rate": slider("fraction wrong", min(round(1 - weak.label_accuracy, 2), simulator.most), 0.0,
                        simulator.most, 0.01),
         "draw": stops("draw", range(10), 0, width="220px"),

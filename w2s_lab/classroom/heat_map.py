@@ -208,5 +208,10 @@ def _sentence(quantity: Quantity, cell: Mapping | None, weak: str, strong: str, 
     if at["mean"] is None:
         return f"{pair}: {name} was not measured. {roles}."
     over = f"over {at['n']} seeds" if at["n"] == seeds else f"over the {at['n']} of {seeds} seeds where it is defined"
-    between = "" if at["low"] is None else f", 95 % t interval [{at['low']:.2f}, {at['high']:.2f}]"
-    return f"{pair}: {name} {at['mean']:.2f}{between}, {over}. {roles}."
+    between = "" if at["low"] is None else f", 95 % t interval [{_two(at['low'])}, {_two(at['high'])}]"
+    return f"{pair}: {name} {_two(at['mean'])}{between}, {over}. {roles}."
+
+
+def _two(value: float) -> str:
+    """Two digits, and no minus before a zero."""
+    return f"{round(value, 2) + 0.0:.2f}"

@@ -233,7 +233,8 @@ def label_browser(labels: LabelledSet) -> Panel:
         which = f"{show if show != ALL else 'right and wrong'}, {slice if slice != ALL else 'all slices'}, {order}"
         cards = columns.cards(found, first, which)
         picture = confidence_picture(columns.confidence[part], columns.right[part], *confidence, lowest)
-        return View(columns.says(show, slice, *confidence), (picture, cards))
+        here = cards.caption.partition(" (")[0] + (" are on this page." if cards.rows else ".")
+        return View(f"{columns.says(show, slice, *confidence)} {here}", (picture, cards))
 
     controls = {
         "show": choice("show", [ALL, "right", "wrong"], width="160px"),

@@ -6,6 +6,7 @@ in words, which is also what a screen reader hears when a control moves.
 
 import base64
 import io
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 
 MAX_WIDTH = "760px"
 DPI, INCHES = 80, 4.9  # of stored pictures: dots per inch, usual height of a drawing
+LETTERS, CAPTION = 96, 11  # of the caption above them: letters in a line, their size in points
 
 
 class Drawing(Protocol):
@@ -129,20 +131,23 @@ def with_fallback(
     if markdown:
         bundle["text/markdown"] = markdown
     if charts:
-        bundle["image/png"] = png(charts)
+        bundle["image/png"] = png(charts, summary)
     elif html:
         bundle["text/html"] = html + spoken(summary)
     return bundle
 
 
-def png(charts: Sequence[Drawing]) -> str:
-    """The drawings one below the other, by matplotlib, as base64 of a PNG. Nothing global is touched.
+def png(charts: Sequence[Drawing], caption: str = "") -> str:
+    """The drawings one below the other, by matplotlib, under a caption, as base64 of a PNG. Nothing global is touched.
 
     A drawing may say by an attribute `inches` how high it is.
     """
-    heights = [getattr(chart, "inches", INCHES) for chart in charts]
-    figure = Figure(figsize=(8.2, sum(heights)), layout="constrained", dpi=DPI)
+    heights, lines = [getattr(chart, "inches", INCHES) for chart in charts], textwrap.wrap(caption, LETTERS)
+    figure = Figure(figsize=(8.2, sum(heights) + 0.2 * len(lines)), layout="constrained", dpi=DPI)
     FigureCanvasAgg(figure)
+    if lines:
+        words = "\n".join(lines).replace("$", r"\$")
+        figure.suptitle(words, x=0.01, ha="left", fontsize=CAPTION)
     axes = figure.subplots(len(charts), 1, squeeze=False, height_ratios=heights)[:, 0]
     for chart, ax in zip(charts, axes, strict=True):
         chart.draw(ax)
@@ -182,7 +187,7 @@ def choice(
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
     """An HTML table of cells that are HTML already; words to the left."""
-    cell = 'style="text-align:left;padding:3px 12px 3px 0;vertical-align:top;font-size:14px"'
+    cell = 'style="text-align:left;padding:3px 12px 3px 0;vertical-align:top;font-size:14px;line-height:1.4"'
     top = "".join(f'<th scope="col" {cell}>{text}</th>' for text in head)
     body = "".join(f"<tr>{''.join(f'<td {cell}>{text}</td>' for text in row)}</tr>" for row in rows)
     title = f'<caption style="text-align:left;font-size:14px">{caption}</caption>' if caption else ""

@@ -6,6 +6,7 @@ Xiao & Zhu (2025, arXiv 2501.09223), figure 4.5c, with the control that a measur
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import ClassVar
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
@@ -59,6 +60,7 @@ class Flow:
     arrows: tuple[Arrow, ...]
     notes: tuple[tuple[float, float, str], ...]
     said: str
+    inches: ClassVar[float] = 8.2 * HEIGHT / WIDTH  # high, where it is stored
 
     def svg(self) -> str:
         """The diagram as SVG."""
@@ -85,7 +87,7 @@ class Flow:
 
     def draw(self, ax: Axes | None = None) -> Axes:
         """The same on matplotlib Axes."""
-        ax = styled_axes(ax, (8.2, 8.2 * HEIGHT / WIDTH))
+        ax = styled_axes(ax, (8.2, self.inches))
         ax.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), aspect="equal")
         ax.set_axis_off()
         for a in self.arrows:

@@ -223,14 +223,14 @@ def token_viewer(models: Mapping[str, LanguageModel], labelled: LabelledSet) -> 
         if answer not in answers[example]:
             return View(NOT_THERE[answer])
         tokens = table[model, example, answer]
-        title = f"{whose} · example {places[example][0]} · {WHOSE[answer][0]}"
+        title = f"{whose} · example {example + 1}: {_kind(labelled, example)} · {WHOSE[answer][0]}"
         picture = token_picture(tokens, role.color, WHOSE[answer][1], title, masked=masked)
         return View(_says(tokens, whose, answers[example][answer], answer, masked), (picture,))
 
-    places = [(f"{row + 1} · {_kind(labelled, row)}", row) for row in range(len(labelled))]
+    places = [(f"{row + 1} of {len(labelled)}", row) for row in range(len(labelled))]
     names = [(ROLE[name].name if name in ROLE else name, name) for name in models]
     controls = {
-        "example": stops("example", places, 0, width="420px"),
+        "example": stops("example", places, 0, width="400px"),
         "answer": choice("answer", [(text, key) for key, (text, _) in WHOSE.items()], width="240px"),
         "model": choice("model", names, names[-1][1], width="300px"),
         "masked": widgets.Checkbox(value=True, description="prompt masked", indent=False,

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from w2s_lab import metrics
-from w2s_lab.classroom.checks import Exercise
+from w2s_lab.classroom.exercise import Exercise
 from w2s_lab.recipe import Recipe
 from w2s_lab.training import learning_rate_at
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from w2s_lab import stopping
-from w2s_lab.classroom.checks import Exercise
+from w2s_lab.classroom.exercise import Exercise
 from w2s_lab.classroom.flips import KINDS, Flip, count_kinds
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Task
 from w2s_lab.simulated import random_errors

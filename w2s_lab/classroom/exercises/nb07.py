@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from w2s_lab import cascade, ensembles, selection
-from w2s_lab.classroom.checks import Exercise
+from w2s_lab.classroom.exercise import Exercise
 from w2s_lab.records import Example, LabelledSet, Task
 
 

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 
 from w2s_lab import proposals
-from w2s_lab.classroom.checks import Exercise
+from w2s_lab.classroom.exercise import Exercise
 from w2s_lab.classroom.measured import measured
 from w2s_lab.proposals import longest_common_subsequence, rouge_l
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from w2s_lab import mixing, proposals
 from w2s_lab.classroom.budget_explorer import measured_grid
-from w2s_lab.classroom.checks import Exercise
+from w2s_lab.classroom.exercise import Exercise
 from w2s_lab.classroom.flywheel_health import DIALS, study_rounds
 from w2s_lab.classroom.measured import measured
 from w2s_lab.data import SplitSizes, load_splits

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from w2s_lab import metrics
-from w2s_lab.classroom.checks import Exercise
+from w2s_lab.classroom.exercise import Exercise
 from w2s_lab.estimate import DEVICES, Estimate, Texts, estimate_training
 from w2s_lab.pairs import MODELS
 from w2s_lab.recipe import LoRA, Recipe

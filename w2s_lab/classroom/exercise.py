@@ -1,0 +1,40 @@
+"""What an exercise is."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One function to write.
+
+    Attributes:
+        answer: a model solution of at most ten lines or so; its name is the exercise's id, its source the solution.
+        inputs: numpy Generator -> the arguments of one call.
+        key: the package's own computation with the same arguments: what counts. None: `answer` itself (only where the
+            package has no such function) or, with criteria, nothing to compare with.
+        mistakes: (what to say, a function that makes this mistake).
+        hints: from a nudge to nearly everything.
+        criteria: for a design with many right answers: (what is wanted, result -> whether it is so).
+        tolerance: absolute and relative, of numbers.
+    """
+
+    answer: Callable
+    inputs: Callable[[np.random.Generator], tuple]
+    key: Callable | None = None
+    mistakes: tuple[tuple[str, Callable], ...] = ()
+    hints: tuple[str, ...] = ()
+    criteria: tuple[tuple[str, Callable[[object], bool]], ...] = ()
+    tolerance: float = 1e-5
+
+    @property
+    def id(self) -> str:
+        return self.answer.__name__
+
+    @property
+    def solution(self) -> str:
+        """Source text."""
+        return inspect.getsource(self.answer)
