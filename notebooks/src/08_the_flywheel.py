@@ -343,9 +343,9 @@ for number in range(5):
 #   learns its own texts;
 # * the **labels drift** (answer balance, label accuracy): the student is its own teacher, and nobody checks.
 #
-# And one dial misleads: in the last round the *labels* are nearly all right again, because the proposals have drifted
-# to the one answer that is always given. The *test set* has not. Alone, label accuracy would call the sickest round
-# the best.
+# And one dial misleads: in the last round the *labels* are mostly right again, because the proposals have drifted to
+# the one answer that is always given. The *test set* has not. Alone, label accuracy would call the sickest round the
+# best.
 #
 # ## Mend
 #
@@ -384,8 +384,7 @@ for seed in range(3):
 #
 # Another way in which synthetic labels go wrong: they are consistent, plentiful and **out of date**. The helpdesk
 # decides refunds by seven rules. One has changed: the return window was one month, and is two weeks now. The weak
-# supervisor learnt the old policy and has labelled 1,400 tickets and more by it; people have decided 100 tickets
-# under the new one.
+# supervisor learnt the old policy and has labelled all tickets by it; people have decided a few under the new one.
 
 # %% tags=["nbval-ignore-output"]
 desk = policy.conflict_bench(store, "auto", 0)
@@ -395,7 +394,7 @@ for rule, (right, count) in w2s.score(desk.labels).by_slice().items():
     print(f"{rule:<16} {right:.2f} of {count:>4} weak labels are right now")
 
 # %% [markdown]
-# `rule-changed` are the tickets that the two policies decide by different rules. How should the 100 decisions be
+# `rule-changed` are the tickets that the two policies decide by different rules. How should the human decisions be
 # used?
 
 # %%
@@ -448,7 +447,9 @@ effects = {
 }
 w2s.study_plots.effect_dots(effects, control_name="weak labels only")
 plt.show()
-print("Right of 0: better than weak labels only. What helps the changed rule most costs most in its neighbour.")
+best = max(effects["changed rule"], key=lambda effect: effect.mean).name
+worst = min(effects["in time, then and now (window)"], key=lambda effect: effect.mean).name
+print(f"Most is gained under the changed rule by: {best}. Most is lost in its neighbour by: {worst}.")
 
 # %% [markdown]
 # ## The team decides

@@ -302,9 +302,7 @@ room.budget_explorer(budget)
 
 # %%
 taught = budget["sizes"][0]
-bills = {
-    p: mixing.cost(p.human + (taught if p.weak else 0), p.weak, human_cost=10, weak_cost=1) for p in grid
-}  # fmt: skip
+bills = {p: mixing.cost(p.human + taught * (p.weak > 0), p.weak, human_cost=10, weak_cost=1) for p in grid}
 for point in sorted(bills, key=bills.get):
     print(f"{bills[point]:>7,.0f} units: {point.human:>5,} human, {point.weak:>5,} weak, accuracy {point.accuracy:.3f}")
 

@@ -99,10 +99,10 @@ class Labels:
         found = f"{count:,} {kind}label{'' if count == 1 else 's'} with confidence {low:.2f} to {high:.2f} in {where}."
         if not inside.any():
             return found
-        return (
-            f"{found} Of all {int(inside.sum()):,} labels in that range {self.right[inside].mean():.0%} are right; "
-            f"of all {int(part.sum()):,} in {where}, {self.right[part].mean():.0%}."
-        )
+        share = f"{found} Of all {int(inside.sum()):,} labels in that range {self.right[inside].mean():.0%} are right"
+        if inside.sum() == part.sum():
+            return f"{share}."
+        return f"{share}; of all {int(part.sum()):,} in {where}, {self.right[part].mean():.0%}."
 
 
 @dataclass(frozen=True)

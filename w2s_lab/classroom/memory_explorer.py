@@ -66,7 +66,7 @@ def _draw(model: str, card: str, lora_rank: int, gradient_checkpointing: bool, t
     bars = [Bar(NAMES.get(part, part), getattr(found, part) / GB, "student", note="GB") for part in PARTS]
     bars.append(Bar("all together", found.memory / GB, total, note="GB, fits" if found.fits else "GB, too much"))
     says = _say(found, model, card, usable)
-    reach = max(1.15 * memory, 1.02 * found.memory / GB)
+    reach = max(1.15 * memory, 1.1 * found.memory / GB)
     chart = _Wide("GB (10⁹ bytes)", tuple(bars), (0.0, reach), (Mark(usable, f"{card}: {usable:.1f} usable"),), says)
     return View(says, (chart,))
 
