@@ -45,7 +45,7 @@ store = w2s.Store("../runs")
 # generator is the pre-trained strong model as it is, and the weak supervisor is the labeller.
 
 # %%
-splits = w2s.load_splits("sentiment", seed=0, sizes=w2s.SplitSizes(1500, 1500, 1000, 100))
+splits = w2s.load_splits("sentiment", seed=0)
 seed_pool = splits.supervisor_train.take(range(100), source="seed examples")
 test = splits.test.take(range(500))
 
