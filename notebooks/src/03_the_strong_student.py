@@ -343,12 +343,10 @@ def pgr_over_seeds(pgrs, t):
 # %%
 room.check(pgr_over_seeds)
 
-# %%
+# %% tags=["nbval-ignore-output"]
 runs = {task: room.measured(f"run-{task}") for task in ("sentiment", "helpdesk", "summary", "topic")}
 over = runs["sentiment"]["pgr"]
 print(f"{over['n']} seeds: mean PGR {over['mean']:.2f}, 95 % interval [{over['low']:.2f}, {over['high']:.2f}]")
-
-# %% tags=["nbval-ignore-output"]
 ratio = (over["high"] - over["low"]) / (high - low)
 options = ["narrower: three runs know more than one", "about the same", "wider"]
 found = options[int(np.searchsorted([0.8, 1.2], ratio))]

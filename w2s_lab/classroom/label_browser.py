@@ -240,7 +240,7 @@ def label_browser(labels: LabelledSet) -> Panel:
         "show": choice("show", [ALL, "right", "wrong"], width="160px"),
         "slice": choice("slice", [ALL, *columns.tags], width="260px"),
         "order": choice("order", ORDERS, width="230px"),
-        "confidence": sure,
         "page": turner,
+        "confidence": sure,
     }
     return Panel("Weak labels", controls, draw)
