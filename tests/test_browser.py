@@ -5,7 +5,7 @@ Screenshots are kept as artefacts of the test (and in $W2S_LAB_SCREENSHOTS, wher
 
 import json
 import os
-import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -104,8 +104,27 @@ def test_a_quiz_works_by_keyboard(name, tab, lab):
     assert kept["questions"][question["id"]] == {"tries": 2, "right": True}
 
 
-@pytest.mark.skipif(shutil.which("voila") is None and not __import__("importlib.util").util.find_spec("voila"),
-                    reason="needs voila: pip install 'w2s-lab[demo]'")  # fmt: skip
+def test_live_training_starts_and_obeys_stop(tab, lab):
+    """By keyboard: Start, the curves grow while the page stays alive, Stop, and it may start again."""
+    name = next(one for one in NAMES if one.startswith("03"))
+    tab.open_notebook(name)
+    tab.run_all()
+    panel = tab.page.locator(".widget-vbox", has=tab.page.locator("button", has_text="Stop")).last
+    start, stop = (panel.locator("button", has_text=text) for text in ("Start", "Stop"))
+    assert stop.is_disabled()
+    start.focus()
+    tab.page.keyboard.press("Enter")
+    panel.get_by_text("Training. After").wait_for(timeout=4 * CHANGES)  # a first snapshot of its own
+    keep(tab, "live-training", lab[0])
+    assert start.is_disabled()
+    stop.focus()
+    tab.page.keyboard.press("Enter")
+    panel.get_by_text("Stopped; the model is as the last snapshot describes it.").wait_for(timeout=4 * CHANGES)
+    assert stop.is_disabled() and start.is_enabled()
+    keep(tab, "live-training-stopped", lab[0])
+
+
+@pytest.mark.skipif(find_spec("voila") is None, reason="needs voila: pip install 'w2s-lab[demo]'")
 def test_a_dashboard_runs_under_voila(chromium, tmp_path):
     name = next(one for one in NAMES if one.startswith("09"))
     with server(tmp_path, "voila", name) as (address, token):

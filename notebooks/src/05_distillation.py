@@ -120,7 +120,8 @@ before = store.labels(bench.strong, splits.student_train)
 weak, student = torch.tensor(labels.probs), torch.tensor(before.probs)
 left = -kd.expected_nll(student.log(), weak)
 right = -kd.kl_to_supervisor(student.log(), weak) - kd.entropy(weak)
-print(f"E log Pr^s = {left.mean():.6f}   −KL − H = {right.mean():.6f}   largest difference {(left - right).abs().max():.0e}")
+print(f"E log Pr^s = {left.mean():.6f}   −KL − H = {right.mean():.6f}")
+print(f"largest difference over the examples: {(left - right).abs().max():.0e}")
 assert torch.allclose(left, right)
 
 # %% [markdown]
@@ -209,7 +210,8 @@ print(f"At the end: accuracy {a.accuracy:.3f} with hard labels, {b.accuracy:.3f}
 # %%
 found = {e["name"]: e for e in room.measured("methods")["summary"]["sentiment"]["effects"]}
 e = found["soft labels"]
-print(f"soft minus hard labels, {e['n']} seeds: accuracy {e['mean']:+.3f}, 95 % interval [{e['low']:+.3f}, {e['high']:+.3f}]")
+interval = f"95 % interval [{e['low']:+.3f}, {e['high']:+.3f}]"
+print(f"soft minus hard labels, {e['n']} seeds: accuracy {e['mean']:+.3f}, {interval}")
 
 # %% [markdown]
 # ## Temperature
@@ -367,7 +369,7 @@ for answers in (WEAK_LABELS, TRUTH):
 # %%
 room.predict(
     "05-fidelity",
-    "Take all students of weak labels in this study, whatever their loss. Those that agree more often with the supervisor "
+    "Take all students of weak labels in this study, whatever their loss. Those that agree more with the supervisor "
     "on the test reviews are ...",
     ["more often right", "neither more nor less often right", "less often right"],
 )

@@ -108,7 +108,7 @@ room.predict(
 
 # %%
 def harden_balanced(own, share):
-    """Answer numbers [B]: 0 for the round(share · B) examples with the highest `own` [B] = Pr(answer 0), 1 elsewhere."""
+    """Answer numbers [B]: 0 for the round(share · B) examples with the highest `own` = Pr(answer 0), [B]; else 1."""
     ...  # your code here
 
 
@@ -122,7 +122,8 @@ room.check(harden_balanced)
 balance = [labels.answers.count(answer) / len(labels) for answer in labels.task.answers]
 balanced = objective.balanced_predictions(before, balance)
 right = (balanced == truth).float().mean().item()
-print(f"likeliest answer {(likeliest == truth).float().mean():.3f}, balanced {right:.3f}, weak labels {labels.label_accuracy:.3f}")
+likely = (likeliest == truth).float().mean()
+print(f"likeliest answer {likely:.3f}, balanced {right:.3f}, weak labels {labels.label_accuracy:.3f}")
 assert right > (likeliest == truth).float().mean() + 0.1
 
 # %% tags=["nbval-ignore-output"]
@@ -135,7 +136,8 @@ room.outcome("06-balance", found, "It can tell the reviews apart; it only did no
 cut = before[:, 0].sort(descending=True).values[round(balance[0] * len(labels))].item()
 ax = w2s.plots.styled_axes(None, (8, 4.2))
 for k, look in ((0, w2s.study_plots.SERIES[3]), (1, w2s.study_plots.SERIES[1])):
-    ax.hist(before[truth == k, 0], bins=40, range=(0, 1), color=look.color, alpha=0.6, label=f"truth: {labels.task.answers[k]}")
+    words = f"truth: {labels.task.answers[k]}"
+    ax.hist(before[truth == k, 0], bins=40, range=(0, 1), color=look.color, alpha=0.6, label=words)
 for at, line, words in ((0.5, ":", "threshold 0.5"), (cut, "-", f"balanced threshold {cut:.2f}")):
     ax.axvline(at, color="black", linestyle=line, label=words)
 ax.set(xlabel="untrained student's Pr(positive)", ylabel="reviews")
@@ -313,7 +315,8 @@ assert second["rare-word"][0] > first["rare-word"][0] + 0.05 and second["negated
 # %%
 pairs = room.measured("scaling")["rows"]
 plain_at = {(r["weak_model"], r["strong_model"], r["seed"]): r for r in pairs if r["loss"] == "plain weak labels"}
-both = [(plain_at[r["weak_model"], r["strong_model"], r["seed"]], r) for r in pairs if r["loss"] == "confidence loss 0.5"]
+brave = [r for r in pairs if r["loss"] == "confidence loss 0.5"]
+both = [(plain_at[r["weak_model"], r["strong_model"], r["seed"]], r) for r in brave]
 gap, change = np.array([(a["ceiling"] - a["weak"], b["accuracy"] - a["accuracy"]) for a, b in both]).T
 
 # %%

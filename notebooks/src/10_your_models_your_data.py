@@ -243,7 +243,7 @@ w2s.save_model(adapted, folder / "pocket-m-plants")
 mine = w2s.Plan(weak="pocket-s", strong=str(folder / "pocket-m-plants"))
 again = w2s.load_model(mine.strong)
 print(sorted(path.name for path in Path(mine.strong).iterdir()))
-assert round(perplexity(again, diary[:100]), 3) == round(after, 3)
+assert abs(perplexity(again, diary[:100]) - after) < 0.01 * after
 
 # %% [markdown]
 # Burns et al. (2023, arXiv 2312.09390, section 5.2.2) report that adapting to the unlabelled inputs helps. Does it
