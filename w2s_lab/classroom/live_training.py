@@ -261,7 +261,8 @@ class LiveTraining(Panel):
             "failed": f"The training ended with an error. {type(self.error).__name__}: {self.error}",
         }[self.state]
         epochs = f"{controls['epochs']} epoch{'' if controls['epochs'] == 1 else 's'}"
-        again = f"Press Start to train for {epochs}." if self.state not in ("running", "paused") else ""
+        plan = f"Press Start to train for {epochs} at a learning rate of {controls['learning_rate']:.0e}."
+        again = plan if self.state not in ("running", "paused") else ""
         pale = "Pale: the run before." if self.before else ""
         return " ".join(part for part in (head, numbers, pale, again) if part)
 
