@@ -36,8 +36,8 @@ def drawing(svg: str) -> ET.Element:
 
 
 def test_a_point_is_where_the_axes_say():
-    chart = Chart("x", "y", (Series([0, 1, 2], [0.0, 0.5, 1.0], "student"),), x_range=(0, 2))
-    root = drawing(chart.svg(width=688, height=366))
+    chart = Chart("x", "y", (Series([0, 1, 2], [0.0, 0.5, 1.0], "student"),), x_range=(0, 2), height=366)
+    root = drawing(chart.svg(width=688))
     dots = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(f"{SVG}circle")][1:]  # the first: the legend's
     assert [x for x, _ in dots] == pytest.approx([68, 368, 668])  # from the left margin to the right one
     (_, low), (_, middle), (_, high) = dots

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from w2s_lab.cascade import CascadePoint, cascade, cascade_curve
-from w2s_lab.classroom.chart import WIDTH, Bar, BarChart, Chart, Mark, Series
+from w2s_lab.classroom.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.panel import Panel, View, choice, slider
 from w2s_lab.plots import GREY, ROLE, Role
 from w2s_lab.records import LabelledSet
@@ -21,15 +21,6 @@ UNIT = 1e6  # FLOPs
 AXES = {"cost": "mean cost (million FLOPs per item)", "asked": "fraction of the items that the strong model is asked"}
 
 WeakSide = tuple[LabelledSet, float, float | None]  # labels with probs, FLOPs per item, fitted threshold
-
-
-class _Low(Chart):
-    """A chart that leaves room for the bars below it on the same screen."""
-
-    inches = 4.2  # high, where it is stored
-
-    def svg(self, width: int = WIDTH, height: int = 260) -> str:
-        return super().svg(width, height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +80,14 @@ def cascade_explorer(sides: Mapping[str, WeakSide], strong: LabelledSet, strong_
         pair, fitted = pairs[weak_side], sides[weak_side][-1]
         here, best = pair.at(threshold), None if fitted is None else pair.at(fitted)
         says = _words(pair, here, best)
-        chart = _Low(
+        chart = Chart(
             AXES[across],
             "accuracy (fraction of items)",
             _series(pair, here, across),
             marks=() if best is None else (Mark(_x(best, across), f"fitted: {best.threshold:.3f}"),),
             x_range=x_range[across],
             y_range=y_range,
+            height=260,
             said=says,
         )
         return View(says, (chart, _who(pair, threshold)))

@@ -143,6 +143,7 @@ class Chart:
         x_range, y_range: of the axes; None: what the data need. Ranges that stay let the eye see what moves.
         log_x: x on a logarithmic axis.
         said: what the picture shows, for those who do not see it.
+        height: in pixels, without the legend; a low chart leaves room for another one on the same screen.
     """
 
     x_label: str
@@ -153,20 +154,26 @@ class Chart:
     y_range: tuple[float, float] | None = (0.0, 1.0)
     log_x: bool = False
     said: str = ""
+    height: int = HEIGHT
+
+    @property
+    def inches(self) -> float:
+        """How high it is where it is stored."""
+        return 2.9 + self.height / 180
 
     def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
         x = self.x_range or _range([v for s in self.series for v in s.x])
         bands = [v for s in self.series for v in (*(s.low or ()), *(s.high or ()))]
         return x, self.y_range or _range([*(v for s in self.series for v in s.y), *bands])
 
-    def svg(self, width: int = WIDTH, height: int = HEIGHT) -> str:
+    def svg(self, width: int = WIDTH) -> str:
         """The chart as SVG, with its legend above it."""
         (x0, x1), (y0, y1) = self.ranges()
         scale = math.log if self.log_x else float
         named = [s for s in self.series if s.name]
         rows = _legend_rows([s.name for s in named], width - LEFT - RIGHT)
         top = TOP + 22 * len(rows)
-        height += 22 * len(rows)
+        height = self.height + 22 * len(rows)
 
         def px(x: float) -> float:
             return LEFT + (scale(x) - scale(x0)) / (scale(x1) - scale(x0)) * (width - LEFT - RIGHT)

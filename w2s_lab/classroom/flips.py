@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from w2s_lab.classroom.chart import WIDTH, Chart, Mark, Series
+from w2s_lab.classroom.chart import Chart, Mark, Series
 from w2s_lab.classroom.panel import Panel, View, choice, stops, table
 from w2s_lab.plots import GREY, ROLE, Role
 from w2s_lab.records import Evaluation, Example, LabelledSet, Snapshot
@@ -88,13 +88,6 @@ def count_kinds(found: Sequence[Flip]) -> dict[str, int]:
     return {kind: counts[kind] for kind in KINDS}
 
 
-class _Low(Chart):
-    """A chart that leaves room for a table below it."""
-
-    def svg(self, width: int = WIDTH, height: int = 250) -> str:
-        return super().svg(width, height)
-
-
 def flip_inspector(history: Sequence[Snapshot], watch: LabelledSet) -> Panel:
     """A slider over the snapshots of a training: which answers changed, to what, and on which examples.
 
@@ -119,7 +112,9 @@ def flip_inspector(history: Sequence[Snapshot], watch: LabelledSet) -> Panel:
     best = 1 + int(right[1:].mean(1).argmax())  # the untrained model is nobody's choice
     errors = sum(weak != example.answer for weak, example in zip(evaluations[0].reference, watch.examples, strict=True))
     label = "fraction (all; weak errors)"
-    chart_of_all = _Low("optimizer steps", label, _curves(steps, evaluations), x_range=(steps[0], steps[-1]))
+    chart_of_all = Chart(
+        "optimizer steps", label, _curves(steps, evaluations), x_range=(steps[0], steps[-1]), height=250
+    )
     tags = sorted({tag for example in watch.examples for tag in example.tags})
 
     def draw(step: int, compared_with: str, kind: str, tag: str) -> View:

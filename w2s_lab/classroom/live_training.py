@@ -9,13 +9,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
-from typing import ClassVar
 
 import ipywidgets as widgets
 
-from w2s_lab.classroom.chart import WIDTH, Chart, Mark, Series
+from w2s_lab.classroom.chart import Chart, Mark, Series
 from w2s_lab.classroom.panel import Panel, View, choice, stops
 from w2s_lab.language_model import LanguageModel
 from w2s_lab.models import load_model
@@ -27,20 +26,11 @@ REST = 1 / 20  # seconds between two updates of the screen, at least
 LEARNING_RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3)
 EPOCHS = (1, 2, 3, 5, 8, 12)
 SEEN = "training examples seen (repeats counted)"
+LOW = 210  # pixels: two charts on one screen
 
 
 class _Stopped(Exception):
     """Leaves the training loop from inside `on_step`."""
-
-
-@dataclass(frozen=True)
-class LowChart(Chart):
-    """A chart that leaves room for another one on the same screen."""
-
-    inches: ClassVar[float] = 4.0  # high, where it is stored
-
-    def svg(self, width: int = WIDTH, height: int = 210) -> str:
-        return super().svg(width, height)
 
 
 class LiveTraining(Panel):
@@ -244,9 +234,11 @@ class LiveTraining(Panel):
             for role, at in self.levels.items()
         )
         says = self._say(**controls)
-        top = LowChart(SEEN, "fraction of examples", curves, marks, x_range, (floor, 1.02), said=says)
+        top = Chart(SEEN, "fraction of examples", curves, marks, x_range, (floor, 1.02), height=LOW, said=says)
         highest = 1.05 * max([1.0, *(y for series in losses for y in series.y)])
-        low = LowChart(SEEN, "loss (nats / answer)", tuple(losses), (), x_range, (0.0, highest), said="training loss")
+        low = Chart(
+            SEEN, "loss (nats / answer)", tuple(losses), (), x_range, (0.0, highest), height=LOW, said="training loss"
+        )
         return View(says, (top, low))
 
     def _say(self, **controls: object) -> str:

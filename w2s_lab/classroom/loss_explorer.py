@@ -1,11 +1,11 @@
 """Lambda and its schedule, temperature, alpha: sliders over trainings that were done once (the study `losses`)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from w2s_lab.classroom.chart import WIDTH, Chart, Mark, Series
+from w2s_lab.classroom.chart import Chart, Mark, Series
 from w2s_lab.classroom.measured import measured
 from w2s_lab.classroom.panel import Panel, View, choice, stops
 from w2s_lab.effects import difference, paired_effect
@@ -37,15 +37,6 @@ SHOW = {  # what is drawn over the training: its name, its range
 }
 REFERENCE = Role("student of plain weak labels", GREY, "s", "", "--")
 ALONE = Role("student of the true answers alone", "#44AA99", "D", "", "-.")
-
-
-@dataclass(frozen=True)
-class Strip(Chart):
-    """A low chart, for the second picture of a panel."""
-
-    def svg(self, width: int = WIDTH, height: int = 210) -> str:
-        """The chart as SVG."""
-        return super().svg(width, height)
 
 
 def loss_explorer(dial: str = "lambda", study: Mapping | None = None) -> Panel:
@@ -113,7 +104,7 @@ def _levels(plain: Sequence[Mapping]) -> tuple[Mark, ...]:
     return tuple(Mark(at, f"{names[role]} {at:.2f}", across=True, role=role) for role, at in levels.items())
 
 
-def _ends(rows: Sequence[Mapping], line: Sequence[Dial], value: float, said: str) -> Strip:
+def _ends(rows: Sequence[Mapping], line: Sequence[Dial], value: float, said: str) -> Chart:
     """Accuracy at the end for every position of the dial; a band from the lowest seed to the highest."""
     ends = [[row["end"] for row in rows_at(rows, dial)] for dial in line]
     x = [dial.value for dial in line]
@@ -122,7 +113,7 @@ def _ends(rows: Sequence[Mapping], line: Sequence[Dial], value: float, said: str
     symbol, pad = SYMBOL[line[0].name], 0.03 * (max(x) - min(x))
     here, name = Mark(value, f"{symbol} {value:g}"), f"{symbol} (band: lowest to highest seed)"
     x_range, y_range = (min(x) - pad, max(x) + pad), (0.75, 1.0)
-    return Strip(name, "accuracy at the end", (series,), (here,), x_range=x_range, y_range=y_range, said=said)
+    return Chart(name, "accuracy at the end", (series,), (here,), x_range, y_range, height=210, said=said)
 
 
 def _sentence(at: Dial, own: Sequence[Mapping], plain: Sequence[Mapping], alone: Sequence[Mapping]) -> str:

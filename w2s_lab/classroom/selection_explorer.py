@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from w2s_lab.classroom.chart import WIDTH, Bar, BarChart, Chart, Mark, Series
+from w2s_lab.classroom.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.panel import Panel, View, choice, stops
 from w2s_lab.plots import Role
 from w2s_lab.probe import fit_probe
@@ -21,15 +21,6 @@ LABELS = Role("labels kept: right", "#E69F00", "s", "", "--")  # the weak superv
 MANY = 1000  # labels; more take a probe longer than a slider should wait
 
 Place = tuple[str, float, bool]  # rule, fraction, balanced
-
-
-class _Low(Chart):
-    """A chart that leaves room for the bars below it on the same screen."""
-
-    inches = 4.2  # high, where it is stored
-
-    def svg(self, width: int = WIDTH, height: int = 260) -> str:
-        return super().svg(width, height)
 
 
 class Selection:
@@ -168,7 +159,7 @@ def _curves(selection: Selection, place: Place) -> Chart:
     right = [selection.parts[rule, fraction, balanced].label_accuracy for fraction in FRACTIONS]
     band = {"low": [min(draws) for draws in chance], "high": [max(draws) for draws in chance], "points": False}
     drawn = f"probe of a random part ({len(chance[0])} draws)"
-    return _Low(
+    return Chart(
         "kept fraction of the weak labels",
         "fraction right",
         (
@@ -179,6 +170,7 @@ def _curves(selection: Selection, place: Place) -> Chart:
         marks=(Mark(kept, f"{kept:.0%}: {selection.fitted[place]:.3f}"),),
         x_range=(0.0, 1.05),
         y_range=(0.4, 1.08),
+        height=260,
     )
 
 
