@@ -39,7 +39,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(study, "run_jobs", here)
     for module in (losses, overfitting, policy, scaling):
         monkeypatch.setattr(module, "SIZES", TINY)
-    monkeypatch.setattr(budget, "SIZES", dict.fromkeys(budget.SIZES, replace(TINY, student_train=60)))
+    monkeypatch.setattr(budget, "SIZES", replace(TINY, student_train=60))
     monkeypatch.setattr(budget, "HUMAN", (0, 5, 20))
     monkeypatch.setattr(budget, "WEAK", (0, 30))
     monkeypatch.setattr(budget, "FEW", 5)

@@ -20,7 +20,6 @@ STUDIES = (
     "overfitting",
     "losses",
     "budget",
-    "budget_helpdesk",
     "policy",
     "flywheel",
 )

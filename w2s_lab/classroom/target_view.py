@@ -40,7 +40,7 @@ def temperature_view(labels: LabelledSet, rows: Sequence[int] | None = None) -> 
         target = with_temperature(weak, temperature)
         bars = []
         for answer, before, after in zip(labels.task.answers, weak.tolist(), target.tolist(), strict=True):
-            bars += [Bar(answer, before, "weak", note="the supervisor's"), Bar("", after, TARGET, note="the target")]
+            bars += [Bar(f"{answer}: supervisor", before, "weak"), Bar(f"{answer}: target", after, TARGET)]
         top = int(weak.argmax())
         own, most = labels.examples[example], float(np.log(len(weak)))
         says = f"T = {temperature:g}: the target gives “{labels.task.answers[top]}” {target[top]:.3f}, the supervisor "

@@ -5,7 +5,6 @@ Every student takes as many optimizer steps, whatever the size of its set. The s
 """
 
 from dataclasses import astuple, replace
-from functools import partial
 
 from matplotlib.figure import Figure
 
@@ -35,10 +34,7 @@ from w2s_lab.studies.study import (
 )
 from w2s_lab.study_plots import cost_curve
 
-SIZES = {
-    "sentiment": SplitSizes(supervisor_train=1500, student_train=2500, test=1000, validation=100),
-    "helpdesk": SplitSizes(supervisor_train=800, student_train=2500, test=600, validation=100),
-}
+SIZES = SplitSizes(supervisor_train=1500, student_train=2500, test=1000, validation=100)
 HUMAN, WEAK = (0, 30, 100, 1000), (0, 500, 1500)
 PLAN = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
 FEW = 100  # human labels with which the ways of using them are compared
@@ -68,28 +64,28 @@ def use(own: Bench, human: int, weak: int, way: str) -> Outcome:
     return learn(own, join(weighted(truth, 5.0) if way == "counted 5 times" else truth, labels), steps)
 
 
-def _stages(task: str, setting: Setting) -> list[list[Job]]:
+def _stages(setting: Setting) -> list[list[Job]]:
     seeds = range(setting.seeds)
     cells = [(h, w, WAYS[0]) for h in HUMAN for w in WEAK if h or w]
     cells += [(FEW, max(WEAK), way) for way in WAYS[1:]]
-    shared = [Job(f"seed {s}", cell, (_shared, setting, task, s)) for s in seeds]
-    grid = [Job(f"{h} human, {w} weak, {way}, seed {s}", cell, (_cell, setting, task, s, h, w, way))
+    shared = [Job(f"seed {s}", cell, (_shared, setting, s)) for s in seeds]
+    grid = [Job(f"{h} human, {w} weak, {way}, seed {s}", cell, (_cell, setting, s, h, w, way))
             for s in seeds for h, w, way in cells]  # fmt: skip
     return [shared, grid]
 
 
-def _bench(store: Store, device: str, task: str, seed: int) -> Bench:
-    return bench(store, task, replace(PLAN, device=device), seed, SIZES[task])
+def _bench(store: Store, device: str, seed: int) -> Bench:
+    return bench(store, "sentiment", replace(PLAN, device=device), seed, SIZES)
 
 
-def _shared(store: Store, device: str, task: str, seed: int) -> Rows:
-    own = _bench(store, device, task, seed)
+def _shared(store: Store, device: str, seed: int) -> Rows:
+    own = _bench(store, device, seed)
     own.ceiling, own.labels  # noqa: B018
     return []
 
 
-def _cell(store: Store, device: str, task: str, seed: int, human: int, weak: int, way: str) -> Rows:
-    outcome = use(_bench(store, device, task, seed), human, weak, way)
+def _cell(store: Store, device: str, seed: int, human: int, weak: int, way: str) -> Rows:
+    outcome = use(_bench(store, device, seed), human, weak, way)
     return [{"human": human, "weak_labels": weak, "way": way, "seed": seed} | outcome_numbers(outcome)]
 
 
@@ -111,7 +107,7 @@ def within_fractions(at: dict) -> tuple[float | None, float | None]:
     return tuple(None if end is None else min(max(end, 0.0), 1.0) for end in (at["low"], at["high"]))
 
 
-def _finish(task: str, name: str, rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
+def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     grid = [
         Measured(human, weak, mean_of(select(rows, human=human, weak_labels=weak, way=WAYS[0]), "accuracy")["mean"])
         for human in HUMAN
@@ -128,8 +124,8 @@ def _finish(task: str, name: str, rows: Rows) -> tuple[dict, str, dict[str, Figu
     others |= {way: select(rows, human=FEW, weak_labels=max(WEAK), way=way) for way in WAYS[1:]}
     effects = [paired_effect(name, column(found, "accuracy"), mixed) for name, found in others.items()]
     facts = {
-        "task": task,
-        "sizes": astuple(SIZES[task]),
+        "task": "sentiment",
+        "sizes": astuple(SIZES),
         **PLAN.as_dict(),
         "grid": [astuple(measured) for measured in grid],
         "ways": [effect.as_dict() for effect in effects],
@@ -140,7 +136,7 @@ def _finish(task: str, name: str, rows: Rows) -> tuple[dict, str, dict[str, Figu
     }
     ceiling = mean_of(rows, "ceiling")["mean"]
     figures = {
-        f"{name}-{price:.0f}.png": one(
+        f"budget-{price:.0f}.png": one(
             cost_curve, points(rows, price), unit=f"cost (a weak label 1, a human label {price:.0f})", log=True,
             ceiling=ceiling,
         )
@@ -150,10 +146,4 @@ def _finish(task: str, name: str, rows: Rows) -> tuple[dict, str, dict[str, Figu
     return facts, "\n".join([*lines, head, effects_table(effects)]), figures
 
 
-def on(task: str, name: str) -> Study:
-    """The study on a built-in task."""
-    question = f"what does a budget of human and weak labels buy, on the task {task}?"
-    return Study(name, question, 3, partial(_stages, task), partial(_finish, task, name))
-
-
-STUDY = on("sentiment", "budget")
+STUDY = Study("budget", "what does a budget of human and weak labels buy?", 3, _stages, _finish)

@@ -195,6 +195,9 @@ def losses_figure(rows: Rows) -> Figure:
         panels[name].set_xlabel(label, fontsize=SIZE)
     for ax in panels.values():
         _levels(styled_axes(ax), rows)
+    named = {label: line for ax in panels.values() for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    place = {"loc": "outside upper center", "ncols": 3, "frameon": False}
+    figure.legend(named.values(), named, fontsize=SIZE, **place)
     return figure
 
 
@@ -209,7 +212,7 @@ def _line(ax: Axes, rows: Rows, positions: Sequence[Dial], label: str, look: Rol
 
 
 def _levels(ax: Axes, rows: Rows) -> None:
-    """Weak supervisor, strong ceiling and the student of plain weak labels as lines; the legend."""
+    """Weak supervisor, strong ceiling and the student of plain weak labels as lines."""
     plain = rows_at(rows, PLAIN)
     levels = {"weak": column(plain, "weak"), "ceiling": column(plain, "ceiling"), "student": column(plain, "end")}
     for role, values in levels.items():
@@ -218,7 +221,6 @@ def _levels(ax: Axes, rows: Rows) -> None:
         ax.axhline(float(np.mean(values)), **look, linewidth=1.8, label=name)
     ax.set_ylabel("test accuracy at the end\n(fraction)", fontsize=SIZE)
     ax.grid(axis="y", color="#E6E6E6")
-    ax.legend(fontsize=SIZE - 2, frameon=False, loc="lower right")
 
 
 STUDY = Study("losses", "what does each dial of the losses change, against plain weak labels?", 3, _stages, _finish)
