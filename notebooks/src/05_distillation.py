@@ -28,6 +28,7 @@ store = w2s.Store("../runs")
 plt.rc("axes", labelsize=13)
 plt.rc("legend", fontsize=12, frameon=False)
 kd = w2s.objective  # the losses: pure functions on tensors
+THREE = ["lower by more than a hundredth", "within a hundredth", "higher by more than a hundredth"]
 
 # %% [markdown]
 # ## A weak label is more than ŷ
@@ -42,7 +43,8 @@ labels = bench.labels
 print(f"{'Pr(positive)':>12}  {'ŷ':<9} {'truth':<9}")
 for row in np.argsort(-labels.probs[:, 0])[[0, 400, 740, 760, 1100, 1499]]:
     example = labels.examples[row]
-    print(f"{labels.probs[row, 0]:>12.3f}  {labels.answers[row]:<9} {example.answer:<9} {example.input[:78]}")
+    said = f"{labels.probs[row, 0]:>12.3f}  {labels.answers[row]:<9} {example.answer:<9}"
+    print(said, example.input[:70])
 
 # %% [markdown]
 # The supervisor is sure of some answers and wavers on others. ŷ hides the difference.
@@ -53,8 +55,8 @@ for row in np.argsort(-labels.probs[:, 0])[[0, 400, 740, 760, 1100, 1499]]:
 # %%
 room.predict(
     "05-average",
-    "On average over the draws, which distribution over the answers makes this objective largest for the student?",
-    ["all on the supervisor's likeliest answer", "the same as the supervisor's", "all on the true answer"],
+    "On average over the draws, with which distribution does a student do best by this objective?",
+    ["all on the supervisor's likeliest answer", "the supervisor's own", "all on the true answer"],
 )
 
 # %% [markdown]
@@ -73,7 +75,10 @@ print(f"E log Pr^s(ŷ) = 0.8 · log 0.6 + 0.2 · log 0.4 = {drawn:.4f}")
 
 # %%
 def expected_log_prob(weak, log_student):
-    """E over ŷ ~ Pr^w of log Pr^s(ŷ|x). Two tensors [N, K]: probabilities, log-probabilities. Returns [N], in nats."""
+    """E over ŷ ~ Pr^w of log Pr^s(ŷ|x), in nats: two tensors [N, K] in, a tensor [N] out.
+
+    `weak` holds the supervisor's probabilities, `log_student` the student's log-probabilities.
+    """
     ...  # your code here
 
 
@@ -103,7 +108,10 @@ assert np.isclose(-kl - h, drawn)
 
 # %%
 def kl_to_weak(weak, student):
-    """KL(Pr^w ‖ Pr^s) for each row. Two tensors [N, K] of probabilities; `weak` may hold 0. Returns [N], in nats."""
+    """KL(Pr^w ‖ Pr^s) of each row, in nats: two tensors [N, K] of probabilities in, a tensor [N] out.
+
+    `weak` may hold zeros.
+    """
     ...  # your code here
 
 
@@ -130,9 +138,10 @@ assert torch.allclose(left, right)
 # %% tags=["nbval-ignore-output"]
 rng = np.random.default_rng(0)
 for draws in (1, 10, 100):
-    first = rng.binomial(draws, labels.probs[:, 0], (100, len(labels))) / draws  # how often the first answer came
-    means = (first * student[:, 0].log().numpy() + (1 - first) * student[:, 1].log().numpy()).mean(-1)
-    print(f"{draws:>4} draws of each label: off by {np.abs(means - left.mean().item()).mean():.4f} nats on average")
+    first = rng.binomial(draws, labels.probs[:, 0], (100, len(labels))) / draws  # share of answer 0
+    means = (np.stack([first, 1 - first], -1) * student.log().numpy()).sum(-1).mean(-1)
+    off = np.abs(means - left.mean().item()).mean()
+    print(f"{draws:>4} draws of each label: off by {off:.4f} nats on average")
 
 # %% [markdown]
 # What is best for the student? Let its probability of the first answer run from 0 to 1, for $\Pr^w=(0.8,0.2)$:
@@ -145,14 +154,14 @@ ax = w2s.plots.styled_axes(None)
 ax.plot(p, np.log(p), color="#E69F00", linestyle="--", label="hard label: log p")
 ax.plot(p, soft, color="#332288", label="drawn labels: 0.8 log p + 0.2 log(1 − p)")
 ax.axvline(best, color="black", linestyle=":")
-ax.set(ylim=(-2.2, 0.05), xlabel="student's probability p of the first answer", ylabel="objective (nats)")
+ax.set(ylim=(-2.2, 0.05), xlabel="student's p of the first answer", ylabel="objective (nats)")
 ax.legend(loc="lower right")
 plt.show()
-print(f"The hard label pulls p towards 1. Drawn labels are best served at p = {best:.2f}, the supervisor's own number.")
+print(f"The hard label pulls p towards 1. Drawn labels are best served at p = {best:.2f}.")
 
 # %%
-found = "the same as the supervisor's" if abs(best - 0.8) < 0.02 else "all on the supervisor's likeliest answer"
-room.outcome("05-average", found, "The KL divergence is 0 there and positive everywhere else. No truth is in sight.")
+found = "the supervisor's own" if abs(best - 0.8) < 0.02 else "all on the supervisor's likeliest answer"
+room.outcome("05-average", found, "There the KL is 0; elsewhere it is positive. No truth is in sight.")
 
 # %% [markdown]
 # Nobody has to draw: the average is known in closed form. Training on it is training on **soft labels**,
@@ -167,7 +176,7 @@ truth = np.array([labels.task.answers.index(example.answer) for example in label
 wrong = labels.probs.argmax(-1) != truth
 sure = labels.probs.max(-1)
 on_truth = labels.probs[wrong, truth[wrong]].mean()
-print(f"confidence in ŷ: {sure[~wrong].mean():.2f} where it is right, {sure[wrong].mean():.2f} where it is wrong")
+print(f"confidence in ŷ: {sure[~wrong].mean():.2f} where right, {sure[wrong].mean():.2f} where wrong")
 print(f"of a wrong label, the share that lies on the truth: hard 0.00, soft {on_truth:.2f}")
 assert sure[wrong].mean() < sure[~wrong].mean() - 0.1
 
@@ -178,9 +187,9 @@ assert sure[wrong].mean() < sure[~wrong].mean() - 0.1
 # %%
 room.predict(
     "05-soft",
-    "Two students see the same reviews for as many steps. One learns ŷ, the other the whole distribution. On the test "
-    "reviews, the student of the soft labels is ...",
-    ["worse by more than a hundredth", "within a hundredth of the other", "better by more than a hundredth"],
+    "Two students see the same reviews for as many steps. One learns ŷ, the other the whole "
+    "distribution. Compared with the first, the second one's test accuracy is ...",
+    THREE,
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -188,24 +197,29 @@ hard_student = bench.student(labels)
 soft_student = bench.student(labels, replace(bench.plan.recipe, loss=w2s.SoftTargets()))
 a, b = (outcome.comparison.student for outcome in (hard_student, soft_student))
 for name, outcome, e in (("hard", hard_student, a), ("soft", soft_student, b)):
-    print(f"{name}: accuracy {e.accuracy:.3f}, PGR {outcome.comparison.pgr:.2f}, imitation {e.imitation:.2f}")
+    pgr = outcome.comparison.pgr
+    print(f"{name}: accuracy {e.accuracy:.3f}, PGR {pgr:.2f}, imitation {e.imitation:.2f}")
 
 # %% tags=["nbval-ignore-output"]
 gain = b.accuracy - a.accuracy
-options = ["worse by more than a hundredth", "within a hundredth of the other", "better by more than a hundredth"]
-room.outcome("05-soft", options[1 + (gain > 0.01) - (gain < -0.01)], "It repeats fewer of the supervisor's errors.")
+found = THREE[1 + (gain > 0.01) - (gain < -0.01)]
+room.outcome("05-soft", found, f"Imitation of weak errors changes by {b.imitation - a.imitation:+.2f}.")
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plt.subplots(1, 2, figsize=(13, 6), sharey=True, layout="constrained")
 for ax, name, outcome in zip(axes, ("hard", "soft"), (hard_student, soft_student), strict=True):
-    levels = outcome.comparison
-    w2s.plots.learning_curves(outcome.curve, ax, weak=levels.weak.accuracy, ceiling=levels.ceiling.accuracy)
+    below, above = (e.accuracy for e in (outcome.comparison.weak, outcome.comparison.ceiling))
+    w2s.plots.learning_curves(outcome.curve, ax, weak=below, ceiling=above)
     ax.set_title(f"{name} labels", fontsize=14)
 plt.show()
-print(f"At the end: accuracy {a.accuracy:.3f} with hard labels, {b.accuracy:.3f} with soft ones.")
+answers = [snapshot.evaluation.predictions for snapshot in soft_student.curve[1:4]]
+said = np.array([own.count("positive") for own in answers]) / len(splits.test)
+print("soft labels: share of “positive” before, in and after the dip:", said.round(2))
 
 # %% [markdown]
-# One seed is an anecdote. Eight seeds were measured with the command `w2s-lab study methods`, and are shipped:
+# The dip is no forgetting. For a while the student leans to one answer: the border between the two has moved, the ranking
+# of the reviews is still there (notebook 06 makes use of that). And one seed is an anecdote. More were measured with
+# `w2s-lab study methods`, and are shipped:
 
 # %%
 found = {e["name"]: e for e in room.measured("methods")["summary"]["sentiment"]["effects"]}
@@ -229,7 +243,10 @@ print(roots.round(3), "→", (roots / roots.sum()).round(3))
 
 # %%
 def softened(probs, temperature):
-    """q_k ∝ p_k^(1/T). A tensor [N, K] of probabilities and a number T above 0; returns [N, K], rows that sum to 1."""
+    """q_k ∝ p_k^(1/T): a tensor [N, K] of probabilities and T > 0 in, a tensor [N, K] out.
+
+    Every row of the result sums to 1.
+    """
     ...  # your code here
 
 
@@ -246,8 +263,8 @@ room.temperature_view(labels).set(temperature=3.0)
 # %%
 room.predict(
     "05-temperature",
-    "At T = 4 nearly every label lies close to fifty-fifty. Compared with T = 1, the student's test accuracy ...",
-    ["falls by more than a hundredth", "stays within a hundredth", "rises by more than a hundredth"],
+    "At T = 4 most labels lie close to fifty-fifty. Compared with T = 1, test accuracy is ...",
+    THREE,
 )
 
 # %% [markdown]
@@ -258,15 +275,16 @@ room.loss_explorer("temperature").set(value=4.0)
 
 # %%
 rows = room.measured("losses")["rows"]
-ends = {t: np.mean([row["end"] for row in rows_at(rows, Dial("temperature", t))]) for t in (1.0, 4.0)}
-gain = ends[4.0] - ends[1.0]
-options = ["falls by more than a hundredth", "stays within a hundredth", "rises by more than a hundredth"]
-room.outcome("05-temperature", options[1 + (gain > 0.01) - (gain < -0.01)], f"Mean over seeds: {gain:+.3f}.")
+ends = [[row["end"] for row in rows_at(rows, Dial("temperature", t))] for t in (1.0, 4.0)]
+gain = np.mean(ends[1]) - np.mean(ends[0])
+found = THREE[1 + (gain > 0.01) - (gain < -0.01)]
+room.outcome("05-temperature", found, f"Mean over {len(ends[0])} seeds: {gain:+.3f}.")
 
 # %% [markdown]
 # The ranking of the answers is the same at every temperature, only the distances shrink. A label of which the supervisor
-# was sure is still the surest one; but the student is no longer pulled to certainty anywhere, and so has less reason to
-# learn by heart what it finds hard to believe.
+# was sure is still the surest one; but nothing pulls the student to certainty any more. One reading: what fits its own
+# knowledge it learns in a few steps; what does not, the weak errors among it, it has less reason to learn by heart. The
+# price is a student that is never sure (choose the KL in the menu).
 #
 # ## Two terms: the answers of a set, and the supervisor's distribution
 #
@@ -293,7 +311,8 @@ print("target:", (hard + weight * soft) / (1 + weight))
 # %%
 torch.manual_seed(0)
 students = torch.randn(6, 2).log_softmax(-1)
-targets = kd.Targets(torch.tensor([[0.7, 0.3]]).repeat(6, 1), torch.zeros(6, dtype=torch.long), (0.5, 0.5))
+probs, first_answer = torch.tensor([[0.7, 0.3]]).repeat(6, 1), torch.zeros(6, dtype=torch.long)
+targets = kd.Targets(probs, first_answer, class_balance=(0.5, 0.5))
 combined = w2s.Distillation(weight=1.0)(students, targets)
 mixed = 2 * kd.expected_nll(students, torch.tensor([0.85, 0.15]))
 print("difference of the two losses:", (combined - mixed).numpy().round(4))
@@ -306,7 +325,7 @@ print("difference of the two losses:", (combined - mixed).numpy().round(4))
 
 # %%
 def lambda_now(progress, weight):
-    """λ at `progress` with weight λ at the beginning: a tuple (constant, linear to 0, cosine to 0)."""
+    """λ at `progress`, `weight` at the beginning: a tuple (constant, linear to 0, cosine to 0)."""
     ...  # your code here
 
 
@@ -327,29 +346,35 @@ print("Linear and cosine end at 0: in the end the student learns the answers of 
 # %%
 room.predict(
     "05-lambda",
-    "D: 100 true answers. Beside them, λ times the KL to the supervisor on the same 100 reviews, constant. As λ grows "
-    "from 0 to 4, the student's test accuracy ...",
-    ["falls by more than a hundredth", "stays within a hundredth", "rises by more than a hundredth"],
+    "D: 100 true answers. Beside them λ times the KL to the supervisor on the same reviews, with a "
+    "constant λ. Compared with λ = 0, at λ = 4 the student's test accuracy is ...",
+    THREE,
 )
 
 # %%
 room.loss_explorer("lambda").set(answers=TRUTH, value=4.0)
 
+
 # %%
 def end(value, schedule, answers):
     """Accuracy at the end, mean over seeds."""
-    return np.mean([row["end"] for row in rows_at(rows, Dial("lambda", value, schedule, answers))])
+    own = rows_at(rows, Dial("lambda", value, schedule, answers))
+    return np.mean([row["end"] for row in own])
 
 
 change = end(4.0, "constant", TRUTH) - end(0.0, "constant", TRUTH)
-options = ["falls by more than a hundredth", "stays within a hundredth", "rises by more than a hundredth"]
-room.outcome("05-lambda", options[1 + (change > 0.01) - (change < -0.01)], f"Mean over seeds: {change:+.3f}.")
+found = THREE[1 + (change > 0.01) - (change < -0.01)]
+room.outcome("05-lambda", found, f"Mean over seeds: {change:+.3f}.")
 
 # %%
-print(f"{'accuracy at the end':<22}{'λ = 0':>8}" + "".join(f"{f'λ = 4, {s}':>18}" for s in SCHEDULES))
+print("accuracy at the end   λ = 0   " + "   ".join(f"λ = 4, {s:<8}" for s in SCHEDULES))
+found = {}
 for answers in (WEAK_LABELS, TRUTH):
-    ends = [end(4.0, schedule, answers) for schedule in SCHEDULES]
-    print(f"D: {answers:<19}{end(0.0, 'constant', answers):>8.3f}" + "".join(f"{value:>18.3f}" for value in ends))
+    with_kl = [end(4.0, schedule, answers) for schedule in SCHEDULES]
+    found[answers] = (alone := end(0.0, "constant", answers), *with_kl)
+    print(f"D: {answers:<18} {alone:.3f}   " + "   ".join(f"{value:<15.3f}" for value in with_kl))
+assert found[WEAK_LABELS][0] < found[WEAK_LABELS][2] < found[WEAK_LABELS][1]
+assert found[TRUTH][1] < found[TRUTH][2] <= found[TRUTH][0]
 
 # %% [markdown]
 # Read it by rows. Where D holds weak labels, the second term puts the supervisor's doubt beside its hard answers: λ helps,
@@ -369,8 +394,8 @@ for answers in (WEAK_LABELS, TRUTH):
 # %%
 room.predict(
     "05-fidelity",
-    "Take all students of weak labels in this study, whatever their loss. Those that agree more with the supervisor "
-    "on the test reviews are ...",
+    "Take all students of weak labels in this study, whatever their loss. Those that agree more "
+    "often with the supervisor on the test reviews are ...",
     ["more often right", "neither more nor less often right", "less often right"],
 )
 
@@ -379,19 +404,22 @@ mine = [row for row in rows if row["answers"] == WEAK_LABELS]
 same, right = np.array([(row["agreement"][-1], row["end"]) for row in mine]).T
 together = np.corrcoef(same, right)[0, 1]
 ax = w2s.plots.styled_axes(None)
-for kind, look in zip(("lambda", "temperature", "alpha"), w2s.study_plots.SERIES, strict=False):
+names = {"lambda": "hard and soft mixed (λ)", "temperature": "soft (T)", "alpha": "edited (α, see 06)"}
+for (kind, name), look in zip(names.items(), w2s.study_plots.SERIES, strict=False):
     own = np.array([row["dial"] == kind for row in mine])
-    ax.plot(same[own], right[own], look.marker, color=look.color, markersize=9, label=f"runs of the dial {kind}")
-ax.axvline(np.mean([row["weak"] for row in mine]), color="black", linestyle=":", label="agreement of a perfect student")
+    ax.plot(same[own], right[own], look.marker, color=look.color, markersize=9, label=name)
+perfect = np.mean([row["weak"] for row in mine])
+ax.axvline(perfect, color="black", linestyle=":", label="agreement of a perfect student")
 ax.set(xlabel="agreement with the supervisor (fraction)", ylabel="test accuracy (fraction)")
 w2s.plots.legend_below(ax)
 plt.show()
-print(f"{len(mine)} students of weak labels: correlation of agreement and accuracy {together:+.2f}.")
+print(f"{len(mine)} students: correlation of agreement and accuracy {together:+.2f}.")
+assert together < -0.5
 
 # %%
 options = ["more often right", "neither more nor less often right", "less often right"]
 found = options[1] if abs(together) < 0.3 else options[0 if together > 0 else 2]
-room.outcome("05-fidelity", found, "A perfect student agrees exactly as often as its supervisor is right.")
+room.outcome("05-fidelity", found, "A perfect student agrees just as often as its supervisor is right.")
 
 # %% [markdown]
 # **The truth is not in the teacher's distribution.** No temperature finds it, since none changes the likeliest answer:
@@ -399,7 +427,7 @@ room.outcome("05-fidelity", found, "A perfect student agrees exactly as often as
 # %% tags=["nbval-ignore-output"]
 for temperature in (0.5, 1.0, 4.0):
     softer = kd.with_temperature(weak, temperature).argmax(-1).numpy()
-    print(f"T = {temperature}: likeliest answer right in {(softer == truth).mean():.1%} of the cases")
+    print(f"T = {temperature}: the likeliest answer is right in {(softer == truth).mean():.1%}")
     assert (softer == truth).mean() == labels.label_accuracy
 
 # %% [markdown]
