@@ -94,7 +94,7 @@ def _curves(rows: Sequence[Mapping], own: Sequence[Mapping], alone: Sequence[Map
     name, limits = SHOW[show]
     limits = limits or (0.0, 1.05 * max(v for row in rows for v in row[show]))
     marks = _levels(plain) if show == "accuracy" else ()
-    return Chart("optimizer steps", name, tuple(found), marks, y_range=limits, said=said)
+    return Chart("optimizer steps", name, tuple(found), marks, y_range=limits, height=270, said=said)
 
 
 def _levels(plain: Sequence[Mapping]) -> tuple[Mark, ...]:

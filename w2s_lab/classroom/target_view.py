@@ -75,7 +75,7 @@ def relabelling_view() -> Panel:
     controls = {
         "alpha": slider("α", 0.5, 0.0, 1.0, 0.05),
         "weak": slider("Weak label", 0.30, 0.0, 1.0, 0.05),
-        "own": slider("Student's own prediction", 0.80, 0.0, 1.0, 0.05),
+        "own": slider("Own prediction", 0.80, 0.0, 1.0, 0.05),
         "threshold": slider("Threshold", 0.50, 0.05, 0.95, 0.05),
     }
     return Panel("The confidence loss relabels", controls, draw)
@@ -95,7 +95,8 @@ def _steps(alpha: float, weak: float, own: float, threshold: float, said: str) -
         Series((own,), (own,), "student", "own prediction", line=False),
     )
     words = (Mark(threshold, "threshold"), Mark(weak, "weak label", across=True, role="weak"))
-    return Chart("student's own Pr(positive)", "target Pr(positive)", series, words, (0.0, 1.0), (0.0, 1.0), said=said)
+    name, unit = "student's own Pr(positive)", (0.0, 1.0)
+    return Chart(name, "target Pr(positive)", series, words, unit, unit, height=270, said=said)
 
 
 def _bars(weak: float, own: float, hardened: float, target: float, said: str) -> BarChart:
