@@ -68,9 +68,10 @@ class Page:
         idle = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
         self.page.wait_for_function(idle, timeout=timeout * 1000)
 
-    def run_all(self, *, timeout: float = 600) -> None:
-        """Run all cells and wait for the last; raises AssertionError where one fails."""
-        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    def run_all(self, *, timeout: float = 300) -> None:
+        """Run all cells and wait for the last; raises AssertionError where one fails or none ends any more."""
+        # Not awaited: the command's own promise has no time limit.
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         done = """() => {
             const own = window.jupyterapp.shell.currentWidget;
             const cells = [...own.content.model.cells].filter(c => c.type === 'code');
@@ -78,7 +79,18 @@ class Page:
             const idle = own.sessionContext.session.kernel.status === 'idle';
             return failed || (idle && cells.every(c => c.executionCount > 0));
         }"""
-        self.page.wait_for_function(done, timeout=timeout * 1000, polling=300)
+        try:
+            self.page.wait_for_function(done, timeout=timeout * 1000, polling=300)
+        except Exception as error:
+            state = self.page.evaluate("""() => {
+                const own = window.jupyterapp.shell.currentWidget;
+                const cells = [...own.content.model.cells].filter(c => c.type === 'code');
+                const open = cells.findIndex(c => !(c.executionCount > 0));
+                const dialog = document.querySelector('.jp-Dialog')?.innerText ?? 'none';
+                return `kernel ${own.sessionContext.session?.kernel?.status}, first cell not done: ${open} of ` +
+                    `${cells.length} (${cells[open]?.sharedModel.source}), dialog: ${dialog}`;
+            }""")
+            raise AssertionError(f"not done after {timeout:g} s: {state}") from error
         wrong = self.page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
             .filter(c => c.type === 'code').flatMap(c => c.sharedModel.outputs)
             .filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue)""")
@@ -87,7 +99,9 @@ class Page:
     def close(self) -> None:
         """Shut the kernel down, so that the next notebook has the memory."""
         with contextlib.suppress(Exception):
-            self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+            self.page.evaluate("""() => Promise.race([
+                window.jupyterapp.shell.currentWidget.sessionContext.shutdown(), new Promise(r => setTimeout(r, 10000))
+            ])""")
         self.page.close()
 
 
