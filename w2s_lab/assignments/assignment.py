@@ -1,0 +1,170 @@
+"""What an assignment is, and what grading it gives: the records that the other modules pass around."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+SECONDS = 10.0  # for one check
+TOLERANCE = 1e-6  # absolute and relative, of numbers
+
+
+@dataclass(frozen=True)
+class Check:
+    """One call into a submission, and what should come back.
+
+    The call runs in the submission's own process, what is wanted is computed in another one from the master's
+    solutions; plain JSON values are compared in a third. So no submission ever meets an expectation.
+
+    Attributes:
+        name: unique in its assignment; students read it, so it gives nothing away.
+        question: name of its question.
+        call: a Python expression over the names that the submission defines, such as `loss(torch.zeros(3))`.
+        wanted: a Python expression, evaluated beside the master's solutions; None: the call itself. With `criterion`
+            unused.
+        criterion: a Python expression that is true of a good answer, which is called `given` there (a plain value);
+            for questions with many right answers.
+        setup: statements that run before the call, in both processes.
+        points: earned where the check is met.
+        seconds: limit of the call and its setup.
+        tolerance: of numbers, absolute and relative.
+        hidden: not in the student version; its call, values and errors are never shown.
+        hint: what a student reads where it is not met.
+    """
+
+    name: str
+    question: str
+    call: str
+    wanted: str | None = None
+    criterion: str | None = None
+    setup: str = ""
+    points: float = 1.0
+    seconds: float = SECONDS
+    tolerance: float = TOLERANCE
+    hidden: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to write.
+
+    Attributes:
+        name: the function or variable that a submission has to define; for an answer in words, the cell's id.
+        cell: `grade_id` of its cell, the second way to find it.
+        points: of all its checks together, or those given by hand.
+        minutes: about what it takes a student; None: not said.
+        by_hand: an answer in words, which a person reads.
+        title: what people call it; the name where nothing else is said.
+    """
+
+    name: str
+    cell: str
+    points: float
+    minutes: float | None = None
+    by_hand: bool = False
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A master, read.
+
+    Attributes:
+        name: file name of the master without its ending.
+        title: first heading.
+        path: the master.
+        questions: in the notebook's order.
+        checks: in the questions' order.
+        cells: source of each code cell with its solution, without the cells of checks: what computes what is wanted.
+        minutes: for all of it; None: not said.
+    """
+
+    name: str
+    title: str
+    path: Path
+    questions: tuple[Question, ...]
+    checks: tuple[Check, ...]
+    cells: tuple[str, ...]
+    minutes: float | None = None
+
+    @property
+    def points(self) -> float:
+        return sum(question.points for question in self.questions)
+
+    def question(self, name: str) -> Question:
+        return next(question for question in self.questions if question.name == name)
+
+    def checks_of(self, question: str) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.question == question)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check (or one answer in words) found.
+
+    Attributes:
+        check: its name.
+        question: of which question.
+        state: "right"; "wrong": another value came back; "failed": nothing came back; "to read": by hand.
+        points: earned.
+        of: to be had.
+        hidden: as the check.
+        says: for the student, in words: what was wrong and what was expected in kind. No hidden value.
+        hint: the check's, for the student.
+        given: for the instructor only: what came back, as JSON text cut to some hundred characters, or the answer.
+    """
+
+    check: str
+    question: str
+    state: str
+    points: float
+    of: float
+    hidden: bool = False
+    says: str = ""
+    hint: str = ""
+    given: str = ""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """One graded submission.
+
+    Attributes:
+        student: name of its folder, or of its file.
+        file: its notebook, relative to the folder of submissions.
+        results: in the assignment's order.
+        notes: what a student should know beyond single checks: cells that failed, a file that could not be read.
+        digest: of the submission, the checks and the grader: the same digest, the same marks.
+        own_seconds: that the submission's own code took.
+        seconds: that all of it took.
+    """
+
+    student: str
+    file: str
+    results: tuple[Result, ...]
+    notes: tuple[str, ...] = ()
+    digest: str = ""
+    own_seconds: float = 0.0
+    seconds: float = 0.0
+    code: tuple[str, ...] = field(default=(), repr=False)  # code cells as submitted, for the search for twins
+
+    @property
+    def points(self) -> float:
+        return sum(result.points for result in self.results)
+
+    @property
+    def of(self) -> float:
+        return sum(result.of for result in self.results)
+
+    def question(self, name: str) -> tuple[float, float]:
+        """Points earned and points to be had."""
+        own = [result for result in self.results if result.question == name]
+        return sum(result.points for result in own), sum(result.of for result in own)
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict) -> "Marks":
+        results = tuple(Result(**result) for result in record["results"])
+        rest = {name: tuple(record[name]) for name in ("notes", "code")}
+        return cls(**{**record, **rest, "results": results})

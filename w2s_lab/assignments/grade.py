@@ -1,0 +1,307 @@
+"""From submissions to marks: each question is asked of a submission's own process and compared out of its reach."""
+
+import builtins
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+
+from w2s_lab.assignments import guards, values
+from w2s_lab.assignments.assignment import Assignment, Check, Marks, Question, Result
+from w2s_lab.assignments.guards import Limits
+from w2s_lab.assignments.session import Answer, Session
+from w2s_lab.assignments.submissions import Cell, Submission, definitions, read_bytes, read_cells
+from w2s_lab.files import replacing
+
+QUIET = {"AssertionError", "NotImplementedError"}  # a public check that is not met; a stub left alone
+KEPT_CODE = 200_000  # characters of a submission's code that its marks keep
+NOT_RIGHT = "What came back does not meet it."
+
+
+class Key:
+    """What is wanted: computed once, from the master's solutions, in a process of their own."""
+
+    def __init__(self, assignment: Assignment, *, limits: Limits | None = None) -> None:
+        """Compute what is wanted.
+
+        Raises:
+            ValueError: the master's own solution raises, or does not meet one of its checks.
+        """
+        self.assignment, self.limits = assignment, limits or Limits()
+        self.wanted: dict[str, object] = {}
+        self._own = threading.local()  # a process for criteria, one for each thread of the grader
+        self._open: list[Session] = []
+        session = self._session()
+        for check in assignment.checks:
+            given = self._of_master(session, check, check.call)
+            if check.criterion is not None:
+                if not self.meets(check, given):
+                    raise ValueError(self._named(check, f"the master's own answer, {values.short(given)}, misses it"))
+                continue
+            self.wanted[check.name] = given if check.wanted is None else self._of_master(session, check, check.wanted)
+            if not values.same(given, self.wanted[check.name], check.tolerance):
+                wanted = values.short(self.wanted[check.name])
+                raise ValueError(
+                    self._named(check, f"the master's own solution gives {values.short(given)}, wanted is {wanted}")
+                )
+
+    def _named(self, check: Check, what: str) -> str:
+        return f"{self.assignment.path.name}, check {check.name!r} of {check.question}: {what}"
+
+    def _session(self) -> Session:
+        if not hasattr(self._own, "session"):
+            self._own.session = Session(limits=replace(self.limits, total=float("inf")))
+            self._open.append(self._own.session)
+            for number, cell in enumerate(self.assignment.cells, 1):
+                answer = self._own.session.cell(cell)
+                if answer.kind:
+                    name = self.assignment.path.name
+                    raise ValueError(f"{name}: code cell {number} fails with the solutions in it: {answer.reason}")
+        return self._own.session
+
+    def _of_master(self, session: Session, check: Check, call: str) -> object:
+        answer = session.call(check.setup, call, seconds=check.seconds)
+        if answer.kind:
+            raise ValueError(self._named(check, f"`{call}` fails with the master's solution: {answer.reason}"))
+        return answer.value
+
+    def meets(self, check: Check, given: object) -> bool:
+        """Whether a plain value meets the check's criterion; one that cannot be evaluated is not met."""
+        session = self._session()
+        answer = session.call(check.setup, check.criterion, seconds=check.seconds, given=values.plain(given))
+        return answer.kind == "" and answer.value is True
+
+    def compare(self, check: Check, given: object) -> tuple[bool, str]:
+        """Whether a value is right, and if not, why, in words for its student."""
+        if check.criterion is not None:
+            return (True, "") if self.meets(check, given) else (False, NOT_RIGHT)
+        wanted = self.wanted[check.name]
+        if values.same(given, wanted, check.tolerance):
+            return True, ""
+        return False, values.difference(given, wanted, hidden=check.hidden)
+
+    def close(self) -> None:
+        for session in self._open:
+            session.__exit__()
+
+    def __enter__(self) -> "Key":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> Marks:
+    """The marks of one submission. Nothing that it does raises here; what costs it points is said in its marks."""
+    started = perf_counter()
+    marks = Marks(submission.student, submission.file, (), submission.notes)
+    problem, cells = submission.problem, []
+    if not problem:
+        try:
+            cells, more = read_cells(submission.path)
+            marks = replace(marks, notes=(*marks.notes, *more))
+        except (ValueError, OSError) as error:
+            problem = str(error)
+    if problem:
+        results = tuple(_not_graded(part, key.assignment, problem) for part in _parts(key.assignment))
+        return replace(marks, results=results, notes=(f"Nothing could be graded: {problem}.", *marks.notes))
+    with Session(limits=key.limits, only_audit=only_audit) as session:
+        notes = _run(cells, session)
+        missing, more = _match(key.assignment, cells, session)
+        results = []
+        for part in _parts(key.assignment):
+            if isinstance(part, Question):
+                results.append(_in_words(part, cells))
+            elif part.question in missing:
+                results.append(_not_graded(part, key.assignment, missing[part.question]))
+            else:
+                results.append(_ask(part, session, key))
+    code = tuple(cell.source for cell in cells if cell.kind == "code")
+    return replace(
+        marks,
+        results=tuple(results),
+        notes=(*marks.notes, *more, *notes),
+        own_seconds=session.own_seconds,
+        seconds=perf_counter() - started,
+        code=code if sum(map(len, code)) <= KEPT_CODE else (),
+    )
+
+
+def _parts(assignment: Assignment) -> Iterator[Check | Question]:
+    """Checks, and questions that are read by hand, in the notebook's order."""
+    for question in assignment.questions:
+        if question.by_hand:
+            yield question
+        else:
+            yield from assignment.checks_of(question.name)
+
+
+def _not_graded(part: Check | Question, assignment: Assignment, why: str) -> Result:
+    if isinstance(part, Question):
+        return Result(part.title or part.name, part.name, "failed", 0.0, part.points, says=why)
+    return Result(part.name, part.question, "failed", 0.0, part.points, part.hidden, why, part.hint)
+
+
+def _run(cells: Sequence[Cell], session: Session) -> list[str]:
+    """Run all code cells; returns what went wrong, for the student."""
+    notes, number, repeated = [], 0, set()
+    for cell in cells:
+        if cell.kind != "code":
+            continue
+        number += 1
+        if not cell.source.strip():
+            continue
+        if cell.source in repeated:
+            notes.append(f"Code cell {number} is the same as one that was left out, and was left out too.")
+            continue
+        answer = session.cell(cell.source)
+        if answer.kind in ("", "raised"):
+            if answer.kind and answer.error not in QUIET:
+                notes.append(f"Code cell {number} ({_begin(cell)}) failed: {answer.reason}.")
+        else:
+            repeated.add(cell.source)
+            notes.append(f"Code cell {number} ({_begin(cell)}) was left out: {answer.reason}.")
+    return notes
+
+
+def _begin(cell: Cell) -> str:
+    line = next(line for line in cell.source.splitlines() if line.strip()).strip()
+    return line if len(line) <= 50 else line[:49] + "…"
+
+
+def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> tuple[dict[str, str], list[str]]:
+    """Questions that the submission does not define, with the reason; by name first, by the cell's id second."""
+    asked = [question for question in assignment.questions if not question.by_hand]
+    defined = session.defined([question.name for question in asked])
+    written = [name for cell in cells for name in definitions(cell)]
+    missing, notes = {}, []
+    for question in asked:
+        if question.name in defined:
+            continue
+        own = next((cell for cell in cells if cell.grade_id == question.cell), None)
+        others = [name for name in definitions(own) if name not in {q.name for q in asked}] if own else []
+        if len(others) == 1 and session.defined(others):
+            session.alias(question.name, others[0])
+            notes.append(f"`{question.name}` is named `{others[0]}` in the notebook; it was graded all the same.")
+        elif question.name in written:
+            missing[question.name] = f"the cell that defines `{question.name}` did not run to its end"
+        else:
+            missing[question.name] = f"there is no `{question.name}` in the notebook"
+    return missing, notes
+
+
+def _in_words(question: Question, cells: Sequence[Cell]) -> Result:
+    """An answer that a person reads: its cell is known by its id, or by the question's name in the text."""
+    own = next((cell for cell in cells if cell.kind == "markdown" and cell.grade_id == question.cell), None)
+    own = own or next((cell for cell in cells if cell.kind == "markdown" and f"`{question.name}`" in cell.source), None)
+    title = question.title or question.name
+    if own is None:
+        return Result(title, question.name, "failed", 0.0, question.points, says="there is no cell with this answer")
+    return Result(title, question.name, "to read", 0.0, question.points, given=own.source[:KEPT_CODE])
+
+
+def _ask(check: Check, session: Session, key: Key) -> Result:
+    result = Result(check.name, check.question, "right", check.points, check.points, check.hidden)
+    answer = session.call(check.setup, check.call, seconds=check.seconds)
+    if answer.kind:
+        says = _why(answer, check)
+        return replace(result, state="failed", points=0.0, says=says, hint=check.hint, given=answer.reason)
+    right, says = key.compare(check, answer.value)
+    shown = values.short(answer.value)
+    if right:
+        return replace(result, given=shown)
+    return replace(result, state="wrong", points=0.0, says=says, hint=check.hint, given=shown)
+
+
+def _why(answer: Answer, check: Check) -> str:
+    """Why nothing came back. The message of an error may hold what it was called with, so a hidden check's stays in."""
+    if answer.kind == "raised":
+        known = isinstance(getattr(builtins, answer.error, None), type)
+        return f"Your code raised {answer.reason if not check.hidden else answer.error if known else 'an error'}."
+    return f"No answer: {answer.reason}."
+
+
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
+def grade_all(
+    assignment: Assignment,
+    submissions: Sequence[Submission],
+    output: Path,
+    *,
+    workers: int = 2,
+    limits: Limits | None = None,
+    each: Callable[[Marks, bool], None] | None = None,
+) -> list[Marks]:
+    """Grade submissions side by side, in their order. What an earlier run with the same checks graded is not repeated.
+
+    Args:
+        output: `marks/STUDENT.json` is written there as soon as a submission is done.
+        workers: submissions at once.
+        each: told (marks, whether they come from an earlier run) after each submission.
+
+    Raises:
+        ValueError: the master does not pass its own checks.
+        OSError: no process could be started, or nothing be written.
+    """
+    guards.not_dumpable()
+    limits = limits or Limits()
+    folder = output / "marks"
+    folder.mkdir(parents=True, exist_ok=True)
+    done: dict[int, Marks] = {}
+    with Key(assignment, limits=limits) as key, ThreadPoolExecutor(workers) as pool:
+
+        def one(submission: Submission) -> tuple[Marks, bool]:
+            digest, place = _digest(submission, assignment, limits), folder / f"{file_name(submission.student)}.json"
+            earlier = _earlier(place, digest)
+            if earlier:
+                return earlier, True
+            marks = replace(grade_one(submission, key), digest=digest)
+            with replacing(place) as new:
+                new.write_text(json.dumps(marks.to_json(), ensure_ascii=False, indent=1), encoding="utf-8")
+            return marks, False
+
+        waiting = {pool.submit(one, submission): place for place, submission in enumerate(submissions)}
+        try:
+            while waiting:
+                ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    place = waiting.pop(future)
+                    done[place], again = future.result()
+                    if each:
+                        each(done[place], again)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return [done[place] for place in range(len(submissions))]
+
+
+def file_name(student: str) -> str:
+    """A student's name as the name of a file; different students never share one."""
+    safe = re.sub(r"[^\w.-]+", "_", student)[:80].strip(".")
+    return safe if safe == student else f"{safe}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
+
+
+def _digest(submission: Submission, assignment: Assignment, limits: Limits) -> str:
+    """Of everything that marks depend on."""
+    facts = [asdict(assignment) | {"path": ""}, asdict(limits), version("torch"), version("w2s-lab")]
+    found = hashlib.sha256(json.dumps([*facts, asdict(replace(submission, path=None))]).encode())
+    if submission.path and not submission.problem:
+        try:
+            found.update(read_bytes(submission.path))
+        except OSError as error:
+            found.update(str(error).encode())
+    return found.hexdigest()
+
+
+def _earlier(place: Path, digest: str) -> Marks | None:
+    try:
+        marks = Marks.from_json(json.loads(place.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return marks if marks.digest == digest else None
