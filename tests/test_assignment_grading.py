@@ -140,7 +140,7 @@ def test_a_right_number_is_right_in_any_type(given, key, tmp_path):
 
 
 def test_stripped_metadata_costs_nothing(key, tmp_path):
-    marks = grade_one(hand_in(tmp_path, *SOLUTION, metadata=False, words="`why`: because."), key)
+    marks = grade_one(hand_in(tmp_path, *SOLUTION, metadata=False, words="*Why? (why): 5 points*\n\nBecause."), key)
     assert marks.points == FULL and marks.results[-1].state == "to read"
 
 

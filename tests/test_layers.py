@@ -53,6 +53,7 @@ LAYERS = (
     ("estimate",),
     ("dry_run",),
     ("arguments",),
+    ("assignments.*", "assignments"),
     ("run_command",),
     ("cli",),
     ("__main__",),
@@ -67,7 +68,7 @@ HOMES = {
     "tokenizers": {"models"},
     "datasets": {"data", "readers"},
 }
-MAY_PRINT = {"cli", "run_command", "doctor"}
+MAY_PRINT = {"cli", "run_command", "doctor", "assignments.command"}
 UNSAFE_LOADERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 FORBIDDEN_NAMES = {"torch.load", "logging.basicConfig", "pandas.read_pickle", "pd.read_pickle"}
 NOTEBOOK_IMPORTERS = {"notebooks", "nbimporter", "import_ipynb", "importnb", "ipynb"}

@@ -1,4 +1,4 @@
-"""The command line: `w2s-lab run | pretrain | study | doctor | show`."""
+"""The command line: `w2s-lab run | pretrain | study | doctor | show | assignment`."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from w2s_lab import run_command
 from w2s_lab.arguments import add_device, add_store, positive
+from w2s_lab.assignments import command as assignment_command
 from w2s_lab.version import __version__
 
 STUDIES = (
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_store(show)
     show.set_defaults(command=_show)
+    assignment_command.add(commands)
     return top
 
 

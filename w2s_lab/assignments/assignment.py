@@ -110,7 +110,8 @@ class Result:
         hidden: as the check.
         says: for the student, in words: what was wrong and what was expected in kind. No hidden value.
         hint: the check's, for the student.
-        given: for the instructor only: what came back, as JSON text cut to some hundred characters, or the answer.
+        given: for the instructor only: what came back, as JSON text cut to some hundred characters; where nothing
+            came, the reason; for an answer in words, the answer.
     """
 
     check: str

@@ -112,7 +112,7 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
         results = tuple(_not_graded(part, key.assignment, problem) for part in _parts(key.assignment))
         return replace(marks, results=results, notes=(f"Nothing could be graded: {problem}.", *marks.notes))
     with Session(limits=key.limits, only_audit=only_audit) as session:
-        notes = _run(cells, session)
+        notes = _run(cells, session, {question.cell for question in key.assignment.questions})
         missing, more = _match(key.assignment, cells, session)
         results = []
         for part in _parts(key.assignment):
@@ -148,8 +148,9 @@ def _not_graded(part: Check | Question, assignment: Assignment, why: str) -> Res
     return Result(part.name, part.question, "failed", 0.0, part.points, part.hidden, why, part.hint)
 
 
-def _run(cells: Sequence[Cell], session: Session) -> list[str]:
-    """Run all code cells; returns what went wrong, for the student."""
+def _run(cells: Sequence[Cell], session: Session, own: set[str]) -> list[str]:
+    """Run all code cells; returns what went wrong, for the student. Of the given check cells, known by an id that is
+    no question's (`own`), nothing is said: what they ask is graded anyway."""
     notes, number, repeated = [], 0, set()
     for cell in cells:
         if cell.kind != "code":
@@ -162,7 +163,8 @@ def _run(cells: Sequence[Cell], session: Session) -> list[str]:
             continue
         answer = session.cell(cell.source)
         if answer.kind in ("", "raised"):
-            if answer.kind and answer.error not in QUIET:
+            given = cell.grade_id and cell.grade_id not in own
+            if answer.kind and answer.error not in QUIET and not given:
                 notes.append(f"Code cell {number} ({_begin(cell)}) failed: {answer.reason}.")
         else:
             repeated.add(cell.source)
@@ -197,9 +199,10 @@ def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> t
 
 
 def _in_words(question: Question, cells: Sequence[Cell]) -> Result:
-    """An answer that a person reads: its cell is known by its id, or by the question's name in the text."""
+    """An answer that a person reads: its cell is known by its id, or by the line with the question's name and points."""
     own = next((cell for cell in cells if cell.kind == "markdown" and cell.grade_id == question.cell), None)
-    own = own or next((cell for cell in cells if cell.kind == "markdown" and f"`{question.name}`" in cell.source), None)
+    marked = (cell for cell in cells if cell.kind == "markdown" and f"({question.name}): " in cell.source)
+    own = own or next(marked, None)
     title = question.title or question.name
     if own is None:
         return Result(title, question.name, "failed", 0.0, question.points, says="there is no cell with this answer")

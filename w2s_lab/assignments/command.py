@@ -1,0 +1,217 @@
+"""`w2s-lab assignment release | collect | grade | export`."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from w2s_lab.arguments import positive, rate
+
+SHIPPED = Path(__file__).resolve().parents[2] / "notebooks" / "assignments"
+HAND_SHEET = "by_hand.csv"
+ROOT = (
+    "grading runs students' code, and as root a mistake in a guard would let it do anything to this machine. Run it as "
+    "another user, or in a container (the README says how). Where root is meant, as in a container: --as-root"
+)
+
+
+def add(commands) -> None:
+    """Add the command with its four subcommands."""
+    top = commands.add_parser(
+        "assignment",
+        help="course assignments: release, collect, grade, export",
+        description="Make the student version of a master notebook, grade what comes back unattended, export marks.",
+    )
+    own = top.add_subparsers(required=True, metavar="WHAT")
+    release = own.add_parser(
+        "release",
+        help="the student version of a master",
+        description=_release.__doc__,
+        epilog="example: w2s-lab assignment release notebooks/assignments/two_hours.ipynb -o out",
+    )
+    release.add_argument("master", metavar="MASTER", help="a notebook with solutions and checks; NAME.toml beside it")
+    release.add_argument("-o", "--output", required=True, metavar="DIR", help="where the student version goes")
+    release.set_defaults(command=_release)
+
+    collect = own.add_parser(
+        "collect",
+        help="a platform's ZIP as one folder per student",
+        description=_collect.__doc__,
+        epilog="example: w2s-lab assignment collect submissions.zip -o submissions",
+    )
+    collect.add_argument("archive", metavar="ZIP", help="as Canvas, Moodle or Gradescope give it for download")
+    collect.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
+    collect.set_defaults(command=_collect)
+
+    grade = own.add_parser(
+        "grade",
+        help="marks, feedback and a summary for a folder of submissions",
+        description=_grade.__doc__,
+        epilog="example: w2s-lab assignment grade submissions -o marks --master notebooks/assignments/two_hours.ipynb",
+    )
+    grade.add_argument("submissions", metavar="SUBMISSIONS", help="folder: a subfolder or a notebook for each student")
+    grade.add_argument("-o", "--output", required=True, metavar="DIR", help="where everything goes")
+    _add_exports(grade)
+    grade.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="submissions at once")
+    grade.add_argument("--cell-seconds", type=rate, default=60.0, metavar="S", help="limit of one cell (default: 60)")
+    grade.add_argument(
+        "--total-seconds", type=rate, default=600.0, metavar="S", help="limit of a submission's own code (default: 600)"
+    )
+    grade.add_argument("--memory", type=positive, default=3000, metavar="MB", help="of one submission (default: 3000)")
+    grade.add_argument("--as-root", action="store_true", help="run as root all the same, as in a container")
+    grade.set_defaults(command=_grade)
+
+    export = own.add_parser(
+        "export",
+        help="write the exports again, with points given by hand",
+        description=_export.__doc__,
+        epilog="example: w2s-lab assignment export marks --master two_hours.ipynb --roster canvas.csv",
+    )
+    export.add_argument("output", metavar="DIR", help="the folder that `grade` wrote")
+    _add_exports(export)
+    export.set_defaults(command=_export)
+
+
+def _add_exports(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--master", metavar="MASTER", help="default: the kit's own one that the submissions fit")
+    command.add_argument("--roster", metavar="CSV", help="Canvas' gradebook export, whose students get the points")
+
+
+def _release(arguments: argparse.Namespace) -> None:
+    """Check that the master's solutions pass its checks, make the student version, prove that no solution and no
+    hidden check is left in it, and only then write it."""
+    from w2s_lab.assignments.grade import Key
+    from w2s_lab.assignments.master import read_assignment
+    from w2s_lab.assignments.release import release
+
+    master = Path(arguments.master)
+    assignment = read_assignment(master)
+    with Key(assignment):
+        pass  # raises where a solution misses a check
+    path = release(master, Path(arguments.output))
+    hidden = sum(check.hidden for check in assignment.checks)
+    print(f"{len(assignment.questions)} questions, {assignment.points:g} points, {len(assignment.checks)} checks")
+    print(f"solutions pass all checks; {hidden} hidden checks and all solutions are gone from the student version")
+    print(f"written: {path}")
+
+
+def _collect(arguments: argparse.Namespace) -> None:
+    """Unpack a download into one folder for each student; links and names that lead elsewhere are left out."""
+    from w2s_lab.assignments.collect import collect
+
+    students, left_out = collect(Path(arguments.archive), Path(arguments.output))
+    for line in left_out:
+        print(f"left out: {line}")
+    print(f"{len(students)} students in {arguments.output}")
+
+
+def _grade(arguments: argparse.Namespace) -> None:
+    """Grade every submission in a guarded process of its own, and write marks, exports, feedback and a summary. What
+    was graded before is not graded again, so a stopped run goes on where it was."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and not arguments.as_root:
+        raise ValueError(ROOT)
+    from time import perf_counter
+
+    from tqdm import tqdm
+
+    from w2s_lab.assignments.grade import grade_all
+    from w2s_lab.assignments.guards import MB, Limits
+    from w2s_lab.assignments.submissions import find_submissions
+
+    folder, output = Path(arguments.submissions), Path(arguments.output)
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{output} lies inside of {folder}: it would be graded as a student; name another -o DIR")
+    assignment = _assignment(arguments.master, folder)
+    names = [question.name for question in assignment.questions]
+    submissions = find_submissions(folder, names, prefer=assignment.name)
+    limits = Limits(cell=arguments.cell_seconds, total=arguments.total_seconds, memory=arguments.memory * MB)
+    started, fresh, own = perf_counter(), 0, 0.0
+    with tqdm(total=len(submissions), unit="submission", disable=not sys.stderr.isatty()) as bar:
+
+        def each(marks, again: bool) -> None:
+            nonlocal fresh, own
+            fresh, own = fresh + (not again), own + (0.0 if again else marks.own_seconds)
+            bar.update()
+
+        marks = grade_all(assignment, submissions, output, workers=arguments.workers, limits=limits, each=each)
+    seconds = perf_counter() - started
+    _remember(output, assignment)
+    _write(assignment, marks, output, arguments.roster)
+    print(f"{len(marks)} submissions, {len(marks) - fresh} of them graded before; {seconds:.1f} s")
+    if fresh:
+        beyond = max(0.0, seconds * min(arguments.workers, fresh) - own) / fresh
+        print(f"a submission took {own / fresh:.2f} s of its own computation and {beyond:.2f} s beyond that")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    """Read the marks that `grade` wrote, add the points that a person filled in by_hand.csv, and write all exports."""
+    from w2s_lab.assignments.assignment import Marks
+
+    output = Path(arguments.output)
+    files = sorted((output / "marks").glob("*.json"))
+    if not files:
+        raise ValueError(f"there are no marks in {output}; expected a folder that `w2s-lab assignment grade` wrote")
+    master = arguments.master or json.loads((output / "assignment.json").read_text(encoding="utf-8"))["master"]
+    marks = [Marks.from_json(json.loads(path.read_text(encoding="utf-8"))) for path in files]
+    _write(_assignment(master, output), marks, output, arguments.roster)
+
+
+def _remember(output: Path, assignment) -> None:
+    from w2s_lab.files import replacing
+
+    with replacing(output / "assignment.json") as new:
+        new.write_text(json.dumps({"master": str(assignment.path.resolve())}), encoding="utf-8")
+
+
+def _assignment(master: str | None, folder: Path):
+    """The master that was named; else the shipped one whose questions the submissions define.
+
+    Raises:
+        ValueError: none fits.
+    """
+    from w2s_lab.assignments.master import read_assignment
+
+    if master:
+        return read_assignment(Path(master))
+    from w2s_lab.assignments.submissions import definitions, find_submissions, read_cells
+
+    written: set[str] = set()
+    for submission in find_submissions(folder)[:20]:
+        try:
+            if submission.path and not submission.problem:
+                written |= {name for cell in read_cells(submission.path)[0] for name in definitions(cell)}
+        except (ValueError, OSError):
+            continue  # its turn to be told comes when it is graded
+    shipped = [read_assignment(path) for path in sorted(SHIPPED.glob("*.ipynb"))]
+    fits = {one: sum(question.name in written for question in one.questions) for one in shipped}
+    best = max(fits, key=fits.get, default=None)
+    if best is None or 2 * fits[best] < len(best.questions):
+        raise ValueError(f"the submissions in {folder} fit none of the kit's own assignments; say --master MASTER")
+    return best
+
+
+def _write(assignment, marks: list, output: Path, roster: str | None) -> None:
+    """Everything that people read."""
+    from w2s_lab.assignments import by_hand, canvas, exports, feedback, similar, summary
+    from w2s_lab.files import replacing
+
+    if any(question.by_hand for question in assignment.questions):
+        sheet = output / HAND_SHEET
+        unread = by_hand.write_hand_sheet(assignment, marks, sheet)  # keeps what was filled in
+        marks = by_hand.with_hand_marks(assignment, marks, sheet)
+        if unread:
+            print(f"{unread} answers to read: fill in the points in {sheet}, then w2s-lab assignment export {output}")
+    exports.write_gradebook(assignment, marks, output / "gradebook.csv")
+    for line in canvas.write_canvas(assignment, marks, output / "canvas.csv", Path(roster) if roster else None):
+        print(f"canvas.csv: {line}")
+    exports.write_gradescope(assignment, marks, output / "gradescope")
+    feedback.write_feedback(assignment, marks, output / "feedback")
+    text = summary.summary_text(assignment, marks, similar.twins(marks, assignment))
+    with replacing(output / "summary.txt") as new:
+        new.write_text(text + "\n", encoding="utf-8")
+    summary.distribution(assignment, marks).savefig(output / "distribution.png", dpi=150)
+    print(text)
+    print(f"\nFor students: {output / 'feedback'}. The rest shows what hidden checks got back: it is for you alone.")
+    for name in ("gradebook.csv", "canvas.csv", "gradescope/", "feedback/", "summary.txt", "distribution.png"):
+        print(f"written: {output / name}")
