@@ -92,9 +92,11 @@ def outside(tmp_path_factory):
     folder = tmp_path_factory.mktemp("outside")
     secret = folder / "secret.txt"
     secret.write_text("a hidden expectation")
-    before = secret.stat().st_mtime_ns
+    before = secret.stat()
     yield secret
-    assert secret.read_text() == "a hidden expectation" and secret.stat().st_mtime_ns == before
+    after = secret.stat()
+    assert secret.read_text() == "a hidden expectation"
+    assert (after.st_mtime_ns, after.st_mode, after.st_uid) == (before.st_mtime_ns, before.st_mode, before.st_uid)
     assert [path.name for path in folder.iterdir()] == ["secret.txt"]
 
 
@@ -116,7 +118,14 @@ def test_the_same_submission_gets_the_same_marks_again(key, tmp_path):
 
 def test_stubs_get_nothing(key, tmp_path):
     stubs = ["def share(logits):\n    ...", "def recovered(weak, student, ceiling):\n    ...", "plan = None"]
-    assert grade_one(hand_in(tmp_path, *stubs), key).points == 0
+    marks = grade_one(hand_in(tmp_path, *stubs), key)
+    assert marks.points == 0
+    assert {result.says for result in marks.results if result.state == "failed"} == {"nothing is written there yet"}
+
+
+def test_a_stub_that_is_written_elsewhere_counts_as_written(key, tmp_path):
+    stub = "def share(logits):\n    'Rows that add up to 1.'\n    ..."
+    assert grade_one(hand_in(tmp_path, stub, *SOLUTION), key).points == FULL
 
 
 def test_partial_credit_and_words_that_help_without_telling(key, tmp_path):
@@ -325,6 +334,7 @@ def test_it_writes_nothing_outside_its_folder(key, tmp_path, outside):
         for place in ({str(outside)!r}, new, "/tmp/w2s-was-here", "/dev/shm/w2s-was-here"):
             for attempt in (
                 lambda: open(place, "w").write("mine"), lambda: os.remove(place), lambda: os.chmod(place, 0),
+                lambda: os.utime(place, (0, 0)), lambda: os.chown(place, 1, 1), lambda: shutil.rmtree(place),
                 lambda: os.symlink("/etc", place), lambda: os.truncate(place, 0), lambda: os.mkdir(place),
                 lambda: os.link(place, "own"), lambda: os.rename(place, "own"),
             ):
@@ -334,6 +344,11 @@ def test_it_writes_nothing_outside_its_folder(key, tmp_path, outside):
     assert grade_one(hand_in(tmp_path, tries, *SOLUTION), key).points == FULL
     assert not any(Path(place).exists() for place in ("/tmp/w2s-was-here", "/dev/shm/w2s-was-here"))
     assert not list(Path("/tmp").glob("w2s-grade-*/own"))
+
+
+def test_an_honest_copy_of_a_file_works(key, tmp_path):
+    code = "import shutil\nopen('a', 'w').write('x')\nfor copy in (shutil.copy, shutil.copy2): copy('a', 'b')"
+    assert grade_one(hand_in(tmp_path, code, *SOLUTION), key).notes == ()
 
 
 def test_a_link_to_the_file_of_another_is_refused(key, tmp_path):

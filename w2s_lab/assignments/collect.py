@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from w2s_lab.assignments.submissions import IGNORED, LARGEST
 
 # Canvas: lovelaceada_LATE_1234_56789_two_hours-2.ipynb, with the user's number first.
-CANVAS = re.compile(r"^(?P<name>[^_]+)_(?:LATE_)?(?P<user>\d+)_(?P<file>\d+)_(?P<rest>.+)$")
+CANVAS = re.compile(r"^(?P<name>[^_]+)_(?:LATE_)?(?P<user>\d+)_\d+_.+$")
 # Moodle: Ada Lovelace_1234_assignsubmission_file_
 MOODLE = re.compile(r"^(?P<name>.+)_(?P<user>\d+)_assignsubmission_\w*$")
 MOST = 20_000  # files of one archive
@@ -74,7 +74,7 @@ def _place(name: str, common: str) -> PurePosixPath | None:
     if len(parts) == 1:
         match = CANVAS.match(parts[0])
         if match:
-            return PurePosixPath(f"{match['name']}_{match['user']}", f"{match['file']}_{match['rest']}")
+            return PurePosixPath(f"{match['name']}_{match['user']}", parts[0])  # by this name Canvas knows who it is
         return PurePosixPath(PurePosixPath(parts[0]).stem, parts[0])
     match = MOODLE.match(parts[0])
     return PurePosixPath(f"{match['name']}_{match['user']}" if match else parts[0], *parts[1:])

@@ -54,7 +54,7 @@ def add(commands) -> None:
     grade.add_argument("-o", "--output", required=True, metavar="DIR", help="where everything goes")
     _add_exports(grade)
     grade.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="submissions at once")
-    grade.add_argument("--cell-seconds", type=rate, default=60.0, metavar="S", help="limit of one cell (default: 60)")
+    grade.add_argument("--cell-seconds", type=rate, default=120.0, metavar="S", help="limit of one cell (default: 120)")
     grade.add_argument(
         "--total-seconds", type=rate, default=600.0, metavar="S", help="limit of a submission's own code (default: 600)"
     )

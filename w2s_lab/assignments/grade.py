@@ -16,7 +16,7 @@ from w2s_lab.assignments import guards, values
 from w2s_lab.assignments.assignment import Assignment, Check, Marks, Question, Result
 from w2s_lab.assignments.guards import Limits
 from w2s_lab.assignments.session import Answer, Session
-from w2s_lab.assignments.submissions import Cell, Submission, definitions, read_bytes, read_cells
+from w2s_lab.assignments.submissions import Cell, Submission, definitions, read_bytes, read_cells, untouched
 from w2s_lab.files import replacing
 
 QUIET = {"AssertionError", "NotImplementedError"}  # a public check that is not met; a stub left alone
@@ -109,7 +109,7 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
         except (ValueError, OSError) as error:
             problem = str(error)
     if problem:
-        results = tuple(_not_graded(part, key.assignment, problem) for part in _parts(key.assignment))
+        results = tuple(_not_graded(part, "the notebook could not be graded") for part in _parts(key.assignment))
         return replace(marks, results=results, notes=(f"Nothing could be graded: {problem}.", *marks.notes))
     with Session(limits=key.limits, only_audit=only_audit) as session:
         notes = _run(cells, session, {question.cell for question in key.assignment.questions})
@@ -119,7 +119,7 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
             if isinstance(part, Question):
                 results.append(_in_words(part, cells))
             elif part.question in missing:
-                results.append(_not_graded(part, key.assignment, missing[part.question]))
+                results.append(_not_graded(part, missing[part.question]))
             else:
                 results.append(_ask(part, session, key))
     code = tuple(cell.source for cell in cells if cell.kind == "code")
@@ -142,7 +142,7 @@ def _parts(assignment: Assignment) -> Iterator[Check | Question]:
             yield from assignment.checks_of(question.name)
 
 
-def _not_graded(part: Check | Question, assignment: Assignment, why: str) -> Result:
+def _not_graded(part: Check | Question, why: str) -> Result:
     if isinstance(part, Question):
         return Result(part.title or part.name, part.name, "failed", 0.0, part.points, says=why)
     return Result(part.name, part.question, "failed", 0.0, part.points, part.hidden, why, part.hint)
@@ -182,9 +182,12 @@ def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> t
     asked = [question for question in assignment.questions if not question.by_hand]
     defined = session.defined([question.name for question in asked])
     written = [name for cell in cells for name in definitions(cell)]
+    stubs = {name for cell in cells for name in untouched(cell)}
     missing, notes = {}, []
     for question in asked:
-        if question.name in defined:
+        if question.name in stubs and written.count(question.name) == 1:
+            missing[question.name] = "nothing is written there yet"
+        if question.name in defined or question.name in missing:
             continue
         own = next((cell for cell in cells if cell.grade_id == question.cell), None)
         others = [name for name in definitions(own) if name not in {q.name for q in asked}] if own else []
@@ -199,7 +202,7 @@ def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> t
 
 
 def _in_words(question: Question, cells: Sequence[Cell]) -> Result:
-    """An answer that a person reads: its cell is known by its id, or by the line with the question's name and points."""
+    """An answer that a person reads: its cell is known by its id, or by the line with the question's name."""
     own = next((cell for cell in cells if cell.kind == "markdown" and cell.grade_id == question.cell), None)
     marked = (cell for cell in cells if cell.kind == "markdown" and f"({question.name}): " in cell.source)
     own = own or next(marked, None)

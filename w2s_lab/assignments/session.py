@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -210,7 +210,7 @@ class Session:
             self._process.join()
             self._process.close()
             self._line.close()
-            shutil.rmtree(self._folder, onerror=_force)
+            _remove(self._folder)
             self._process = self._line = self._folder = None
 
 
@@ -228,11 +228,14 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _force(remove: Callable, path: str, _: object) -> None:
-    """What a submission made unwritable is removed all the same."""
-    with contextlib.suppress(OSError):
-        os.chmod(os.path.dirname(path), 0o700)
-        remove(path)
+def _remove(folder: Path) -> None:
+    """A folder with all that is in it, also what a submission made unreadable."""
+    os.chmod(folder, 0o700)
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            if not os.path.islink(os.path.join(parent, name)):
+                os.chmod(os.path.join(parent, name), 0o700)  # before the walk goes into it
+    shutil.rmtree(folder)
 
 
 @contextlib.contextmanager

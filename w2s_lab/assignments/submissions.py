@@ -203,19 +203,43 @@ def _cell(cell: dict) -> Cell:
     return Cell(kind, source, grading.get("grade_id") if isinstance(grading.get("grade_id"), str) else "")
 
 
+def _parts(cell: Cell) -> list[ast.stmt]:
+    """The statements of a code cell; raises ValueError where it is not Python."""
+    try:
+        return ast.parse(TransformerManager().transform_cell(cell.source)).body if cell.kind == "code" else []
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError("not Python") from error
+
+
+def _assigned(part: ast.stmt) -> list[str]:
+    targets = part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AnnAssign) else []
+    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+
+
 def definitions(cell: Cell) -> list[str]:
     """Functions, classes and variables that a code cell defines at its top level, in order."""
-    if cell.kind != "code":
-        return []
     try:
-        tree = ast.parse(TransformerManager().transform_cell(cell.source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        parts = _parts(cell)
+    except ValueError:
         return re.findall(r"^(?:async )?def (\w+)", cell.source, re.MULTILINE)
     names = []
-    for part in tree.body:
-        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.append(part.name)
-        elif isinstance(part, (ast.Assign, ast.AnnAssign)):
-            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
-            names += [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    for part in parts:
+        named = isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        names += [part.name] if named else _assigned(part)
+    return names
+
+
+def untouched(cell: Cell) -> list[str]:
+    """Names whose stub a code cell still holds: a function whose body is `...` or `pass`, a variable that is None."""
+
+    def says_nothing(part: ast.stmt) -> bool:
+        return isinstance(part, ast.Pass) or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+
+    names = []
+    with contextlib.suppress(ValueError):
+        for part in _parts(cell):
+            if isinstance(part, ast.FunctionDef) and not part.decorator_list and all(map(says_nothing, part.body)):
+                names.append(part.name)
+            elif isinstance(part, ast.Assign) and isinstance(part.value, ast.Constant):
+                names += _assigned(part) if part.value.value in (None, ...) else []
     return names
