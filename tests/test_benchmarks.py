@@ -1,5 +1,6 @@
 """The benchmarks run, and what they compare is the same thing; nothing is asserted about time."""
 
+import json
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 pytest.importorskip("accelerate", reason="transformers.Trainer needs the package accelerate")
 
-from benchmarks import common, gpu, growth, inference, loops, stacked, throughput
+from benchmarks import common, gpu, grading, growth, inference, loops, stacked, throughput
 
 pytestmark = pytest.mark.slow
 
@@ -172,3 +173,11 @@ def test_without_a_gpu_it_says_so(capsys):
     with pytest.raises(SystemExit) as stopped:
         gpu.main([])
     assert stopped.value.code == 2 and "GPU" in capsys.readouterr().err
+
+
+def test_grading(capsys, tmp_path):
+    file = tmp_path / "grading.json"
+    grading.main(["--students", "4", "--json", str(file)])
+    assert "seconds beyond, each" in capsys.readouterr().out
+    found = json.loads(file.read_text())
+    assert found["students"] == 4 and found["submissions with something wrong"] == 0

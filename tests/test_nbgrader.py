@@ -50,14 +50,21 @@ class Course:
     def student_version(self) -> Path:
         return self.folder / "release" / NAME / f"{NAME}.ipynb"
 
-    def grade(self, student: str, notebook: nbformat.NotebookNode) -> dict[str, tuple[float, float]]:
+    def add(self, master: Path) -> None:
+        """Another assignment, in its student version."""
+        place = self.folder / "source" / master.stem
+        place.mkdir(parents=True)
+        (place / master.name).write_bytes(master.read_bytes())
+        self._succeeds(self.api.generate_assignment(master.stem))
+
+    def grade(self, student: str, notebook: nbformat.NotebookNode, name: str = NAME) -> dict[str, tuple[float, float]]:
         """Points of a submission, and those to be had, by the grade_id of each graded cell."""
-        path = self.folder / "submitted" / student / NAME / f"{NAME}.ipynb"
+        path = self.folder / "submitted" / student / name / f"{name}.ipynb"
         path.parent.mkdir(parents=True)
         nbformat.write(notebook, path)
-        self._succeeds(self.api.autograde(NAME, student))
+        self._succeeds(self.api.autograde(name, student))
         with Gradebook(self.config.CourseDirectory.db_url, "course") as book:
-            grades = book.find_submission_notebook(NAME, NAME, student).grades
+            grades = book.find_submission_notebook(name, name, student).grades
             return {grade.name: (grade.score, grade.max_score) for grade in grades}
 
 
@@ -75,9 +82,10 @@ def course(tmp_path_factory):
     patch.undo()
 
 
-def solved(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def solved(notebook: nbformat.NotebookNode, cells: list | None = None) -> nbformat.NotebookNode:
     """A student version with the master's solutions in its cells."""
-    answers = {cell.metadata.nbgrader.grade_id: cell.source for cell in masters.cells() if "nbgrader" in cell.metadata}
+    cells = cells or masters.cells()
+    answers = {cell.metadata.nbgrader.grade_id: cell.source for cell in cells if "nbgrader" in cell.metadata}
     copy = nbformat.from_dict(notebook)
     for cell in copy.cells:
         if cell.metadata.get("nbgrader", {}).get("solution"):
@@ -125,3 +133,16 @@ def test_both_student_versions_hide_the_same(course):
     assert left.keys() == right.keys()
     assert left["test-mean-loss"] == right["test-mean-loss"]
     assert left["test-share"] == "" and right["test-share"].startswith("#")
+
+
+def test_a_shipped_master_works_under_nbgrader(course):
+    """Those of its checks that stand in the notebook; the TOML file beside it is nothing to nbgrader."""
+    master = Path(__file__).resolve().parents[1] / "notebooks" / "assignments" / "two_hours.ipynb"
+    course.add(master)
+    made = nbformat.read(course.folder / "release" / master.stem / master.name, as_version=4)
+    cells = nbformat.read(master, as_version=4).cells
+    stubs = course.grade("idler", made, master.stem)
+    done = course.grade("solver", solved(made, cells), master.stem)
+    checks = [name for name in done if name.startswith("test-")]
+    assert len(checks) >= 7
+    assert all(done[name][0] == done[name][1] > 0 == stubs[name][0] for name in checks)
