@@ -76,7 +76,7 @@ def notebook(*cells: str, metadata: bool = True, words: str = "Because.") -> nbf
 
 def hand_in(folder: Path, *cells: str, **options) -> Submission:
     path = folder / "small.ipynb"
-    nbformat.write(notebook(*cells, **options), path)
+    path.write_text(json.dumps(notebook(*cells, **options)), encoding="ascii")
     return Submission("ada", path, "ada/small.ipynb")
 
 
@@ -262,6 +262,38 @@ def recovered(*_):
 def share(logits):
     return recovered()
 """
+# Finds the line to the grader and its own request's number, and answers by itself.
+FORGED = """
+import gc, json, os, stat, sys, time
+def line():
+    return next(n for n in range(3, 256) if _is_socket(n))
+def _is_socket(number):
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:
+        return False
+def nonce():
+    frame = sys._getframe()
+    while "number" not in frame.f_locals:
+        frame = frame.f_back
+    return frame.f_locals["number"]
+def recovered(*_):
+    answer = {answer}
+    os.write(line(), answer if isinstance(answer, bytes) else json.dumps(answer).encode() + b"\\n")
+    time.sleep({wait})
+"""
+
+
+def forged(answer: str, wait: float = 0) -> list[str]:
+    return [FORGED.replace("{answer}", answer).replace("{wait}", str(wait)), SHARE]
+
+
+DEEP_FOLDERS = """
+import os
+for _ in range(3000):
+    os.mkdir("d")
+    os.chdir("d")
+"""
 CHEATS = {
     "overridden operators": ([AGREES], 0),
     "hard-coded values": (["def recovered(*_): return 0.5", "def share(x): return [[0.27, 0.73], [0.95, 0.05]]"], 2),
@@ -289,6 +321,20 @@ CHEATS = {
     "recursion": (["def recovered(*a): return recovered(*a)", SHARE], 6),
     "not Python": (["def recovered(:\n", SHARE], 6),
     "a wrong package": (["import tensorflow_of_another_world\ndef recovered(*_): return 0.5", SHARE], 6),
+    "half an answer, and silence": (forged("b'{\"number\": '", 60), 6),
+    "answers of its own": (forged("{'number': nonce(), 'value': '0.25'}"), 6),
+    "a right answer of its own": (forged("{'number': nonce(), 'value': '0.5'}"), 8),
+    "an answer of no form": (forged("{'number': nonce(), 'value': '{\"~tensor\": 5}'}"), 6),
+    "an answer without end": (forged("b'1' * 10**9"), 6),
+    "a deep answer": (forged("{'number': nonce(), 'value': '[' * 900 + ']' * 900}"), 6),
+    "an answer of many digits": (forged("{'number': nonce(), 'value': '9' * 4000}"), 6),
+    "a value that is no text": (forged("{'number': nonce(), 'value': {'a': 1}}"), 6),
+    "an error that is no text": (forged("{'number': nonce(), 'error': [1], 'type': {}}"), 6),
+    "half a letter": (["def recovered(*_): return '\\ud800'", "# \ud800", SHARE], 6),
+    "a very deep folder": ([DEEP_FOLDERS, SHARE], 6),
+    "many small files": (["for i in range(10**6):\n    open(str(i), 'w').close()", SHARE], 6),
+    "a long cell": (["x = 1  # " + "x" * 3_000_000, "!ls\n" * 20_000, SHARE], 6),
+    "deep brackets": (["(" * 5_000, "-" * 50_000 + "1", "x" + ".a" * 50_000, SHARE], 6),
     "a planted module": (
         ["open('sitecustomize.py', 'w').write('raise SystemExit')\nopen('torch.py', 'w').write('1/0')", SHARE],
         6,
@@ -377,6 +423,7 @@ def test_a_link_to_the_file_of_another_is_refused(key, tmp_path):
         (b"[" * 200_000, "not JSON"),
         (b"\x00\xff\xfe" * 50, "not JSON"),
         (b'{"cells": [' + b" " * 50_000_000 + b"]}", "50 MB"),
+        (b'{"cells": [' + b'{"cell_type": "code", "source": "1"},' * 5_000 + b"{}]}", "5,001 cells"),
     ],
 )
 def test_a_file_that_is_no_notebook_costs_that_submission_only(content, words, key, tmp_path):

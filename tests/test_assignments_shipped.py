@@ -549,27 +549,27 @@ def test_lazy_plans_do_not():
 @pytest.mark.parametrize(
     ("change", "costs"),
     [
-        ({"way": "first"}, {"1", "5", "6", "7"}),
-        ({"held_out": 60}, {"8"}),
-        ({"held_out": 200}, {"2", "3"}),
-        ({"keep": 0.5}, {"4", "11"}),
-        ({"accuracy": 0.99}, {"6"}),
-        ({"worst_pgr": 0.77}, {"7"}),
-        ({"stop": "agreement"}, {"9", "10"}),
-        ({"stop": "1 epochs"}, {"10"}),
-        ({"trusted": 50}, {"10"}),
-        ({"method": "bootstrapping through pocket-m", "gain": 0.01}, {"11"}),
-        ({"method_control": "random half"}, {"12"}),
-        ({"gain": 0.2}, {"12"}),
-        ({"control": {"human": 1000, "weak": 0, "way": "mixed in"}}, {"13"}),
-        ({"give_up_below": 0.5}, {"14"}),
-        ({"seeds": 1}, {"14"}),
+        ({"way": "first"}, ("1", "5", "6", "7")),
+        ({"held_out": 60}, ("8",)),
+        ({"held_out": 200}, ("2", "3")),
+        ({"keep": 0.5}, ("4", "11")),
+        ({"accuracy": 0.99}, ("6",)),
+        ({"worst_pgr": 0.77}, ("7",)),
+        ({"stop": "agreement"}, ("9", "10")),
+        ({"stop": "1 epochs"}, ("10",)),
+        ({"trusted": 50}, ("10",)),
+        ({"method": "bootstrapping through pocket-m", "gain": 0.01}, ("11",)),
+        ({"method_control": "random half"}, ("12",)),
+        ({"gain": 0.2}, ("12",)),
+        ({"control": {"human": 1000, "weak": 0, "way": "mixed in"}}, ("13",)),
+        ({"give_up_below": 0.5}, ("14",)),
+        ({"seeds": 1}, ("14",)),
     ],
     ids=str,
 )
 def test_each_criterion_sees_its_own(change, costs):
     design = {**next(iter(designs().values())), **change}
-    assert {name.split(" ·")[0] for name in missed("one_week", pipeline=lambda: design)} == costs
+    assert {name.split(" ·")[0] for name in missed("one_week", pipeline=lambda: design)} == set(costs)
 
 
 def test_the_control_says_what_the_memo_is_asked_to_look_up():

@@ -268,9 +268,14 @@ def grade_all(
             earlier = _earlier(place, digest)
             if earlier:
                 return earlier, True
-            marks = replace(grade_one(submission, key), digest=digest)
+            try:
+                marks = replace(grade_one(submission, key), digest=digest)
+            except OSError:  # no process, no space: the next submission would fare no better
+                raise
+            except Exception as error:  # an error of the grader's: it costs nobody else, and is tried again next time
+                return _failed(submission, assignment, error), False
             with replacing(place) as new:
-                new.write_text(json.dumps(marks.to_json(), ensure_ascii=False, indent=1), encoding="utf-8")
+                new.write_text(json.dumps(marks.to_json(), indent=1), encoding="utf-8")
             return marks, False
 
         waiting = {pool.submit(one, submission): place for place, submission in enumerate(submissions)}
@@ -285,6 +290,13 @@ def grade_all(
         finally:
             pool.shutdown(cancel_futures=True)
     return [done[place] for place in range(len(submissions))]
+
+
+def _failed(submission: Submission, assignment: Assignment, error: Exception) -> Marks:
+    says = "the grader itself failed here; grade again, or by hand"
+    results = tuple(_not_graded(part, says) for part in _parts(assignment))
+    notes = (f"The grader itself failed: {type(error).__name__}: {error}.", *submission.notes)
+    return Marks(submission.student, submission.file, results, notes)
 
 
 def file_name(student: str) -> str:

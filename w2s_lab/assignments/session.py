@@ -5,7 +5,9 @@ import json
 import multiprocessing
 import os
 import secrets
+import select
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -21,6 +23,7 @@ from w2s_lab.assignments.guards import Limits
 
 PACKAGE = Path(__file__).resolve().parents[1]
 START = 120.0  # seconds for the first process, which imports torch
+PAGE = 4096  # bytes that a file or folder takes at least
 LOOK = 0.1  # seconds between looks at what a process uses
 PATIENCE = 4  # times its limit in CPU seconds may pass on the clock: a busy machine must not cost points
 
@@ -141,7 +144,8 @@ class Session:
         with _small_environment():
             self._process.start()
         far.close()
-        first = self._wait(0, START)
+        os.set_blocking(self._line.fileno(), False)
+        first = self._exchange(b"", 0, START)
         if first.kind:
             self._end()
             raise OSError(f"a process for a submission could not be started: {first.reason}")
@@ -155,40 +159,51 @@ class Session:
 
     def _request(self, what: str, arguments: dict, seconds: float) -> Answer:
         number = secrets.randbits(60) + 1
-        seconds = min(seconds, self.limits.total - self.computed)
-        try:
-            self._line.send_bytes(json.dumps({"number": number, "do": what, **arguments}).encode())
-        except OSError:
-            return Answer(None, "its process has ended", "died")
-        answer = self._wait(number, seconds)
+        request = json.dumps({"number": number, "do": what, **arguments}).encode() + b"\n"
+        answer = self._exchange(request, number, min(seconds, self.limits.total - self.computed))
         self.own_seconds += answer.seconds
         self.computed += answer.computed
         return answer
 
-    def _wait(self, number: int, seconds: float) -> Answer:
-        """The answer to a request, or what went wrong first."""
+    def _exchange(self, request: bytes, number: int, seconds: float) -> Answer:
+        """Send a request and read the line that answers it, never waiting longer than allowed: the other side may read
+        nothing, or send half a line."""
         started, before = time.perf_counter(), self._used()
+        out, found = memoryview(request), bytearray()
 
         def answer(text: str | None, reason: str = "", kind: str = "", error: str = "") -> Answer:
             used = max(0.0, self._used() - before)
             return Answer(text, reason, kind, error, time.perf_counter() - started, used)
 
-        while not self._line.poll(LOOK):
+        while b"\n" not in found:
             if self._used() - before > seconds or time.perf_counter() - started > PATIENCE * seconds:
                 return answer(None, f"it took longer than {seconds:.3g} seconds", "time")
-            if _size(self._folder) > self.limits.folder:
+            if _size(self._folder, self.limits.folder) > self.limits.folder:
                 return answer(None, f"it wrote more than {self.limits.folder / 1e6:.0f} MB", "size")
+            if len(found) > self.limits.answer:
+                return answer(None, "what came back is too large", "unreadable")
+            ready, free, _ = select.select([self._line], [self._line] if out else [], [], LOOK)
+            try:
+                if free:
+                    out = out[os.write(self._line.fileno(), out[:65_536]) :]
+                if ready:
+                    more = os.read(self._line.fileno(), 65_536)
+                    found += more
+                    if not more:
+                        raise ConnectionResetError
+            except BlockingIOError:
+                continue
+            except OSError:
+                return answer(None, f"it ended its process{self._last_words()}", "died")
         try:
-            reply = json.loads(self._line.recv_bytes(self.limits.answer))
+            reply = json.loads(found.partition(b"\n")[0])
             if not isinstance(reply, dict) or reply["number"] != number:
                 raise ValueError("an answer to another question")
             if "value" in reply:
                 values.read(reply["value"])
-                return answer(str(reply["value"]))
+                return answer(reply["value"])
             return answer(None, str(reply["error"])[: worker.WORDS + 100], "raised", str(reply["type"])[:60])
-        except EOFError:
-            return answer(None, f"it ended its process{self._last_words()}", "died")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return answer(None, "what came back could not be read", "unreadable")
 
     def _used(self) -> float:
@@ -214,28 +229,33 @@ class Session:
             self._process = self._line = self._folder = None
 
 
-def _size(folder: Path) -> int:
-    """Bytes of all files below, links not followed."""
+def _size(folder: Path, enough: int) -> int:
+    """Bytes of all files below, links not followed; a small file counts as a page. Stops where it is enough."""
     total, folders = 0, [folder]
-    while folders:
+    while folders and total <= enough:
         with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(Path(entry.path))
-                else:
-                    with contextlib.suppress(OSError):
+                total += PAGE
+                with contextlib.suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                    else:
                         total += entry.stat(follow_symlinks=False).st_blocks * 512
+                if total > enough:
+                    break
     return total
 
 
 def _remove(folder: Path) -> None:
-    """A folder with all that is in it, also what a submission made unreadable."""
-    os.chmod(folder, 0o700)
-    for parent, folders, _ in os.walk(folder):
-        for name in folders:
-            if not os.path.islink(os.path.join(parent, name)):
-                os.chmod(os.path.join(parent, name), 0o700)  # before the walk goes into it
-    shutil.rmtree(folder)
+    """A folder with all that is in it, also what a submission made unreadable, or nested deeper than Python can go."""
+    with contextlib.suppress(OSError, RecursionError):
+        for parent, folders, _ in os.walk(folder):
+            for name in folders:
+                if not os.path.islink(os.path.join(parent, name)):
+                    os.chmod(os.path.join(parent, name), 0o700)  # before the walk goes into it
+        shutil.rmtree(folder)
+    if folder.exists():
+        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, capture_output=True)
 
 
 @contextlib.contextmanager

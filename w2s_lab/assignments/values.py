@@ -14,6 +14,7 @@ import torch
 MOST_TEXT = 1_000_000  # characters of one value
 MOST_DEPTH = 40  # of lists in lists
 TENSOR, OBJECT, PAIRS, SET = "~tensor", "~object", "~pairs", "~set"
+KINDS = ("numbers", "truth values")
 
 # Bound now, before any code of a student's could put something else in their place.
 _item, _tolist, _to_list = np.generic.item, np.ndarray.tolist, torch.Tensor.tolist
@@ -87,9 +88,9 @@ def _tensor(value: "torch.Tensor | np.ndarray", put, depth: int) -> None:
     if isinstance(value, torch.Tensor):
         value = _detach(value)
         size, numbers = list(value.shape), (_dense(value) if value.layout != torch.strided else value)
-        kind = "truth values" if value.dtype == torch.bool else "numbers"
+        kind = KINDS[value.dtype == torch.bool]
     else:
-        size, numbers, kind = list(value.shape), value, "truth values" if value.dtype == bool else "numbers"
+        size, numbers, kind = list(value.shape), value, KINDS[value.dtype == bool]
     if math.prod(size) > MOST_TEXT // 2:
         raise ValueError(f"what came back is too large: an array of shape {size}")
     put(f'{{"{TENSOR}":')
@@ -98,11 +99,37 @@ def _tensor(value: "torch.Tensor | np.ndarray", put, depth: int) -> None:
 
 
 def read(text: str) -> object:
-    """The value of a text by `write`; raises ValueError where it is none."""
+    """The value of a text by `write`; raises ValueError where it is none, however a hostile process made it."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError("what came back is no value that could be read") from error
+    _refuse_unsound(value, 0)
+    return value
+
+
+def _refuse_unsound(value: object, depth: int) -> None:
+    """Only what `write` writes: nothing too deep, no number beyond all floats, no tag of another form."""
+    if depth > MOST_DEPTH + 2:
+        raise ValueError("what came back is nested too deep")
+    if type(value) is int and value.bit_length() > 1000:
+        raise ValueError("what came back is a number of hundreds of digits")
+    if isinstance(value, dict) and any(key.startswith("~") for key in value):
+        forms = {
+            TENSOR: value.keys() == {TENSOR, "shape", "kind"}
+            and isinstance(value["shape"], list)
+            and all(type(size) is int for size in value["shape"])
+            and value["kind"] in KINDS,
+            OBJECT: value.keys() == {OBJECT} and isinstance(value.get(OBJECT), str),
+            SET: value.keys() == {SET} and isinstance(value.get(SET), list),
+            PAIRS: value.keys() == {PAIRS}
+            and isinstance(value.get(PAIRS), list)
+            and all(isinstance(pair, list) and len(pair) == 2 for pair in value[PAIRS]),
+        }
+        if not any(forms.values()):
+            raise ValueError("what came back has a form that no value has")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_unsound(item, depth + 1)
 
 
 def _tag(value: object) -> str:

@@ -137,30 +137,46 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
+def _receive(line: int, rest: bytearray) -> dict:
+    """The next request: a line of JSON; raises EOFError where the other side has hung up."""
+    while b"\n" not in rest:
+        more = os.read(line, 1 << 16)
+        if not more:
+            raise EOFError
+        rest += more
+    text, _, after = bytes(rest).partition(b"\n")
+    rest[:] = after
+    return json.loads(text)
+
+
+def _send(line: int, answer: str) -> None:
+    left = memoryview(answer.encode() + b"\n")
+    while left:
+        left = left[os.write(line, left) :]
+
+
 def serve(connection: Connection, folder: str, readable: list[str], limits: guards.Limits, only_audit: bool) -> None:
     """Answer requests until the other side hangs up; runs in a process of its own and never returns.
 
-    A request is JSON: `number`, `do` (a method of `Room`) and its arguments. Its answer repeats the number.
+    A request is a line of JSON: `number`, `do` (a method of `Room`) and its arguments. Its answer repeats the number.
     """
+    line, rest, dumps = connection.fileno(), bytearray(), json.dumps
     try:
         os.setsid()
-        guards.close_all_but([connection.fileno()])
+        guards.close_all_but([line])
         _scrub(Path(folder))
         _silent()
         active = guards.enter(Path(folder), [Path(path) for path in readable], limits, only_audit=only_audit)
-        _seed()
-        connection.send_bytes(json.dumps({"number": 0, "value": json.dumps(active)}).encode())
-        receive, send, loads, dumps = connection.recv_bytes, connection.send_bytes, json.loads, json.dumps
+        _send(line, dumps({"number": 0, "value": dumps(active)}))
         room = Room()
         while True:
-            request = loads(receive())
+            request = _receive(line, rest)
             number, what = request.pop("number"), request.pop("do")
-            answer = getattr(room, what)(**request)
-            send(dumps({"number": number, **answer}).encode())
+            _send(line, dumps({"number": number, **getattr(room, what)(**request)}))
     except EOFError:
         pass
     except Exception as error:  # before the first cell: a guard that could not be set
         with contextlib.suppress(Exception):
-            connection.send_bytes(json.dumps({"number": 0, "error": _words(error), "type": _type(error)}).encode())
+            _send(line, dumps({"number": 0, "error": _words(error), "type": _type(error)}))
     finally:
         os._exit(0)
