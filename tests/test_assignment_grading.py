@@ -521,6 +521,40 @@ def test_a_class_is_graded_and_goes_on_where_it_was(tmp_path):
     assert [one.points for one in marks] == [12.0, FULL, FULL, 12.0, FULL, FULL]
 
 
+def test_ctrl_c_does_not_wait_for_an_endless_loop(tmp_path):
+    """What is under way is dropped at once, and nothing is written about it."""
+    for name, cells in (("ada", SOLUTION), ("ben", ["import time\ntime.sleep(10**6)"])):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        hand_in(tmp_path / "in" / name, *cells)
+
+    def stop(marks, again):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        patient = replace(LIMITS, cell=10**6, total=10**6)
+        grade_all(ASSIGNMENT, find_submissions(tmp_path / "in"), tmp_path / "out", limits=patient, each=stop)
+    assert [path.name for path in (tmp_path / "out" / "marks").iterdir()] == ["ada.json"]
+
+
+def test_an_error_of_the_grader_costs_one_submission_and_is_tried_again(tmp_path, monkeypatch):
+    from w2s_lab.assignments import grade
+
+    submissions, once = find_submissions(class_of(tmp_path / "in", 3)), grade.grade_one
+
+    def fails(submission, key):
+        if submission.student == "student001":
+            raise RuntimeError("a bug")
+        return once(submission, key)
+
+    monkeypatch.setattr(grade, "grade_one", fails)
+    marks = grade_all(ASSIGNMENT, submissions, tmp_path / "out", limits=LIMITS)
+    assert [one.points for one in marks] == [12.0, 0.0, FULL] and "RuntimeError: a bug" in marks[1].notes[0]
+    monkeypatch.setattr(grade, "grade_one", once)
+    again: list[bool] = []
+    marks = grade_all(ASSIGNMENT, submissions, tmp_path / "out", limits=LIMITS, each=lambda _, same: again.append(same))
+    assert [one.points for one in marks] == [12.0, FULL, FULL] and sorted(again) == [False, True, True]
+
+
 def test_a_changed_file_or_check_is_graded_again(tmp_path):
     submissions = find_submissions(class_of(tmp_path / "in", 1))
     again = []

@@ -10,6 +10,7 @@ from w2s_lab.arguments import positive, rate
 
 SHIPPED = Path(__file__).resolve().parents[2] / "notebooks" / "assignments"
 HAND_SHEET = "by_hand.csv"
+GRADED = "graded.json"
 ROOT = (
     "grading runs students' code, and as root a mistake in a guard would let it do anything to this machine. Run it as "
     "another user, or in a container (the README says how). Where root is meant, as in a container: --as-root"
@@ -136,7 +137,7 @@ def _grade(arguments: argparse.Namespace) -> None:
 
         marks = grade_all(assignment, submissions, output, workers=arguments.workers, limits=limits, each=each)
     seconds = perf_counter() - started
-    _remember(output, assignment)
+    _remember(output, assignment, marks)
     _write(assignment, marks, output, arguments.roster)
     print(f"{len(marks)} submissions, {len(marks) - fresh} of them graded before; {seconds:.1f} s")
     if fresh:
@@ -149,19 +150,24 @@ def _export(arguments: argparse.Namespace) -> None:
     from w2s_lab.assignments.assignment import Marks
 
     output = Path(arguments.output)
-    files = sorted((output / "marks").glob("*.json"))
-    if not files:
-        raise ValueError(f"there are no marks in {output}; expected a folder that `w2s-lab assignment grade` wrote")
-    master = arguments.master or json.loads((output / "assignment.json").read_text(encoding="utf-8"))["master"]
-    marks = [Marks.from_json(json.loads(path.read_text(encoding="utf-8"))) for path in files]
-    _write(_assignment(master, output), marks, output, arguments.roster)
+    try:
+        known = json.loads((output / GRADED).read_text(encoding="utf-8"))
+    except OSError:
+        words = f"there are no marks in {output}; expected a folder that `w2s-lab assignment grade` wrote"
+        raise ValueError(words) from None
+    paths = [output / "marks" / name for name in known["marks"]]
+    marks = [Marks.from_json(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    _write(_assignment(arguments.master or known["master"], output), marks, output, arguments.roster)
 
 
-def _remember(output: Path, assignment) -> None:
+def _remember(output: Path, assignment, marks: list) -> None:
+    """What `export` needs: the master, and whose marks belong to it (older ones may lie beside them)."""
+    from w2s_lab.assignments.grade import file_name
     from w2s_lab.files import replacing
 
-    with replacing(output / "assignment.json") as new:
-        new.write_text(json.dumps({"master": str(assignment.path.resolve())}), encoding="utf-8")
+    known = {"master": str(assignment.path.resolve()), "marks": [f"{file_name(one.student)}.json" for one in marks]}
+    with replacing(output / GRADED) as new:
+        new.write_text(json.dumps(known, indent=1), encoding="utf-8")
 
 
 def _assignment(master: str | None, folder: Path):

@@ -35,6 +35,7 @@ class Key:
         """
         self.assignment, self.limits = assignment, limits or Limits()
         self.wanted: dict[str, object] = {}
+        self.stop = threading.Event()  # set: whoever waits for a process is told to stop
         self._own = threading.local()  # a process for criteria, one for each thread of the grader
         self._open: list[Session] = []
         session = self._session()
@@ -56,7 +57,7 @@ class Key:
 
     def _session(self) -> Session:
         if not hasattr(self._own, "session"):
-            self._own.session = Session(limits=replace(self.limits, total=float("inf")))
+            self._own.session = Session(limits=replace(self.limits, total=float("inf")), stop=self.stop)
             self._open.append(self._own.session)
             for number, cell in enumerate(self.assignment.cells, 1):
                 answer = self._own.session.cell(cell)
@@ -111,7 +112,7 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
     if problem:
         results = tuple(_not_graded(part, "the notebook could not be graded") for part in _parts(key.assignment))
         return replace(marks, results=results, notes=(f"Nothing could be graded: {problem}.", *marks.notes))
-    with Session(limits=key.limits, only_audit=only_audit) as session:
+    with Session(limits=key.limits, only_audit=only_audit, stop=key.stop) as session:
         notes = _run(cells, session, {question.cell for question in key.assignment.questions})
         missing, more = _match(key.assignment, cells, session)
         results = []
@@ -273,7 +274,7 @@ def grade_all(
             except OSError:  # no process, no space: the next submission would fare no better
                 raise
             except Exception as error:  # an error of the grader's: it costs nobody else, and is tried again next time
-                return _failed(submission, assignment, error), False
+                marks = _failed(submission, assignment, error)
             with replacing(place) as new:
                 new.write_text(json.dumps(marks.to_json(), indent=1), encoding="utf-8")
             return marks, False
@@ -287,8 +288,10 @@ def grade_all(
                     done[place], again = future.result()
                     if each:
                         each(done[place], again)
-        finally:
+        except BaseException:  # Ctrl-C above all: what is under way is dropped, what is done is kept
+            key.stop.set()
             pool.shutdown(cancel_futures=True)
+            raise
     return [done[place] for place in range(len(submissions))]
 
 

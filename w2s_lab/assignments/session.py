@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ START = 120.0  # seconds for the first process, which imports torch
 PAGE = 4096  # bytes that a file or folder takes at least
 LOOK = 0.1  # seconds between looks at what a process uses
 PATIENCE = 4  # times its limit in CPU seconds may pass on the clock: a busy machine must not cost points
+
+
+class Stopped(BaseException):
+    """The grader was asked to stop; no answer of a submission's."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,17 @@ class Session:
     bad cell costs what depends on it, not the rest.
     """
 
-    def __init__(self, *, limits: Limits | None = None, only_audit: bool = False) -> None:
+    def __init__(
+        self, *, limits: Limits | None = None, only_audit: bool = False, stop: threading.Event | None = None
+    ) -> None:
+        """Make ready; the process comes with the first request.
+
+        Args:
+            only_audit: guard as on a system without Landlock and seccomp.
+            stop: once it is set, whoever waits for an answer gets Stopped.
+        """
         self.limits = limits or Limits()
+        self._stop = stop or threading.Event()
         self.own_seconds = 0.0  # on the clock
         self.computed = 0.0  # CPU seconds
         self.guards: tuple[str, ...] = ()
@@ -176,6 +190,8 @@ class Session:
             return Answer(text, reason, kind, error, time.perf_counter() - started, used)
 
         while b"\n" not in found:
+            if self._stop.is_set():
+                raise Stopped
             if self._used() - before > seconds or time.perf_counter() - started > PATIENCE * seconds:
                 return answer(None, f"it took longer than {seconds:.3g} seconds", "time")
             if _size(self._folder, self.limits.folder) > self.limits.folder:
