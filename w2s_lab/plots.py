@@ -55,11 +55,11 @@ def styled_axes(ax: Axes | None, figsize: tuple[float, float] = (7.5, 5.5)) -> A
     return ax
 
 
-def legend_below(ax: Axes, *, empty: str = "", pad: float = 4.4) -> None:
+def legend_below(ax: Axes, *, empty: str = "", pad: float = 4.4, columns: int = 1) -> None:
     """The legend below the x label (`pad` letter heights down), where it covers no data; or the words `empty`."""
     if ax.get_legend_handles_labels()[0]:
         place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": pad}
-        ax.legend(**place, fontsize=SIZE, frameon=False, handlelength=2.4)
+        ax.legend(**place, ncols=columns, fontsize=SIZE, frameon=False, handlelength=2.4)
     else:
         ax.text(0.5, 0.5, empty, transform=ax.transAxes, ha="center", va="center", fontsize=SIZE)
 

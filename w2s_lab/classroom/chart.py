@@ -7,14 +7,14 @@ same on Axes. Colours and markers are those of `plots.ROLE`, so a role looks the
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from w2s_lab.classroom.svg import WIDTH, ink, line, picture, words
 from w2s_lab.plots import HALO, ROLE, SIZE, SMALL, Role, legend_below, styled_axes
 
-WIDTH, HEIGHT = 680, 360  # pixels
+HEIGHT = 360  # pixels
 LEFT, RIGHT, TOP, BOTTOM = 68, 20, 14, 52  # pixels around the plotting area
 LETTER = 7.4  # pixels, the mean width of a letter at 14 pixels
 DASHES = {"-": "", "--": "7 4", "-.": "9 4 2 4", ":": "2 4"}
@@ -45,7 +45,7 @@ class Series:
 
     @property
     def style(self) -> Role:
-        return ROLE[self.role] if isinstance(self.role, str) else self.role
+        return _role(self.role)
 
     @property
     def name(self) -> str:
@@ -82,22 +82,11 @@ class Bar:
 
     @property
     def style(self) -> Role:
-        return ROLE[self.role] if isinstance(self.role, str) else self.role
+        return _role(self.role)
 
 
-def _svg(width: int, height: int, said: str, inside: list[str]) -> str:
-    head = f'<svg role="img" aria-label="{escape(said, quote=True)}" viewBox="0 0 {width} {height}"'
-    look = f"max-width:{width}px;width:100%;height:auto;font-family:system-ui,sans-serif;color:inherit"
-    return f'{head} style="{look}" xmlns="http://www.w3.org/2000/svg">{"".join(inside)}</svg>'
-
-
-def _text(x: float, y: float, text: str, *, anchor: str = "middle", size: int = 14, more: str = "") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="currentColor"'
-    return f"<text {place} {more}>{escape(text)}</text>"
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, color: str = "currentColor", more: str = "") -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{color}" {more}/>'
+def _role(role: str | Role) -> Role:
+    return ROLE[role] if isinstance(role, str) else role
 
 
 def _marker(kind: str, x: float, y: float, color: str, r: float = 4.5) -> str:
@@ -187,37 +176,36 @@ class Chart:
             for index in members:
                 style, y = named[index].style, TOP + 22 * row + 4
                 if named[index].line:
-                    found.append(_line(x, y, x + 26, y, style.color, _stroke(style, False)))
+                    found.append(line(x, y, x + 26, y, style.color, _stroke(style, False)))
                 if named[index].points:
                     found.append(_marker(style.marker, x + 13, y, style.color))
-                found.append(_text(x + 32, y + 5, named[index].name, anchor="start"))
+                found.append(words(x + 32, y + 5, named[index].name, anchor="start"))
                 x += 32 + LETTER * len(named[index].name) + 20
         for tick in _ticks(y0, y1):
-            found.append(_line(LEFT, py(tick), width - RIGHT, py(tick), more='opacity="0.15"'))
-            found.append(_text(LEFT - 8, py(tick) + 5, _number(tick), anchor="end"))
+            found.append(line(LEFT, py(tick), width - RIGHT, py(tick), more='opacity="0.15"'))
+            found.append(words(LEFT - 8, py(tick) + 5, _number(tick), anchor="end"))
         for tick in self._x_ticks(x0, x1):
-            found.append(_line(px(tick), height - BOTTOM, px(tick), height - BOTTOM + 5))
-            found.append(_text(px(tick), height - BOTTOM + 20, _number(tick)))
-        found.append(_line(LEFT, height - BOTTOM, width - RIGHT, height - BOTTOM))
-        found.append(_text((LEFT + width - RIGHT) / 2, height - 10, self.x_label))
+            found.append(line(px(tick), height - BOTTOM, px(tick), height - BOTTOM + 5))
+            found.append(words(px(tick), height - BOTTOM + 20, _number(tick)))
+        found.append(line(LEFT, height - BOTTOM, width - RIGHT, height - BOTTOM))
+        found.append(words((LEFT + width - RIGHT) / 2, height - 10, self.x_label))
         middle = (top + height - BOTTOM) / 2
-        found.append(_text(18, middle, self.y_label, more=f'transform="rotate(-90 18 {middle:.1f})"'))
+        found.append(words(18, middle, self.y_label, more=f'transform="rotate(-90 18 {middle:.1f})"'))
         for s in self.series:
             found += _series_svg(s, px, py, (y0, y1))
         for mark in self.marks:
-            color = (ROLE[mark.role] if isinstance(mark.role, str) else mark.role).color
-            color = "currentColor" if color == "#000000" else color
+            color = ink(_role(mark.role).color)
             if mark.across:
                 y = py(min(max(mark.at, y0), y1))
-                found.append(_line(LEFT, y, width - RIGHT, y, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
-                found.append(_text(width - RIGHT - 2, y - 6, mark.text, anchor="end", size=13))
+                found.append(line(LEFT, y, width - RIGHT, y, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
+                found.append(words(width - RIGHT - 2, y - 6, mark.text, anchor="end", size=13))
             else:
                 x = px(min(max(mark.at, x0), x1))
                 late = x > width * 0.7
-                found.append(_line(x, top, x, height - BOTTOM, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
+                found.append(line(x, top, x, height - BOTTOM, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
                 side, anchor = (-6, "end") if late else (6, "start")
-                found.append(_text(x + side, top + 14, mark.text, anchor=anchor, size=13))
-        return _svg(width, height, self.said or f"{self.y_label} against {self.x_label}", found)
+                found.append(words(x + side, top + 14, mark.text, anchor=anchor, size=13))
+        return picture(width, height, self.said or f"{self.y_label} against {self.x_label}", found)
 
     def _x_ticks(self, x0: float, x1: float) -> list[float]:
         if not self.log_x:
@@ -241,14 +229,14 @@ class Chart:
             ax.plot(s.x, y, color=style.color, linestyle=style.line if s.line else "none",
                     marker=style.marker if s.points else "", markersize=6, label=s.name or None, **look)  # fmt: skip
         for mark in self.marks:
-            color = (ROLE[mark.role] if isinstance(mark.role, str) else mark.role).color
+            color = _role(mark.role).color
             (ax.axhline if mark.across else ax.axvline)(mark.at, color=color, linestyle=":", linewidth=1.5)
             if mark.across:
                 ax.text(x1, mark.at, mark.text, ha="right", va="bottom", fontsize=SMALL)
             else:
                 late = mark.at > x0 + 0.7 * (x1 - x0)
-                words = f"{mark.text} " if late else f" {mark.text}"
-                ax.text(mark.at, y1, words, ha="right" if late else "left", va="top", fontsize=SMALL)
+                said = f"{mark.text} " if late else f" {mark.text}"
+                ax.text(mark.at, y1, said, ha="right" if late else "left", va="top", fontsize=SMALL)
         if self.log_x:
             ax.set_xscale("log")
         elif self._counts():
@@ -257,10 +245,7 @@ class Chart:
         ax.set_xlabel(self.x_label, fontsize=SIZE)
         ax.set_ylabel(self.y_label, fontsize=SIZE)
         ax.grid(axis="y", alpha=0.25)
-        legend_below(ax)
-        if ax.get_legend() and len(ax.get_legend().get_texts()) > 3:  # in two columns; a legend's own cannot be changed
-            place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 4.4}
-            ax.legend(**place, ncols=2, fontsize=SIZE, frameon=False, handlelength=2.4)
+        legend_below(ax, columns=2 if sum(bool(s.name) for s in self.series) > 3 else 1)
         return ax
 
 
@@ -270,8 +255,7 @@ def _stroke(style: Role, faint: bool) -> str:
 
 
 def _series_svg(s: Series, px, py, limits: tuple[float, float]) -> list[str]:
-    style, found = s.style, []
-    color = "currentColor" if style.color == "#000000" else style.color
+    style, found, color = s.style, [], ink(s.style.color)
     cut = [None if v is None or not math.isfinite(v) else min(max(v, limits[0]), limits[1]) for v in s.y]
     if s.low is not None and s.high is not None:
         upper = [f"{px(x):.1f},{py(min(v, limits[1])):.1f}" for x, v in zip(s.x, s.high, strict=True)]
@@ -322,6 +306,11 @@ class BarChart:
     marks: tuple[Mark, ...] = ()
     said: str = ""
 
+    @property
+    def inches(self) -> float:
+        """How high it is where it is stored."""
+        return 1.2 + 0.5 * len(self.bars)
+
     def svg(self, width: int = WIDTH) -> str:
         """The bars as SVG; 34 pixels each."""
         left = min(30 + LETTER * max((len(bar.label) for bar in self.bars), default=0), width * 0.5)
@@ -333,41 +322,40 @@ class BarChart:
 
         found = []
         for tick in _ticks(x0, x1):
-            found.append(_line(px(tick), top, px(tick), height - BOTTOM, more='opacity="0.15"'))
-            found.append(_text(px(tick), height - BOTTOM + 20, _number(tick)))
-        found.append(_text((left + px(x1)) / 2, height - 10, self.x_label))
+            found.append(line(px(tick), top, px(tick), height - BOTTOM, more='opacity="0.15"'))
+            found.append(words(px(tick), height - BOTTOM + 20, _number(tick)))
+        found.append(words((left + px(x1)) / 2, height - 10, self.x_label))
         for index, bar in enumerate(self.bars):
-            y, color = top + row * index, bar.style.color
-            color = "currentColor" if color == "#000000" else color
-            found.append(_text(left - 10, y + 21, bar.label, anchor="end"))
+            y, color = top + row * index, ink(bar.style.color)
+            found.append(words(left - 10, y + 21, bar.label, anchor="end"))
             if bar.value is None:
-                found.append(_text(left + 8, y + 21, f"undefined {bar.note}".strip(), anchor="start"))
+                found.append(words(left + 8, y + 21, f"undefined {bar.note}".strip(), anchor="start"))
                 continue
             zero = px(max(x0, min(0.0, x1)))
             a, b = sorted((zero, px(bar.value)))
             place = f'x="{a:.1f}" y="{y + 5}" width="{max(b - a, 1):.1f}" height="22"'
             found.append(f'<rect {place} fill="{color}" rx="2"/>')
             if bar.low is not None and bar.high is not None:
-                found.append(_line(px(bar.low), y + 16, px(bar.high), y + 16, more='stroke-width="2"'))
+                found.append(line(px(bar.low), y + 16, px(bar.high), y + 16, more='stroke-width="2"'))
             end = max(b, px(bar.high) if bar.high is not None else b) + 8
-            found.append(_text(end, y + 21, f"{bar.value:.3f} {bar.note}".strip(), anchor="start"))
+            found.append(words(end, y + 21, f"{bar.value:.3f} {bar.note}".strip(), anchor="start"))
         for mark in self.marks:
-            found.append(_line(px(mark.at), top - 4, px(mark.at), height - BOTTOM, more='stroke-dasharray="3 4"'))
-            found.append(_text(px(mark.at), top - 10, mark.text, size=13))
-        return _svg(width, height, self.said or self.x_label, found)
+            found.append(line(px(mark.at), top - 4, px(mark.at), height - BOTTOM, more='stroke-dasharray="3 4"'))
+            found.append(words(px(mark.at), top - 10, mark.text, size=13))
+        return picture(width, height, self.said or self.x_label, found)
 
     def draw(self, ax: Axes | None = None) -> Axes:
         """The same on matplotlib Axes."""
         ax = styled_axes(ax, (8, 1.2 + 0.5 * len(self.bars)))
         for index, bar in enumerate(self.bars):
-            words = f"undefined {bar.note}" if bar.value is None else f"{bar.value:.3f} {bar.note}"
+            said = f"undefined {bar.note}" if bar.value is None else f"{bar.value:.3f} {bar.note}"
             if bar.value is not None:
                 reach = None
                 if bar.low is not None and bar.high is not None:
                     reach = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
                 ax.barh(index, bar.value, color=bar.style.color, hatch=bar.style.hatch, edgecolor="white", xerr=reach)
             end = max(bar.value or 0.0, bar.high or 0.0, 0.0)
-            ax.text(end, index, f"  {words}", va="center", fontsize=SMALL, path_effects=HALO)
+            ax.text(end, index, f"  {said}", va="center", fontsize=SMALL, path_effects=HALO)
         for mark in self.marks:
             ax.axvline(mark.at, color="black", linestyle=":", linewidth=1.5)
             ax.text(mark.at, -0.75, mark.text, ha="center", fontsize=SMALL)

@@ -12,6 +12,7 @@ from w2s_lab.classroom.chart import Chart, Mark, Series
 from w2s_lab.classroom.flywheel_health import DIALS, UNITS, Dial, Rows, diagnosis, live_round, study_rounds
 from w2s_lab.classroom.measured import measured
 from w2s_lab.classroom.panel import Panel, View, choice, stops, table
+from w2s_lab.classroom.svg import WIDTH, picture, words
 from w2s_lab.flywheel import Round
 from w2s_lab.plots import GREY, SIZE, SMALL, Role, styled_axes
 from w2s_lab.study_plots import SERIES
@@ -71,13 +72,11 @@ class Dials:
     def svg(self) -> str:
         """Three panels beside each other, twice."""
         wide, high = 226, 158
-        look = "max-width:680px;width:100%;height:auto;font-family:system-ui,sans-serif;color:inherit"
-        found = [f'<svg role="img" aria-label="{escape(self.said, quote=True)}" viewBox="0 0 680 {2 * high}" ']
-        found.append(f'style="{look}" xmlns="http://www.w3.org/2000/svg">')
+        found = []
         for place, dial in enumerate(DIALS):
             found.append(f'<g transform="translate({place % 3 * wide} {place // 3 * high})">')
             found += [*self._panel(dial, wide, high), "</g>"]
-        return "".join(found) + "</svg>"
+        return picture(WIDTH, 2 * high, self.said, found)
 
     def _panel(self, dial: Dial, wide: int, high: int) -> list[str]:
         (low, top), last = self.limits[dial.key], max(1, len(self.rounds) - 1)
@@ -89,11 +88,9 @@ class Dials:
         def py(value: float) -> float:
             return y0 - (min(max(value, low), top) - low) / (top - low) * (y0 - y1)
 
-        words, color = self.words(dial)
-        found = [
-            f'<text x="8" y="18" font-size="14" font-weight="600" fill="currentColor">{dial.title}</text>',
-            f'<text x="8" y="37" font-size="14" fill="{color}" font-weight="600">{words}</text>',
-        ]
+        state, color = self.words(dial)
+        found = [words(8, 18, dial.title, anchor="start", bold=True)]
+        found.append(words(8, 37, state, anchor="start", color=color, bold=True))
         if side := self._red_side(dial):
             box = f'x="{x0}" y="{py(side[1]):.1f}" width="{x1 - x0}" height="{py(side[0]) - py(side[1]):.1f}"'
             found.append(f'<rect {box} fill="{RED}" opacity="0.14"/>')
@@ -101,11 +98,9 @@ class Dials:
             found.append(f'<path d="M{x0} {edge:.1f}H{x1}" stroke="{RED}" stroke-dasharray="4 3"/>')
         found.append(f'<path d="M{x0} {y1}V{y0}H{x1}" stroke="currentColor" fill="none" opacity="0.5"/>')
         for value in (low, top):
-            at = f'x="{x0 - 4}" y="{py(value) + 4:.1f}" text-anchor="end" font-size="12" fill="currentColor"'
-            found.append(f"<text {at}>{value:.1f}</text>")
+            found.append(words(x0 - 4, py(value) + 4, f"{value:.1f}", anchor="end", size=12))
         for number in range(len(self.rounds)):
-            at = f'x="{px(number):.1f}" y="{y0 + 16}" text-anchor="middle" font-size="12" fill="currentColor"'
-            found.append(f"<text {at}>{number}</text>")
+            found.append(words(px(number), y0 + 16, str(number), size=12))
         for upto, opacity in ((len(self.rounds) - 1, 0.25), (self.number, 1)):
             seen = [(n, self.rounds[n][dial.key]) for n in range(upto + 1)]
             path = " L".join(f"{px(n):.1f} {py(v):.1f}" for n, v in seen if v is not None)
@@ -122,9 +117,9 @@ class Dials:
         ax.set_axis_off()
         for place, dial in enumerate(DIALS):
             panel = ax.inset_axes([0.01 + place % 3 * 0.345, 0.56 - place // 3 * 0.55, 0.285, 0.3])
-            words, color = self.words(dial)
+            state, color = self.words(dial)
             panel.set_title(dial.title, fontsize=SIZE, loc="left", pad=22, fontweight="bold")
-            panel.text(0, 1.06, words, transform=panel.transAxes, fontsize=SIZE, color=color, fontweight="bold")
+            panel.text(0, 1.06, state, transform=panel.transAxes, fontsize=SIZE, color=color, fontweight="bold")
             if side := self._red_side(dial):
                 panel.axhspan(*side, color=RED, alpha=0.14, linewidth=0)
                 edge = side[0] if dial.worse == "above" else side[1]

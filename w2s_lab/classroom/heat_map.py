@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -13,6 +12,7 @@ from matplotlib.patches import Rectangle
 from w2s_lab import study_plots
 from w2s_lab.classroom.measured import measured
 from w2s_lab.classroom.panel import Panel, View, choice, stops
+from w2s_lab.classroom.svg import WIDTH, picture, words
 
 LEFT, BOTTOM, CELL = 108, 54, 58  # pixels: beside, below, height of a row
 MISSING = math.nan  # not measured; None is undefined
@@ -87,31 +87,28 @@ class HeatMap:
     def svg(self) -> str:
         """The map as SVG."""
         rows, columns = len(self.weak), len(self.strong)
-        wide, height = (680 - LEFT - 8) / columns, rows * CELL + BOTTOM + 8
-        look = "max-width:680px;width:100%;height:auto;font-family:system-ui,sans-serif;color:inherit"
+        wide, height = (WIDTH - LEFT - 8) / columns, rows * CELL + BOTTOM + 8
         found = [
-            f'<svg role="img" aria-label="{escape(self.said, quote=True)}" viewBox="0 0 680 {height}" '
-            f'style="{look}" xmlns="http://www.w3.org/2000/svg">'
             '<defs><pattern id="undefined" width="8" height="8" patternUnits="userSpaceOnUse">'
             '<path d="M-2 10L10 -2M-2 2L2 -2M6 10L10 6" stroke="#999" stroke-width="1"/></pattern></defs>'
         ]
         for i, weak in enumerate(self.weak):
             y = 8 + (rows - 1 - i) * CELL
-            found.append(_words(LEFT - 8, y + CELL / 2 + 5, weak, anchor="end"))
+            found.append(words(LEFT - 8, y + CELL / 2 + 5, weak, anchor="end"))
             for j in range(columns):
                 found += self._cell(i, j, LEFT + j * wide, y, wide)
         for j, strong in enumerate(self.strong):
-            found.append(_words(LEFT + (j + 0.5) * wide, height - BOTTOM + 18, strong))
-        found.append(_words(LEFT + columns * wide / 2, height - 12, "strong student (–: not measured)", weight=600))
+            found.append(words(LEFT + (j + 0.5) * wide, height - BOTTOM + 18, strong))
+        found.append(words(LEFT + columns * wide / 2, height - 12, "strong student (–: not measured)", bold=True))
         middle = 8 + rows * CELL / 2
-        found.append(_words(14, middle, "weak supervisor", weight=600, more=f'transform="rotate(-90 14 {middle:.0f})"'))
+        found.append(words(14, middle, "weak supervisor", bold=True, more=f'transform="rotate(-90 14 {middle:.0f})"'))
         if self.chosen:
             i, j = self.chosen
             place = f'x="{LEFT + j * wide + 2:.1f}" y="{8 + (rows - 1 - i) * CELL + 2}"'
             size = f'width="{wide - 4:.1f}" height="{CELL - 4}"'
             for stroke in ('stroke="black" stroke-width="6"', 'stroke="white" stroke-width="2"'):
                 found.append(f'<rect {place} {size} fill="none" {stroke}/>')
-        return "".join(found) + "</svg>"
+        return picture(WIDTH, height, self.said, found)
 
     def _cell(self, i: int, j: int, x: float, y: float, wide: float) -> list[str]:
         value, note = self.values[i][j], self.notes[i][j]
@@ -121,16 +118,16 @@ class HeatMap:
             halo = 'stroke="white" stroke-width="4" paint-order="stroke"'
             return [
                 f'<rect {box} fill="white"/><rect {box} fill="url(#undefined)"/>',
-                _words(middle, y + CELL / 2 + 5, "undefined", color="#000000", more=halo),
+                words(middle, y + CELL / 2 + 5, "undefined", color="#000000", more=halo),
             ]
         if not math.isfinite(value):
-            return [_words(middle, y + CELL / 2 + 5, "–")]
+            return [words(middle, y + CELL / 2 + 5, "–")]
         fill, ink = self.colour(value)
         text = f"{value:.2f}" if self.quantity.centre is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
         found = [f'<rect {box} fill="{fill}"/>']
-        found.append(_words(middle, y + CELL / 2 + (0 if note else 5), text, color=ink, size=16))
+        found.append(words(middle, y + CELL / 2 + (0 if note else 5), text, color=ink, size=16))
         if note:
-            found.append(_words(middle, y + CELL / 2 + 18, note, color=ink, size=12))
+            found.append(words(middle, y + CELL / 2 + 18, note, color=ink, size=12))
         return found
 
     def draw(self, ax: Axes | None = None) -> Axes:
@@ -143,14 +140,6 @@ class HeatMap:
                 frame = {"facecolor": "none", "edgecolor": colour, "linewidth": width, "zorder": 5}
                 ax.add_patch(Rectangle((j - 0.47, i - 0.46), 0.94, 0.92, **frame))
         return ax
-
-
-def _words(
-    x: float, y: float, text: str, *, anchor: str = "middle", size: int = 14, color: str = "currentColor",
-    weight: int = 400, more: str = "",
-) -> str:  # fmt: skip
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" fill="{color}"'
-    return f"<text {place} {more}>{escape(text)}</text>"
 
 
 def heat_map(study: Mapping | None = None) -> Panel:

@@ -1,7 +1,5 @@
 """Will it fit? What a fine-tuning takes of a card's memory, part by part, counted before anything is loaded."""
 
-from dataclasses import dataclass
-
 import ipywidgets as widgets
 
 from w2s_lab.classroom.chart import Bar, BarChart, Mark
@@ -17,15 +15,6 @@ ROWS = (1, 2, 4, 8, 16, 32, 64)
 RANKS = (("none", 0), *((str(rank), rank) for rank in (4, 8, 16, 32, 64, 128)))
 PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
 NAMES = {"optimizer": "AdamW's averages"}
-
-
-@dataclass(frozen=True)
-class _Wide(BarChart):
-    """Bars whose picture is as high as it needs to be."""
-
-    @property
-    def inches(self) -> float:
-        return 1.2 + 0.5 * len(self.bars)
 
 
 def estimated(
@@ -67,7 +56,7 @@ def _draw(model: str, card: str, lora_rank: int, gradient_checkpointing: bool, t
     bars.append(Bar("all together", found.memory / GB, total, note="GB, fits" if found.fits else "GB, too much"))
     says = _say(found, model, card, usable)
     reach = max(1.15 * memory, 1.1 * found.memory / GB)
-    chart = _Wide("GB (10⁹ bytes)", tuple(bars), (0.0, reach), (Mark(usable, f"{card}: {usable:.1f} usable"),), says)
+    chart = BarChart("GB (10⁹ bytes)", tuple(bars), (0.0, reach), (Mark(usable, f"{card}: {usable:.1f} usable"),), says)
     return View(says, (chart,))
 
 

@@ -5,13 +5,13 @@ Xiao & Zhu (2025, arXiv 2501.09223), figure 4.5c, with the control that a measur
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import ClassVar
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
 from w2s_lab.classroom.panel import Panel, View, stops
+from w2s_lab.classroom.svg import line, picture, words
 from w2s_lab.plots import GREY, ROLE, SMALL, styled_axes
 from w2s_lab.records import LabelledSet
 from w2s_lab.selection import keep, random_scores
@@ -64,26 +64,23 @@ class Flow:
 
     def svg(self) -> str:
         """The diagram as SVG."""
-        look = f"max-width:{WIDTH}px;width:100%;height:auto;font-family:system-ui,sans-serif;color:inherit"
         found = [
-            f'<svg role="img" aria-label="{escape(self.said, quote=True)}" viewBox="0 0 {WIDTH} {HEIGHT}" '
-            f'style="{look}" xmlns="http://www.w3.org/2000/svg">',
             '<defs><marker id="w2s-head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
             'orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" fill="currentColor"/></marker></defs>',
         ]
         for a in self.arrows:
-            more = ' stroke-dasharray="5 4"' if a.dashed else ""
+            more = 'stroke-width="1.8" marker-end="url(#w2s-head)"'
+            more += ' stroke-dasharray="5 4"' if a.dashed else ""
             more += ' marker-start="url(#w2s-head)"' if a.both else ""
-            place = f'x1="{a.x1:.1f}" y1="{a.y1:.1f}" x2="{a.x2:.1f}" y2="{a.y2:.1f}"'
-            found.append(f'<line {place} stroke="currentColor" stroke-width="1.8" marker-end="url(#w2s-head)"{more}/>')
+            found.append(line(a.x1, a.y1, a.x2, a.y2, more=more))
         for box in self.boxes:
             left, top = box.x - box.width / 2, box.y - box.height / 2
             place = f'x="{left:.1f}" y="{top:.1f}" width="{box.width}" height="{box.height}" rx="9"'
             paint = f'fill="{box.color}" fill-opacity="{TINT}" stroke="{box.color}" stroke-width="2"'
             found.append(f"<rect {place} {paint}/>")
-            found += [_word(box.x, y, words, bold) for y, words, bold in box.lines]
-        found += [_word(x, y, words) for x, y, words in self.notes]
-        return "".join(found) + "</svg>"
+            found += [words(box.x, y + 5, text, bold=bold) for y, text, bold in box.lines]
+        found += [words(x, y + 5, text) for x, y, text in self.notes]
+        return picture(WIDTH, HEIGHT, self.said, found)
 
     def draw(self, ax: Axes | None = None) -> Axes:
         """The same on matplotlib Axes."""
@@ -99,17 +96,11 @@ class Flow:
             corner, size = (box.x - box.width / 2, box.y - box.height / 2), (box.width, box.height)
             look = {"boxstyle": "round,pad=0,rounding_size=9", "linewidth": 1.8, "edgecolor": box.color}
             ax.add_patch(FancyBboxPatch(corner, *size, **look, facecolor=(box.color, TINT)))
-            for y, words, bold in box.lines:
-                ax.text(box.x, y, words, **style, fontweight="bold" if bold else "normal")
-        for x, y, words in self.notes:
-            ax.text(x, y, words, **style)
+            for y, text, bold in box.lines:
+                ax.text(box.x, y, text, **style, fontweight="bold" if bold else "normal")
+        for x, y, text in self.notes:
+            ax.text(x, y, text, **style)
         return ax
-
-
-def _word(x: float, y: float, words: str, bold: bool = False) -> str:
-    weight = ' font-weight="600"' if bold else ""
-    place = f'x="{x:.1f}" y="{y + 5:.1f}" text-anchor="middle" font-size="14" fill="currentColor"'
-    return f"<text {place}{weight}>{escape(words)}</text>"
 
 
 def flow(labels: LabelledSet, kept: LabelledSet, control: LabelledSet, *, rule: str, models: tuple[str, str]) -> Flow:

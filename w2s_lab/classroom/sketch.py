@@ -4,16 +4,14 @@ Places are in pixels, from the upper left corner; in matplotlib everything scale
 """
 
 from dataclasses import dataclass
-from html import escape
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from w2s_lab.classroom.svg import INK, WIDTH, line, picture, words
 from w2s_lab.plots import styled_axes
 
-WIDTH = 680  # pixels, as the charts
 MONO = 0.602  # width of a letter of a fixed-width font, in letter heights
-INK = "currentColor"  # black, or white where the page is dark
 HATCH = "w2s-hatch"
 
 
@@ -72,12 +70,12 @@ class Words:
 
     @property
     def svg(self) -> str:
-        look = ' font-family="ui-monospace,Menlo,Consolas,monospace"' if self.mono else ""
-        look += ' font-weight="600"' if self.bold else ""
+        look = f'opacity="{self.opacity:.2f}"'
         if self.mono:  # whatever font the page has, the text takes the room that the layout gave it
-            look += f' textLength="{MONO * self.size * len(self.text):.1f}" lengthAdjust="spacingAndGlyphs"'
-        place = f'x="{self.x:.1f}" y="{self.y:.1f}" text-anchor="{self.anchor}" font-size="{self.size}"'
-        return f'<text {place} fill="{INK}" opacity="{self.opacity:.2f}"{look}>{escape(self.text)}</text>'
+            room = MONO * self.size * len(self.text)
+            look += ' font-family="ui-monospace,Menlo,Consolas,monospace"'
+            look += f' textLength="{room:.1f}" lengthAdjust="spacingAndGlyphs"'
+        return words(self.x, self.y, self.text, anchor=self.anchor, size=self.size, bold=self.bold, more=look)
 
     def draw(self, ax: Axes, scale: float) -> None:
         side = {"start": "left", "middle": "center", "end": "right"}[self.anchor]
@@ -101,8 +99,7 @@ class Line:
     @property
     def svg(self) -> str:
         dash = ' stroke-dasharray="4 4"' if self.dashed else ""
-        ends = f'x1="{self.x1:.1f}" y1="{self.y1:.1f}" x2="{self.x2:.1f}" y2="{self.y2:.1f}"'
-        return f'<line {ends} stroke="{INK}" opacity="{self.opacity:.2f}"{dash}/>'
+        return line(self.x1, self.y1, self.x2, self.y2, more=f'opacity="{self.opacity:.2f}"{dash}')
 
     def draw(self, ax: Axes, scale: float) -> None:
         look = {"linestyle": "--" if self.dashed else "-", "linewidth": 1, "alpha": self.opacity}
@@ -130,11 +127,9 @@ class Sketch:
 
     def svg(self) -> str:
         """The sketch as SVG."""
-        look = f"max-width:{WIDTH}px;width:100%;height:auto;font-family:system-ui,sans-serif;color:inherit"
-        head = f'<svg role="img" aria-label="{escape(self.said, quote=True)}" viewBox="0 0 {WIDTH} {self.height:.0f}"'
         hatched = {item.color for item in self.items if isinstance(item, Box) and item.hatch}
         inside = [*map(_pattern, sorted(hatched)), *(item.svg for item in self.items)]
-        return f'{head} style="{look}" xmlns="http://www.w3.org/2000/svg">{"".join(inside)}</svg>'
+        return picture(WIDTH, self.height, self.said, inside)
 
     def draw(self, ax: Axes | None = None) -> Axes:
         """The same on matplotlib Axes, without ticks; letters scale with the room that the figure gives."""
