@@ -63,6 +63,7 @@ def test_from_release_to_marks(course, capsys):
     assert grade(course) == 0
     said = capsys.readouterr().out
     assert "3 submissions, 0 of them graded before" in said and "beyond that" in said
+    assert "guards in force: limits, " in said
     rows = list(csv.DictReader((course / "marks" / "gradebook.csv").open(encoding="utf-8-sig")))
     assert {row["student"]: row["total"] for row in rows} == {
         "hopperg_102": "74",

@@ -118,6 +118,7 @@ def _grade(arguments: argparse.Namespace) -> None:
 
     from w2s_lab.assignments.grade import grade_all
     from w2s_lab.assignments.guards import MB, Limits
+    from w2s_lab.assignments.session import guards_here
     from w2s_lab.assignments.submissions import find_submissions
 
     folder, output = Path(arguments.submissions), Path(arguments.output)
@@ -126,6 +127,10 @@ def _grade(arguments: argparse.Namespace) -> None:
     assignment = _assignment(arguments.master, folder)
     names = [question.name for question in assignment.questions]
     submissions = find_submissions(folder, names, prefer=assignment.name)
+    guards = guards_here()
+    print(f"{len(submissions)} submissions; guards in force: {', '.join(guards)}")
+    if "audit hook" in guards:
+        print("this system's kernel does not guard files or processes: only Python code is held back (see the README)")
     limits = Limits(cell=arguments.cell_seconds, total=arguments.total_seconds, memory=arguments.memory * MB)
     started, fresh, own = perf_counter(), 0, 0.0
     with tqdm(total=len(submissions), unit="submission", disable=not sys.stderr.isatty()) as bar:
