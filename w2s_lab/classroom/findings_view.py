@@ -6,7 +6,7 @@ from typing import Any
 
 from w2s_lab.classroom.measured import RESULTS
 from w2s_lab.classroom.panel import Panel, View, choice, table
-from w2s_lab.effects import Effect
+from w2s_lab.effects import Effect, difference
 from w2s_lab.studies.findings import Finding, measured, read_results
 
 SIGN = {"reproduced": "✓", "not reproduced": "✗", "cannot tell here": "?"}
@@ -52,14 +52,12 @@ def _cells(pairs: Sequence[tuple[Finding, Effect]]) -> list[tuple[str, ...]]:
     rows = []
     for finding, effect in pairs:
         verdict = finding.verdict(effect)
-        ends = "" if effect.low is None else f" [{effect.low:+.3f}, {effect.high:+.3f}]"
-        number = "undefined" if effect.mean is None else f"{effect.mean:+.3f}{ends}"
         why = finding.because[1] if finding.because[0] == verdict else ""
         rows.append(
             (
                 f"{escape(finding.claim)} <i>({escape(finding.source)})</i>",
                 escape(finding.quantity),
-                f"{number}<br>{effect.n} {finding.unit}",
+                f"{difference(effect)}<br>{effect.n} {finding.unit}",
                 f"<b>{SIGN[verdict]} {verdict}</b>{f'<br>{escape(why)}' if why else ''}",
             )
         )

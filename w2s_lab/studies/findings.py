@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_lab.effects import Effect, markdown_table, paired_effect
+from w2s_lab.effects import Effect, difference, markdown_table, paired_effect
 from w2s_lab.files import replacing
 from w2s_lab.studies.methods import PLAIN, RANDOM, misfit_slope
 
@@ -418,10 +418,8 @@ def findings_table(results: Results) -> str:
     rows = []
     for finding, effect in measured(results):
         verdict = finding.verdict(effect)
-        ends = "" if effect.low is None else f" [{effect.low:+.3f}, {effect.high:+.3f}]"
-        number = "undefined" if effect.mean is None else f"{effect.mean:+.3f}{ends}"
         count = f"{effect.n}" + (f" of {effect.n + effect.undefined}" if effect.undefined else "") + f" {finding.unit}"
-        rows.append((finding.claim, finding.source, finding.quantity, number, count, f"**{verdict}**"))
+        rows.append((finding.claim, finding.source, finding.quantity, difference(effect), count, f"**{verdict}**"))
     return markdown_table(("claim", "source", "measured here", "effect, 95 % interval", "over", "verdict"), rows)
 
 

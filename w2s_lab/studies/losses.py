@@ -12,7 +12,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from w2s_lab.effects import paired_effect
+from w2s_lab.effects import difference, paired_effect
 from w2s_lab.experiments import Bench, Plan, hard
 from w2s_lab.jobs import Job
 from w2s_lab.objective import AuxiliaryConfidence, Distillation, Loss, MaximumLikelihood, SoftTargets, kl_to_supervisor
@@ -20,7 +20,7 @@ from w2s_lab.plots import ROLE, SIZE, Role, styled_axes
 from w2s_lab.records import Evaluation, LabelledSet, Snapshot
 from w2s_lab.store import Store
 from w2s_lab.studies.figures import figure_of
-from w2s_lab.studies.study import SIZES, Rows, Setting, Study, bench, cell, column, mean_of, select
+from w2s_lab.studies.study import SIZES, Rows, Setting, Study, bench, cell, column, mean_of, rounded, select
 from w2s_lab.study_plots import SERIES
 
 PLAN = Plan()  # the studies' usual one, with six snapshots on the way
@@ -163,7 +163,7 @@ def _table(rows: Rows) -> tuple[list[dict], str]:
         names = {name: own[0][name] for name in ("dial", "value", "schedule", "answers")}
         found.append(names | at | {"effect": effect.as_dict()})
         words = f"{dial.answers}, {dial.name} {dial.value:g} {dial.schedule}"
-        change = "" if effect.low is None else f"{effect.mean:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"
+        change = "" if effect.low is None else difference(effect)
         imitation = "-" if at["imitation"] is None else f"{at['imitation']:.3f}"
         lines.append(f"{words:<44}{at['end']:>7.3f}{at['best']:>7.3f}{imitation:>11}{at['kl']:>7.3f}   {change}")
     return found, "\n".join(lines)
@@ -172,8 +172,7 @@ def _table(rows: Rows) -> tuple[list[dict], str]:
 def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     summary, text = _table(rows)
     facts = {"task": "sentiment", "sizes": astuple(SIZES), "true answers": FEW, **PLAN.as_dict(), "summary": summary}
-    short = [{k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
-    return facts | {"rows": short}, text, {"losses.png": losses_figure(rows)}
+    return facts | {"rows": rounded(rows)}, text, {"losses.png": losses_figure(rows)}
 
 
 def losses_figure(rows: Rows) -> Figure:
