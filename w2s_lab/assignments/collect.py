@@ -54,10 +54,14 @@ def collect(archive: Path, output: Path) -> tuple[list[str], list[str]]:
 
 
 def _common(entries: list[zipfile.ZipInfo]) -> str:
-    """The one folder that everything is in, where students' folders or files lie inside it."""
-    heads = {PurePosixPath(entry.filename).parts[:1] for entry in entries if not _ignored(entry.filename)}
-    deep = all(len(PurePosixPath(entry.filename).parts) > 1 for entry in entries if not _ignored(entry.filename))
-    return next(iter(heads))[0] if len(heads) == 1 and deep else ""
+    """The one folder that everything is in, where several students' folders or files lie inside it."""
+    paths = [PurePosixPath(entry.filename).parts for entry in entries if not _ignored(entry.filename)]
+    heads, seconds = {parts[0] for parts in paths}, {parts[1] for parts in paths if len(parts) > 1}
+    deep = all(len(parts) > 2 for parts in paths)
+    if len(heads) != 1 or any(len(parts) == 1 for parts in paths) or not (deep or len(seconds) > 1):
+        return ""
+    head = heads.pop()
+    return "" if MOODLE.match(head) else head
 
 
 def _ignored(name: str) -> bool:
