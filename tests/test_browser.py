@@ -14,6 +14,7 @@ from tests.jupyter import CHROMIUM, HANDLES, NOTEBOOKS, WINDOW, WORDS, Page, bro
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.flaky(reruns=1),  # a browser and a server on a busy machine; what is wrong is so twice
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
 ]
 NAMES = [path.name for path in sorted(NOTEBOOKS.glob("*.ipynb"))]

@@ -128,6 +128,7 @@ def alone(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.flaky(reruns=1)  # once in some twenty launches on a busy machine, gloo lost a connection
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("mode", ["ddp", "fsdp"])
 def test_two_processes_find_what_one_finds(mode, case, folder, alone):
