@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -213,3 +214,29 @@ def test_what_leads_out_of_the_folder_is_left_out(tmp_path):
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["x.zip", "a.ipynb"]
     with pytest.raises(ValueError, match="not empty"):
         collect(made, tmp_path / "deep" / "out")
+
+
+def test_the_example_in_the_guide_works(tmp_path, capsys):
+    """The cells and the TOML file that the instructor guide shows, released as they stand there."""
+    guide = (MASTERS / "README.md").read_text(encoding="utf-8").partition("## Writing your own")[2]
+    cells, [toml] = (
+        re.findall(r"```python\n(.*?)```", guide, re.DOTALL),
+        re.findall(r"```toml\n(.*?)```", guide, re.DOTALL),
+    )
+    kinds = [
+        {"solution": True, "grade": False, "locked": False, "grade_id": "mean-loss"},
+        {"solution": False, "grade": True, "locked": True, "grade_id": "test-mean-loss", "points": 4},
+    ]
+    made = [nbformat.v4.new_markdown_cell("# Means")]
+    for cell, kind in zip(cells, kinds, strict=True):
+        made.append(
+            nbformat.v4.new_code_cell(cell, metadata={"nbgrader": {**kind, "schema_version": 3, "task": False}})
+        )
+    nbformat.write(nbformat.v4.new_notebook(cells=made), tmp_path / "means.ipynb")
+    (tmp_path / "means.toml").write_text(toml)
+    assert main(["assignment", "release", str(tmp_path / "means.ipynb"), "-o", str(tmp_path / "out")]) == 0
+    assert "means: questions 1, points 7, checks 4" in capsys.readouterr().out
+    given = (tmp_path / "out" / "means.ipynb").read_text()
+    assert (
+        "By hand: 3 divided by 2." in given and "One number is its own mean" not in given and "sum(losses)" not in given
+    )

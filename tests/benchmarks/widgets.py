@@ -52,12 +52,13 @@ def measure(page: Page, presses: int) -> list[dict]:
     rows = []
     for handle in page.page.query_selector_all(HANDLES):
         handle.scroll_into_view_if_needed()
-        times, key = [], "ArrowRight"
+        times, key, turned = [], "ArrowRight", False
         for _ in range(presses):
             took = press(page, handle, key)
-            if took is None:  # the end of the slider: turn round
-                key = "ArrowLeft" if key == "ArrowRight" else "ArrowRight"
+            if took is None:  # the end of the slider, or of what it shows: turn round, and go on until it changes
+                key, turned = key if turned else {"ArrowRight": "ArrowLeft", "ArrowLeft": "ArrowRight"}[key], True
                 continue
+            turned = False
             times.append(took)
         ordered = sorted(times)
         rows.append(

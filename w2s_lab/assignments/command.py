@@ -91,9 +91,9 @@ def _release(arguments: argparse.Namespace) -> None:
     with Key(assignment):
         pass  # raises where a solution misses a check
     path = release(master, Path(arguments.output))
-    hidden = sum(check.hidden for check in assignment.checks)
-    print(f"{len(assignment.questions)} questions, {assignment.points:g} points, {len(assignment.checks)} checks")
-    print(f"solutions pass all checks; {hidden} hidden checks and all solutions are gone from the student version")
+    hidden, asked = sum(check.hidden for check in assignment.checks), len(assignment.questions)
+    print(f"{assignment.name}: questions {asked}, points {assignment.points:g}, checks {len(assignment.checks)}")
+    print(f"solutions pass all checks; gone from the student version: all solutions, hidden checks ({hidden})")
     print(f"written: {path}")
 
 
