@@ -469,6 +469,37 @@ def test_values_of_hidden_checks_stay_hidden(key, tmp_path):
     assert hidden and all(result.says == "Your code raised an error." for result in hidden)
 
 
+CARRIERS = {
+    "a length": "return [0] * round(1000 * arguments[0])",
+    "a name": "return type('T' + str(arguments[0])[2:], (), {})()",
+    "a key": "return {str(arguments): 1}",
+    "a set": "return {str(arguments)}",
+    "a text": "return str(arguments)",
+    "a shape": "return __import__('torch').zeros(round(100 * arguments[0]))",
+}
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_no_value_carries_a_hidden_call_out(carrier, key, tmp_path):
+    """Neither in what is said of the hidden check, nor later in what is said of a public one."""
+    code = f"""
+        seen = []
+        def recovered(*arguments):
+            seen.append(arguments)
+            if len(seen) > 1:
+                raise ValueError(str(seen))
+            {CARRIERS[carrier]}
+        def share(logits):
+            raise ValueError(str(seen))
+    """
+    first = code.replace("if len(seen) > 1:", "if False:")
+    for cells in (code, first):
+        marks = grade_one(hand_in(tmp_path, cells), key)
+        told = " ".join(result.says for result in marks.results) + " ".join(marks.notes)
+        for secret in ("0.9", "0.8", "0.7", "0.61", "610", "900", "T9", "T61", "[90]", "[61]"):
+            assert secret not in told, told
+
+
 def test_without_landlock_and_seccomp_an_audit_hook_stands_in(key, tmp_path, outside):
     """As on macOS: ordinary cheating through Python's own functions fails there too."""
     tries = LOOK.format(secret=str(outside))

@@ -115,18 +115,14 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
     with Session(limits=key.limits, only_audit=only_audit, stop=key.stop) as session:
         notes = _run(cells, session, {question.cell for question in key.assignment.questions})
         missing, more = _match(key.assignment, cells, session)
-        results = []
-        for part in _parts(key.assignment):
-            if isinstance(part, Question):
-                results.append(_in_words(part, cells))
-            elif part.question in missing:
-                results.append(_not_graded(part, missing[part.question]))
-            else:
-                results.append(_ask(part, session, key))
+        parts = list(_parts(key.assignment))
+        # Public ones first: nothing that a hidden call told a submission can come out in what is said of a public one.
+        order = sorted(range(len(parts)), key=lambda place: isinstance(parts[place], Check) and parts[place].hidden)
+        results = {place: _result(parts[place], cells, missing, session, key) for place in order}
     code = tuple(cell.source for cell in cells if cell.kind == "code")
     return replace(
         marks,
-        results=tuple(results),
+        results=tuple(results[place] for place in range(len(parts))),
         notes=(*marks.notes, *more, *notes),
         own_seconds=session.own_seconds,
         seconds=perf_counter() - started,
@@ -141,6 +137,16 @@ def _parts(assignment: Assignment) -> Iterator[Check | Question]:
             yield question
         else:
             yield from assignment.checks_of(question.name)
+
+
+def _result(
+    part: Check | Question, cells: Sequence[Cell], missing: dict[str, str], session: Session, key: Key
+) -> Result:
+    if isinstance(part, Question):
+        return _in_words(part, cells)
+    if part.question in missing:
+        return _not_graded(part, missing[part.question])
+    return _ask(part, session, key)
 
 
 def _not_graded(part: Check | Question, why: str) -> Result:

@@ -196,7 +196,7 @@ class Session:
             used = max(0.0, self._used() - before)
             return Answer(text, reason, kind, error, time.perf_counter() - started, used)
 
-        while b"\n" not in found:
+        while True:
             if self._stop.is_set():
                 raise Stopped
             if self._used() - before > seconds or time.perf_counter() - started > PATIENCE * seconds:
@@ -218,16 +218,18 @@ class Session:
                 continue
             except OSError:
                 return answer(None, f"it ended its process{self._last_words()}", "died")
-        try:
-            reply = json.loads(found.partition(b"\n")[0])
-            if not isinstance(reply, dict) or reply["number"] != number:
-                raise ValueError("an answer to another question")
-            if "value" in reply:
-                values.read(reply["value"])
-                return answer(reply["value"])
-            return answer(None, str(reply["error"])[: worker.WORDS + 100], "raised", str(reply["type"])[:60])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return answer(None, "what came back could not be read", "unreadable")
+            while b"\n" in found:
+                line, _, found = found.partition(b"\n")
+                try:
+                    reply = json.loads(line)
+                    if reply["number"] != number:  # left over from a request that was answered twice
+                        continue
+                    if "value" in reply:
+                        values.read(reply["value"])
+                        return answer(reply["value"])
+                    return answer(None, str(reply["error"])[: worker.WORDS + 100], "raised", str(reply["type"])[:60])
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    return answer(None, "what came back could not be read", "unreadable")
 
     def _used(self) -> float:
         """CPU seconds of the process so far."""

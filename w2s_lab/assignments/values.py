@@ -226,6 +226,17 @@ def kind(value: object) -> str:
     return f"a list of {len(value)}{inner}"
 
 
+def family(value: object) -> str:
+    """A kind without sizes and names: what a hidden check lets through of what came back, so that no submission can
+    carry out in a length or a name what it was called with."""
+    tag = _tag(value)
+    if tag == TENSOR:
+        return "a tensor or array" if value["shape"] else "a number"
+    if tag == OBJECT:
+        return "an object of another type"
+    return "a list" if isinstance(value, list) else kind(value)
+
+
 def short(value: object, most: int = 200) -> str:
     """As one line for people."""
     text = json.dumps(plain(value), ensure_ascii=False)
@@ -235,6 +246,10 @@ def short(value: object, most: int = 200) -> str:
 def difference(given: object, wanted: object, *, hidden: bool) -> str:
     """Why a value is not what was wanted: in kind, and for what is not hidden by its value too."""
     kinds = kind(given), kind(wanted)
+    if kinds[0] != kinds[1] and hidden:
+        families = family(given), family(wanted)
+        other = "one of another size or content" if families[0] == families[1] else families[0]
+        return f"Expected {kinds[1]}; what came back is {other}."
     if kinds[0] != kinds[1]:
         return f"Expected {kinds[1]}; what came back is {kinds[0]}."
     if not hidden:
