@@ -43,6 +43,14 @@ def dies_first(folder: str, times: int = 1) -> str:
     return "survived"
 
 
+def dies_last(folder: str, others: int) -> str:
+    """Dies once, when the others have long been done and their process has nothing to do."""
+    while len(list(Path(folder).glob("square *"))) < others:
+        time.sleep(0.05)
+    time.sleep(1)
+    return dies_first(folder)
+
+
 def threads() -> tuple[int, str]:
     import torch
 
@@ -223,6 +231,11 @@ def test_what_dies_each_time_is_named_after_the_others_are_done(tmp_path):
         run_jobs(jobs, workers=2, on_done=ended.__setitem__)
     assert runs(tmp_path, "dies") == 3
     assert ended == {"square 0": 0, "square 1": 1, "square 2": 4}
+
+
+def test_a_job_that_dies_last_is_given_to_a_process_that_waits(tmp_path):
+    jobs = [Job("dies", dies_last, (str(tmp_path), 3)), *squares(tmp_path, 3)]
+    assert run_jobs(jobs, workers=2)["dies"] == "survived"
 
 
 def test_two_deaths_are_forgiven(tmp_path):

@@ -215,6 +215,9 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[End]:
             while len(crew) < min(workers, unfinished):
                 with _interrupts_later():
                     crew.append(_start(threads))
+            for worker in crew:  # also one that has waited since, where a job came back from a process that died
+                if waiting and worker.began and not worker.job:
+                    worker.give(waiting.popleft())
             heard = connection.wait([worker.pipe for worker in crew], TICK)
             for worker in [worker for worker in crew if worker.pipe in heard]:
                 said, job = worker.hear(), worker.job
@@ -235,8 +238,6 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[End]:
                             yield job, "lost", reason
                     continue
                 worker.began, worker.job = True, None
-                if waiting:
-                    worker.give(waiting.popleft())
                 if job:
                     unfinished -= 1
                     yield job, *said
