@@ -343,7 +343,12 @@ CHEATS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", CHEATS)
+LONG = {"half an answer, and silence", "a huge value", "endless loop in a call", "much output", "a very deep folder"}
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in LONG else kind for kind in CHEATS]
+)
 def test_it_costs_what_it_breaks_and_gains_nothing(kind, key, tmp_path):
     cells, points = CHEATS[kind]
     marks = grade_one(hand_in(tmp_path, *cells), key)
