@@ -15,8 +15,8 @@ from w2s_lab.records import LabelledSet
 from w2s_lab.selection import aligned, confidence
 
 CASCADE = Role("cascade, all thresholds", "#332288", "o", "")  # neither of the two models: a colour of its own
-HERE = Role("cascade, this threshold", "#332288", "D", "")
-COIN = Role("control: a coin chooses who answers", GREY, "", "", ":")
+HERE = Role("this threshold", "#332288", "D", "")
+COIN = Role("control: a coin chooses", GREY, "", "", ":")
 UNIT = 1e6  # FLOPs
 AXES = {"cost": "mean cost (million FLOPs per item)", "asked": "fraction of the items that the strong model is asked"}
 
