@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from w2s_lab.assignments.assignment import Assignment, Check, Marks, Question, Result
 from w2s_lab.assignments.by_hand import with_hand_marks, write_hand_sheet
 from w2s_lab.assignments.canvas import write_canvas
-from w2s_lab.assignments.exports import file_stems, gradescope, told, write_gradebook, write_gradescope
+from w2s_lab.assignments.exports import gradescope, told, write_gradebook, write_gradescope
 from w2s_lab.assignments.sheets import number, printable, protected
+from w2s_lab.assignments.submissions import file_stems
 
 SECRET = Check(
     "answers of different lengths", "batch_loss", "batch_loss(SECRET_CALL, mask=7)", wanted="SECRET_WANTED",

@@ -7,6 +7,7 @@ comparison: `assert math.isclose(loss(x), 1.5, abs_tol=1e-3)` asks the student f
 import ast
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from w2s_lab.assignments.assignment import TOLERANCE, Check
 from w2s_lab.assignments.markup import Cell
@@ -65,7 +66,7 @@ def checks_of(cell: Cell, *, question: str, depends: set[str], first: int = 1) -
     if not found:
         raise ValueError(f"{cell.where()}: no assert in this cell of checks. Hint: {FORMS}")
     share = 1.0 if cell.points is None else cell.points / len(found)
-    return tuple(Check(**{**vars(check), "points": share}) for check in found)
+    return tuple(replace(check, points=share) for check in found)
 
 
 def spread(statements: Iterable[ast.stmt], names: set[str]) -> set[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 SECONDS = 10.0  # for one check
 TOLERANCE = 1e-6  # absolute and relative, of numbers
+UNREAD = "to read"  # the state of an answer in words that nobody has read yet
 
 
 @dataclass(frozen=True)

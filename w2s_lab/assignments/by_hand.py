@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from w2s_lab.assignments.assignment import Assignment, Marks, Result
-from w2s_lab.assignments.exports import UNREAD
+from w2s_lab.assignments.assignment import UNREAD, Assignment, Marks, Result
 from w2s_lab.assignments.sheets import decimal, number, printable, protected, rows_of, unprotected, write_rows
 
 HAND_COLUMNS = ("student", "question", "points", "comment", "of", "answer")

@@ -6,7 +6,7 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from w2s_lab.assignments.submissions import IGNORED, LARGEST
+from w2s_lab.assignments.submissions import LARGEST, ignored
 
 # Canvas: lovelaceada_LATE_1234_56789_two_hours-2.ipynb, with the user's number first.
 CANVAS = re.compile(r"^(?P<name>[^_]+)_(?:LATE_)?(?P<user>\d+)_\d+_.+$")
@@ -65,8 +65,7 @@ def _common(entries: list[zipfile.ZipInfo]) -> str:
 
 
 def _ignored(name: str) -> bool:
-    hidden = [part.startswith(".") and part not in (".", "..") for part in PurePosixPath(name).parts]
-    return any(hidden) or any(part in IGNORED for part in PurePosixPath(name).parts)
+    return any(map(ignored, PurePosixPath(name).parts))
 
 
 def _place(name: str, common: str) -> PurePosixPath | None:

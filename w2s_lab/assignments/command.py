@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from w2s_lab.arguments import positive, rate
@@ -25,32 +26,16 @@ def add(commands) -> None:
         description="Make the student version of a master notebook, grade what comes back unattended, export marks.",
     )
     own = top.add_subparsers(required=True, metavar="WHAT")
-    release = own.add_parser(
-        "release",
-        help="the student version of a master",
-        description=_release.__doc__,
-        epilog="example: w2s-lab assignment release notebooks/assignments/two_hours.ipynb -o out",
-    )
+    release = _sub(own, _release, "the student version of a master", "notebooks/assignments/two_hours.ipynb -o out")
     release.add_argument("master", metavar="MASTER", help="a notebook with solutions and checks; NAME.toml beside it")
     release.add_argument("-o", "--output", required=True, metavar="DIR", help="where the student version goes")
-    release.set_defaults(command=_release)
 
-    collect = own.add_parser(
-        "collect",
-        help="a platform's ZIP as one folder per student",
-        description=_collect.__doc__,
-        epilog="example: w2s-lab assignment collect submissions.zip -o submissions",
-    )
+    collect = _sub(own, _collect, "a platform's ZIP as one folder per student", "submissions.zip -o submissions")
     collect.add_argument("archive", metavar="ZIP", help="as Canvas, Moodle or Gradescope give it for download")
     collect.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
-    collect.set_defaults(command=_collect)
 
-    grade = own.add_parser(
-        "grade",
-        help="marks, feedback and a summary for a folder of submissions",
-        description=_grade.__doc__,
-        epilog="example: w2s-lab assignment grade submissions -o marks --master notebooks/assignments/two_hours.ipynb",
-    )
+    example = "submissions -o marks --master notebooks/assignments/two_hours.ipynb"
+    grade = _sub(own, _grade, "marks, feedback and a summary for a folder of submissions", example)
     grade.add_argument("submissions", metavar="SUBMISSIONS", help="folder: a subfolder or a notebook for each student")
     grade.add_argument("-o", "--output", required=True, metavar="DIR", help="where everything goes")
     _add_exports(grade)
@@ -61,17 +46,20 @@ def add(commands) -> None:
     )
     grade.add_argument("--memory", type=positive, default=3000, metavar="MB", help="of one submission (default: 3000)")
     grade.add_argument("--as-root", action="store_true", help="run as root all the same, as in a container")
-    grade.set_defaults(command=_grade)
 
-    export = own.add_parser(
-        "export",
-        help="write the exports again, with points given by hand",
-        description=_export.__doc__,
-        epilog="example: w2s-lab assignment export marks --master two_hours.ipynb --roster canvas.csv",
-    )
+    example = "marks --master two_hours.ipynb --roster canvas.csv"
+    export = _sub(own, _export, "write the exports again, with points given by hand", example)
     export.add_argument("output", metavar="DIR", help="the folder that `grade` wrote")
     _add_exports(export)
-    export.set_defaults(command=_export)
+
+
+def _sub(own, command: Callable, words: str, example: str) -> argparse.ArgumentParser:
+    """One subcommand, which has its function's name and explains itself by its docstring."""
+    name = command.__name__.strip("_")
+    epilog = f"example: w2s-lab assignment {name} {example}"
+    parser = own.add_parser(name, help=words, description=command.__doc__, epilog=epilog)
+    parser.set_defaults(command=command)
+    return parser
 
 
 def _add_exports(command: argparse.ArgumentParser) -> None:
@@ -167,10 +155,10 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _remember(output: Path, assignment, marks: list) -> None:
     """What `export` needs: the master, and whose marks belong to it (older ones may lie beside them)."""
-    from w2s_lab.assignments.grade import file_name
+    from w2s_lab.assignments.submissions import file_stems
     from w2s_lab.files import replacing
 
-    known = {"master": str(assignment.path.resolve()), "marks": [f"{file_name(one.student)}.json" for one in marks]}
+    known = {"master": str(assignment.path.resolve()), "marks": [f"{stem}.json" for stem in file_stems(marks)]}
     with replacing(output / GRADED) as new:
         new.write_text(json.dumps(known, indent=1), encoding="utf-8")
 

@@ -3,34 +3,16 @@
 Whatever a student can choose (a file name, an answer) is written so that no spreadsheet takes it for a formula.
 """
 
-import hashlib
 import json
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2s_lab.assignments.assignment import Assignment, Marks, Result
+from w2s_lab.assignments.assignment import UNREAD, Assignment, Marks, Result
 from w2s_lab.assignments.sheets import number, printable, protected, write_rows
+from w2s_lab.assignments.submissions import file_stems
 from w2s_lab.files import replacing
-
-UNREAD = "to read"  # the state of an answer in words that nobody has read yet
-
-
-def file_stems(marks: Sequence[Marks]) -> list[str]:
-    """A file name (without ending) for each submission: safe on every system, different for different ones.
-
-    A student's name that is such a name is kept; else signs are replaced, and some letters of a digest follow.
-    """
-    counts = Counter(one.student.casefold() for one in marks)
-    stems = []
-    for one in marks:
-        stem = re.sub(r"[^\w.-]+", "_", one.student)[:80].strip("._") or "submission"
-        reserved = re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", stem, re.IGNORECASE)
-        if stem != one.student or reserved or counts[one.student.casefold()] > 1:
-            stem += "-" + hashlib.sha256(f"{one.student}\0{one.file}".encode("utf-8", "replace")).hexdigest()[:8]
-        stems.append(stem)
-    return stems
 
 
 def unread(marks: Marks) -> list[str]:

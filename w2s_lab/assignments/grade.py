@@ -3,7 +3,6 @@
 import builtins
 import hashlib
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -13,10 +12,19 @@ from pathlib import Path
 from time import perf_counter
 
 from w2s_lab.assignments import guards, values
-from w2s_lab.assignments.assignment import Assignment, Check, Marks, Question, Result
+from w2s_lab.assignments.assignment import UNREAD, Assignment, Check, Marks, Question, Result
 from w2s_lab.assignments.guards import Limits
 from w2s_lab.assignments.session import Answer, Session
-from w2s_lab.assignments.submissions import Cell, Submission, definitions, read_bytes, read_cells, untouched
+from w2s_lab.assignments.sheets import cut
+from w2s_lab.assignments.submissions import (
+    Cell,
+    Submission,
+    definitions,
+    file_stems,
+    read_bytes,
+    read_cells,
+    untouched,
+)
 from w2s_lab.files import replacing
 
 QUIET = {"AssertionError", "NotImplementedError"}  # a public check that is not met; a stub left alone
@@ -87,15 +95,12 @@ class Key:
             return True, ""
         return False, values.difference(given, wanted, hidden=check.hidden)
 
-    def close(self) -> None:
-        for session in self._open:
-            session.__exit__()
-
     def __enter__(self) -> "Key":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        for session in self._open:
+            session.close()
 
 
 def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> Marks:
@@ -110,8 +115,9 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
         except (ValueError, OSError) as error:
             problem = str(error)
     if problem:
-        results = tuple(_not_graded(part, "the notebook could not be graded") for part in _parts(key.assignment))
-        return replace(marks, results=results, notes=(f"Nothing could be graded: {problem}.", *marks.notes))
+        return _nothing(
+            marks, key.assignment, "the notebook could not be graded", f"Nothing could be graded: {problem}."
+        )
     with Session(limits=key.limits, only_audit=only_audit, stop=key.stop) as session:
         notes = _run(cells, session, {question.cell for question in key.assignment.questions})
         missing, more = _match(key.assignment, cells, session)
@@ -155,6 +161,12 @@ def _not_graded(part: Check | Question, why: str) -> Result:
     return Result(part.name, part.question, "failed", 0.0, part.points, part.hidden, why, part.hint)
 
 
+def _nothing(marks: Marks, assignment: Assignment, says: str, note: str) -> Marks:
+    """Marks without a point, for one reason."""
+    results = tuple(_not_graded(part, says) for part in _parts(assignment))
+    return replace(marks, results=results, notes=(note, *marks.notes))
+
+
 def _run(cells: Sequence[Cell], session: Session, own: set[str]) -> list[str]:
     """Run all code cells; returns what went wrong, for the student. Of the given check cells, known by an id that is
     no question's (`own`), nothing is said: what they ask is graded anyway."""
@@ -180,8 +192,7 @@ def _run(cells: Sequence[Cell], session: Session, own: set[str]) -> list[str]:
 
 
 def _begin(cell: Cell) -> str:
-    line = next(line for line in cell.source.splitlines() if line.strip()).strip()
-    return line if len(line) <= 50 else line[:49] + "…"
+    return cut(next(line for line in cell.source.splitlines() if line.strip()).strip(), 50)
 
 
 def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> tuple[dict[str, str], list[str]]:
@@ -216,7 +227,7 @@ def _in_words(question: Question, cells: Sequence[Cell]) -> Result:
     title = question.title or question.name
     if own is None:
         return Result(title, question.name, "failed", 0.0, question.points, says="there is no cell with this answer")
-    return Result(title, question.name, "to read", 0.0, question.points, given=own.source[:KEPT_CODE])
+    return Result(title, question.name, UNREAD, 0.0, question.points, given=own.source[:KEPT_CODE])
 
 
 def _ask(check: Check, session: Session, key: Key) -> Result:
@@ -270,8 +281,8 @@ def grade_all(
     done: dict[int, Marks] = {}
     with Key(assignment, limits=limits) as key, ThreadPoolExecutor(workers) as pool:
 
-        def one(submission: Submission) -> tuple[Marks, bool]:
-            digest, place = _digest(submission, assignment, limits), folder / f"{file_name(submission.student)}.json"
+        def one(submission: Submission, stem: str) -> tuple[Marks, bool]:
+            digest, place = _digest(submission, assignment, limits), folder / f"{stem}.json"
             earlier = _earlier(place, digest)
             if earlier:
                 return earlier, True
@@ -280,12 +291,15 @@ def grade_all(
             except OSError:  # no process, no space: the next submission would fare no better
                 raise
             except Exception as error:  # an error of the grader's: it costs nobody else, and is tried again next time
-                marks = _failed(submission, assignment, error)
+                marks = Marks(submission.student, submission.file, (), submission.notes)
+                note = f"The grader itself failed: {type(error).__name__}: {error}."
+                marks = _nothing(marks, assignment, "the grader itself failed here; grade again, or by hand", note)
             with replacing(place) as new:
                 new.write_text(json.dumps(marks.to_json(), indent=1), encoding="utf-8")
             return marks, False
 
-        waiting = {pool.submit(one, submission): place for place, submission in enumerate(submissions)}
+        named = zip(submissions, file_stems(submissions), strict=True)
+        waiting = {pool.submit(one, *pair): place for place, pair in enumerate(named)}
         try:
             while waiting:
                 ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -299,19 +313,6 @@ def grade_all(
             pool.shutdown(cancel_futures=True)
             raise
     return [done[place] for place in range(len(submissions))]
-
-
-def _failed(submission: Submission, assignment: Assignment, error: Exception) -> Marks:
-    says = "the grader itself failed here; grade again, or by hand"
-    results = tuple(_not_graded(part, says) for part in _parts(assignment))
-    notes = (f"The grader itself failed: {type(error).__name__}: {error}.", *submission.notes)
-    return Marks(submission.student, submission.file, results, notes)
-
-
-def file_name(student: str) -> str:
-    """A student's name as the name of a file; different students never share one."""
-    safe = re.sub(r"[^\w.-]+", "_", student)[:80].strip(".")
-    return safe if safe == student else f"{safe}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
 
 
 def _digest(submission: Submission, assignment: Assignment, limits: Limits) -> str:

@@ -6,6 +6,7 @@ import re
 from w2s_lab.assignments.assignment import Assignment, Check, Question
 from w2s_lab.assignments.markup import Cell, Region, dedented
 from w2s_lab.assignments.master import Master, owners
+from w2s_lab.assignments.sheets import number, points_text
 
 CODE_STUB = "...  # your code here"
 INNER_STUB = "# your code here"
@@ -15,7 +16,7 @@ LATER = "# More checks of this question run after you hand in."
 
 def points_line(question: Question) -> str:
     """Name, points and minutes of a question, such as `batch_loss: 4 points, about 15 minutes`."""
-    return f"{_named(question, '')}: {_points(question.points)}{_about(question.minutes)}"
+    return f"{_named(question, '')}: {points_text(question.points)}{_about(question.minutes)}"
 
 
 def points_table(assignment: Assignment) -> str:
@@ -24,16 +25,10 @@ def points_table(assignment: Assignment) -> str:
     each = [question.minutes for question in assignment.questions]
     total = assignment.minutes if assignment.minutes is not None else None if None in each else sum(each)
     rows = [("question", "points", "minutes, about"), ("---",) * 3]
-    for number, one in enumerate(assignment.questions, 1):
-        rows.append(
-            (f"{number}. {_named(one, '`')}".replace("|", "\\|"), number_text(one.points), _minutes(one.minutes))
-        )
-    rows.append(("**all**", f"**{number_text(assignment.points)}**", f"**{_minutes(total)}**" if total else ""))
+    for place, one in enumerate(assignment.questions, 1):
+        rows.append((f"{place}. {_named(one, '`')}".replace("|", "\\|"), number(one.points), _minutes(one.minutes)))
+    rows.append(("**all**", f"**{number(assignment.points)}**", f"**{_minutes(total)}**" if total else ""))
     return "\n".join("| " + " | ".join(row if timed else row[:2]) + " |" for row in rows)
-
-
-def number_text(number: float) -> str:
-    return f"{round(number, 2):g}"
 
 
 def _named(question: Question, quote: str) -> str:
@@ -42,16 +37,12 @@ def _named(question: Question, quote: str) -> str:
     return name if title == question.name else f"{title} ({name})"
 
 
-def _points(points: float) -> str:
-    return f"{number_text(points)} point{'' if points == 1 else 's'}"
-
-
 def _minutes(minutes: float | None) -> str:
-    return "" if minutes is None else number_text(minutes)
+    return "" if minutes is None else number(minutes)
 
 
 def _about(minutes: float | None) -> str:
-    return "" if minutes is None else f", about {number_text(minutes)} minute{'' if minutes == 1 else 's'}"
+    return "" if minutes is None else f", about {number(minutes)} minute{'' if minutes == 1 else 's'}"
 
 
 def stub(cell: Cell, region: Region) -> list[str]:
@@ -77,7 +68,7 @@ def check_source(check: Check) -> str:
     Where nothing says what is wanted but the master's solution, the cell shows the call only: no code of a master runs
     at a release.
     """
-    head = f"# {' '.join(check.name.split())} ({_points(check.points)})"
+    head = f"# {' '.join(check.name.split())} ({points_text(check.points)})"
     setup = [dedented(check.setup.split("\n"))] if check.setup.strip() else []
     hint = f", {check.hint!r}" if check.hint else ""
     if check.criterion is not None:

@@ -35,6 +35,7 @@ from w2s_lab.assignments.assignment import Assignment, Check
 from w2s_lab.assignments.handout import added
 from w2s_lab.assignments.markup import MARK, Cell, Region, dedented
 from w2s_lab.assignments.master import Master, read_master
+from w2s_lab.assignments.sheets import cut
 
 TOKEN = re.compile(
     r"0[xXoObB][0-9a-fA-F_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[^\W\d]\w*"
@@ -149,8 +150,7 @@ def _line(text: Text, secret: Secret) -> str:
 
 
 def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 80 else text[:79] + "…"
+    return cut(" ".join(text.split()), 80)
 
 
 # --- texts, made comparable ---

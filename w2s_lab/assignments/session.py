@@ -105,13 +105,13 @@ class Session:
         self.guards: tuple[str, ...] = ()
         self._only_audit = only_audit
         self._done: list[tuple[str, dict]] = []  # what a new process has to repeat
-        self._process = self._line = self._folder = None
+        self._process = self._line = self._folder = self._meter = None
 
     def __enter__(self) -> "Session":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self.close()
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Session:
                 return failed
         answer = self._request(what, arguments, seconds)
         if answer.kind not in ("", "raised"):
-            self._end()
+            self.close()
         return answer
 
     def _begin(self) -> Answer | None:
@@ -168,13 +168,13 @@ class Session:
         os.set_blocking(self._line.fileno(), False)
         first = self._exchange(b"", 0, START)
         if first.kind:
-            self._end()
+            self.close()
             raise OSError(f"a process for a submission could not be started: {first.reason}")
         self.guards = tuple(first.value)
         for what, arguments in self._done:
             answer = self._request(what, arguments, self.limits.cell)
             if answer.kind not in ("", "raised"):
-                self._end()
+                self.close()
                 return Answer(None, "its cells could not be run a second time", answer.kind)
         return None
 
@@ -201,11 +201,11 @@ class Session:
                 raise Stopped
             if self._used() - before > seconds or time.perf_counter() - started > PATIENCE * seconds:
                 return answer(None, f"it took longer than {seconds:.3g} seconds", "time")
-            if _size(self._folder, self.limits.folder) > self.limits.folder:
-                return answer(None, f"it wrote more than {self.limits.folder / 1e6:.0f} MB", "size")
             if len(found) > self.limits.answer:
                 return answer(None, "what came back is too large", "unreadable")
             ready, free, _ = select.select([self._line], [self._line] if out else [], [], LOOK)
+            if not ready and not free and _size(self._folder, self.limits.folder) > self.limits.folder:
+                return answer(None, f"it wrote more than {self.limits.folder / 1e6:.0f} MB", "size")
             try:
                 if free:
                     out = out[os.write(self._line.fileno(), out[:65_536]) :]
@@ -234,7 +234,8 @@ class Session:
     def _used(self) -> float:
         """CPU seconds of the process so far."""
         try:
-            times = psutil.Process(self._process.pid).cpu_times()
+            self._meter = self._meter or psutil.Process(self._process.pid)
+            times = self._meter.cpu_times()
         except psutil.Error:
             return 0.0
         return times.user + times.system
@@ -244,14 +245,15 @@ class Session:
         code = self._process.exitcode
         return f" (signal {-code})" if code and code < 0 else ""
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """End the process and remove its folder."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
             self._process.close()
             self._line.close()
             _remove(self._folder)
-            self._process = self._line = self._folder = None
+            self._process = self._line = self._folder = self._meter = None
 
 
 def _size(folder: Path, enough: int) -> int:
@@ -286,7 +288,7 @@ def _remove(folder: Path) -> None:
 @contextlib.contextmanager
 def _small_environment():
     """The server's environment, where this start is its first, holds only what Python needs."""
-    kept, hide = dict(os.environ), ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+    kept, needed = dict(os.environ), ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
     from multiprocessing.forkserver import _forkserver
 
     if _forkserver._forkserver_pid is not None:
@@ -294,7 +296,7 @@ def _small_environment():
         return
     try:
         os.environ.clear()
-        os.environ.update({name: kept[name] for name in hide if name in kept})
+        os.environ.update({name: kept[name] for name in needed if name in kept})
         os.environ.update(OMP_NUM_THREADS="1", PYTHONHASHSEED="0", HF_HUB_OFFLINE="1", MPLBACKEND="agg")
         yield
     finally:

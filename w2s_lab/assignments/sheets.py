@@ -18,6 +18,16 @@ def number(points: float) -> str:
     return f"{points:.2f}".rstrip("0").rstrip(".")
 
 
+def points_text(points: float) -> str:
+    """`4 points`, `1 point`."""
+    return f"{number(points)} point{'' if points == 1 else 's'}"
+
+
+def cut(text: str, letters: int) -> str:
+    """`text` of at most so many letters."""
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
 def printable(text: str) -> str:
     """`text` without what a terminal or a page would act on: escapes, other controls, changes of writing direction."""
     text = re.sub(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?", "", text)

@@ -22,6 +22,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
 from w2s_lab.assignments.assignment import Assignment, Marks
+from w2s_lab.assignments.sheets import cut
 
 CAVEAT = "a place to look, not a verdict"
 LARGEST = 20_000  # letters: a longer cell is not parsed, since Python's parser may not survive what people can write
@@ -165,8 +166,7 @@ class Statement:
 
     def text(self) -> str:
         """As source, on one line, cut."""
-        source = " ".join(f"{self.kind} {', '.join(map(ast.unparse, self.parts))}".split())
-        return source if len(source) <= LETTERS else source[: LETTERS - 1] + "…"
+        return cut(" ".join(f"{self.kind} {', '.join(map(ast.unparse, self.parts))}".split()), LETTERS)
 
 
 def _statements(cells: Sequence[str], keep: frozenset[str]) -> list[Statement]:

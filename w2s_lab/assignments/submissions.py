@@ -2,13 +2,17 @@
 
 import ast
 import contextlib
+import hashlib
 import json
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from w2s_lab.assignments.assignment import Marks
 
 LARGEST = 20_000_000  # bytes of a notebook
 MOST_CELLS = 2_000
@@ -45,6 +49,11 @@ class Submission:
     notes: tuple[str, ...] = ()
 
 
+def ignored(name: str) -> bool:
+    """Whether a file or folder of this name is what editors and systems add."""
+    return name in IGNORED or (name.startswith(".") and name not in (".", ".."))
+
+
 def find_submissions(folder: Path, questions: Sequence[str] = (), *, prefer: str = "") -> list[Submission]:
     """All submissions below a folder, by student.
 
@@ -63,7 +72,7 @@ def find_submissions(folder: Path, questions: Sequence[str] = (), *, prefer: str
         raise ValueError(f"{folder} is no folder; expected one with a subfolder or a notebook for each student")
     found = []
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith(".") or entry.name in IGNORED:
+        if ignored(entry.name):
             continue
         path = Path(entry.path)
         if entry.is_symlink():
@@ -86,7 +95,7 @@ def _refused(path: Path, folder: Path, problem: str) -> Submission:
 def _of_folder(own: Path, folder: Path, questions: Sequence[str], prefer: str) -> Submission:
     files, links = [], 0
     for parent, folders, names in os.walk(own):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in IGNORED)
+        folders[:] = sorted(f for f in folders if not ignored(f))
         links += sum(Path(parent, name).is_symlink() for name in [*folders, *names])
         files += [Path(parent, name) for name in sorted(names) if not Path(parent, name).is_symlink()]
     candidates = [path for path in files if path.suffix == ".ipynb"]
@@ -149,6 +158,22 @@ def _apart(found: list[Submission]) -> list[Submission]:
             name = f"{one.student} ({seen[known]})"
             found[place] = Submission(name, one.path, one.file, one.problem, (*one.notes, note))
     return found
+
+
+def file_stems(submissions: "Sequence[Submission | Marks]") -> list[str]:
+    """A file name (without ending) for each submission: safe on every system, different for different ones.
+
+    A student's name that is such a name is kept; else signs are replaced, and some letters of a digest follow.
+    """
+    counts = Counter(one.student.casefold() for one in submissions)
+    stems = []
+    for one in submissions:
+        stem = re.sub(r"[^\w.-]+", "_", one.student)[:80].strip("._") or "submission"
+        reserved = re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", stem, re.IGNORECASE)
+        if stem != one.student or reserved or counts[one.student.casefold()] > 1:
+            stem += "-" + hashlib.sha256(f"{one.student}\0{one.file}".encode("utf-8", "replace")).hexdigest()[:8]
+        stems.append(stem)
+    return stems
 
 
 def read_bytes(path: Path) -> bytes:

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from w2s_lab.assignments.assignment import Assignment, Marks, Question
-from w2s_lab.assignments.exports import UNREAD
+from w2s_lab.assignments.assignment import UNREAD, Assignment, Marks, Question
+from w2s_lab.assignments.exports import unread
 from w2s_lab.assignments.sheets import number, printable
 from w2s_lab.assignments.similar import CAVEAT, Twin
 from w2s_lab.plots import GREY, ROLE, SIZE, SMALL
@@ -33,7 +33,7 @@ def fractions(assignment: Assignment, marks: Sequence[Marks]) -> dict[str, list[
     """
     found: dict[str, list[float]] = {question.name: [] for question in assignment.questions}
     for one in marks:
-        waiting = {result.question for result in one.results if result.state == UNREAD}
+        waiting = unread(one)
         for question in assignment.questions:
             if question.name not in waiting:
                 points, of = one.question(question.name)

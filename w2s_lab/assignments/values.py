@@ -11,6 +11,8 @@ from json.encoder import encode_basestring_ascii
 import numpy as np
 import torch
 
+from w2s_lab.assignments.sheets import cut
+
 MOST_TEXT = 1_000_000  # characters of one value
 MOST_DEPTH = 40  # of lists in lists
 TENSOR, OBJECT, PAIRS, SET = "~tensor", "~object", "~pairs", "~set"
@@ -239,8 +241,7 @@ def family(value: object) -> str:
 
 def short(value: object, most: int = 200) -> str:
     """As one line for people."""
-    text = json.dumps(plain(value), ensure_ascii=False)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return cut(json.dumps(plain(value), ensure_ascii=False), most)
 
 
 def difference(given: object, wanted: object, *, hidden: bool) -> str:
