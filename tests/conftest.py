@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from own_warnings import deprecated_calls_of_ours_fail  # noqa: F401  (a fixture of every test)
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from w2s_lab.language_model import LanguageModel

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -610,6 +611,42 @@ def test_a_shared_beginning_has_its_gradient(llama, closed_set, monkeypatch):
         found.append([p.grad for p in own.network.parameters()])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def renamed(network: torch.nn.Module, name: str | None) -> torch.nn.Module:
+    """A copy that calls its keys and values `name` (None: that has none), and swallows other names as networks do."""
+    network = copy.deepcopy(network)
+    inner, known = network.forward, language_model.LanguageModel("", "", None, network).cache_name
+
+    def with_cache(values=None, **others):
+        output = inner(**others | ({known: values} if values is not None else {}))
+        return SimpleNamespace(logits=output.logits, **{name: getattr(output, known)} if name else {})
+
+    def newer(input_ids, attention_mask, position_ids, cache=None, logits_to_keep=0, use_cache=None, **swallowed):
+        return with_cache(cache, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids)
+
+    def older(
+        input_ids, attention_mask, position_ids, past_key_values=None, logits_to_keep=0, use_cache=None, **swallowed
+    ):
+        return newer(input_ids, attention_mask, position_ids, past_key_values)
+
+    def without(input_ids, attention_mask, position_ids, **swallowed):
+        return newer(input_ids, attention_mask, position_ids)
+
+    network.forward = {"cache": newer, "past_key_values": older, None: without}[name]
+    return network
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values", None])
+def test_keys_and_values_under_either_name_or_none(name, model, closed_set):
+    """A library that renames them and swallows the old name must not change an answer."""
+    other = LanguageModel("renamed", "", model.tokenizer, renamed(model.network, name))
+    assert other.cache_name == name
+    prompts, _ = model.encode_prompts(closed_set.examples[:7], 200)
+    answers = model.encode_answers(closed_set.task.answers)
+    with torch.no_grad():
+        expected, found = model.log_probs(prompts, answers), other.log_probs(prompts, answers)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
 
 
 def test_equal_prompts_keep_their_last_token(llama):

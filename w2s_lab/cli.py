@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     arguments.words = shlex.join(["w2s-lab", *(sys.argv[1:] if argv is None else argv)])
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warnings.simplefilter("ignore", FutureWarning)  # from one library to another: not for who gives a command
     try:
         return arguments.command(arguments) or 0
     except BrokenPipeError:  # as in `w2s-lab show | head`: who reads has had enough

@@ -201,6 +201,14 @@ class LanguageModel:
     def _accepts(self) -> frozenset[str]:
         return frozenset(inspect.signature(self.network.forward).parameters)
 
+    @cached_property
+    def cache_name(self) -> str | None:
+        """Name of the keys and values that a network takes and returns; None: it takes none.
+
+        transformers calls them `cache` since 5.24. A network swallows a name that it does not know without an error.
+        """
+        return next((name for name in ("cache", "past_key_values") if name in self._accepts), None)
+
     def _autocast(self) -> contextlib.AbstractContextManager:
         if not self.in_bfloat16:
             return contextlib.nullcontext()
@@ -238,7 +246,7 @@ class LanguageModel:
 
         The prompt is read once; its keys and values are shared by the K answers.
         """
-        if self._recomputes:  # what is not kept cannot be shared: every answer with its prompt
+        if self._recomputes or not self.cache_name:  # what is not kept cannot be shared: every answer with its prompt
             pairs = [(p, a) for p in prompts for a in answers]
             return self.log_prob([p for p, _ in pairs], [a for _, a in pairs]).view(len(prompts), len(answers))
         batch, k, width = len(prompts), len(answers), max(map(len, answers))
@@ -248,10 +256,10 @@ class LanguageModel:
         targets, answer_mask = targets.repeat(batch, 1), answer_mask.repeat(batch, 1)
         logits = read.logits.repeat_interleave(k, 0)
         if width > 1:
-            cache = read.past_key_values
+            cache = getattr(read, self.cache_name)
             cache.batch_repeat_interleave(k)
             full_mask = torch.cat([mask.repeat_interleave(k, 0), answer_mask[:, :-1].long()], -1)
-            rest = self._forward(targets[:, :-1], full_mask, width - 1, past_key_values=cache, use_cache=True)
+            rest = self._forward(targets[:, :-1], full_mask, width - 1, **{self.cache_name: cache}, use_cache=True)
             logits = torch.cat([logits, rest.logits], 1)
         return sequence_log_prob(logits, targets, answer_mask).view(batch, k)
 
@@ -266,7 +274,7 @@ class LanguageModel:
             return self._forward(ids, mask, keep, **({"use_cache": False} | more)), mask
         ids, mask = with_prefix_row(ids, mask, torch.tensor(prompts[0][:shared], device=self.device))
         cache = shared_cache(self.network, shared)
-        read = self._forward(ids, mask, keep, past_key_values=cache, use_cache=True)
+        read = self._forward(ids, mask, keep, **{self.cache_name: cache}, use_cache=True)
         read.logits = read.logits[:-1]
         if more:  # who goes on has no use for the prefix row
             cache.batch_select_indices(torch.arange(len(rows), device=self.device))
@@ -284,7 +292,7 @@ class LanguageModel:
 
     @cached_property
     def _can_share(self) -> bool:
-        return "position_ids" in self._accepts and can_share(self.network)
+        return "position_ids" in self._accepts and bool(self.cache_name) and can_share(self.network)
 
     @property
     def _recomputes(self) -> bool:

@@ -133,7 +133,7 @@ class StackedBatches:
 
         def loss(weights, ids, bias, positions, targets, counts) -> Tensor:
             inputs = {"input_ids": ids, "attention_mask": bias, "position_ids": positions, "use_cache": True}
-            inputs |= {"past_key_values": shared_cache(network, self.shared), "logits_to_keep": self.width}
+            inputs |= {self.model.cache_name: shared_cache(network, self.shared), "logits_to_keep": self.width}
             logits = functional_call(network, weights, (), inputs).logits
             return -sequence_log_prob(logits[:-1], targets, counts).mean()
 
