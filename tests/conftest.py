@@ -5,8 +5,8 @@ import torch
 from own_warnings import deprecated_calls_of_ours_fail  # noqa: F401  (a fixture of every test)
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from w2s_lab.language_model import LanguageModel
-from w2s_lab.models import MAX_LENGTH, network_digest, new_llama, train_tokenizer
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.loading import MAX_LENGTH, network_digest, new_llama, train_tokenizer
 from w2s_lab.records import Example, LabelledSet, Task
 
 ANSWERS = ("positive", "negative", "hard to say")

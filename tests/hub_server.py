@@ -18,7 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-ROOT = Path(__file__).resolve().parents[1]
+from places import ROOT
+
 TOKEN = "hf_" + "abcdefghijklmnopqrstuvwxyz012345678"  # opens private repositories here
 
 
@@ -269,7 +270,7 @@ def load(name: str, **options: object) -> dict:
     """A model's digest and its log-probabilities of two answers."""
     import torch
 
-    from w2s_lab.models import load_model
+    from w2s_lab.models.loading import load_model
     from w2s_lab.records import Example
 
     model = load_model(name, device="cpu", **options)
@@ -283,7 +284,7 @@ def read(source: str, **options: object) -> dict:
     """A source's task, examples, notes and warnings."""
     import warnings
 
-    from w2s_lab.data import read_examples
+    from w2s_lab.data.sources import read_examples
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

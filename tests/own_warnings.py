@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-OURS = {Path(__file__).resolve().parents[1] / name for name in ("w2s_lab", "tests")}
+OURS = {ROOT / name for name in ("w2s_lab", "tests")}
 DEPRECATIONS = (FutureWarning, DeprecationWarning, PendingDeprecationWarning)
 PASS_ON = ("torch/nn/modules/module.py", "torch/utils/_contextlib.py", "contextlib.py", "functools.py")
 

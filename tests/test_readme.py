@@ -2,13 +2,11 @@
 
 import json
 import re
-from pathlib import Path
 from statistics import median
 
 import matplotlib
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
+from places import ROOT
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 MEGABYTE = 1_000_000
 NOT_OURS = {".git", ".venv", "runs", "build", "dist", "__pycache__", ".ipynb_checkpoints"}
 CACHES = {".hypothesis", ".pytest_cache", ".ruff_cache"}
@@ -41,7 +41,7 @@ def tree_paths(block: str) -> list[str]:
     shown by indentation or by box-drawing characters. A line deeper than a file continues its annotation.
 
     >>> tree_paths("w2s_lab/\\n  records.py, data.py   what crosses borders\\n  pocket/\\n    tasks.py")
-    ['w2s_lab/', 'w2s_lab/records.py', 'w2s_lab/data.py', 'w2s_lab/pocket/', 'w2s_lab/pocket/tasks.py']
+    ['w2s_lab/', 'w2s_lab/records.py', 'w2s_lab/data/sources.py', 'w2s_lab/pocket/', 'w2s_lab/pocket/tasks.py']
     """
     paths: list[str] = []
     parents: list[tuple[int, str]] = []  # (depth, path) of the entries around the present one

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 from own_warnings import shown_for_ours
+from places import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +107,7 @@ class Events:
 
 
 def save_often() -> None:
-    from w2s_lab.checkpoint import Checkpoint
+    from w2s_lab.training.checkpoint import Checkpoint
 
     def due(self) -> bool:
         self.asked = getattr(self, "asked", 0) + 1
@@ -119,14 +120,15 @@ def tell_events(events: Events, root: str) -> None:
     """Every event of a child comes from here."""
     import transformers.modeling_utils
 
-    from w2s_lab import checkpoint, store, training
-    from w2s_lab.language_model import LanguageModel
+    from w2s_lab.experiments import store
+    from w2s_lab.models.language_model import LanguageModel
     from w2s_lab.pocket import pretrain
+    from w2s_lab.training import checkpoint, loop
 
     events.phase("training", store, "train", lambda start, labelled, recipe: start.name)
-    events.point(training, "learning_rate_at", lambda step, *_: f"step {step}")
+    events.point(loop, "learning_rate_at", lambda step, *_: f"step {step}")
     events.phase("labelling", store, "weak_labels")
-    events.phase("evaluation", training, "evaluate")
+    events.phase("evaluation", loop, "evaluate")
     events.point(LanguageModel, "log_probs", lambda *_: "batch")
     events.phase("checkpoint", checkpoint.Checkpoint, "save", lambda self, network, optimizer, facts: facts["step"])
     events.half_written(checkpoint, "save_file", lambda tensors, path, metadata: path)
@@ -143,8 +145,9 @@ def run_child(task: dict) -> int:
     """One run in a forked child, as the task says; returns its exit status."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(300)  # rather killed than waited for without end
-    from w2s_lab import cli, labelling
+    from w2s_lab.cli import commands
     from w2s_lab.pocket import pretrain
+    from w2s_lab.training import labelling
 
     if task.get("checkpoints", True):
         save_often()
@@ -160,7 +163,7 @@ def run_child(task: dict) -> int:
     if "rung" in task:
         pretrain.ROWS, pretrain.HELD_OUT_TOKENS = 4, 4 * pretrain.CONTEXT
         pretrain.LADDER = {"pocket-tiny": pretrain.Rung("pocket-tiny", layers=1, width=16, heads=2, **task["rung"])}
-    return cli.main(task["arguments"])
+    return commands.main(task["arguments"])
 
 
 def fork(task: dict) -> tuple[int, int]:
@@ -189,8 +192,13 @@ def serve() -> None:
     import matplotlib.figure
     import torch
 
-    from w2s_lab import cli, plots, report, store  # noqa: F401
-    from w2s_lab.models import load_model
+    from w2s_lab.cli import commands  # noqa: F401
+    from w2s_lab.experiments import (
+        report,  # noqa: F401
+        store,  # noqa: F401
+    )
+    from w2s_lab.figures import plots  # noqa: F401
+    from w2s_lab.models.loading import load_model
     from w2s_lab.pocket import pretrain
 
     torch.set_num_threads(1)
@@ -263,8 +271,8 @@ def temporary(root: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tokenizer, closed_set) -> Iterator[Place]:
-    from w2s_lab.language_model import LanguageModel
-    from w2s_lab.models import new_llama, save_model
+    from w2s_lab.models.language_model import LanguageModel
+    from w2s_lab.models.loading import new_llama, save_model
 
     folder = tmp_path_factory.mktemp("place")
     for name, width, seed in (("weak", 16, 1), ("strong", 32, 2)):
@@ -276,7 +284,7 @@ def place(tmp_path_factory, tokenizer, closed_set) -> Iterator[Place]:
     rows += [(f"{text}, they said", answer) for text, answer in rows]
     text = "input\tanswer\n" + "".join(f"{text}\t{answer}\n" for text, answer in rows)
     (folder / "reviews.tsv").write_text(text)
-    root = Path(__file__).resolve().parents[1]
+    root = ROOT
     threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     env = {**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false", "MPLBACKEND": "agg"}
     env["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [env.get("PYTHONPATH")])])
@@ -610,8 +618,8 @@ TRAINING_FILES = [
 @pytest.fixture(scope="module")
 def work(llama, closed_set, tmp_path_factory) -> Callable:
     """A small training and labelling in a store."""
+    from w2s_lab.experiments.store import Store
     from w2s_lab.recipe import Recipe
-    from w2s_lab.store import Store
 
     recipe = Recipe(epochs=2, batch_size=4, learning_rate=1e-3)
 
@@ -661,7 +669,7 @@ def test_a_damaged_checkpoint_is_said_and_not_used(damage, work, intact, tmp_pat
         if done == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("w2s_lab.checkpoint.Checkpoint.due", lambda self: True)
+    monkeypatch.setattr("w2s_lab.training.checkpoint.Checkpoint.due", lambda self: True)
     with pytest.raises(KeyboardInterrupt):
         work(tmp_path, stop)
     (path,) = tmp_path.glob("unfinished/*")
@@ -688,7 +696,7 @@ def test_the_checkpoint_of_a_finished_training_is_removed(work, intact, tmp_path
 
 @pytest.mark.parametrize("damage", [damage for damage in DAMAGE if damage != "deleted"])
 def test_damaged_facts_are_said_where_runs_are_listed(damage, intact, tmp_path):
-    from w2s_lab.store import Store
+    from w2s_lab.experiments.store import Store
 
     shutil.copytree(intact[0], tmp_path / "store")
     (path,) = tmp_path.glob("store/trainings/*/run.json")

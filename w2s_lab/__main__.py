@@ -2,7 +2,7 @@
 
 import sys
 
-from w2s_lab.cli import main
+from w2s_lab.cli.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

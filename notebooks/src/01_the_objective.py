@@ -18,8 +18,8 @@ import torch
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.classroom.chart import Bar, BarChart, Chart, Mark, Series
-from w2s_lab.language_model import prompt
+from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
+from w2s_lab.models.language_model import prompt
 
 store = w2s.Store("../runs")
 

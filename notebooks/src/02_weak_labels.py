@@ -17,7 +17,7 @@ import torch
 import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab import metrics
-from w2s_lab.classroom.chart import Bar, BarChart, Mark
+from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Mark
 
 store = w2s.Store("../runs")
 

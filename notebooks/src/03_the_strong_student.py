@@ -19,9 +19,9 @@ import torch
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.classroom.chart import Bar, BarChart, Chart, Mark, Series
-from w2s_lab.gradient import BatchGradient
-from w2s_lab.training import batches, learning_rate_at
+from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
+from w2s_lab.training.gradient import BatchGradient
+from w2s_lab.training.loop import batches, learning_rate_at
 
 store = w2s.Store("../runs")
 

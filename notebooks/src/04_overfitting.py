@@ -22,8 +22,8 @@ import numpy as np
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.classroom.chart import Chart, Mark, Series
-from w2s_lab.experiments import split_curve
+from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
+from w2s_lab.experiments.procedure import split_curve
 from w2s_lab.studies.methods import MISFIT, MISFIT_GRIDS
 from w2s_lab.studies.overfitting import curves
 from w2s_lab.studies.study import gain_and_misfit

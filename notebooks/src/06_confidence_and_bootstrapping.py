@@ -21,8 +21,8 @@ import torch
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.evaluation import score
 from w2s_lab.studies.losses import Dial, rows_at
+from w2s_lab.training.evaluation import score
 
 store = w2s.Store("../runs")
 plt.rc("axes", labelsize=13)

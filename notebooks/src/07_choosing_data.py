@@ -19,7 +19,7 @@ from scipy.stats import binom
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.classroom.chart import Bar, BarChart, Chart, Mark, Series
+from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.studies.study import column, select
 
 store = w2s.Store("../runs")

@@ -19,10 +19,10 @@ import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab import flywheel as wheel
 from w2s_lab import proposals
-from w2s_lab.classroom.chart import Bar, BarChart, Mark
-from w2s_lab.classroom.flywheel_health import diagnosis, study_rounds
+from w2s_lab.classroom.dashboards.flywheel_health import diagnosis, study_rounds
+from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Mark
+from w2s_lab.methods.proposals import rouge_l
 from w2s_lab.pocket.parser import sentiment_world
-from w2s_lab.proposals import rouge_l
 from w2s_lab.studies import policy
 
 store = w2s.Store("../runs")

@@ -15,10 +15,10 @@ import matplotlib.pyplot as plt
 import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab import mixing
-from w2s_lab.classroom.budget_explorer import measured_grid
-from w2s_lab.classroom.chart import Chart, Mark, Series
-from w2s_lab.effects import Effect, difference, paired_effect
-from w2s_lab.experiments import Plan
+from w2s_lab.classroom.dashboards.budget_explorer import measured_grid
+from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
+from w2s_lab.experiments.effects import Effect, difference, paired_effect
+from w2s_lab.experiments.procedure import Plan
 from w2s_lab.studies.study import column, select
 
 store = w2s.Store("../runs")

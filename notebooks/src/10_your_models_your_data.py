@@ -25,12 +25,12 @@ import torch
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.classroom.chart import Bar, BarChart
-from w2s_lab.classroom.memory_explorer import estimated
-from w2s_lab.dry_run import dry_run_table, plan_estimate
-from w2s_lab.estimate import DEVICES, Texts
-from w2s_lab.flywheel import perplexity
-from w2s_lab.pairs import MODELS, PAIRS, pair_plan
+from w2s_lab.classroom.dashboards.memory_explorer import estimated
+from w2s_lab.classroom.toolkit.chart import Bar, BarChart
+from w2s_lab.methods.flywheel import perplexity
+from w2s_lab.planning.dry_run import dry_run_table, plan_estimate
+from w2s_lab.planning.estimate import DEVICES, Texts
+from w2s_lab.planning.hub_models import MODELS, PAIRS, pair_plan
 
 store = w2s.Store("../runs")
 
@@ -353,7 +353,7 @@ pair = pair_plan("smollm2-16gb")
 print(dry_run_table(pair, w2s.SplitSizes.of(len(examples)), examples, task.answers, device="T4"))
 
 # %% [markdown]
-# All pairs with a recipe of their own (`w2s_lab/pairs.py`), for reviews as short as these:
+# All pairs with a recipe of their own (`w2s_lab/planning/hub_models.py`), for reviews as short as these:
 
 # %%
 sizes, texts = w2s.SplitSizes.of(len(examples)), Texts.of(examples, task.answers)

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from w2s_lab.data import read_examples
-from w2s_lab.language_model import LanguageModel, prompt
-from w2s_lab.models import train_tokenizer
+from tests.places import SHARED
+from w2s_lab.data.sources import read_examples
+from w2s_lab.experiments.report import versions
+from w2s_lab.models.language_model import LanguageModel, prompt
+from w2s_lab.models.loading import train_tokenizer
 from w2s_lab.records import Example, LabelledSet, Task
-from w2s_lab.report import versions
 
-ROOT = Path(__file__).resolve().parents[2]
-SST2 = ROOT.parent / "shared" / "data" / "sst2" / "train.tsv"
+SST2 = SHARED / "data" / "sst2" / "train.tsv"
 INSTRUCTION = "Is the review positive or negative?"
 TASK = Task("sentiment", ("positive", "negative"))
 BATCH = 32  # examples

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import torch
 
-from w2s_lab.language_model import LanguageModel
+from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
 

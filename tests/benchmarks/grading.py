@@ -15,11 +15,11 @@ import nbformat
 import psutil
 
 from tests.jupyter import ROOT
-from w2s_lab.assignments.grade import grade_all
-from w2s_lab.assignments.guards import Limits
-from w2s_lab.assignments.master import read_assignment
-from w2s_lab.assignments.submissions import find_submissions
-from w2s_lab.report import versions
+from w2s_lab.assignments.authoring.master import read_assignment
+from w2s_lab.assignments.grading.grade import grade_all
+from w2s_lab.assignments.grading.guards import Limits
+from w2s_lab.assignments.grading.submissions import find_submissions
+from w2s_lab.experiments.report import versions
 
 MASTER = ROOT / "notebooks" / "assignments" / "two_hours.ipynb"
 GOAL = 1.5  # seconds for each submission

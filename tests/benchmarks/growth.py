@@ -19,10 +19,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import NullFormatter
 
-from w2s_lab.language_model import LanguageModel
+from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, LabelledSet
-from w2s_lab.training import training_steps
+from w2s_lab.training.loop import training_steps
 
 from .common import BATCH, INSTRUCTION, SIZES, TASK, Size, arguments, corpus, new_model, save, timed, use_threads
 

@@ -18,13 +18,13 @@ from statistics import median
 import numpy as np
 import torch
 
-from w2s_lab.data import load_splits
-from w2s_lab.labelling import MAX_NEW_TOKENS, weak_labels
-from w2s_lab.language_model import LanguageModel
-from w2s_lab.models import load_model
+from w2s_lab.data.sources import load_splits
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.loading import load_model
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
-from w2s_lab.training import train
+from w2s_lab.training.labelling import MAX_NEW_TOKENS, weak_labels
+from w2s_lab.training.loop import train
 
 from .common import BATCH, SIZES, arguments, corpus, new_model, save, timed, use_threads
 

@@ -18,10 +18,10 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from w2s_lab.language_model import LanguageModel
+from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
-from w2s_lab.training import learning_rate_at, training_steps
+from w2s_lab.training.loop import learning_rate_at, training_steps
 
 from .common import encoded, synchronize
 

@@ -25,14 +25,14 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 
-from w2s_lab.data import load_splits
-from w2s_lab.language_model import LanguageModel
-from w2s_lab.models import load_model
+from w2s_lab.data.sources import load_splits
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.loading import load_model
+from w2s_lab.models.shared_prefix import shared_cache, with_prefix_row
 from w2s_lab.objective import sequence_log_prob
-from w2s_lab.prefix import shared_cache, with_prefix_row
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
-from w2s_lab.training import batches, learning_rate_at, training_steps
+from w2s_lab.training.loop import batches, learning_rate_at, training_steps
 
 from .common import BATCH, arguments, encoded, save, synchronize, use_threads
 

@@ -22,13 +22,13 @@ from statistics import mean, median
 
 import torch
 
-from w2s_lab.language_model import LanguageModel
+from tests.places import ROOT
+from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
 
 from .common import (
     BATCH,
-    ROOT,
     SIZES,
     TokenCount,
     arguments,

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tests.jupyter import HANDLES, NOTEBOOKS, TITLE, WINDOW, WORDS, Page, browser, server
-from w2s_lab.report import versions
+from w2s_lab.experiments.report import versions
 
 GOAL = {"median": 100.0, "p95": 200.0}  # milliseconds
 

@@ -17,15 +17,15 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from w2s_lab import assets
 from w2s_lab.classroom.exercises import EXERCISES
 from w2s_lab.classroom.progress import VARIABLE
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 STUB = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
 
-def sources(names: Sequence[str] = (), folder: Path = NOTEBOOKS) -> list[Path]:
+def sources(names: Sequence[str] = (), folder: Path = assets.NOTEBOOKS) -> list[Path]:
     """The source files whose names begin with one of `names` (all, where there are none), in order.
 
     Raises:

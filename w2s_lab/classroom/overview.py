@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
+from w2s_lab import assets
 from w2s_lab.classroom.exercises import NOTEBOOKS
-from w2s_lab.classroom.panel import Panel, View, table
 from w2s_lab.classroom.progress import Progress, load_progress
-from w2s_lab.classroom.quizzes import FOLDER, load_quiz
+from w2s_lab.classroom.quizzes import load_quiz
+from w2s_lab.classroom.toolkit.panel import Panel, View, table
 
 
 def counts(progress: Progress) -> list[tuple[str, str, int, int, int, int]]:
     """For each notebook: number, title, exercises done, exercises, questions answered right, questions."""
     found = []
-    for path in sorted(FOLDER.glob("*.json")):
+    for path in sorted(assets.QUIZZES.glob("*.json")):
         quiz = load_quiz(path.stem)
         names = [step["id"] for question in quiz["questions"] for step in question.get("steps", [question])]
         exercises = NOTEBOOKS.get(path.stem, ())

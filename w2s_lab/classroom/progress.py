@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from w2s_lab.files import replacing
+from w2s_lab.system.files import replacing
 
 VARIABLE = "W2S_LAB_PROGRESS"
 DEFAULT = "progress.json"  # in the folder of the notebooks

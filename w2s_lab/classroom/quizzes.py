@@ -9,14 +9,13 @@ import random
 from collections.abc import Iterator, Sequence
 from html import escape
 from html.parser import HTMLParser
-from pathlib import Path
 
 import ipywidgets as widgets
 
-from w2s_lab.classroom.panel import MAX_WIDTH, with_fallback
+from w2s_lab import assets
 from w2s_lab.classroom.progress import load_progress
+from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, with_fallback
 
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "quizzes"
 LETTERS = "ABCDEFGH"
 RIGHT, WRONG = "#009E73", "#D55E00"
 KINDS = ("one", "many", "order", "case")
@@ -28,9 +27,9 @@ def load_quiz(notebook: str) -> dict:
     Raises:
         ValueError: there is none, or a question in it is not as it should be; says which.
     """
-    path = FOLDER / f"{notebook}.json"
+    path = assets.QUIZZES / f"{notebook}.json"
     if not path.exists():
-        known = ", ".join(sorted(one.stem for one in FOLDER.glob("*.json")))
+        known = ", ".join(sorted(one.stem for one in assets.QUIZZES.glob("*.json")))
         raise ValueError(f"there is no quiz {notebook!r}; expected one of {known}")
     found = json.loads(path.read_text(encoding="utf-8"))
     for question in found["questions"]:

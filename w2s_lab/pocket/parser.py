@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterable
 from itertools import islice
 
+from w2s_lab.data.world import World
 from w2s_lab.pocket.corpus import documents
 from w2s_lab.pocket.lexicon import ASPECTS, WORDS, is_rare, with_article
 from w2s_lab.pocket.reviews import OPENINGS, OPPOSITE, Opinion, Review
-from w2s_lab.proposals import World
 from w2s_lab.records import Example
 
 KIND = {aspect: kind for kind, aspects in ASPECTS.items() for aspect in aspects}

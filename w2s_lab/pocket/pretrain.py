@@ -19,11 +19,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from w2s_lab.checkpoint import Checkpoint
-from w2s_lab.files import as_umask_says, said_with_path
-from w2s_lab.language_model import LanguageModel
-from w2s_lab.models import (
-    LADDER_FOLDER,
+from w2s_lab import assets
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.loading import (
     network_digest,
     new_llama,
     pick_device,
@@ -33,6 +31,8 @@ from w2s_lab.models import (
 from w2s_lab.pocket.corpus import documents, packed_tokens
 from w2s_lab.pocket.tasks import SOURCES
 from w2s_lab.records import content_key
+from w2s_lab.system.files import as_umask_says, said_with_path
+from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.version import __version__
 
 VOCABULARY = 1536
@@ -95,7 +95,7 @@ def _packed_rows(tokenizer, tokens: int, seed: int) -> Tensor:
     return torch.from_numpy(ids.astype(np.int64)).view(-1, CONTEXT)
 
 
-def pretrain(rung: Rung, *, folder: Path = LADDER_FOLDER, device: str = "auto", compiled: bool | None = None) -> Path:
+def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", compiled: bool | None = None) -> Path:
     """Pre-train one rung into `folder/NAME`, or go on where an earlier call was stopped.
 
     Args:

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from w2s_lab.data import TASKS, write_examples
+from w2s_lab import assets
+from w2s_lab.data.sources import write_examples
 from w2s_lab.pocket.helpdesk import CONSEQUENCES as DECISIONS
 from w2s_lab.pocket.helpdesk import Ticket, draw_ticket
 from w2s_lab.pocket.lexicon import ASPECTS
@@ -124,7 +125,7 @@ def reserved_texts() -> frozenset[str]:
     return frozenset(example.input for name in SOURCES for example in draw_examples(name))
 
 
-def write_tasks(folder: Path = TASKS) -> None:
+def write_tasks(folder: Path = assets.TASKS) -> None:
     """Write every built-in task as `folder/NAME.jsonl`, one example a line, and the list of them as `tasks.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in SOURCES:

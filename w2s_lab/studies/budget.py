@@ -8,14 +8,14 @@ from dataclasses import astuple, replace
 
 from matplotlib.figure import Figure
 
-from w2s_lab.data import SplitSizes
-from w2s_lab.effects import effects_table, paired_effect
-from w2s_lab.experiments import Bench, Outcome, Plan
-from w2s_lab.jobs import Job
-from w2s_lab.mixing import Measured, cost, frontier, join, weighted
+from w2s_lab.data.sources import SplitSizes
+from w2s_lab.experiments.effects import effects_table, paired_effect
+from w2s_lab.experiments.procedure import Bench, Outcome, Plan
+from w2s_lab.experiments.store import Store
+from w2s_lab.figures.study_plots import cost_curve
+from w2s_lab.methods.mixing import Measured, cost, frontier, join, weighted
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
-from w2s_lab.store import Store
 from w2s_lab.studies.figures import one
 from w2s_lab.studies.study import (
     EPOCH,
@@ -32,7 +32,7 @@ from w2s_lab.studies.study import (
     rounded,
     select,
 )
-from w2s_lab.study_plots import cost_curve
+from w2s_lab.system.jobs import Job
 
 SIZES = SplitSizes(supervisor_train=1500, student_train=2500, test=1000, validation=100)
 HUMAN, WEAK = (0, 30, 100, 1000), (0, 500, 1500)

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from w2s_lab import study_plots
-from w2s_lab.effects import Effect
+from w2s_lab.experiments.effects import Effect
+from w2s_lab.figures import study_plots
 
 
 def figure_of(width: float, height: float) -> Figure:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_lab.effects import Effect, difference, markdown_table, paired_effect
-from w2s_lab.files import replacing
+from w2s_lab.experiments.effects import Effect, difference, markdown_table, paired_effect
 from w2s_lab.studies.methods import PLAIN, RANDOM, misfit_slope
+from w2s_lab.system.files import replacing
 
 LARGE = 0.15  # ceiling minus supervisor, in accuracy: a large gap
 NOTHING = 0.01  # an effect (fraction of test examples, or PGR) whose interval is within this is none

@@ -4,20 +4,20 @@ from dataclasses import asdict, replace
 
 from matplotlib.figure import Figure
 
-from w2s_lab.data import SplitSizes
-from w2s_lab.effects import effects_table, paired_effect
-from w2s_lab.experiments import Plan
-from w2s_lab.flywheel import DEGRADING, HEALTHY, MENDED, SEED_EXAMPLES, FlywheelRecipe, flywheel_rows
-from w2s_lab.jobs import Job
-from w2s_lab.language_model import LanguageModel
-from w2s_lab.models import load_model
+from w2s_lab.data.sources import SplitSizes
+from w2s_lab.experiments.effects import effects_table, paired_effect
+from w2s_lab.experiments.procedure import Plan
+from w2s_lab.experiments.store import Store
+from w2s_lab.methods.flywheel import DEGRADING, HEALTHY, MENDED, SEED_EXAMPLES, FlywheelRecipe, flywheel_rows
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.loading import load_model
 from w2s_lab.objective import NextToken
 from w2s_lab.pocket.parser import sentiment_world
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
-from w2s_lab.store import Store
 from w2s_lab.studies.figures import flywheel_figure
 from w2s_lab.studies.study import Rows, Setting, Study, bench, cell, column, mean_of, rounded, select
+from w2s_lab.system.jobs import Job
 
 SIZES = SplitSizes(supervisor_train=1500, student_train=100, test=500, validation=0)
 CONFIGURATIONS: dict[str, FlywheelRecipe] = {"healthy": HEALTHY, "degrading": DEGRADING} | MENDED

@@ -12,16 +12,16 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from w2s_lab.effects import difference, paired_effect
-from w2s_lab.experiments import Bench, Plan, hard
-from w2s_lab.jobs import Job
+from w2s_lab.experiments.effects import difference, paired_effect
+from w2s_lab.experiments.procedure import Bench, Plan, hard
+from w2s_lab.experiments.store import Store
+from w2s_lab.figures.plots import ROLE, SIZE, Role, styled_axes
+from w2s_lab.figures.study_plots import SERIES
 from w2s_lab.objective import AuxiliaryConfidence, Distillation, Loss, MaximumLikelihood, SoftTargets, kl_to_supervisor
-from w2s_lab.plots import ROLE, SIZE, Role, styled_axes
 from w2s_lab.records import Evaluation, LabelledSet, Snapshot
-from w2s_lab.store import Store
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.study import SIZES, Rows, Setting, Study, bench, cell, column, mean_of, rounded, select
-from w2s_lab.study_plots import SERIES
+from w2s_lab.system.jobs import Job
 
 PLAN = Plan()  # the studies' usual one, with six snapshots on the way
 WEAK_LABELS, TRUTH = "weak labels", "true answers"  # D

@@ -10,16 +10,16 @@ from dataclasses import asdict, astuple, dataclass, replace
 
 from matplotlib.figure import Figure
 
-from w2s_lab import plots
-from w2s_lab.experiments import Bench, Outcome, Plan, split_curve
-from w2s_lab.jobs import Job
+from w2s_lab.experiments.procedure import Bench, Outcome, Plan, split_curve
+from w2s_lab.experiments.store import Store
+from w2s_lab.figures import plots
+from w2s_lab.methods.simulated import random_errors
 from w2s_lab.metrics import mean_interval
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Snapshot
-from w2s_lab.simulated import random_errors
-from w2s_lab.stopping import at_agreement, at_examples, recovered
-from w2s_lab.store import Store
 from w2s_lab.studies.study import SIZES, Rows, Setting, Study, bench, cell
+from w2s_lab.system.jobs import Job
+from w2s_lab.training.stopping import at_agreement, at_examples, recovered
 
 PLAN = Plan(recipe=Recipe(epochs=10, learning_rate=1e-4, eval_every=16))
 

@@ -10,20 +10,15 @@ from dataclasses import asdict, astuple, dataclass, replace
 
 from matplotlib.figure import Figure
 
-from w2s_lab.cascade import cascade, cascade_curve, fit_threshold, flops_per_item
-from w2s_lab.data import SplitSizes
-from w2s_lab.effects import Effect, Slope, effects_table, holm, paired_effect, slope
-from w2s_lab.ensembles import average, log_odds_weights, stack, vote
-from w2s_lab.evaluation import score
-from w2s_lab.experiments import Bench, Outcome, Plan, hard
-from w2s_lab.jobs import Job
-from w2s_lab.labelling import token_targets
-from w2s_lab.models import load_model
-from w2s_lab.objective import AuxiliaryConfidence, Distillation, Loss, SoftTargets
-from w2s_lab.probe import features, fit_probe, predict, ridge_probe
-from w2s_lab.recipe import Recipe
-from w2s_lab.records import Comparison, LabelledSet
-from w2s_lab.selection import (
+from w2s_lab.data.sources import SplitSizes
+from w2s_lab.experiments.effects import Effect, Slope, effects_table, holm, paired_effect, slope
+from w2s_lab.experiments.procedure import Bench, Outcome, Plan, hard
+from w2s_lab.experiments.store import Store
+from w2s_lab.figures.study_plots import cascade_plot
+from w2s_lab.methods.cascade import cascade, cascade_curve, fit_threshold, flops_per_item
+from w2s_lab.methods.ensembles import average, log_odds_weights, stack, vote
+from w2s_lab.methods.probe import features, fit_probe, predict, ridge_probe
+from w2s_lab.methods.selection import (
     agreement,
     answer_log_prob,
     confidence,
@@ -35,8 +30,11 @@ from w2s_lab.selection import (
     superfilter,
     token_likelihood,
 )
-from w2s_lab.simulated import class_conditional_errors, random_errors, systematic_errors
-from w2s_lab.store import Store
+from w2s_lab.methods.simulated import class_conditional_errors, random_errors, systematic_errors
+from w2s_lab.models.loading import load_model
+from w2s_lab.objective import AuxiliaryConfidence, Distillation, Loss, SoftTargets
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import Comparison, LabelledSet
 from w2s_lab.studies.figures import effects_figure, misfit_figure, one
 from w2s_lab.studies.study import (
     EPOCH,
@@ -53,7 +51,9 @@ from w2s_lab.studies.study import (
     rounded,
     select,
 )
-from w2s_lab.study_plots import cascade_plot
+from w2s_lab.system.jobs import Job
+from w2s_lab.training.evaluation import score
+from w2s_lab.training.labelling import token_targets
 
 PLAIN, RANDOM = "plain weak labels", "random half"
 ADAPT = Recipe(epochs=1, learning_rate=8e-4)

@@ -6,14 +6,13 @@ from dataclasses import astuple, replace
 
 from matplotlib.figure import Figure
 
-from w2s_lab.experiments import Bench, Plan
-from w2s_lab.jobs import Job
+from w2s_lab.experiments.procedure import Bench, Plan
+from w2s_lab.experiments.store import Store
+from w2s_lab.figures.study_plots import stopping_dots
+from w2s_lab.methods.simulated import random_errors
 from w2s_lab.metrics import mean_interval
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
-from w2s_lab.simulated import random_errors
-from w2s_lab.stopping import recovered
-from w2s_lab.store import Store
 from w2s_lab.studies.figures import one, overfitting_figure
 from w2s_lab.studies.mechanism import stopped, trusted_accuracy
 from w2s_lab.studies.study import (
@@ -29,7 +28,8 @@ from w2s_lab.studies.study import (
     rounded,
     select,
 )
-from w2s_lab.study_plots import stopping_dots
+from w2s_lab.system.jobs import Job
+from w2s_lab.training.stopping import recovered
 
 RATES = (5e-5, 2e-4)
 NOISE = ("weak labels", "40 % random errors")  # as many random errors as weak ones: see the mechanism

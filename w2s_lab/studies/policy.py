@@ -10,14 +10,13 @@ from dataclasses import astuple, replace
 
 from matplotlib.figure import Figure
 
-from w2s_lab.data import SplitSizes, load_splits
-from w2s_lab.effects import effects_table, paired_effect
-from w2s_lab.experiments import Bench, Outcome, Plan
-from w2s_lab.jobs import Job
-from w2s_lab.mixing import with_truth, without
+from w2s_lab.data.sources import SplitSizes, load_splits
+from w2s_lab.experiments.effects import effects_table, paired_effect
+from w2s_lab.experiments.procedure import Bench, Outcome, Plan
+from w2s_lab.experiments.store import Store
+from w2s_lab.methods.mixing import with_truth, without
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
-from w2s_lab.store import Store
 from w2s_lab.studies.figures import effects_figure
 from w2s_lab.studies.study import (
     EPOCH,
@@ -34,6 +33,7 @@ from w2s_lab.studies.study import (
     rounded,
     select,
 )
+from w2s_lab.system.jobs import Job
 
 SIZES = SplitSizes(supervisor_train=1200, student_train=1500, test=1000, validation=100)
 PLAN = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))

@@ -10,13 +10,12 @@ from itertools import combinations_with_replacement
 
 from matplotlib.figure import Figure
 
-from w2s_lab.effects import paired_effect, slope
-from w2s_lab.experiments import Bench, Plan
-from w2s_lab.jobs import Job
+from w2s_lab.experiments.effects import paired_effect, slope
+from w2s_lab.experiments.procedure import Bench, Plan
+from w2s_lab.experiments.store import Store
 from w2s_lab.metrics import mean_interval
 from w2s_lab.objective import AuxiliaryConfidence
 from w2s_lab.recipe import Recipe
-from w2s_lab.store import Store
 from w2s_lab.studies.figures import scaling_figure
 from w2s_lab.studies.study import (
     EPOCH,
@@ -32,6 +31,7 @@ from w2s_lab.studies.study import (
     rounded,
     select,
 )
+from w2s_lab.system.jobs import Job
 
 # peak learning rates, the lower the larger the model: of supervisors (3 passes over the truth), and of students and
 # ceilings, which have learnt the task with them after 2 passes, also on labels of which a third is wrong

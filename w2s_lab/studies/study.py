@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from w2s_lab.data import SplitSizes, load_splits
-from w2s_lab.experiments import Bench, Outcome, Plan, hard
-from w2s_lab.files import replacing
-from w2s_lab.jobs import Job, run_jobs
-from w2s_lab.language_model import LanguageModel
+from w2s_lab.data.sources import SplitSizes, load_splits
+from w2s_lab.experiments.procedure import Bench, Outcome, Plan, hard
+from w2s_lab.experiments.report import versions
+from w2s_lab.experiments.store import Store
 from w2s_lab.metrics import mean_interval
+from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import Comparison, Evaluation, LabelledSet
-from w2s_lab.report import versions
-from w2s_lab.store import Store
+from w2s_lab.system.files import replacing
+from w2s_lab.system.jobs import Job, run_jobs
 
 SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
 EPOCH = 47  # optimizer steps in a pass over 1,500 examples

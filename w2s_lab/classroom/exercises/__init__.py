@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
 
-from w2s_lab.classroom.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise
 
 _NUMBERS = tuple(f"{number:02d}" for number in range(11) if find_spec(f"{__name__}.nb{number:02d}"))
 _LISTS: dict[str, tuple[Exercise, ...]] = {n: import_module(f"{__name__}.nb{n}").EXERCISES for n in _NUMBERS}

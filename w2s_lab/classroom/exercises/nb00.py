@@ -3,7 +3,7 @@
 import numpy as np
 
 from w2s_lab import metrics
-from w2s_lab.classroom.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise
 
 
 def gap_recovered(weak, student, ceiling):

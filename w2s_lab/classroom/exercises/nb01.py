@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from w2s_lab import objective
-from w2s_lab.classroom.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise
 
 
 def log_prob_of_answer(logits, tokens):

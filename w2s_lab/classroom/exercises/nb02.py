@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from w2s_lab import metrics, objective
-from w2s_lab.classroom.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise
 
 ANSWERS, LENGTH = 8, 4  # of the closed lists that are drawn
 

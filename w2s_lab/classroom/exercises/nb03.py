@@ -6,9 +6,9 @@ import numpy as np
 from scipy import stats
 
 from w2s_lab import metrics
-from w2s_lab.classroom.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise
 from w2s_lab.recipe import Recipe
-from w2s_lab.training import learning_rate_at
+from w2s_lab.training.loop import learning_rate_at
 
 
 def accuracy_and_agreement(snapshots, weak, truth):

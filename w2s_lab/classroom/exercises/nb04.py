@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from w2s_lab import stopping
-from w2s_lab.classroom.exercise import Exercise
-from w2s_lab.classroom.flips import KINDS, Flip, count_kinds
+from w2s_lab.classroom.dashboards.flips import KINDS, Flip, count_kinds
+from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.methods.simulated import random_errors
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Task
-from w2s_lab.simulated import random_errors
 from w2s_lab.studies.study import gain_and_misfit
+from w2s_lab.training import stopping
 
 _TASK = Task("sentiment", ("negative", "positive"))
 _OTHER = {"positive": "negative", "negative": "positive"}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from w2s_lab.classroom.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise
 from w2s_lab.objective import SCHEDULES, Distillation, expected_nll, kl_to_supervisor, with_temperature
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from w2s_lab.classroom.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise
 from w2s_lab.objective import AuxiliaryConfidence, balanced_predictions, expected_nll
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from scipy import stats
 
-from w2s_lab import cascade, ensembles, selection
-from w2s_lab.classroom.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.methods import cascade, ensembles, selection
 from w2s_lab.records import Example, LabelledSet, Task
 
 

@@ -5,10 +5,10 @@ from functools import cache
 
 import numpy as np
 
-from w2s_lab import proposals
-from w2s_lab.classroom.exercise import Exercise
-from w2s_lab.classroom.measured import measured
-from w2s_lab.proposals import longest_common_subsequence, rouge_l
+from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.toolkit.measured import measured
+from w2s_lab.methods import proposals
+from w2s_lab.methods.proposals import longest_common_subsequence, rouge_l
 
 WORDS = "the room bed was not clean bright small quiet and we liked lamp it a".split()
 

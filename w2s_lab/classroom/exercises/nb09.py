@@ -6,13 +6,13 @@ from functools import cache
 
 import numpy as np
 
-from w2s_lab import mixing, proposals
-from w2s_lab.classroom.budget_explorer import measured_grid
-from w2s_lab.classroom.exercise import Exercise
-from w2s_lab.classroom.flywheel_health import DIALS, study_rounds
-from w2s_lab.classroom.measured import measured
-from w2s_lab.data import SplitSizes, load_splits
-from w2s_lab.mixing import Measured
+from w2s_lab.classroom.dashboards.budget_explorer import measured_grid
+from w2s_lab.classroom.dashboards.flywheel_health import DIALS, study_rounds
+from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.toolkit.measured import measured
+from w2s_lab.data.sources import SplitSizes, load_splits
+from w2s_lab.methods import mixing, proposals
+from w2s_lab.methods.mixing import Measured
 
 
 def plan_costs(plans, human_cost, weak_cost, taught):

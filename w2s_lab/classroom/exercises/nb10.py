@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 
 from w2s_lab import metrics
-from w2s_lab.classroom.exercise import Exercise
-from w2s_lab.estimate import DEVICES, Estimate, Texts, estimate_training
-from w2s_lab.pairs import MODELS
+from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.planning.estimate import DEVICES, Estimate, Texts, estimate_training
+from w2s_lab.planning.hub_models import MODELS
 from w2s_lab.recipe import LoRA, Recipe
 
 

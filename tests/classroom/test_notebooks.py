@@ -1,0 +1,174 @@
+"""The stored notebooks are what their sources give, run from top to bottom, blank and solved, and give nothing away."""
+
+import ast
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import textwrap
+from functools import cache
+
+import nbformat
+import pytest
+from places import ROOT
+
+from w2s_lab.classroom import build
+from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
+
+FOLDER = ROOT / "notebooks"
+SOURCES = build.sources()
+NAMES = [path.stem for path in SOURCES]
+# What a proxy would have to carry fails at once: nothing outside this machine can be asked for.
+OFFLINE = {
+    **{name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY")},
+    "NO_PROXY": "127.0.0.1,localhost",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@cache
+def stored(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def code(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def texts(cell) -> list[str]:
+    """Everything textual that a cell has put out."""
+    found = []
+    for output in cell.outputs:
+        found += [output.get("text", "")]
+        found += [value for kind, value in output.get("data", {}).items() if kind.startswith("text/")]
+    return [text for text in found if text]
+
+
+# -- what is stored ----------------------------------------------------------------------------------------------------
+
+
+def test_there_are_eleven():
+    assert [name[:2] for name in NAMES] == [f"{number:02d}" for number in range(11)]
+    assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_source_and_notebook_are_in_step(name):
+    """Cell by cell; `make notebooks` mends it."""
+    source = build.read_source(FOLDER / "src" / f"{name}.py")
+    facts = [
+        [(c.cell_type, c.id, c.source, c.metadata.get("tags", [])) for c in nb.cells] for nb in (source, stored(name))
+    ]
+    assert facts[0] == facts[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_was_run_from_top_to_bottom_without_errors(name):
+    assert [cell.execution_count for cell in code(stored(name))] == list(range(1, len(code(stored(name))) + 1))
+    for cell in code(stored(name)):
+        if "raises-exception" not in cell.metadata.get("tags", []):
+            assert not [output for output in cell.outputs if output.output_type == "error"], cell.source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_small_and_says_nothing_of_the_machine_it_was_built_on(name):
+    assert (FOLDER / f"{name}.ipynb").stat().st_size < 1_000_000
+    assert set(stored(name).metadata) == {"kernelspec", "language_info"}
+    for cell in code(stored(name)):
+        assert "execution" not in cell.metadata
+        for text in texts(cell):
+            assert not re.search(r"/(home|root|Users|tmp|work|usr)/|Warning:|\bit/s\b", text), cell.source
+        for output in cell.outputs:
+            data = output.get("data", {})
+            assert build.WIDGET_VIEW not in data or len(data) == 1, cell.source
+            # What is seen only live leaves a hole on a code host.
+            assert set(data) != {build.WIDGET_VIEW}, f"only a live widget: {cell.source}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_shape(name):
+    """A title, what it is about, minutes; short cells; guesses, exercises, a quiz; limits; what comes next."""
+    notebook, cells = stored(name), code(stored(name))
+    first, text = notebook.cells[0].source, "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    assert first.startswith(f"# {name[:2]} · ") and "?" in first and re.search("minute|second", first)
+    assert 20 <= len(cells) <= 40
+    assert statistics.median(len(cell.source.splitlines()) for cell in cells) <= 6
+    source = "\n".join(cell.source for cell in cells)
+    assert f'room.quiz("{name[:2]}")' in source
+    assert source.count("room.predict(") >= 1 and source.count("room.predict(") <= source.count("room.outcome(")
+    for exercise in NOTEBOOKS[name[:2]]:
+        assert f"def {exercise}(" in source and f"room.check({exercise}" in source
+    assert "does not show" in text.lower()
+    assert "pip install" not in source and "%pip" not in source
+    for picture in re.findall(r"!\[(.*?)\]\(", text):
+        assert len(picture) > 10, "a picture without alt text"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_gives_no_solution_away(name):
+    """No line that does the work of a solution stands in the notebook, neither in a cell nor in what it put out."""
+    shown = "\n".join(
+        line
+        for cell in stored(name).cells
+        for line in [cell.source, *(texts(cell) if cell.cell_type == "code" else [])]
+    )
+    for exercise in NOTEBOOKS[name[:2]]:
+        tree = ast.parse(textwrap.dedent(EXERCISES[exercise].solution)).body[0]
+        lines = [ast.unparse(part) for part in tree.body if not isinstance(part, ast.Expr)]
+        assert not all(line in shown for line in lines), f"{exercise} is solved in {name}"
+
+
+@pytest.mark.parametrize("name", NAMES[:10])
+def test_it_asks_for_nothing_from_the_network(name):
+    source = "\n".join(cell.source for cell in code(stored(name)))
+    assert not re.search(r"https?://|hub:|urlopen|requests\.|socket", source)
+
+
+def test_stubs_are_replaced_by_solutions():
+    notebook = build.read_source(SOURCES[0])
+    solved = build.solved(notebook)
+    changed = [(a.source, b.source) for a, b in zip(notebook.cells, solved.cells, strict=True) if a.source != b.source]
+    assert len(changed) == len(NOTEBOOKS["00"])
+    for stub, solution in changed:
+        assert "..." in stub and "..." not in solution
+
+
+# -- run ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_blank_as_stored(name, tmp_path):
+    """nbval: every cell runs with the stubs left alone, and what is deterministic comes out as it was stored."""
+    environment = {**os.environ, **OFFLINE, "W2S_LAB_PROGRESS": str(tmp_path / "progress.json")}
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", "-q",
+               "-p", "no:cacheprovider", "-p", "no:xdist", str(FOLDER / f"{name}.ipynb")]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert f"{len(code(stored(name)))} passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_solved(name, monkeypatch):
+    """With every solution filled in, it runs to its end and every check is green."""
+    for variable, value in OFFLINE.items():
+        monkeypatch.setenv(variable, value)
+    notebook = build.run(build.solved(build.read_source(FOLDER / "src" / f"{name}.py")), FOLDER)
+    checks = [cell for cell in code(notebook) if "room.check(" in cell.source]
+    said = [text for cell in checks for text in texts(cell)]
+    assert len(checks) == len(NOTEBOOKS[name[:2]])
+    assert all(text.startswith("✓ Right") for text in said), said
+
+
+def test_progress_of_the_build_is_its_own(tmp_path, monkeypatch):
+    """Building a notebook leaves a learner's progress alone."""
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps({"exercises": {}, "questions": {}, "predictions": {"a": "b"}}))
+    monkeypatch.setenv("W2S_LAB_PROGRESS", str(mine))
+    cell = nbformat.v4.new_code_cell("from w2s_lab import classroom as room\nroom.reset_progress()")
+    notebook = build.run(nbformat.v4.new_notebook(cells=[cell]), tmp_path)
+    assert texts(notebook.cells[0]) == ["'There was nothing to forget.'"]
+    assert "predictions" in mine.read_text()

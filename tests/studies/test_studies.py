@@ -1,0 +1,253 @@
+"""Every named study from end to end with tiny sizes; rows and findings by hand; what is shipped."""
+
+import json
+import math
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+from places import ROOT
+
+from w2s_lab.cli.commands import STUDIES, main
+from w2s_lab.data.sources import SplitSizes
+from w2s_lab.experiments.effects import Effect
+from w2s_lab.experiments.procedure import Plan
+from w2s_lab.experiments.store import Store
+from w2s_lab.methods.flywheel import HEALTHY
+from w2s_lab.objective import AuxiliaryConfidence, Distillation, MaximumLikelihood, Targets
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import Comparison, Evaluation, Task
+from w2s_lab.studies import budget, findings, flywheel, losses, methods, overfitting, policy, scaling, study
+
+RESULTS = ROOT / "data" / "results"
+
+TINY = SplitSizes(supervisor_train=64, student_train=64, test=40, validation=20)
+QUICK = Recipe(epochs=1, learning_rate=1e-3, eval_every=2)
+PLAN = Plan("pocket-s", "pocket-s", Recipe(epochs=6, learning_rate=2e-3), QUICK, "cpu")
+
+
+def here(jobs, *, workers, ray, description):
+    """All jobs in this process, where the sizes are tiny."""
+    assert len({job.name for job in jobs}) == len(jobs)
+    return {job.name: job.function(*job.arguments) for job in jobs}
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(study, "run_jobs", here)
+    for module in (losses, overfitting, policy, scaling):
+        monkeypatch.setattr(module, "SIZES", TINY)
+    monkeypatch.setattr(budget, "SIZES", replace(TINY, student_train=60))
+    monkeypatch.setattr(budget, "HUMAN", (0, 5, 20))
+    monkeypatch.setattr(budget, "WEAK", (0, 30))
+    monkeypatch.setattr(budget, "FEW", 5)
+    monkeypatch.setattr(budget, "EPOCH", 2)
+    monkeypatch.setattr(policy, "HUMAN", 10)
+    monkeypatch.setattr(policy, "STEPS", 4)
+    for module in (budget, losses, overfitting, policy):
+        monkeypatch.setattr(module, "PLAN", PLAN)
+    monkeypatch.setattr(overfitting, "RATES", (1e-3,))
+    for name, few in (("WEIGHTS", (0.0, 1.0)), ("TEMPERATURES", (1.0, 2.0)), ("ALPHAS", (0.0, 0.5)), ("FEW", 20)):
+        monkeypatch.setattr(losses, name, few)
+    monkeypatch.setattr(scaling, "RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
+    monkeypatch.setattr(scaling, "WEAK_RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
+    monkeypatch.setattr(scaling, "PAIRS", (("pocket-xs", "pocket-xs"), ("pocket-xs", "pocket-s"), ("pocket-s",) * 2))
+    turning = replace(
+        HEALTHY, rounds=1, proposals=12, min_confidence=None, balanced=False, student=QUICK, generator=QUICK
+    )
+    monkeypatch.setattr(flywheel, "SEED_EXAMPLES", 32)
+    monkeypatch.setattr(flywheel, "SIZES", replace(TINY, student_train=1, validation=0))
+    monkeypatch.setattr(
+        flywheel, "CONFIGURATIONS", {"healthy": turning, "again": replace(turning, trains_generator=True)}
+    )
+    monkeypatch.setattr(
+        methods, "GRIDS", tuple(replace(grid, plan=PLAN, sizes=TINY, seeds=2) for grid in methods.GRIDS)
+    )
+
+
+def run(name: str, folder, seeds: int = 2) -> tuple[str, dict]:
+    found = import_module(f"w2s_lab.studies.{name}").STUDY
+    assert found.name == name and found.about.endswith("?")
+    text, paths = study.run_study(
+        found, seeds=seeds, workers=1, store=str(folder / "runs"), output=folder, device="cpu"
+    )
+    assert all(path.stat().st_size > 1000 for path in paths)
+    assert [path.suffix for path in paths] == [".json"] + [".png"] * (len(paths) - 1)
+    return text, json.loads(paths[0].read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["methods", "scaling", "overfitting", "losses", "budget", "policy", "flywheel"])
+def test_a_study_from_end_to_end(name, tiny, tmp_path, monkeypatch):
+    text, facts = run(name, tmp_path)
+    assert facts["command"] == f"w2s-lab study {name} --seeds 2" and facts["versions"]["w2s-lab"]
+    assert facts["trainings"]["different"] == len(Store(tmp_path / "runs").runs())
+    assert {row["seed"] for row in facts["rows"]} == {0, 1}
+    monkeypatch.setattr("w2s_lab.experiments.store.train", lambda *args, **options: pytest.fail("trained again"))
+    assert run(name, tmp_path) == (text, facts)  # from the store, to the last digit
+
+
+def test_every_study_can_be_named():
+    found = [import_module(f"w2s_lab.studies.{name}").STUDY for name in STUDIES]
+    assert [one.name for one in found] == list(STUDIES)
+    for one in found:
+        names = [job.name for stage in one.stages(study.Setting("runs", "cpu", one.seeds)) for job in stage]
+        assert len(set(names)) == len(names) > one.seeds - 1
+    counted = {one.name: one.seeds for one in found}
+    assert counted["methods"] >= 8 and counted["scaling"] >= 3
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def evaluation(predictions: str, probs: list[float] | None = None) -> Evaluation:
+    """Answers a or b to four questions whose truth is "aabb"."""
+    table = None if probs is None else np.array([[p, 1 - p] for p in probs])
+    return Evaluation(Task("t", ("a", "b")), tuple("1234"), tuple(predictions), tuple("aabb"), tuple("abbb"), table)
+
+
+def test_gain_and_misfit_by_hand():
+    """Squared distances: the supervisor is .5 away on the second example only, the student nowhere."""
+    weak, student = evaluation("abbb", [1, 0.5, 0, 0]), evaluation("aabb", [1, 1, 0, 0])
+    found = study.gain_and_misfit(Comparison(weak, student, student))
+    assert found == {"gain": pytest.approx(2 * 0.25 / 4), "misfit": pytest.approx(2 * 0.25 / 4)}
+    worse = evaluation("abba", [1, 0, 0, 1])
+    found = study.gain_and_misfit(Comparison(weak, worse, student))
+    assert found == {"gain": pytest.approx(0.125 - 1.0), "misfit": pytest.approx((0.5 + 2.0) / 4)}
+    assert study.gain_and_misfit(Comparison(evaluation("abbb"), evaluation("aabb"), student)) == {}
+
+
+def test_numbers_of_a_comparison_by_hand():
+    found = study.numbers(Comparison(evaluation("abbb"), evaluation("aaba"), evaluation("aabb")))
+    expected = {"weak": 0.75, "accuracy": 0.75, "ceiling": 1.0, "pgr": 0.0}
+    assert found == expected | {"agreement": 0.5, "imitation": 0.0, "correction": 1.0}
+
+
+def test_rows_are_found_by_name_and_in_the_order_of_seeds():
+    rows = [{"seed": 1, "a": "x", "v": 2.0}, {"seed": 0, "a": "x", "v": None}, {"seed": 0, "a": "y", "v": 5.123456789}]
+    assert study.column(study.select(rows, a="x"), "v") == [None, 2.0]
+    assert study.mean_of(study.select(rows, a="x"), "v") == {"mean": 2.0, "low": None, "high": None, "n": 1}
+    assert study.rounded(rows)[2]["v"] == 5.12346
+
+
+# -- findings --------------------------------------------------------------------------------------------------------
+
+
+def finding(sign: int = 1, value: float = 0.0) -> findings.Finding:
+    return findings.Finding("c", "s", "q", "methods", lambda rows: None, sign, value)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sign", "verdict"),
+    [
+        (0.02, 0.05, 1, "reproduced"),
+        (-0.05, -0.02, 1, "not reproduced"),
+        (-0.05, -0.02, -1, "reproduced"),
+        (0.001, 0.005, -1, "not reproduced"),
+        (-0.02, 0.05, 1, "cannot tell here"),
+        (-0.009, 0.008, 1, "not reproduced"),  # surely next to nothing
+        (None, None, 1, "cannot tell here"),
+    ],
+)
+def test_a_verdict_is_computed(low, high, sign, verdict):
+    mean = None if low is None else (low + high) / 2
+    assert finding(sign).verdict(Effect("", mean, low, high, 8, 0, None)) == verdict
+
+
+def test_a_verdict_against_a_value():
+    assert finding(value=-0.01).verdict(Effect("", 0.0, -0.005, 0.005, 8, 0, None)) == "reproduced"
+
+
+def row(grid: str, method: str, seed: int, **values) -> dict:
+    return {"grid": grid, "method": method, "seed": seed, **values}
+
+
+def test_findings_are_paired_by_seed():
+    rows = [row("sentiment", "plain weak labels", s, accuracy=a, pgr=p) for s, a, p in ((0, 0.8, 0.4), (1, 0.9, None))]
+    rows += [row("sentiment", "soft labels", s, accuracy=a) for s, a in ((1, 0.91), (0, 0.82), (2, 0.1))]
+    rows += [row("helpdesk", "soft labels", 0, accuracy=0.0)]
+    soft = next(f for f in findings.FINDINGS if f.claim.startswith("Soft labels"))
+    effect = soft.measure(rows)
+    assert (effect.mean, effect.n) == (pytest.approx(0.015), 2)
+    naive = findings.FINDINGS[0].measure(rows)
+    assert (naive.mean, naive.n, naive.undefined) == (pytest.approx(0.4), 1, 1)
+
+
+def test_the_confidence_loss_is_measured_where_the_gap_is_large():
+    def pair(strong, loss, ceiling, accuracy):
+        names = {"weak_model": "pocket-s", "strong_model": strong, "loss": loss, "seed": 0}
+        return names | {"weak": 0.7, "ceiling": ceiling, "accuracy": accuracy}
+
+    rows = [pair("pocket-l", loss, 1.0, a) for loss, a in (("plain weak labels", 0.8), ("confidence loss 0.5", 0.9))]
+    rows += [pair("pocket-m", loss, 0.75, a) for loss, a in (("plain weak labels", 0.7), ("confidence loss 0.5", 0.1))]
+    large = next(f for f in findings.FINDINGS if "gap is large" in f.claim)
+    assert large.measure(rows).mean == pytest.approx(0.1)
+
+
+def test_what_is_shipped_says_what_was_measured(tmp_path, capsys):
+    """Both READMEs hold the table that the shipped numbers give; the command changes nothing in them."""
+    results = findings.read_results(RESULTS)
+    table = findings.findings_table(results)
+    for path in (RESULTS / "README.md", RESULTS.parents[1] / "README.md"):
+        text = path.read_text(encoding="utf-8")
+        assert text[text.index(findings.BEGIN) : text.index(findings.END)].count(table) == 1
+    shipped = [name for name in STUDIES if (RESULTS / f"{name}.json").is_file()]
+    assert set(results) < set(shipped)
+    for name in shipped:
+        facts = json.loads((RESULTS / f"{name}.json").read_text())
+        assert facts["command"].startswith(f"w2s-lab study {name}") and facts["versions"]["torch"]
+        text = json.dumps(facts)
+        assert "Infinity" not in text and "NaN" not in text
+    folder = tmp_path / "data" / "results"
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text(f"before {findings.BEGIN} old {findings.END} after")
+    assert main(["study", "findings", "--output", str(folder)]) == 2
+    assert "w2s-lab study mechanism" in capsys.readouterr().err
+    for name in results:
+        (folder / f"{name}.json").write_text(json.dumps(results[name]))
+    assert main(["study", "findings", "--output", str(folder)]) == 0
+    text = (folder / "README.md").read_text()
+    assert table in text and text.startswith("before ") and text.endswith(" after") and " old " not in text
+    (folder / "README.md").write_text("no place")
+    assert main(["study", "findings", "--output", str(folder)]) == 2
+    assert "no place for the findings" in capsys.readouterr().err
+
+
+def test_reasons_belong_to_their_verdict():
+    """A reason that was written for another verdict than the measured one would be left out in silence."""
+    results = findings.read_results(RESULTS)
+    for one, effect in findings.measured(results):
+        assert one.because == ("", "") or one.because[0] == one.verdict(effect), one.claim
+        if one.verdict(effect) != "reproduced":
+            assert one.because[1], f"no reason is given for: {one.claim}"
+
+
+def test_a_claim_has_a_source():
+    assert len({one.claim for one in findings.FINDINGS}) == len(findings.FINDINGS) >= 14
+    assert all(one.source[-1] not in ",;" and one.quantity and not math.isnan(one.value) for one in findings.FINDINGS)
+
+
+# -- the dials of the losses -----------------------------------------------------------------------------------------
+
+
+def test_two_dials_that_mean_one_training_are_one_run():
+    found = losses.dials()
+    weights = 1 + (len(losses.WEIGHTS) - 1) * len(losses.SCHEDULES)  # each schedule of 0 is the same
+    assert len(found) == len(set(found)) == 2 * weights + len(losses.TEMPERATURES) + len(losses.ALPHAS) - 1
+    assert {losses.Dial("lambda", 0.0, schedule).run for schedule in losses.SCHEDULES} == {losses.PLAIN}
+    assert losses.Dial("alpha", 0.0).run == losses.Dial("temperature", 1.0) in found
+    asked = losses.Dial("lambda", 2.0, "cosine", losses.TRUTH)
+    assert asked.run == asked and asked.loss == Distillation(2.0, "cosine")
+    assert losses.PLAIN.loss == MaximumLikelihood() and losses.Dial("alpha", 0.75).loss == AuxiliaryConfidence(0.75)
+    logits, probs = torch.randn(6, 3).log_softmax(-1), torch.rand(6, 3).softmax(-1)
+    targets = Targets(probs, probs.argmax(-1), (0.3, 0.3, 0.4), 0.7)
+    assert torch.allclose(AuxiliaryConfidence(0.0)(logits, targets), losses.Dial("alpha", 0.0).loss(logits, targets))
+
+
+def test_rows_of_a_dial():
+    plain = {"dial": "lambda", "value": 0.0, "schedule": "constant", "answers": "weak labels"}
+    rows = [plain | {"seed": 1}, plain | {"seed": 0}, plain | {"seed": 0, "value": 2.0}]
+    assert losses.rows_at(rows, losses.Dial("lambda", 0.0, "cosine")) == [rows[1], rows[0]]
+    assert losses.rows_at(rows, losses.Dial("alpha", 0.5)) == []

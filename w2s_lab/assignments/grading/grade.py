@@ -1,0 +1,335 @@
+"""From submissions to marks: each question is asked of a submission's own process and compared out of its reach."""
+
+import builtins
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+
+from w2s_lab.assignments.grading import guards, values
+from w2s_lab.assignments.grading.guards import Limits
+from w2s_lab.assignments.grading.session import Answer, Session
+from w2s_lab.assignments.grading.submissions import (
+    Cell,
+    Submission,
+    definitions,
+    file_stems,
+    read_bytes,
+    read_cells,
+    untouched,
+)
+from w2s_lab.assignments.marks.csv_files import cut
+from w2s_lab.assignments.records import UNREAD, Assignment, Check, Marks, Question, Result
+from w2s_lab.system.files import replacing
+
+QUIET = {"AssertionError", "NotImplementedError"}  # a public check that is not met; a stub left alone
+KEPT_CODE = 200_000  # characters of a submission's code that its marks keep
+NOT_RIGHT = "What came back does not meet it."
+
+
+class Key:
+    """What is wanted: computed once, from the master's solutions, in a process of their own."""
+
+    def __init__(self, assignment: Assignment, *, limits: Limits | None = None) -> None:
+        """Compute what is wanted.
+
+        Raises:
+            ValueError: the master's own solution raises, or does not meet one of its checks.
+        """
+        self.assignment, self.limits = assignment, limits or Limits()
+        self.wanted: dict[str, object] = {}
+        self.stop = threading.Event()  # set: whoever waits for a process is told to stop
+        self._own = threading.local()  # a process for criteria, one for each thread of the grader
+        self._open: list[Session] = []
+        session = self._session()
+        for check in assignment.checks:
+            given = self._of_master(session, check, check.call)
+            if check.criterion is not None:
+                if not self.meets(check, given):
+                    raise ValueError(self._named(check, f"the master's own answer, {values.short(given)}, misses it"))
+                continue
+            self.wanted[check.name] = given if check.wanted is None else self._of_master(session, check, check.wanted)
+            if not values.same(given, self.wanted[check.name], check.tolerance):
+                wanted = values.short(self.wanted[check.name])
+                raise ValueError(
+                    self._named(check, f"the master's own solution gives {values.short(given)}, wanted is {wanted}")
+                )
+
+    def _named(self, check: Check, what: str) -> str:
+        return f"{self.assignment.path.name}, check {check.name!r} of {check.question}: {what}"
+
+    def _session(self) -> Session:
+        if not hasattr(self._own, "session"):
+            self._own.session = Session(limits=replace(self.limits, total=float("inf")), stop=self.stop)
+            self._open.append(self._own.session)
+            for number, cell in enumerate(self.assignment.cells, 1):
+                answer = self._own.session.cell(cell)
+                if answer.kind:
+                    name = self.assignment.path.name
+                    raise ValueError(f"{name}: code cell {number} fails with the solutions in it: {answer.reason}")
+        return self._own.session
+
+    def _of_master(self, session: Session, check: Check, call: str) -> object:
+        answer = session.call(check.setup, call, seconds=check.seconds)
+        if answer.kind:
+            raise ValueError(self._named(check, f"`{call}` fails with the master's solution: {answer.reason}"))
+        return answer.value
+
+    def meets(self, check: Check, given: object) -> bool:
+        """Whether a plain value meets the check's criterion; one that cannot be evaluated is not met."""
+        session = self._session()
+        answer = session.call(check.setup, check.criterion, seconds=check.seconds, given=values.plain(given))
+        return answer.kind == "" and answer.value is True
+
+    def compare(self, check: Check, given: object) -> tuple[bool, str]:
+        """Whether a value is right, and if not, why, in words for its student."""
+        if check.criterion is not None:
+            return (True, "") if self.meets(check, given) else (False, NOT_RIGHT)
+        wanted = self.wanted[check.name]
+        if values.same(given, wanted, check.tolerance):
+            return True, ""
+        return False, values.difference(given, wanted, hidden=check.hidden)
+
+    def __enter__(self) -> "Key":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for session in self._open:
+            session.close()
+
+
+def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> Marks:
+    """The marks of one submission. Nothing that it does raises here; what costs it points is said in its marks."""
+    started = perf_counter()
+    marks = Marks(submission.student, submission.file, (), submission.notes)
+    problem, cells = submission.problem, []
+    if not problem:
+        try:
+            cells, more = read_cells(submission.path)
+            marks = replace(marks, notes=(*marks.notes, *more))
+        except (ValueError, OSError) as error:
+            problem = str(error)
+    if problem:
+        return _nothing(
+            marks, key.assignment, "the notebook could not be graded", f"Nothing could be graded: {problem}."
+        )
+    with Session(limits=key.limits, only_audit=only_audit, stop=key.stop) as session:
+        notes = _run(cells, session, {question.cell for question in key.assignment.questions})
+        missing, more = _match(key.assignment, cells, session)
+        parts = list(_parts(key.assignment))
+        # Public ones first: nothing that a hidden call told a submission can come out in what is said of a public one.
+        order = sorted(range(len(parts)), key=lambda place: isinstance(parts[place], Check) and parts[place].hidden)
+        results = {place: _result(parts[place], cells, missing, session, key) for place in order}
+    code = tuple(cell.source for cell in cells if cell.kind == "code")
+    return replace(
+        marks,
+        results=tuple(results[place] for place in range(len(parts))),
+        notes=(*marks.notes, *more, *notes),
+        own_seconds=session.own_seconds,
+        seconds=perf_counter() - started,
+        code=code if sum(map(len, code)) <= KEPT_CODE else (),
+    )
+
+
+def _parts(assignment: Assignment) -> Iterator[Check | Question]:
+    """Checks, and questions that are read by hand, in the notebook's order."""
+    for question in assignment.questions:
+        if question.by_hand:
+            yield question
+        else:
+            yield from assignment.checks_of(question.name)
+
+
+def _result(
+    part: Check | Question, cells: Sequence[Cell], missing: dict[str, str], session: Session, key: Key
+) -> Result:
+    if isinstance(part, Question):
+        return _in_words(part, cells)
+    if part.question in missing:
+        return _not_graded(part, missing[part.question])
+    return _ask(part, session, key)
+
+
+def _not_graded(part: Check | Question, why: str) -> Result:
+    if isinstance(part, Question):
+        return Result(part.title or part.name, part.name, "failed", 0.0, part.points, says=why)
+    return Result(part.name, part.question, "failed", 0.0, part.points, part.hidden, why, part.hint)
+
+
+def _nothing(marks: Marks, assignment: Assignment, says: str, note: str) -> Marks:
+    """Marks without a point, for one reason."""
+    results = tuple(_not_graded(part, says) for part in _parts(assignment))
+    return replace(marks, results=results, notes=(note, *marks.notes))
+
+
+def _run(cells: Sequence[Cell], session: Session, own: set[str]) -> list[str]:
+    """Run all code cells; returns what went wrong, for the student. Of the given check cells, known by an id that is
+    no question's (`own`), nothing is said: what they ask is graded anyway."""
+    notes, number, repeated = [], 0, set()
+    for cell in cells:
+        if cell.kind != "code":
+            continue
+        number += 1
+        if not cell.source.strip():
+            continue
+        if cell.source in repeated:
+            notes.append(f"Code cell {number} is the same as one that was left out, and was left out too.")
+            continue
+        answer = session.cell(cell.source)
+        if answer.kind in ("", "raised"):
+            given = cell.grade_id and cell.grade_id not in own
+            if answer.kind and answer.error not in QUIET and not given:
+                notes.append(f"Code cell {number} ({_begin(cell)}) failed: {answer.reason}.")
+        else:
+            repeated.add(cell.source)
+            notes.append(f"Code cell {number} ({_begin(cell)}) was left out: {answer.reason}.")
+    return notes
+
+
+def _begin(cell: Cell) -> str:
+    return cut(next(line for line in cell.source.splitlines() if line.strip()).strip(), 50)
+
+
+def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> tuple[dict[str, str], list[str]]:
+    """Questions that the submission does not define, with the reason; by name first, by the cell's id second."""
+    asked = [question for question in assignment.questions if not question.by_hand]
+    defined = session.defined([question.name for question in asked])
+    written = [name for cell in cells for name in definitions(cell)]
+    stubs = {name for cell in cells for name in untouched(cell)}
+    missing, notes = {}, []
+    for question in asked:
+        if question.name in stubs and written.count(question.name) == 1:
+            missing[question.name] = "nothing is written there yet"
+        if question.name in defined or question.name in missing:
+            continue
+        own = next((cell for cell in cells if cell.grade_id == question.cell), None)
+        others = [name for name in definitions(own) if name not in {q.name for q in asked}] if own else []
+        if len(others) == 1 and session.defined(others):
+            session.alias(question.name, others[0])
+            notes.append(f"`{question.name}` is named `{others[0]}` in the notebook; it was graded all the same.")
+        elif question.name in written:
+            missing[question.name] = f"the cell that defines `{question.name}` did not run to its end"
+        else:
+            missing[question.name] = f"there is no `{question.name}` in the notebook"
+    return missing, notes
+
+
+def _in_words(question: Question, cells: Sequence[Cell]) -> Result:
+    """An answer that a person reads: its cell is known by its id, or by the line with the question's name."""
+    own = next((cell for cell in cells if cell.kind == "markdown" and cell.grade_id == question.cell), None)
+    marked = (cell for cell in cells if cell.kind == "markdown" and f"({question.name}): " in cell.source)
+    own = own or next(marked, None)
+    title = question.title or question.name
+    if own is None:
+        return Result(title, question.name, "failed", 0.0, question.points, says="there is no cell with this answer")
+    return Result(title, question.name, UNREAD, 0.0, question.points, given=own.source[:KEPT_CODE])
+
+
+def _ask(check: Check, session: Session, key: Key) -> Result:
+    result = Result(check.name, check.question, "right", check.points, check.points, check.hidden)
+    answer = session.call(check.setup, check.call, seconds=check.seconds)
+    if answer.kind:
+        says = _why(answer, check)
+        return replace(result, state="failed", points=0.0, says=says, hint=check.hint, given=answer.reason)
+    right, says = key.compare(check, answer.value)
+    shown = values.short(answer.value)
+    if right:
+        return replace(result, given=shown)
+    return replace(result, state="wrong", points=0.0, says=says, hint=check.hint, given=shown)
+
+
+def _why(answer: Answer, check: Check) -> str:
+    """Why nothing came back. The message of an error may hold what it was called with, so a hidden check's stays in."""
+    if answer.kind == "raised":
+        known = isinstance(getattr(builtins, answer.error, None), type)
+        return f"Your code raised {answer.reason if not check.hidden else answer.error if known else 'an error'}."
+    return f"No answer: {answer.reason}."
+
+
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
+def grade_all(
+    assignment: Assignment,
+    submissions: Sequence[Submission],
+    output: Path,
+    *,
+    workers: int = 2,
+    limits: Limits | None = None,
+    each: Callable[[Marks, bool], None] | None = None,
+) -> list[Marks]:
+    """Grade submissions side by side, in their order. What an earlier run with the same checks graded is not repeated.
+
+    Args:
+        output: `marks/STUDENT.json` is written there as soon as a submission is done.
+        workers: submissions at once.
+        each: told (marks, whether they come from an earlier run) after each submission.
+
+    Raises:
+        ValueError: the master does not pass its own checks.
+        OSError: no process could be started, or nothing be written.
+    """
+    guards.not_dumpable()
+    limits = limits or Limits()
+    folder = output / "marks"
+    folder.mkdir(parents=True, exist_ok=True)
+    done: dict[int, Marks] = {}
+    with Key(assignment, limits=limits) as key, ThreadPoolExecutor(workers) as pool:
+
+        def one(submission: Submission, stem: str) -> tuple[Marks, bool]:
+            digest, place = _digest(submission, assignment, limits), folder / f"{stem}.json"
+            earlier = _earlier(place, digest)
+            if earlier:
+                return earlier, True
+            try:
+                marks = replace(grade_one(submission, key), digest=digest)
+            except OSError:  # no process, no space: the next submission would fare no better
+                raise
+            except Exception as error:  # an error of the grader's: it costs nobody else, and is tried again next time
+                marks = Marks(submission.student, submission.file, (), submission.notes)
+                note = f"The grader itself failed: {type(error).__name__}: {error}."
+                marks = _nothing(marks, assignment, "the grader itself failed here; grade again, or by hand", note)
+            with replacing(place) as new:
+                new.write_text(json.dumps(marks.to_json(), indent=1), encoding="utf-8")
+            return marks, False
+
+        named = zip(submissions, file_stems(submissions), strict=True)
+        waiting = {pool.submit(one, *pair): place for place, pair in enumerate(named)}
+        try:
+            while waiting:
+                ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    place = waiting.pop(future)
+                    done[place], again = future.result()
+                    if each:
+                        each(done[place], again)
+        except BaseException:  # Ctrl-C above all: what is under way is dropped, what is done is kept
+            key.stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [done[place] for place in range(len(submissions))]
+
+
+def _digest(submission: Submission, assignment: Assignment, limits: Limits) -> str:
+    """Of everything that marks depend on."""
+    facts = [asdict(assignment) | {"path": ""}, asdict(limits), version("torch"), version("w2s-lab")]
+    found = hashlib.sha256(json.dumps([*facts, asdict(replace(submission, path=None))]).encode())
+    if submission.path and not submission.problem:
+        try:
+            found.update(read_bytes(submission.path))
+        except OSError as error:
+            found.update(str(error).encode())
+    return found.hexdigest()
+
+
+def _earlier(place: Path, digest: str) -> Marks | None:
+    try:
+        marks = Marks.from_json(json.loads(place.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return marks if marks.digest == digest else None

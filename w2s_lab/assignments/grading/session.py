@@ -1,0 +1,304 @@
+"""A submission's process, from outside: requests with a time limit; where it dies, another one takes its place."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import secrets
+import select
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from w2s_lab import assets
+from w2s_lab.assignments.grading import values, worker
+from w2s_lab.assignments.grading.guards import Limits
+
+START = 120.0  # seconds for the first process, which imports torch
+PAGE = 4096  # bytes that a file or folder takes at least
+LOOK = 0.1  # seconds between looks at what a process uses
+PATIENCE = 4  # times its limit in CPU seconds may pass on the clock: a busy machine must not cost points
+
+
+class Stopped(BaseException):
+    """The grader was asked to stop; no answer of a submission's."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back from a request.
+
+    Attributes:
+        text: JSON text of a value; None: none came.
+        reason: why there is none, in words that may tell what the submission's own code said.
+        kind: "raised", "time", "died", "size", "unreadable"; "" where a value came.
+        error: type of the error that was raised.
+        seconds: until it came.
+        computed: CPU seconds of the process until then, which the limits count.
+    """
+
+    text: str | None
+    reason: str = ""
+    kind: str = ""
+    error: str = ""
+    seconds: float = 0.0
+    computed: float = 0.0
+
+    @property
+    def value(self) -> object:
+        return None if self.text is None else values.read(self.text)
+
+
+def readable() -> list[str]:
+    """What a submission may read: Python, its packages, this one with the data it ships, fonts and time zones."""
+    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
+    places |= {*map(str, assets.readable()), "/usr/lib", "/usr/share", "/lib", "/lib64", "/etc/localtime"}
+    # A virtual environment may lie inside a project whose other files are nobody's business, never the other way round.
+    return sorted(os.path.realpath(place) for place in places if place and Path(place).exists())
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Processes forked from a server that has imported the libraries, and nothing else."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        raise OSError("grading needs Linux or macOS: on Windows, grade in WSL or in a container")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["w2s_lab.assignments.grading.preload"])
+    return context
+
+
+def guards_here() -> tuple[str, ...]:
+    """What is in force for submissions on this machine: "limits", and "Landlock", "seccomp" or "audit hook"."""
+    with Session() as session:
+        session.cell("pass")
+        return session.guards
+
+
+class Session:
+    """One submission's code, run cell by cell and then asked for values.
+
+    A cell that takes too long or ends its process is left out, and all before it runs again in a new process: so one
+    bad cell costs what depends on it, not the rest.
+    """
+
+    def __init__(
+        self, *, limits: Limits | None = None, only_audit: bool = False, stop: threading.Event | None = None
+    ) -> None:
+        """Make ready; the process comes with the first request.
+
+        Args:
+            only_audit: guard as on a system without Landlock and seccomp.
+            stop: once it is set, whoever waits for an answer gets Stopped.
+        """
+        self.limits = limits or Limits()
+        self._stop = stop or threading.Event()
+        self.own_seconds = 0.0  # on the clock
+        self.computed = 0.0  # CPU seconds
+        self.guards: tuple[str, ...] = ()
+        self._only_audit = only_audit
+        self._done: list[tuple[str, dict]] = []  # what a new process has to repeat
+        self._process = self._line = self._folder = self._meter = None
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def cell(self, source: str, *, seconds: float | None = None) -> Answer:
+        """Run a cell. One that times out or kills its process will not run again."""
+        answer = self._ask("cell", {"source": source}, seconds or self.limits.cell)
+        if answer.kind in ("", "raised"):
+            self._done.append(("cell", {"source": source}))
+        return answer
+
+    def defined(self, names: Sequence[str]) -> set[str]:
+        """Which of the names the submission defines."""
+        answer = self._ask("defined", {"names": list(names)}, self.limits.cell)
+        with contextlib.suppress(ValueError):
+            if isinstance(answer.value, list):
+                return {name for name in names if name in answer.value}
+        return set()
+
+    def alias(self, name: str, other: str) -> None:
+        """Let `name` mean what `other` means."""
+        request = ("alias", {"name": name, "other": other})
+        self._ask(*request, self.limits.cell)
+        self._done.append(request)
+
+    def call(self, setup: str, call: str, *, seconds: float, given: object = None) -> Answer:
+        """Evaluate a call after its setup."""
+        return self._ask("call", {"setup": setup, "call": call, "given": given}, seconds)
+
+    # -- the process ---------------------------------------------------------------------------------------------------
+
+    def _ask(self, what: str, arguments: dict, seconds: float) -> Answer:
+        total = self.limits.total
+        if self.computed >= total or self.own_seconds >= PATIENCE * total:
+            return Answer(None, f"the {total:g} seconds for the whole submission were used up", "time")
+        if self._process is None:
+            failed = self._begin()
+            if failed:
+                return failed
+        answer = self._request(what, arguments, seconds)
+        if answer.kind not in ("", "raised"):
+            self.close()
+        return answer
+
+    def _begin(self) -> Answer | None:
+        """A new process that has repeated what was done; an Answer where it did not come so far."""
+        self._folder = Path(tempfile.mkdtemp(prefix="w2s-grade-"))
+        context = _context()
+        self._line, far = context.Pipe()
+        room = (far, str(self._folder), readable(), self.limits, self._only_audit)
+        self._process = context.Process(target=worker.serve, args=room, daemon=True)
+        with _small_environment():
+            self._process.start()
+        far.close()
+        os.set_blocking(self._line.fileno(), False)
+        first = self._exchange(b"", 0, START)
+        if first.kind:
+            self.close()
+            raise OSError(f"a process for a submission could not be started: {first.reason}")
+        self.guards = tuple(first.value)
+        for what, arguments in self._done:
+            answer = self._request(what, arguments, self.limits.cell)
+            if answer.kind not in ("", "raised"):
+                self.close()
+                return Answer(None, "its cells could not be run a second time", answer.kind)
+        return None
+
+    def _request(self, what: str, arguments: dict, seconds: float) -> Answer:
+        number = secrets.randbits(60) + 1
+        request = json.dumps({"number": number, "do": what, **arguments}).encode() + b"\n"
+        answer = self._exchange(request, number, min(seconds, self.limits.total - self.computed))
+        self.own_seconds += answer.seconds
+        self.computed += answer.computed
+        return answer
+
+    def _exchange(self, request: bytes, number: int, seconds: float) -> Answer:
+        """Send a request and read the line that answers it, never waiting longer than allowed: the other side may read
+        nothing, or send half a line."""
+        started, before = time.perf_counter(), self._used()
+        out, found = memoryview(request), bytearray()
+
+        def answer(text: str | None, reason: str = "", kind: str = "", error: str = "") -> Answer:
+            used = max(0.0, self._used() - before)
+            return Answer(text, reason, kind, error, time.perf_counter() - started, used)
+
+        while True:
+            if self._stop.is_set():
+                raise Stopped
+            if self._used() - before > seconds or time.perf_counter() - started > PATIENCE * seconds:
+                return answer(None, f"it took longer than {seconds:.3g} seconds", "time")
+            if len(found) > self.limits.answer:
+                return answer(None, "what came back is too large", "unreadable")
+            ready, free, _ = select.select([self._line], [self._line] if out else [], [], LOOK)
+            if not ready and not free and _size(self._folder, self.limits.folder) > self.limits.folder:
+                return answer(None, f"it wrote more than {self.limits.folder / 1e6:.0f} MB", "size")
+            try:
+                if free:
+                    out = out[os.write(self._line.fileno(), out[:65_536]) :]
+                if ready:
+                    more = os.read(self._line.fileno(), 65_536)
+                    found += more
+                    if not more:
+                        raise ConnectionResetError
+            except BlockingIOError:
+                continue
+            except OSError:
+                return answer(None, f"it ended its process{self._last_words()}", "died")
+            while b"\n" in found:
+                line, _, found = found.partition(b"\n")
+                try:
+                    reply = json.loads(line)
+                    if reply["number"] != number:  # left over from a request that was answered twice
+                        continue
+                    if "value" in reply:
+                        values.read(reply["value"])
+                        return answer(reply["value"])
+                    return answer(None, str(reply["error"])[: worker.WORDS + 100], "raised", str(reply["type"])[:60])
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    return answer(None, "what came back could not be read", "unreadable")
+
+    def _used(self) -> float:
+        """CPU seconds of the process so far."""
+        try:
+            self._meter = self._meter or psutil.Process(self._process.pid)
+            times = self._meter.cpu_times()
+        except psutil.Error:
+            return 0.0
+        return times.user + times.system
+
+    def _last_words(self) -> str:
+        self._process.join(2)
+        code = self._process.exitcode
+        return f" (signal {-code})" if code and code < 0 else ""
+
+    def close(self) -> None:
+        """End the process and remove its folder."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self._line.close()
+            _remove(self._folder)
+            self._process = self._line = self._folder = self._meter = None
+
+
+def _size(folder: Path, enough: int) -> int:
+    """Bytes of all files below, links not followed; a small file counts as a page. Stops where it is enough."""
+    total, folders = 0, [folder]
+    while folders and total <= enough:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                total += PAGE
+                with contextlib.suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                if total > enough:
+                    break
+    return total
+
+
+def _remove(folder: Path) -> None:
+    """A folder with all that is in it, also what a submission made unreadable, or nested deeper than Python can go."""
+    with contextlib.suppress(OSError, RecursionError):
+        for parent, folders, _ in os.walk(folder):
+            for name in folders:
+                if not os.path.islink(os.path.join(parent, name)):
+                    os.chmod(os.path.join(parent, name), 0o700)  # before the walk goes into it
+        shutil.rmtree(folder)
+    if folder.exists():
+        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, capture_output=True)
+
+
+@contextlib.contextmanager
+def _small_environment():
+    """The server's environment, where this start is its first, holds only what Python needs."""
+    kept, needed = dict(os.environ), ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+    from multiprocessing.forkserver import _forkserver
+
+    if _forkserver._forkserver_pid is not None:
+        yield
+        return
+    try:
+        os.environ.clear()
+        os.environ.update({name: kept[name] for name in needed if name in kept})
+        os.environ.update(OMP_NUM_THREADS="1", PYTHONHASHSEED="0", HF_HUB_OFFLINE="1", MPLBACKEND="agg")
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)

@@ -1,0 +1,261 @@
+"""What students handed in: one notebook each, found in a folder, read as plain data, whatever an editor did to it."""
+
+import ast
+import contextlib
+import hashlib
+import json
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from w2s_lab.assignments.records import Marks
+
+LARGEST = 20_000_000  # bytes of a notebook
+MOST_CELLS = 2_000
+LONGEST_STUB = 5_000  # characters
+IGNORED = ("__MACOSX", "__pycache__")
+DEFINED = re.compile(r"^(?:(?:async )?def |class |(?=\w+ *(?::[^=\n]*)?=[^=]))(\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell as submitted: "code" or "markdown", its text, and its `grade_id` where one is left."""
+
+    kind: str
+    source: str
+    grade_id: str = ""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One student's notebook.
+
+    Attributes:
+        student: name of the folder, or of the file where there is no folder.
+        path: the notebook; None: there is none that may be read.
+        file: the same for people: relative to the folder of submissions.
+        problem: why nothing can be graded, in words; "" where all is well.
+        notes: what was unusual but did no harm.
+    """
+
+    student: str
+    path: Path | None
+    file: str
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def ignored(name: str) -> bool:
+    """Whether a file or folder of this name is what editors and systems add."""
+    return name in IGNORED or (name.startswith(".") and name not in (".", ".."))
+
+
+def find_submissions(folder: Path, questions: Sequence[str] = (), *, prefer: str = "") -> list[Submission]:
+    """All submissions below a folder, by student.
+
+    A subfolder is a student's (as nbgrader and most learning platforms give them), a notebook that lies beside the
+    subfolders is one too. Nothing is left out silently: what cannot be graded comes with its problem.
+
+    Args:
+        folder: of submissions.
+        questions: names, to choose where a student has several notebooks.
+        prefer: file name without ending that is chosen first.
+
+    Raises:
+        ValueError: there is no such folder, or nothing in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder; expected one with a subfolder or a notebook for each student")
+    found = []
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if ignored(entry.name):
+            continue
+        path = Path(entry.path)
+        if entry.is_symlink():
+            found.append(_refused(path, folder, "it is a link to something else; hand in the file itself"))
+        elif entry.is_dir():
+            found.append(_of_folder(path, folder, questions, prefer))
+        elif entry.name.endswith((".csv", ".txt", ".toml", ".md", ".pdf", ".zip")) and not _is_notebook(path):
+            continue  # a roster or a note that lies about; students' files are notebooks or in folders
+        else:
+            found.append(_of_files(path.stem, [path], folder, questions, prefer))
+    if not found:
+        raise ValueError(f"there are no submissions in {folder}; expected a subfolder or a notebook for each student")
+    return _apart(found)
+
+
+def _refused(path: Path, folder: Path, problem: str) -> Submission:
+    return Submission(path.stem if path.suffix == ".ipynb" else path.name, None, str(path.relative_to(folder)), problem)
+
+
+def _of_folder(own: Path, folder: Path, questions: Sequence[str], prefer: str) -> Submission:
+    files, links = [], 0
+    for parent, folders, names in os.walk(own):
+        folders[:] = sorted(f for f in folders if not ignored(f))
+        links += sum(Path(parent, name).is_symlink() for name in [*folders, *names])
+        files += [Path(parent, name) for name in sorted(names) if not Path(parent, name).is_symlink()]
+    candidates = [path for path in files if path.suffix == ".ipynb"]
+    candidates = candidates or [path for path in files if _is_notebook(path)]
+    if not candidates:
+        what = "only links to other files" if links else "no notebook (.ipynb)"
+        return _refused(own, folder, f"the folder holds {what}")
+    return _of_files(own.name, candidates, folder, questions, prefer)
+
+
+def _of_files(student: str, paths: Sequence[Path], folder: Path, questions: Sequence[str], prefer: str) -> Submission:
+    def fits(path: Path) -> tuple:
+        return path.stem == prefer, _named(path, questions) if len(paths) > 1 else 0, path.stem.startswith(prefer)
+
+    path, notes = max(paths, key=fits), []
+    file = str(path.relative_to(folder))
+    if len(paths) > 1:
+        others = ", ".join(other.name for other in paths if other != path)
+        notes.append(f"graded was {path.name}; handed in too: {others}")
+    if path.suffix != ".ipynb":
+        notes.append(f"the file is named {path.name}, not .ipynb; it was read all the same")
+    return Submission(student, path, file, _unfit(path), tuple(notes))
+
+
+def _unfit(path: Path) -> str:
+    facts = path.lstat()
+    if not stat.S_ISREG(facts.st_mode):
+        return "it is not an ordinary file"
+    if facts.st_size > LARGEST:
+        return f"it has {facts.st_size / 1e6:.0f} MB, more than {LARGEST / 1e6:.0f}: clear large outputs and save again"
+    return ""
+
+
+def _is_notebook(path: Path) -> bool:
+    if _unfit(path):
+        return False
+    try:
+        return bool(read_cells(path)[0])
+    except (ValueError, OSError):
+        return False
+
+
+def _named(path: Path, questions: Sequence[str]) -> int:
+    """How many of the questions a notebook defines."""
+    with contextlib.suppress(ValueError, OSError):
+        if not _unfit(path):
+            defined = {name for cell in read_cells(path)[0] for name in definitions(cell)}
+            return len(defined & set(questions))
+    return 0
+
+
+def _apart(found: list[Submission]) -> list[Submission]:
+    """Two of one name stay two."""
+    seen: dict[str, int] = {}
+    for place, one in enumerate(found):
+        known = one.student.casefold()  # some systems do not tell Ada.json from ada.json
+        seen[known] = seen.get(known, 0) + 1
+        if seen[known] > 1:
+            note = f"there is another submission named {one.student}"
+            name = f"{one.student} ({seen[known]})"
+            found[place] = Submission(name, one.path, one.file, one.problem, (*one.notes, note))
+    return found
+
+
+def file_stems(submissions: "Sequence[Submission | Marks]") -> list[str]:
+    """A file name (without ending) for each submission: safe on every system, different for different ones.
+
+    A student's name that is such a name is kept; else signs are replaced, and some letters of a digest follow.
+    """
+    counts = Counter(one.student.casefold() for one in submissions)
+    stems = []
+    for one in submissions:
+        stem = re.sub(r"[^\w.-]+", "_", one.student)[:80].strip("._") or "submission"
+        reserved = re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", stem, re.IGNORECASE)
+        if stem != one.student or reserved or counts[one.student.casefold()] > 1:
+            stem += "-" + hashlib.sha256(f"{one.student}\0{one.file}".encode("utf-8", "replace")).hexdigest()[:8]
+        stems.append(stem)
+    return stems
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; never those of what a link points to.
+
+    Raises:
+        OSError: it is a link now, or cannot be read.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        return file.read(LARGEST + 1)
+
+
+def read_cells(path: Path) -> tuple[list[Cell], list[str]]:
+    """The cells of a notebook, and notes on what had to be read with good will.
+
+    Raises:
+        ValueError: it is no notebook, in words for its student.
+        OSError: it cannot be read.
+    """
+    text, notes = _decode(read_bytes(path))
+    try:
+        notebook = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise ValueError(f"it is not a notebook: its text is not JSON{place}; save it again from Jupyter") from error
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    sheets = notebook.get("worksheets") if isinstance(notebook, dict) else None
+    if cells is None and isinstance(sheets, list):  # nbformat 3
+        cells = [cell for sheet in sheets if isinstance(sheet, dict) for cell in sheet.get("cells") or []]
+        notes.append("the notebook has an old format (nbformat 3)")
+    if not isinstance(cells, list):
+        raise ValueError("it is JSON, but not a notebook: there is no list of cells; save it again from Jupyter")
+    read = [_cell(cell) for cell in cells if isinstance(cell, dict)]
+    if len(read) > MOST_CELLS:
+        raise ValueError(f"it has {len(read):,} cells, more than {MOST_CELLS:,}: remove what is not part of the answer")
+    if len(read) < len(cells):
+        notes.append(f"{len(cells) - len(read)} cells are damaged and were left out")
+    return read, notes
+
+
+def _decode(raw: bytes) -> tuple[str, list[str]]:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16", errors="replace"), ["the file is stored as UTF-16, not UTF-8"]
+    try:
+        return raw.decode("utf-8-sig"), []
+    except UnicodeDecodeError:
+        return raw.decode("latin-1"), ["the file is stored as Latin-1, not UTF-8; letters with accents may be wrong"]
+
+
+def _cell(cell: dict) -> Cell:
+    source = cell.get("source", cell.get("input", ""))
+    source = "".join(map(str, source)) if isinstance(source, list) else source if isinstance(source, str) else ""
+    metadata = cell.get("metadata") if isinstance(cell.get("metadata"), dict) else {}
+    grading = metadata.get("nbgrader") if isinstance(metadata.get("nbgrader"), dict) else {}
+    kind = "code" if cell.get("cell_type") == "code" else "markdown"
+    return Cell(kind, source, grading.get("grade_id") if isinstance(grading.get("grade_id"), str) else "")
+
+
+def definitions(cell: Cell) -> list[str]:
+    """Functions, classes and variables that a code cell defines at its left margin, in order.
+
+    Read with a pattern, since this is the grader's own process: no cell can make it slow.
+    """
+    return DEFINED.findall(cell.source) if cell.kind == "code" else []
+
+
+def untouched(cell: Cell) -> list[str]:
+    """Names whose stub a code cell still holds: a function whose body is `...` or `pass`, a variable that is None."""
+    if cell.kind != "code" or len(cell.source) > LONGEST_STUB:
+        return []
+    try:
+        parts = ast.parse(cell.source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+    def says_nothing(part: ast.stmt) -> bool:
+        return isinstance(part, ast.Pass) or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+
+    names = []
+    for part in parts:
+        if isinstance(part, ast.FunctionDef) and not part.decorator_list and all(map(says_nothing, part.body)):
+            names.append(part.name)
+        elif isinstance(part, ast.Assign) and isinstance(part.value, ast.Constant) and part.value.value in (None, ...):
+            names += [target.id for target in part.targets if isinstance(target, ast.Name)]
+    return names

@@ -1,0 +1,103 @@
+"""Marks as files for other programs: a gradebook, Gradescope's results; and what a student is told of a result.
+
+Whatever a student can choose (a file name, an answer) is written so that no spreadsheet takes it for a formula.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from w2s_lab.assignments.grading.submissions import file_stems
+from w2s_lab.assignments.marks.csv_files import number, printable, protected, write_rows
+from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Result
+from w2s_lab.system.files import replacing
+
+
+def unread(marks: Marks) -> list[str]:
+    """Names of the questions in words that nobody has read yet."""
+    return list(dict.fromkeys(result.question for result in marks.results if result.state == UNREAD))
+
+
+def write_gradebook(assignment: Assignment, marks: Sequence[Marks], path: Path) -> None:
+    """A CSV file with one row for each submission: student, file, points per question, total, of, percent, notes.
+
+    UTF-8 with a byte-order mark, so that Excel shows names as they are. An answer in words that nobody has read has an
+    empty cell, not a zero, and the notes say so; total and percent are then without it.
+    """
+    own = ("student", "file", "total", "of", "percent", "notes")
+    columns = [f"{q.name} (points)" if q.name in own else q.name for q in assignment.questions]
+    rows: list[list[object]] = [["student", "file", *map(protected, columns), *own[2:]]]
+    for one in marks:
+        waiting = unread(one)
+        notes = [f"to read by hand: {', '.join(waiting)}"] * bool(waiting) + [printable(note) for note in one.notes]
+        points = ["" if q.name in waiting else number(one.question(q.name)[0]) for q in assignment.questions]
+        percent = f"{100 * one.points / one.of:.1f}" if one.of else ""
+        total = [number(one.points), number(one.of), percent]
+        rows.append([protected(one.student), protected(one.file), *points, *total, protected("; ".join(notes))])
+    write_rows(path, rows, "utf-8-sig")
+
+
+def gradescope(assignment: Assignment, marks: Marks) -> dict:
+    """What Gradescope reads as `results.json` (gradescope-autograders.readthedocs.io, Output Format).
+
+    A hidden check has its name, its points and its hint, and students see it once the marks are published; there is
+    nothing of its call or its values in any field. An answer to be read by hand has no score yet.
+    """
+    tests = [_test(assignment, number_, result) for number_, result in _numbered(assignment, marks)]
+    waiting = unread(marks)
+    lines = [printable(note) for note in marks.notes]
+    lines += [f"A person still reads: {', '.join(waiting)}. These points come later."] if waiting else []
+    record = {"score": round(marks.points, 4), "output": "\n".join(lines), "output_format": "text", "tests": tests}
+    return record | {"execution_time": round(marks.seconds), "visibility": "visible", "stdout_visibility": "hidden"}
+
+
+def _numbered(assignment: Assignment, marks: Marks) -> list[tuple[str, Result]]:
+    """Results with numbers such as 2.1: question and check."""
+    seen: Counter[str] = Counter()
+    order = {question.name: i for i, question in enumerate(assignment.questions, start=1)}
+    pairs = []
+    for result in marks.results:
+        seen[result.question] += 1
+        pairs.append((f"{order.get(result.question, len(order) + 1)}.{seen[result.question]}", result))
+    return pairs
+
+
+def _test(assignment: Assignment, number_: str, result: Result) -> dict:
+    says = told(assignment, result) if result.state != UNREAD else "A person reads this answer."
+    output = "\n".join(filter(None, [says, f"Hint: {result.hint}" if result.hint and result.state != "right" else ""]))
+    test = {"name": printable(f"{result.question}: {result.check}"), "number": number_, "max_score": result.of}
+    if result.state != UNREAD:
+        test |= {"score": round(result.points, 4), "status": "passed" if result.state == "right" else "failed"}
+    test |= {"output": printable(output), "output_format": "text", "name_format": "text"}
+    return test | {"visibility": "after_published" if result.hidden else "visible"}
+
+
+def write_gradescope(assignment: Assignment, marks: Sequence[Marks], folder: Path) -> list[Path]:
+    """One `results.json` for each submission, as `folder/STUDENT.json`; returns them in the order of `marks`."""
+    paths = [Path(folder) / f"{stem}.json" for stem in file_stems(marks)]
+    for one, path in zip(marks, paths, strict=True):
+        with replacing(path) as new:
+            text = json.dumps(gradescope(assignment, one), indent=1, allow_nan=False)
+            new.write_text(text + "\n", encoding="utf-8")
+    return paths
+
+
+def told(assignment: Assignment, result: Result) -> str:
+    """What a student is told about a result; for a hidden check without any of its call, setup, wanted or given value.
+
+    `Result.says` is written without them; should a text have slipped in all the same (an error that repeats its
+    arguments, say), nothing of it is shown.
+    """
+    checks = [c for c in assignment.checks if (c.name, c.question) == (result.check, result.question)]
+    if not result.hidden and not any(check.hidden for check in checks):
+        return printable(result.says)
+    pieces = [result.given] if len(result.given) > len("false") else []  # true and false are words like others
+    if result.state == "failed":  # then it is the reason: of an error its message, which may hold an argument
+        pieces = [found[1]] if (found := re.match(r"\w+: (.+)", result.given, re.DOTALL)) else []
+    for check in checks:
+        pieces += [check.call, check.wanted or "", check.criterion or "", *check.setup.splitlines()]
+    squeezed = "".join(result.says.split())
+    secrets = {piece for piece in ("".join(piece.split()) for piece in pieces) if len(piece) > 2}
+    return "" if any(secret in squeezed for secret in secrets) else printable(result.says)

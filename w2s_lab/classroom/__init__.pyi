@@ -1,0 +1,81 @@
+from .dashboards.budget_explorer import (
+    budget_explorer as budget_explorer,
+)
+from .dashboards.cascade_explorer import (
+    cascade_explorer as cascade_explorer,
+)
+from .dashboards.error_simulator import (
+    error_simulator as error_simulator,
+)
+from .dashboards.findings_view import (
+    findings_view as findings_view,
+)
+from .dashboards.flips import (
+    count_kinds as count_kinds,
+)
+from .dashboards.flips import (
+    flip_inspector as flip_inspector,
+)
+from .dashboards.flips import (
+    flips as flips,
+)
+from .dashboards.flywheel_dashboard import (
+    flywheel_dashboard as flywheel_dashboard,
+)
+from .dashboards.flywheel_diagram import (
+    flywheel_diagram as flywheel_diagram,
+)
+from .dashboards.heat_map import (
+    heat_map as heat_map,
+)
+from .dashboards.label_browser import (
+    label_browser as label_browser,
+)
+from .dashboards.live_training import (
+    live_training as live_training,
+)
+from .dashboards.loss_explorer import (
+    loss_explorer as loss_explorer,
+)
+from .dashboards.memory_explorer import (
+    memory_explorer as memory_explorer,
+)
+from .dashboards.seed_count import (
+    seed_count as seed_count,
+)
+from .dashboards.selection_diagram import (
+    selection_diagram as selection_diagram,
+)
+from .dashboards.selection_explorer import (
+    selection_explorer as selection_explorer,
+)
+from .dashboards.target_view import (
+    relabelling_view as relabelling_view,
+)
+from .dashboards.target_view import (
+    temperature_view as temperature_view,
+)
+from .dashboards.token_viewer import (
+    token_viewer as token_viewer,
+)
+from .exercises.checks import (
+    check as check,
+)
+from .overview import (
+    my_progress as my_progress,
+)
+from .progress import (
+    reset_progress as reset_progress,
+)
+from .quizzes import (
+    outcome as outcome,
+)
+from .quizzes import (
+    predict as predict,
+)
+from .quizzes import (
+    quiz as quiz,
+)
+from .toolkit.measured import (
+    measured as measured,
+)

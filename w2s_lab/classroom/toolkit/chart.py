@@ -1,0 +1,367 @@
+"""Small charts as data, drawn twice: as SVG for a slider that moves, by matplotlib for the stored notebook.
+
+A chart is a record. `svg` gives text that a browser shows at once (about a tenth of matplotlib's time), `draw` puts the
+same on Axes. Colours and markers are those of `plots.ROLE`, so a role looks the same in every figure of the kit.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from w2s_lab.classroom.toolkit.svg import WIDTH, ink, line, picture, words
+from w2s_lab.figures.plots import HALO, ROLE, SIZE, SMALL, Role, legend_below, styled_axes
+
+HEIGHT = 360  # pixels
+LEFT, RIGHT, TOP, BOTTOM = 68, 20, 14, 52  # pixels around the plotting area
+LETTER = 7.4  # pixels, the mean width of a letter at 14 pixels
+DASHES = {"-": "", "--": "7 4", "-.": "9 4 2 4", ":": "2 4"}
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points, joined by a line or not.
+
+    Attributes:
+        x, y: as many numbers each; where y is None the line is interrupted.
+        role: a key of `plots.ROLE`, or a Role of one's own.
+        label: in the legend; None: the role's name; "": not in the legend.
+        line, points: whether these are drawn.
+        low, high: a band around it (an interval), or None.
+        faint: drawn thin and pale, such as one seed of many.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float | None]
+    role: str | Role = "student"
+    label: str | None = None
+    line: bool = True
+    points: bool = True
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    faint: bool = False
+
+    @property
+    def style(self) -> Role:
+        return _role(self.role)
+
+    @property
+    def name(self) -> str:
+        return self.style.name if self.label is None else self.label
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A straight line across the chart, with a word beside it: where the slider stands, chance, the supervisor's level.
+
+    Attributes:
+        at: on the x axis, or on the y axis where `across`.
+        text: beside it.
+        across: horizontal.
+        role: whose colour; "truth" is black.
+    """
+
+    at: float
+    text: str = ""
+    across: bool = False
+    role: str | Role = "truth"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One horizontal bar: a label, a value, whose it is, its interval if there is one, and a note behind the number."""
+
+    label: str
+    value: float | None
+    role: str | Role = "student"
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+    @property
+    def style(self) -> Role:
+        return _role(self.role)
+
+
+def _role(role: str | Role) -> Role:
+    return ROLE[role] if isinstance(role, str) else role
+
+
+def _marker(kind: str, x: float, y: float, color: str, r: float = 4.5) -> str:
+    corners = {
+        "s": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
+        "^": [(0, -1.2), (1.1, 0.9), (-1.1, 0.9)],
+        "v": [(0, 1.2), (1.1, -0.9), (-1.1, -0.9)],
+        "D": [(0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)],
+    }
+    if kind in corners:
+        points = " ".join(f"{x + r * a:.1f},{y + r * b:.1f}" for a, b in corners[kind])
+        return f'<polygon points="{points}" fill="{color}"/>'
+    if kind == "X":
+        cross = f"M{x - r:.1f} {y - r:.1f}l{2 * r} {2 * r}m0 {-2 * r}l{-2 * r} {2 * r}"
+        return f'<path d="{cross}" stroke="{color}" stroke-width="3" fill="none"/>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r}" fill="{color}"/>'
+
+
+def _ticks(low: float, high: float, n: int = 5, *, whole: bool = False) -> list[float]:
+    found = MaxNLocator(n, integer=whole, steps=(1, 2, 2.5, 5, 10)).tick_values(low, high)
+    return [t for t in found if low - 1e-9 <= t <= high + 1e-9]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    found = [v for v in values if v is not None and math.isfinite(v)] or [0.0, 1.0]
+    low, high = min(found), max(found)
+    pad = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
+    return low - pad, high + pad
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines and points over two axes.
+
+    Attributes:
+        x_label, y_label: with their units.
+        series: what is drawn, the later over the earlier.
+        marks: straight lines with words.
+        x_range, y_range: of the axes; None: what the data need. Ranges that stay let the eye see what moves.
+        log_x: x on a logarithmic axis.
+        said: what the picture shows, for those who do not see it.
+        height: in pixels, without the legend; a low chart leaves room for another one on the same screen.
+    """
+
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    marks: tuple[Mark, ...] = ()
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = (0.0, 1.0)
+    log_x: bool = False
+    said: str = ""
+    height: int = HEIGHT
+
+    @property
+    def inches(self) -> float:
+        """How high it is where it is stored."""
+        return 2.9 + self.height / 180
+
+    def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        x = self.x_range or _range([v for s in self.series for v in s.x])
+        bands = [v for s in self.series for v in (*(s.low or ()), *(s.high or ()))]
+        return x, self.y_range or _range([*(v for s in self.series for v in s.y), *bands])
+
+    def svg(self, width: int = WIDTH) -> str:
+        """The chart as SVG, with its legend above it."""
+        (x0, x1), (y0, y1) = self.ranges()
+        scale = math.log if self.log_x else float
+        named = [s for s in self.series if s.name]
+        rows = _legend_rows([s.name for s in named], width - LEFT - RIGHT)
+        top = TOP + 22 * len(rows)
+        height = self.height + 22 * len(rows)
+
+        def px(x: float) -> float:
+            return LEFT + (scale(x) - scale(x0)) / (scale(x1) - scale(x0)) * (width - LEFT - RIGHT)
+
+        def py(y: float) -> float:
+            return height - BOTTOM - (y - y0) / (y1 - y0) * (height - BOTTOM - top)
+
+        found = []
+        for row, members in enumerate(rows):
+            x = LEFT
+            for index in members:
+                style, y = named[index].style, TOP + 22 * row + 4
+                if named[index].line:
+                    found.append(line(x, y, x + 26, y, style.color, _stroke(style, False)))
+                if named[index].points:
+                    found.append(_marker(style.marker, x + 13, y, style.color))
+                found.append(words(x + 32, y + 5, named[index].name, anchor="start"))
+                x += 32 + LETTER * len(named[index].name) + 20
+        for tick in _ticks(y0, y1):
+            found.append(line(LEFT, py(tick), width - RIGHT, py(tick), more='opacity="0.15"'))
+            found.append(words(LEFT - 8, py(tick) + 5, _number(tick), anchor="end"))
+        for tick in self._x_ticks(x0, x1):
+            found.append(line(px(tick), height - BOTTOM, px(tick), height - BOTTOM + 5))
+            found.append(words(px(tick), height - BOTTOM + 20, _number(tick)))
+        found.append(line(LEFT, height - BOTTOM, width - RIGHT, height - BOTTOM))
+        found.append(words((LEFT + width - RIGHT) / 2, height - 10, self.x_label))
+        middle = (top + height - BOTTOM) / 2
+        found.append(words(18, middle, self.y_label, more=f'transform="rotate(-90 18 {middle:.1f})"'))
+        for s in self.series:
+            found += _series_svg(s, px, py, (y0, y1))
+        for mark in self.marks:
+            color = ink(_role(mark.role).color)
+            if mark.across:
+                y = py(min(max(mark.at, y0), y1))
+                found.append(line(LEFT, y, width - RIGHT, y, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
+                found.append(words(width - RIGHT - 2, y - 6, mark.text, anchor="end", size=13))
+            else:
+                x = px(min(max(mark.at, x0), x1))
+                late = x > width * 0.7
+                found.append(line(x, top, x, height - BOTTOM, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
+                side, anchor = (-6, "end") if late else (6, "start")
+                found.append(words(x + side, top + 14, mark.text, anchor=anchor, size=13))
+        return picture(width, height, self.said or f"{self.y_label} against {self.x_label}", found)
+
+    def _x_ticks(self, x0: float, x1: float) -> list[float]:
+        if not self.log_x:
+            return _ticks(x0, x1, 8, whole=self._counts())
+        found = [m * 10.0**e for e in range(math.floor(math.log10(x0)), math.ceil(math.log10(x1)) + 1) for m in (1, 3)]
+        return [tick for tick in found if x0 * 0.999 <= tick <= x1 * 1.001]
+
+    def _counts(self) -> bool:
+        """Whether x counts something (rounds, epochs), so that there is nothing between two whole numbers."""
+        return all(float(x).is_integer() for s in self.series for x in s.x)
+
+    def draw(self, ax: Axes | None = None) -> Axes:
+        """The same on matplotlib Axes."""
+        ax = styled_axes(ax, (8, 4.8))
+        (x0, x1), (y0, y1) = self.ranges()
+        for s in self.series:
+            style, y = s.style, [math.nan if v is None else v for v in s.y]
+            look = {"alpha": 0.35, "linewidth": 1} if s.faint else {"linewidth": 2}
+            if s.low is not None and s.high is not None:
+                ax.fill_between(s.x, s.low, s.high, color=style.color, alpha=0.18, linewidth=0)
+            ax.plot(s.x, y, color=style.color, linestyle=style.line if s.line else "none",
+                    marker=style.marker if s.points else "", markersize=6, label=s.name or None, **look)  # fmt: skip
+        for mark in self.marks:
+            color = _role(mark.role).color
+            (ax.axhline if mark.across else ax.axvline)(mark.at, color=color, linestyle=":", linewidth=1.5)
+            if mark.across:
+                ax.text(x1, mark.at, mark.text, ha="right", va="bottom", fontsize=SMALL)
+            else:
+                late = mark.at > x0 + 0.7 * (x1 - x0)
+                said = f"{mark.text} " if late else f" {mark.text}"
+                ax.text(mark.at, y1, said, ha="right" if late else "left", va="top", fontsize=SMALL)
+        if self.log_x:
+            ax.set_xscale("log")
+        elif self._counts():
+            ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        ax.set(xlim=(x0, x1), ylim=(y0, y1))
+        ax.set_xlabel(self.x_label, fontsize=SIZE)
+        ax.set_ylabel(self.y_label, fontsize=SIZE)
+        ax.grid(axis="y", alpha=0.25)
+        legend_below(ax, columns=2 if sum(bool(s.name) for s in self.series) > 3 else 1)
+        return ax
+
+
+def _stroke(style: Role, faint: bool) -> str:
+    dash = f' stroke-dasharray="{DASHES[style.line]}"' if DASHES[style.line] else ""
+    return f'fill="none" stroke-width="{1 if faint else 2.5}" opacity="{0.35 if faint else 1}"' + dash
+
+
+def _series_svg(s: Series, px, py, limits: tuple[float, float]) -> list[str]:
+    style, found, color = s.style, [], ink(s.style.color)
+    cut = [None if v is None or not math.isfinite(v) else min(max(v, limits[0]), limits[1]) for v in s.y]
+    if s.low is not None and s.high is not None:
+        upper = [f"{px(x):.1f},{py(min(v, limits[1])):.1f}" for x, v in zip(s.x, s.high, strict=True)]
+        lower = [f"{px(x):.1f},{py(max(v, limits[0])):.1f}" for x, v in zip(s.x, s.low, strict=True)]
+        found.append(f'<polygon points="{" ".join(upper + lower[::-1])}" fill="{color}" opacity="0.18"/>')
+    if s.line:
+        path, pen = [], "M"
+        for x, y in zip(s.x, cut, strict=True):
+            if y is not None:
+                path.append(f"{pen}{px(x):.1f} {py(y):.1f}")
+            pen = "M" if y is None else "L"
+        found.append(f'<path d="{"".join(path)}" stroke="{color}" {_stroke(style, s.faint)}/>')
+    if s.points:
+        size = 3 if s.faint else 4.5
+        seen = [(x, y) for x, y in zip(s.x, cut, strict=True) if y is not None]
+        found += [_marker(style.marker, px(x), py(y), color, size) for x, y in seen]
+    return found
+
+
+def _legend_rows(names: list[str], width: float) -> list[list[int]]:
+    rows: list[list[int]] = []
+    used = math.inf
+    for index, name in enumerate(names):
+        need = 32 + LETTER * len(name) + 20
+        if used + need > width:
+            rows.append([])
+            used = 0.0
+        rows[-1].append(index)
+        used += need
+    return rows
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Horizontal bars with their numbers, one below the other.
+
+    Attributes:
+        x_label: what is measured, with its unit.
+        bars: from the top down.
+        x_range: of the axis.
+        marks: vertical lines with words.
+        said: what the picture shows, for those who do not see it.
+    """
+
+    x_label: str
+    bars: tuple[Bar, ...]
+    x_range: tuple[float, float] = (0.0, 1.0)
+    marks: tuple[Mark, ...] = ()
+    said: str = ""
+
+    @property
+    def inches(self) -> float:
+        """How high it is where it is stored."""
+        return 1.2 + 0.5 * len(self.bars)
+
+    def svg(self, width: int = WIDTH) -> str:
+        """The bars as SVG; 34 pixels each."""
+        left = min(30 + LETTER * max((len(bar.label) for bar in self.bars), default=0), width * 0.5)
+        (x0, x1), row, top = self.x_range, 34, 26 if self.marks else 8
+        height = top + row * len(self.bars) + BOTTOM
+
+        def px(x: float) -> float:
+            return left + (min(max(x, x0), x1) - x0) / (x1 - x0) * (width - left - 120)
+
+        found = []
+        for tick in _ticks(x0, x1):
+            found.append(line(px(tick), top, px(tick), height - BOTTOM, more='opacity="0.15"'))
+            found.append(words(px(tick), height - BOTTOM + 20, _number(tick)))
+        found.append(words((left + px(x1)) / 2, height - 10, self.x_label))
+        for index, bar in enumerate(self.bars):
+            y, color = top + row * index, ink(bar.style.color)
+            found.append(words(left - 10, y + 21, bar.label, anchor="end"))
+            if bar.value is None:
+                found.append(words(left + 8, y + 21, f"undefined {bar.note}".strip(), anchor="start"))
+                continue
+            zero = px(max(x0, min(0.0, x1)))
+            a, b = sorted((zero, px(bar.value)))
+            place = f'x="{a:.1f}" y="{y + 5}" width="{max(b - a, 1):.1f}" height="22"'
+            found.append(f'<rect {place} fill="{color}" rx="2"/>')
+            if bar.low is not None and bar.high is not None:
+                found.append(line(px(bar.low), y + 16, px(bar.high), y + 16, more='stroke-width="2"'))
+            end = max(b, px(bar.high) if bar.high is not None else b) + 8
+            found.append(words(end, y + 21, f"{bar.value:.3f} {bar.note}".strip(), anchor="start"))
+        for mark in self.marks:
+            found.append(line(px(mark.at), top - 4, px(mark.at), height - BOTTOM, more='stroke-dasharray="3 4"'))
+            found.append(words(px(mark.at), top - 10, mark.text, size=13))
+        return picture(width, height, self.said or self.x_label, found)
+
+    def draw(self, ax: Axes | None = None) -> Axes:
+        """The same on matplotlib Axes."""
+        ax = styled_axes(ax, (8, 1.2 + 0.5 * len(self.bars)))
+        for index, bar in enumerate(self.bars):
+            said = f"undefined {bar.note}" if bar.value is None else f"{bar.value:.3f} {bar.note}"
+            if bar.value is not None:
+                reach = None
+                if bar.low is not None and bar.high is not None:
+                    reach = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
+                ax.barh(index, bar.value, color=bar.style.color, hatch=bar.style.hatch, edgecolor="white", xerr=reach)
+            end = max(bar.value or 0.0, bar.high or 0.0, 0.0)
+            ax.text(end, index, f"  {said}", va="center", fontsize=SMALL, path_effects=HALO)
+        for mark in self.marks:
+            ax.axvline(mark.at, color="black", linestyle=":", linewidth=1.5)
+            ax.text(mark.at, -0.75, mark.text, ha="center", fontsize=SMALL)
+        ax.set_yticks(range(len(self.bars)), [bar.label for bar in self.bars], fontsize=SIZE)
+        ax.set_ylim(len(self.bars) - 0.4, -0.6)  # from the top down, with room for a bar that is undefined
+        ax.set_xticks(_ticks(*self.x_range))  # none beyond the range: there, only numbers stand
+        ax.set_xlim(self.x_range[0], self.x_range[1] + 0.25 * (self.x_range[1] - self.x_range[0]))
+        ax.set_xlabel(self.x_label, fontsize=SIZE)
+        return ax

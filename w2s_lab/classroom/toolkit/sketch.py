@@ -1,0 +1,157 @@
+"""Pictures made of boxes, words and lines, for what is no chart: drawn as SVG and by matplotlib from one description.
+
+Places are in pixels, from the upper left corner; in matplotlib everything scales with the figure.
+"""
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from w2s_lab.classroom.toolkit.svg import INK, WIDTH, line, picture, words
+from w2s_lab.figures.plots import styled_axes
+
+MONO = 0.602  # width of a letter of a fixed-width font, in letter heights
+HATCH = "w2s-hatch"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A filled rectangle; hatched instead of filled where `hatch`, with a frame where `frame`.
+
+    Attributes:
+        x, y: its upper left corner.
+        width, height: in pixels.
+        color: "#rrggbb", or INK.
+        opacity: of the filling.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    color: str = INK
+    opacity: float = 1.0
+    hatch: bool = False
+    frame: bool = False
+
+    @property
+    def svg(self) -> str:
+        fill = f"url(#{HATCH}-{self.color.lstrip('#')})" if self.hatch else self.color
+        edge = f' stroke="{self.color}"' if self.frame or self.hatch else ""
+        place = f'x="{self.x:.1f}" y="{self.y:.1f}" width="{max(self.width, 0):.1f}" height="{max(self.height, 0):.1f}"'
+        return f'<rect {place} rx="2" fill="{fill}" fill-opacity="{self.opacity:.2f}"{edge}/>'
+
+    def draw(self, ax: Axes, scale: float) -> None:
+        look = {"facecolor": "none" if self.hatch else (_color(self.color), self.opacity)}
+        edge = _color(self.color) if self.frame or self.hatch else "none"
+        hatch = "////" if self.hatch else None
+        ax.add_patch(Rectangle((self.x, self.y), self.width, self.height, edgecolor=edge, hatch=hatch, **look))
+
+
+@dataclass(frozen=True)
+class Words:
+    """Text whose base line is at `y`; `x` is its start, middle or end.
+
+    Attributes:
+        anchor: "start", "middle" or "end".
+        size: letter height in pixels.
+        mono: in a font whose letters are all MONO * size wide.
+    """
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "start"
+    size: int = 14
+    mono: bool = False
+    bold: bool = False
+    opacity: float = 1.0
+
+    @property
+    def svg(self) -> str:
+        look = f'opacity="{self.opacity:.2f}"'
+        if self.mono:  # whatever font the page has, the text takes the room that the layout gave it
+            room = MONO * self.size * len(self.text)
+            look += ' font-family="ui-monospace,Menlo,Consolas,monospace"'
+            look += f' textLength="{room:.1f}" lengthAdjust="spacingAndGlyphs"'
+        return words(self.x, self.y, self.text, anchor=self.anchor, size=self.size, bold=self.bold, more=look)
+
+    def draw(self, ax: Axes, scale: float) -> None:
+        side = {"start": "left", "middle": "center", "end": "right"}[self.anchor]
+        look = {"family": "monospace"} if self.mono else {}
+        look |= {"weight": "bold"} if self.bold else {}
+        text = ax.text(self.x, self.y, self.text.replace("$", r"\$"), ha=side, va="baseline", **look)
+        text.set(fontsize=self.size * scale, alpha=self.opacity, in_layout=False)  # no text shrinks the picture
+
+
+@dataclass(frozen=True)
+class Line:
+    """A thin straight line from (x1, y1) to (x2, y2)."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    opacity: float = 1.0
+    dashed: bool = False
+
+    @property
+    def svg(self) -> str:
+        dash = ' stroke-dasharray="4 4"' if self.dashed else ""
+        return line(self.x1, self.y1, self.x2, self.y2, more=f'opacity="{self.opacity:.2f}"{dash}')
+
+    def draw(self, ax: Axes, scale: float) -> None:
+        look = {"linestyle": "--" if self.dashed else "-", "linewidth": 1, "alpha": self.opacity}
+        ax.plot([self.x1, self.x2], [self.y1, self.y2], color="black", **look)
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Things drawn one over the other.
+
+    Attributes:
+        items: from the back to the front.
+        height: pixels; the width is WIDTH.
+        said: what the picture shows, for those who do not see it.
+    """
+
+    items: tuple[Box | Words | Line, ...]
+    height: float
+    said: str = ""
+
+    @property
+    def inches(self) -> float:
+        """How high it is where it is as wide as a stored picture."""
+        return 8.2 * self.height / WIDTH
+
+    def svg(self) -> str:
+        """The sketch as SVG."""
+        hatched = {item.color for item in self.items if isinstance(item, Box) and item.hatch}
+        inside = [*map(_pattern, sorted(hatched)), *(item.svg for item in self.items)]
+        return picture(WIDTH, self.height, self.said, inside)
+
+    def draw(self, ax: Axes | None = None) -> Axes:
+        """The same on matplotlib Axes, without ticks; letters scale with the room that the figure gives."""
+        ax = styled_axes(ax, (8.2, self.inches))
+        width, height = ax.figure.get_size_inches() * 72  # points
+        if place := ax.get_subplotspec():  # the share of the figure that is ours
+            grid = place.get_gridspec()
+            shares = grid.get_height_ratios()
+            height, width = height * shares[place.rowspan.start] / sum(shares), width / grid.ncols
+        scale = 0.97 * min(width / WIDTH, height / self.height)
+        for item in self.items:
+            item.draw(ax, scale)
+        ax.set(xlim=(0, WIDTH), ylim=(self.height, 0), aspect="equal")
+        ax.axis("off")
+        return ax
+
+
+def _color(color: str) -> str:
+    return "black" if color == INK else color
+
+
+def _pattern(color: str) -> str:
+    name = f"{HATCH}-{color.lstrip('#')}"
+    stripes = f'<path d="M-1 1l2 -2M0 7l7 -7M6 8l2 -2" stroke="{color}" stroke-width="1.5"/>'
+    return f'<defs><pattern id="{name}" width="7" height="7" patternUnits="userSpaceOnUse">{stripes}</pattern></defs>'

@@ -1,0 +1,6 @@
+from .commands import (
+    main as main,
+)
+from .commands import (
+    parser as parser,
+)

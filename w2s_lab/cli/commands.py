@@ -1,0 +1,201 @@
+"""The command line: `w2s-lab run | pretrain | study | doctor | show | assignment`."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from w2s_lab import assets
+from w2s_lab.cli import assignment as assignment_command
+from w2s_lab.cli import run as run_command
+from w2s_lab.cli.arguments import add_device, add_store, positive
+from w2s_lab.version import __version__
+
+STUDIES = (
+    "mechanism",
+    "methods",
+    "scaling",
+    "overfitting",
+    "losses",
+    "budget",
+    "policy",
+    "flywheel",
+)
+
+# torch, transformers and what imports them are imported inside the commands: they take seconds, --help should not.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0 done, 2 wrong input (with its reason), 130 stopped by Ctrl-C."""
+    arguments = parser().parse_args(argv)
+    arguments.words = shlex.join(["w2s-lab", *(sys.argv[1:] if argv is None else argv)])
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warnings.simplefilter("ignore", FutureWarning)  # from one library to another: not for who gives a command
+    try:
+        return arguments.command(arguments) or 0
+    except BrokenPipeError:  # as in `w2s-lab show | head`: who reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, ArithmeticError, OSError, MemoryError) as error:
+        print(f"w2s-lab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stopped:
+        where = f" in {stopped}" if stopped.args else ""
+        print(
+            f"\nstopped{where}. Finished parts and the last checkpoint are kept. To go on: {arguments.words}",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="w2s-lab",
+        description="Weak-to-strong generalization, measured: fine-tune a strong model on a weak model's labels.",
+        epilog="example: w2s-lab run --task helpdesk --seeds 3",
+    )
+    top.add_argument("--version", action="version", version=f"w2s-lab {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    run_command.add(commands)
+    _add_pretrain(commands)
+    _add_study(commands)
+    doctor = commands.add_parser(
+        "doctor", help="is this machine ready?", description=_doctor.__doc__, epilog="example: w2s-lab doctor"
+    )
+    doctor.set_defaults(command=_doctor)
+    show = commands.add_parser(
+        "show", help="finished trainings as a table", description=_show.__doc__, epilog="example: w2s-lab show"
+    )
+    add_store(show)
+    show.set_defaults(command=_show)
+    assignment_command.add(commands)
+    return top
+
+
+def _add_pretrain(commands) -> None:
+    pretrain = commands.add_parser(
+        "pretrain",
+        help="make the pocket ladder anew",
+        description=_pretrain.__doc__,
+        epilog="example: w2s-lab pretrain pocket-s --folder /tmp/ladder",
+    )
+    pretrain.add_argument("names", nargs="*", metavar="MODEL", help="which rungs (default: all)")
+    pretrain.add_argument("--folder", metavar="DIR", help="where the models go (default: data/models)")
+    add_device(pretrain)
+    pretrain.add_argument("--plain", action="store_true", help="do not compile, even where a compiler is present")
+    pretrain.add_argument("--figure", metavar="PNG", help="loss against size (default: ladder.png in the folder)")
+    pretrain.set_defaults(command=_pretrain)
+
+
+def _pretrain(arguments: argparse.Namespace) -> None:
+    """Pre-train the pocket ladder on documents of the generated world. A run that was stopped goes on where it was;
+    a finished rung of the same recipe is left as it is."""
+    from w2s_lab.figures import plots
+    from w2s_lab.pocket.pretrain import LADDER, pretrain
+
+    unknown = [name for name in arguments.names if name not in LADDER]
+    if unknown:
+        raise ValueError(f"there is no rung {unknown[0]!r}; expected one of {', '.join(LADDER)}")
+    folder = Path(arguments.folder or assets.MODELS)
+    for name in arguments.names or LADDER:
+        target = pretrain(
+            LADDER[name], folder=folder, device=arguments.device, compiled=False if arguments.plain else None
+        )
+        card = json.loads((target / "card.json").read_text())
+        print(
+            f"{name:<10} {card['parameters']:>10,} parameters  {card['tokens_seen']:>10,} tokens  "
+            f"held-out loss {card['held_out_loss']:.3f} nats/token"
+        )
+    cards = [json.loads(path.read_text()) for path in folder.glob("pocket-*/card.json")]
+    path = Path(arguments.figure or folder / "ladder.png")
+    ax = plots.loss_against_size(cards)
+    ax.figure.savefig(path, dpi=150, bbox_inches="tight")
+    print(f"figure: {path}")
+
+
+def _add_study(commands) -> None:
+    study = commands.add_parser(
+        "study",
+        help="a named study over many seeds",
+        description=_study.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  w2s-lab study methods --seeds 8\n"
+        "  w2s-lab study scaling --ray auto --store /shared/runs\n"
+        "  w2s-lab study findings",
+    )
+    study.add_argument("name", choices=[*STUDIES, "findings"], help="which study; findings: the table of all of them")
+    study.add_argument("--seeds", type=positive, metavar="N", help="seeds 0 to N-1 (default: the study's own number)")
+    study.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes")
+    study.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster instead: auto, HOST:PORT or ray://HOST:PORT")
+    study.add_argument(
+        "--output", default="data/results", metavar="DIR", help="for JSON and figures (default: data/results)"
+    )
+    add_device(study)
+    add_store(study)
+    study.set_defaults(command=_study)
+
+
+def _study(arguments: argparse.Namespace) -> None:
+    """Measure what the kit claims, over many seeds, and write JSON and figures. Finished parts come from the store,
+    so a study that was stopped goes on where it was."""
+    from importlib import import_module
+
+    output = Path(arguments.output)
+    if arguments.name == "findings":
+        from w2s_lab.studies.findings import write_findings
+
+        for path in write_findings(output):
+            print(f"written: {path}")
+        return
+    from w2s_lab.studies.study import run_study
+
+    study = import_module(f"w2s_lab.studies.{arguments.name}").STUDY
+    text, paths = run_study(
+        study,
+        seeds=arguments.seeds or study.seeds,
+        workers=arguments.workers,
+        store=arguments.store,
+        output=output,
+        device=arguments.device,
+        ray=arguments.ray,
+    )
+    print(text)
+    for path in paths:
+        print(f"written: {path}")
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    """Say in about ten seconds whether this machine is ready, and what to do where it is not."""
+    from w2s_lab.planning.doctor import checks, report
+
+    text, ready = report(checks())
+    print(text)
+    return 0 if ready else 1
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    """The finished trainings in the store, oldest first."""
+    from w2s_lab.experiments.store import Store
+
+    runs = Store(arguments.store).runs()
+    if not runs:
+        print(f"no finished training in {arguments.store}; w2s-lab run makes some")
+        return
+    print(f"{'task':<14}{'role':<26}{'start':<22}{'examples':>9}{'label accuracy':>16}{'epochs':>8}{'seed':>6}  folder")
+    for run in runs:
+        right = "unknown" if run["label_accuracy"] is None else f"{run['label_accuracy']:.3f}"
+        recipe = run["recipe"]
+        print(
+            f"{run['task']:<14}{run['role']:<26}{run['start']:<22}{run['examples']:>9,}{right:>16}"
+            f"{recipe['epochs']:>8}{recipe['seed']:>6}  {run['folder']}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,277 @@
+"""`w2s-lab run`: the weak-to-strong experiment, from data to PGR, or what it would cost."""
+
+import argparse
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import astuple, replace
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from w2s_lab.cli.arguments import add_device, add_store, answers, positive, rate, sizes
+from w2s_lab.system.files import replacing
+
+# torch, transformers and what imports them are imported inside the functions: they take seconds, --help should not.
+
+ADAPT_EPOCHS = 8
+LOSSES = {
+    "ml": ("MaximumLikelihood", "maximum likelihood of the weak answers"),
+    "soft": ("SoftTargets", "the supervisor's probabilities as targets"),
+    "confidence": ("AuxiliaryConfidence", "auxiliary confidence loss"),
+}
+
+
+def add(commands) -> None:
+    """The command and its options."""
+    run = commands.add_parser(
+        "run",
+        help="the weak-to-strong experiment, from data to PGR",
+        description=_run.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  w2s-lab run\n"
+        "  w2s-lab run --task summary --epochs 4 --seeds 3\n"
+        "  w2s-lab run --data reviews.tsv --answers 0=negative,1=positive --adapt\n"
+        "  w2s-lab run --data hub:sciq --pair smollm2-16gb --dry-run\n"
+        "  accelerate launch -m w2s_lab run --data hub:boolq --pair qwen-80gb",
+    )
+    data = run.add_argument_group("data")
+    source = data.add_mutually_exclusive_group()
+    source.add_argument("--task", help="a built-in task (default: sentiment)")
+    source.add_argument(
+        "--data", metavar="FILE|hub:NAME", help="a .csv, .tsv or .jsonl file, or a data set of the Hugging Face Hub"
+    )
+    data.add_argument("--input-column", metavar="NAME", help="column of the input, by name or number")
+    data.add_argument("--answer-column", metavar="NAME", help="column of the true answer, by name or number")
+    data.add_argument("--instruction", metavar="TEXT", help="what is asked in every row of a file")
+    data.add_argument(
+        "--answers", type=answers, metavar="LIST", help="closed list of answers: a,b,c or value=word,value=word"
+    )
+    data.add_argument("--open", action="store_true", help="answers are free text")
+    data.add_argument(
+        "--sizes", type=sizes, metavar="W,S,T,V", help="examples for supervisor, student, test, validation"
+    )
+    models = run.add_argument_group("models")
+    model = "a model of the ladder, a folder, a Hub id (owner/name or owner/name@revision), or scratch:NAME for its "
+    model += "architecture with random weights"
+    models.add_argument("--weak", metavar="MODEL", help=f"becomes the weak supervisor: {model}")
+    models.add_argument("--strong", metavar="MODEL", help="becomes the strong student and the strong ceiling")
+    models.add_argument("--pair", metavar="NAME", help="two models of the Hub with their recipes, such as smollm2-16gb")
+    recipe = run.add_argument_group("recipe")
+    recipe.add_argument("--loss", choices=LOSSES, default="ml", help="of the student: " + ", ".join(
+        f"{name} = {meaning}" for name, (_, meaning) in LOSSES.items()) + " (default: ml)")  # fmt: skip
+    recipe.add_argument("--epochs", type=positive, metavar="N", help="passes of student and ceiling over theirs")
+    recipe.add_argument("--learning-rate", type=rate, metavar="R", help="peak rate of student and ceiling")
+    recipe.add_argument("--weak-epochs", type=positive, metavar="N", help="passes of the supervisor over its examples")
+    recipe.add_argument("--weak-learning-rate", type=rate, metavar="R", help="peak rate of the supervisor")
+    recipe.add_argument("--batch-size", type=positive, metavar="N", help="examples (default: 32)")
+    recipe.add_argument("--max-tokens", type=positive, metavar="N", help="of prompt and answer (default: 256)")
+    recipe.add_argument("--lora", type=positive, metavar="RANK", help="student and ceiling learn a low-rank adapter")
+    recipe.add_argument("--chat-template", action="store_true", help="use the tokenizer's chat template, if it has one")
+    recipe.add_argument(
+        "--gradient-checkpointing", action="store_true", help="less memory, a third more time, the same numbers"
+    )
+    recipe.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"), help="auto: bfloat16 where it is there and pays"
+    )
+    recipe.add_argument(
+        "--adapt",
+        nargs="?",
+        type=positive,
+        const=ADAPT_EPOCHS,
+        metavar="N",
+        help="first let both models go on with next-token training on the unlabelled inputs, N passes over them "
+        f"(default: {ADAPT_EPOCHS}); nobody's labels, and no test input, are looked at",
+    )
+    recipe.add_argument("--adapt-learning-rate", type=rate, metavar="R", help="peak rate of that (default: 1e-3)")
+    run.add_argument("--seeds", type=positive, default=3, metavar="N", help="runs with seeds 0 to N-1 (default: 3)")
+    add_device(run)
+    run.add_argument(
+        "--dry-run",
+        nargs="?",
+        const="",
+        metavar="CARD",
+        help="only estimate memory and minutes, on this machine or a named card such as T4; nothing is loaded",
+    )
+    run.add_argument("--figure", metavar="PNG", help="where the figure goes (default: in the store)")
+    run.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
+    add_store(run)
+    run.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    """Train a weak supervisor, label with it, train a strong student on its labels and a strong ceiling on the truth;
+    print accuracies and the performance gap recovered, and draw them. Finished parts come from the store."""
+    from w2s_lab.system import parallel
+
+    arguments.device = parallel.start(arguments.device)
+    try:
+        with _only_main_prints():
+            _measure(arguments)
+    finally:
+        parallel.stop()
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    from w2s_lab.data.sources import SplitSizes, read_examples, split_examples
+    from w2s_lab.experiments.procedure import unlabelled, weak_to_strong
+    from w2s_lab.experiments.store import Store
+
+    task, examples, notes = read_examples(
+        arguments.data or arguments.task or "sentiment",
+        input_column=arguments.input_column,
+        answer_column=arguments.answer_column,
+        instruction=arguments.instruction,
+        answers=arguments.answers,
+        open_ended=arguments.open,
+    )
+    if arguments.data:
+        for note in notes:
+            print(f"note: {note}")
+    split = arguments.sizes or SplitSizes.of(len(examples))
+    plan = _plan(arguments, task)
+    title = f"{task.name}: {plan.weak} supervises {plan.strong}"
+    print(
+        f"{title}\n{len(examples):,} examples; "
+        f"for each of {arguments.seeds} seeds, {split.supervisor_train:,} true labels "
+        f"for the supervisor, {split.student_train:,} weak labels for the student, {split.test:,} for the test, "
+        f"{split.validation:,} for validation"
+    )
+    if arguments.dry_run is not None:
+        from w2s_lab.planning.dry_run import dry_run_table
+
+        device = arguments.dry_run or plan.device
+        print(f"\n{dry_run_table(plan, split, examples, task.answers, seeds=arguments.seeds, device=device)}")
+        return
+    store, progress, outcomes = Store(arguments.store), Progress(), []
+    for seed in range(arguments.seeds):
+        splits = split_examples(task, examples, seed=seed, sizes=split)
+        inputs = unlabelled(examples, splits) if plan.adapt else None
+        with progress.of(f"seed {seed + 1}/{arguments.seeds}") as on_step:
+            outcomes.append(weak_to_strong(splits, plan, store, seed=seed, unlabelled=inputs, on_step=on_step))
+    _report(arguments, outcomes, title, split, plan)
+
+
+def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, plan) -> None:
+    from w2s_lab.experiments import report
+    from w2s_lab.figures import plots
+    from w2s_lab.system import parallel
+
+    summary = report.summarise(outcomes, validation_examples=split.validation)
+    print(f"\n{report.table(summary, title)}")
+    if not parallel.is_main():
+        return
+    path = Path(arguments.figure or Path(arguments.store) / "figures" / f"{_file_name(title)}.png")
+    with replacing(path) as new:
+        plots.report_figure([o.comparison for o in outcomes], [o.curve for o in outcomes], title=title).savefig(new)
+    print(f"\nfigure: {path}")
+    if arguments.json:
+        facts = {"command": arguments.words, "versions": report.versions(), "sizes": astuple(split), **plan.as_dict()}
+        with replacing(Path(arguments.json)) as new:
+            new.write_text(json.dumps(facts | summary.as_dict(), indent=1) + "\n")
+
+
+def _plan(arguments: argparse.Namespace, task):
+    """The task's usual plan, or that of a named pair, changed as the command line says."""
+    from w2s_lab import objective
+    from w2s_lab.experiments.procedure import Plan
+    from w2s_lab.recipe import LoRA
+
+    if arguments.pair:
+        from w2s_lab.planning.hub_models import pair_plan
+
+        usual = pair_plan(arguments.pair)
+    else:
+        usual = Plan.for_task(task)
+    shared = {
+        "batch_size": arguments.batch_size,
+        "max_tokens": arguments.max_tokens,
+        "precision": arguments.precision,
+        "chat_template": arguments.chat_template or None,
+        "gradient_checkpointing": arguments.gradient_checkpointing or None,
+    }
+    weak = {"epochs": arguments.weak_epochs, "learning_rate": arguments.weak_learning_rate}
+    strong = {
+        "loss": getattr(objective, LOSSES[arguments.loss][0])(),
+        "epochs": arguments.epochs,
+        "learning_rate": arguments.learning_rate,
+        "lora": arguments.lora and LoRA(rank=arguments.lora, alpha=2 * arguments.lora),
+    }
+    return Plan(
+        arguments.weak or usual.weak,
+        arguments.strong or usual.strong,
+        _changed(usual.weak_recipe, shared | weak),
+        _changed(usual.recipe, shared | strong),
+        arguments.device,
+        _adaptation(arguments, shared),
+    )
+
+
+def _adaptation(arguments: argparse.Namespace, shared: dict):
+    """The recipe of the next-token training, or None."""
+    from w2s_lab.recipe import Recipe
+
+    if arguments.adapt is None:
+        if arguments.adapt_learning_rate is not None:
+            raise ValueError("--adapt-learning-rate says how to adapt; expected --adapt beside it")
+        return None
+    return _changed(Recipe(epochs=arguments.adapt, learning_rate=arguments.adapt_learning_rate or 1e-3), shared)
+
+
+def _changed(recipe, values: dict):
+    return replace(recipe, **{name: value for name, value in values.items() if value is not None})
+
+
+class Progress:
+    """One bar per training, with the time left; stored results need none."""
+
+    def __init__(self) -> None:
+        self.bar = None
+        self.place = ""
+
+    @contextlib.contextmanager
+    def of(self, where: str) -> Iterator:
+        """A callback for the trainings of one seed; `where` is what the bar says before the role.
+
+        A KeyboardInterrupt inside goes on its way with the place where it happened.
+        """
+        self.place = where
+        try:
+            yield lambda role, done, steps: self._step(where, role, done, steps)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self.place) from None
+        finally:
+            if self.bar is not None:
+                self.bar.close()
+                self.bar = None
+
+    def _step(self, where: str, role: str, done: int, steps: int) -> None:
+        from w2s_lab.system import parallel
+
+        self.place = f"{where}, {role}, after step {done} of {steps}"
+        if not parallel.is_main():
+            return
+        if self.bar is None:
+            self.bar = tqdm(total=steps, initial=done - 1, desc=f"{where} {role:<16}", unit="step")
+        self.bar.update()
+        if done == steps:
+            self.bar.close()
+            self.bar = None
+            self.place = f"{where}, after the training of the {role}"
+
+
+@contextlib.contextmanager
+def _only_main_prints() -> Iterator[None]:
+    from w2s_lab.system import parallel
+
+    if parallel.is_main():
+        yield
+        return
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        yield
+
+
+def _file_name(title: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "_" for c in title)

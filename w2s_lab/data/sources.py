@@ -1,0 +1,233 @@
+"""Examples in, four disjoint parts out: built-in tasks, a learner's own file, or a data set of the Hugging Face Hub.
+
+Nothing is guessed or left out in silence: `read_examples` returns notes in plain sentences, and every note about rows
+that were left out is a `DataWarning` too.
+"""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2s_lab import assets
+from w2s_lab.data.examples import Answers, ReadOptions, examples_from_table
+from w2s_lab.data.hub import explain
+from w2s_lab.data.presets import PRESETS, preset_table
+from w2s_lab.data.readers import EXTENSIONS, DataError, DataWarning, Row, Table, read_table
+from w2s_lab.records import Example, LabelledSet, Splits, Task
+from w2s_lab.system.files import replacing
+
+__all__ = [
+    "DataError",
+    "DataWarning",
+    "SplitSizes",
+    "builtin_tasks",
+    "example_to_json",
+    "hub_table",
+    "load_splits",
+    "read_examples",
+    "split_examples",
+    "write_examples",
+]
+
+MIN_EXAMPLES = 40  # fewer than this leave no example for validation
+
+
+@dataclass(frozen=True)
+class SplitSizes:
+    """How many examples each part of a split gets; raises ValueError unless all are positive (validation may be 0)."""
+
+    supervisor_train: int
+    student_train: int
+    test: int
+    validation: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("supervisor_train", 1), ("student_train", 1), ("test", 1), ("validation", 0)):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
+                raise ValueError(f"SplitSizes: {name} is {getattr(self, name)!r}; expected an integer >= {least}")
+
+    @classmethod
+    def of(cls, n: int) -> "SplitSizes":
+        """The usual sizes for n examples.
+
+        25 % supervisor, 50 % student, 2.5 % validation, the rest test, but no more than 1,500, 1,500, 100 and 1,000: so
+        that a run takes a minute or two on a laptop.
+        """
+        shares = (n // 4, n // 2, n - n // 4 - n // 2 - n // 40, n // 40)
+        return cls(*map(min, shares, (1500, 1500, 1000, 100)))
+
+
+def builtin_tasks() -> dict[str, Task]:
+    """Name -> task of the built-in tasks, whose examples are `data/tasks/NAME.jsonl`."""
+    table = json.loads((assets.TASKS / "tasks.json").read_text(encoding="utf-8"))
+    return {name: Task(name, None if answers is None else tuple(answers)) for name, answers in table.items()}
+
+
+def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None = None, **options: Any) -> Splits:
+    """Read a source and part it at random into supervisor, student, test and validation examples.
+
+    Args:
+        source: see `read_examples`, which also takes the `options`.
+        seed: of the partition; the same examples part alike whatever their order in the file.
+        sizes: examples in each part; None: see `SplitSizes.of`.
+
+    Raises:
+        DataError: (a ValueError) the source is unknown, or its data cannot be used.
+
+    Warns:
+        DataWarning: rows were left out.
+    """
+    task, examples, _ = read_examples(source, **options)
+    return split_examples(task, examples, seed=seed, sizes=sizes)
+
+
+def _unknown_source(source: str) -> DataError:
+    """What the source could have been."""
+    close = difflib.get_close_matches(source, builtin_tasks(), n=1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    return DataError(
+        f"unknown data source {source!r}; expected a built-in task ({', '.join(builtin_tasks())}), a path to a "
+        f"{', '.join(EXTENSIONS)} file, or hub:NAME[:CONFIG][@REVISION].{meant}"
+    )
+
+
+def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes: SplitSizes | None = None) -> Splits:
+    """Part examples at random; raises DataError where there are too few of them."""
+    n = len(examples)
+    if sizes is None:
+        if n < MIN_EXAMPLES:
+            raise DataError(f"{task.name}: {n} usable examples; expected at least {MIN_EXAMPLES}. Hint: add rows")
+        sizes = SplitSizes.of(n)
+    if sum(astuple(sizes)) > n:
+        raise DataError(f"{task.name}: {sizes} asks for {sum(astuple(sizes))} examples, but there are {n}")
+    in_order = sorted(examples, key=lambda example: example.id)  # so that the order in the file does not matter
+    shuffled = [in_order[i] for i in np.random.default_rng(seed).permutation(n)]
+    # The test set is drawn first: it stays the same when only the training sizes change.
+    bounds = np.cumsum([0, sizes.test, sizes.validation, sizes.supervisor_train, sizes.student_train])
+    parts = [LabelledSet.ground_truth(task, shuffled[a:b]) for a, b in pairwise(bounds)]
+    return Splits(test=parts[0], validation=parts[1], supervisor_train=parts[2], student_train=parts[3])
+
+
+def read_examples(
+    source: str | Path,
+    *,
+    input_column: str | None = None,
+    answer_column: str | None = None,
+    instruction: str | None = None,
+    answers: Answers | None = None,
+    open_ended: bool = False,
+) -> tuple[Task, list[Example], list[str]]:
+    """Read a source of examples.
+
+    Surrounding blanks of answers are cut off; inputs stay as they are. An example is kept once: a row that repeats an
+    earlier instruction and input is left out, whether it has the same answer or another one.
+
+    Args:
+        source: a built-in task (see `builtin_tasks`), a .csv, .tsv or .jsonl file, `hub:PRESET[@REVISION]` for one of
+            `hub_tasks.PRESETS` (sciq, boolq, cosmosqa, amazon_polarity, sst2), or `hub:NAME[:CONFIG][@REVISION]` for
+            the train split of any other data set of the Hugging Face Hub.
+        input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.
+
+    Returns:
+        The task, the examples in the source's order, and notes: sentences on what was guessed and what was left out.
+
+    Raises:
+        DataError: (a ValueError) the source is unknown or cannot be used; the message names file, line and value.
+
+    Warns:
+        DataWarning: rows were left out.
+    """
+    options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
+    builtin = builtin_tasks().get(str(source))
+    name = builtin.name if builtin else None
+    if builtin:
+        if options.answers is None and not open_ended:
+            options = replace(options, answers=builtin.answers, open_ended=builtin.answers is None)
+        table = _file_table(assets.TASKS / f"{source}.jsonl", options)
+    elif str(source).startswith("hub:"):
+        name, table, options = _load_hub(str(source), options)
+    elif Path(source).suffix.lower() in EXTENSIONS or os.sep in str(source) or os.path.exists(source):
+        table = _file_table(source, options)
+    else:
+        raise _unknown_source(str(source))
+    return examples_from_table(table, options, name=name)
+
+
+def _file_table(path: str | Path, options: ReadOptions) -> Table:
+    return read_table(Path(path).expanduser(), (options.input_column, options.answer_column))
+
+
+def example_to_json(example: Example) -> str:
+    """The line of a .jsonl file that holds an example, without a line end."""
+    fields = {"id": example.id, "instruction": example.instruction, "input": example.input}
+    return json.dumps({**fields, "answer": example.answer, "tags": list(example.tags)})
+
+
+def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
+    """Write examples as JSONL, whole or not at all; `read_examples` reads answered ones back.
+
+    Raises:
+        ValueError: the path does not end in .jsonl.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".jsonl":
+        raise ValueError(f"{path}: examples are written as .jsonl, not {path.suffix!r}")
+    with replacing(path) as new:
+        new.write_text("".join(f"{example_to_json(e)}\n" for e in examples), encoding="utf-8", newline="\n")
+
+
+def _load_hub(source: str, options: ReadOptions) -> tuple[str | None, Table, ReadOptions]:
+    """Task name, rows and options behind `hub:NAME[:CONFIG][@REVISION]`, where NAME is a preset or a data set's id."""
+    match = re.fullmatch(r"hub:([^:@]+)(?::([^:@]+))?(?:@(.+))?", source)
+    if match is None:
+        raise DataError(f"{source!r}: expected hub:NAME, hub:NAME:CONFIG or hub:NAME:CONFIG@REVISION")
+    name, config, revision = match.groups()
+    preset = PRESETS.get(name)
+    if preset is None:
+        return None, hub_table(source, _download(source, name, config, revision, "train")), options
+    given = options.input_column or options.answer_column or options.answers or options.open_ended
+    if given or config:
+        raise DataError(
+            f"{source}: {name} has its own columns, answers and configuration; expected none of them to be given. "
+            f"Hint: hub:{preset.repository} is the same data set without them"
+        )
+    parts = _download(source, preset.repository, None, revision or preset.revision, list(preset.splits))
+    own = replace(options, input_column="input", answer_column="answer", answers=preset.answers)
+    return name, preset_table(source, preset, parts), own
+
+
+def _download(source: str, name: str, config: str | None, revision: str | None, split: str | list[str]) -> Any:
+    """A `datasets.Dataset`, or a list of them for a list of splits; from the cache where it is there."""
+    try:
+        from datasets import load_dataset  # here, because this import takes seconds and most runs do without it
+    except ImportError:
+        raise DataError(f"{source}: this needs the package datasets. Hint: pip install datasets") from None
+    try:
+        return load_dataset(name, config, split=split, revision=revision)
+    except Exception as error:  # many kinds; "from None", because a library's message may quote a token
+        expected = f"owner/name as on huggingface.co, or one of {', '.join(PRESETS)}"
+        instead = f"a built-in task ({', '.join(builtin_tasks())}) or a file of your own"
+        sentence = explain(error, "data set", name, revision, expected=expected, instead=instead)
+        raise DataError(f"{source}: {sentence}") from None
+
+
+def hub_table(name: str, dataset: Any) -> Table:
+    """The rows of a `datasets.Dataset`, numbered from 1; class numbers become class names, -1 (unlabelled) None."""
+    rows = [dict(row) for row in dataset]
+    for column, feature in dataset.features.items():
+        if hasattr(feature, "int2str"):  # a ClassLabel
+            for row in rows:
+                number = row[column]
+                row[column] = None if number is None or number < 0 else feature.int2str(number)
+    numbered = tuple(Row(number, row) for number, row in enumerate(rows, 1))
+    if not numbered:
+        raise DataError(f"{name}: the data set has no rows")
+    return Table(name, tuple(dataset.column_names), numbered, unit="row")

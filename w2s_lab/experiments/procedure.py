@@ -1,0 +1,288 @@
+"""The procedure, from splits to performance gap recovered, and a bench on which methods differ from it in one thing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from w2s_lab.experiments.store import Store
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.loading import load_model
+from w2s_lab.objective import MaximumLikelihood, NextToken
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Splits, Task
+from w2s_lab.training.evaluation import score
+
+OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)
+
+
+ELICITED = ("sentiment", "helpdesk", "helpdesk-v2")  # tasks whose answer is latent in the documents of pre-training
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which models, trained how. The recipe of the student is the recipe of the ceiling: only the answers differ.
+
+    A loss that needs the supervisor's probabilities is the student's alone: where there is only one answer to learn
+    (the truth, or a random error), it is maximum likelihood.
+
+    Attributes:
+        weak: name of the model that becomes the weak supervisor.
+        strong: name of the model that becomes the strong student and the strong ceiling.
+        weak_recipe: for the weak supervisor.
+        recipe: for the strong student and the strong ceiling.
+        device: auto, cpu or cuda.
+        adapt: for next-token training of both models on the unlabelled inputs, before any label; None: none. The loss
+            is always `NextToken`.
+    """
+
+    weak: str = "pocket-s"
+    strong: str = "pocket-l"
+    weak_recipe: Recipe = Recipe(epochs=4, learning_rate=5e-4)
+    recipe: Recipe = Recipe(epochs=3, learning_rate=5e-5, eval_every=24)
+    device: str = "auto"
+    adapt: Recipe | None = None
+
+    def as_dict(self) -> dict:
+        """Plain JSON values, without the device."""
+        recipes = {"weak_recipe": self.weak_recipe.as_dict(), "recipe": self.recipe.as_dict()}
+        recipes |= {"adapt": replace(self.adapt, loss=NextToken()).as_dict()} if self.adapt else {}
+        return {"weak": self.weak, "strong": self.strong, **recipes}
+
+    @classmethod
+    def for_task(cls, task: Task) -> "Plan":
+        """The usual plan for a task.
+
+        The defaults suit what the ladder knows from pre-training and only has to be asked for: a verdict, a decision.
+        Everything else (to name the topic, or a thing in the input; text of another world) it has to learn in
+        fine-tuning, at a higher learning rate, and pocket-s never learns to name a thing in the input.
+        """
+        if task.name in ELICITED:
+            return cls()
+        if task.answers is None:
+            recipe = Recipe(epochs=6, learning_rate=1e-3)
+            return cls("pocket-m", "pocket-l", weak_recipe=recipe, recipe=recipe)
+        return cls(weak_recipe=Recipe(epochs=8, learning_rate=2e-3), recipe=Recipe(epochs=3, learning_rate=1e-3))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One run of the procedure.
+
+    Attributes:
+        seed: of the split and of the order of the examples.
+        comparison: the three models on the test set, at the end of their trainings.
+        label_accuracy: fraction of the weak labels that are right.
+        curve: the student's snapshots, evaluated on the test set.
+        trusted_curve: accuracy of the same snapshots on the small trusted validation set; None where it is empty.
+    """
+
+    seed: int
+    comparison: Comparison
+    label_accuracy: float
+    curve: tuple[Snapshot, ...]
+    trusted_curve: tuple[float | None, ...]
+
+    @property
+    def best(self) -> Snapshot:
+        """The snapshot with the best test accuracy: an oracle's choice, since it looks at the test set."""
+        return max(self.curve[1:], key=lambda snapshot: snapshot.evaluation.accuracy)
+
+    @property
+    def trusted_choice(self) -> Snapshot | None:
+        """The snapshot that the validation set would have chosen, the first one if several are equally good.
+
+        None where there are no validation examples.
+        """
+        if None in self.trusted_curve:
+            return None
+        return max(zip(self.curve[1:], self.trusted_curve[1:], strict=True), key=lambda pair: pair[1])[0]
+
+    def at(self, snapshot: Snapshot) -> Comparison:
+        """The comparison with the student as it was at this snapshot."""
+        return replace(self.comparison, student=snapshot.evaluation)
+
+    def pgr_at(self, snapshot: Snapshot) -> float | None:
+        """Performance gap recovered by the student as it was at this snapshot."""
+        return self.at(snapshot).pgr
+
+
+@dataclass(eq=False)
+class Bench:
+    """What all methods share for one seed: the split, the weak labels, the strong model and its ceiling.
+
+    Every part is made when it is first asked for, and comes from the store if it was ever made. A method is then one
+    line: `bench.student(keep(bench.labels, confidence(bench.labels), 0.5))`.
+
+    Attributes:
+        splits: the examples.
+        plan: which models, trained how.
+        store: where finished work is kept.
+        seed: of the order of the examples in every training.
+        unlabelled: inputs for the adaptation, where the plan has one; None: those of supervisor and student.
+        on_step: told of every optimizer step, for a progress bar.
+    """
+
+    splits: Splits
+    plan: Plan
+    store: Store
+    seed: int
+    unlabelled: LabelledSet | None = None
+    on_step: OnStep | None = None
+
+    def train(
+        self,
+        start: str | LanguageModel,
+        labelled: LabelledSet,
+        recipe: Recipe,
+        role: str,
+        *,
+        seed: int | None = None,
+        **watched,
+    ) -> LanguageModel:
+        """`Store.train` with this bench's seed (or another one) and device."""
+        start = load_model(start, device="cpu") if isinstance(start, str) else start
+        report = self.on_step and (lambda done, steps: self.on_step(role, done, steps))
+        recipe = replace(recipe, seed=self.seed if seed is None else seed)
+        return self.store.train(start, labelled, recipe, role=role, on_step=report, device=self.plan.device, **watched)
+
+    def adapted(self, start: str | LanguageModel, recipe: Recipe | None = None) -> LanguageModel:
+        """A model after next-token training on the unlabelled inputs, by the plan's `adapt` recipe or another one.
+
+        Without any recipe it is the model as it was. It waits for its turn in main memory.
+        """
+        model = load_model(start, device="cpu") if isinstance(start, str) else start
+        recipe = recipe or self.plan.adapt
+        if recipe is None:
+            return model
+        inputs = self.unlabelled or both(self.splits.supervisor_train, self.splits.student_train)
+        model = self.train(model, inputs, replace(recipe, loss=NextToken()), "adapted to the inputs")
+        model.network.to("cpu")
+        return model
+
+    @cached_property
+    def strong(self) -> LanguageModel:
+        """What becomes the strong student and the strong ceiling."""
+        return self.adapted(self.plan.strong)
+
+    @cached_property
+    def watch(self) -> LabelledSet:
+        """What snapshots are evaluated on: the test examples and, behind them, the trusted validation examples."""
+        return both(self.splits.test, self.splits.validation)
+
+    def supervisor(
+        self,
+        start: str | LanguageModel | None = None,
+        truth: LabelledSet | None = None,
+        *,
+        recipe: Recipe | None = None,
+        seed: int | None = None,
+    ) -> LanguageModel:
+        """The weak supervisor, or one that starts from another model, learns from other examples, or otherwise."""
+        truth, recipe = truth or self.splits.supervisor_train, recipe or self.plan.weak_recipe
+        return self.train(self.adapted(start or self.plan.weak), truth, recipe, "weak supervisor", seed=seed)
+
+    def labels_of(self, supervisor: LanguageModel) -> tuple[LabelledSet, LabelledSet]:
+        """A supervisor's labels of the student's inputs and of the watched examples."""
+        return self.store.labels(supervisor, self.splits.student_train), self.store.labels(supervisor, self.watch)
+
+    @cached_property
+    def weak_labels(self) -> tuple[LabelledSet, LabelledSet]:
+        """`labels_of` the plan's weak supervisor."""
+        return self.labels_of(self.supervisor())
+
+    @property
+    def labels(self) -> LabelledSet:
+        """The weak labels of the student's inputs."""
+        return self.weak_labels[0]
+
+    @property
+    def watched(self) -> LabelledSet:
+        """The weak labels of the watched examples."""
+        return self.weak_labels[1]
+
+    @property
+    def reference(self) -> LabelledSet:
+        """The weak labels of the test examples."""
+        return self.watched.take(range(len(self.splits.test)))
+
+    def trusted(self, watched: LabelledSet) -> LabelledSet:
+        """Of somebody's labels of the watched examples, those of the trusted validation examples."""
+        return watched.take(range(len(self.splits.test), len(watched)))
+
+    @cached_property
+    def ceiling(self) -> Evaluation:
+        """The strong ceiling on the test examples."""
+        model = self.train(self.strong, self.splits.student_train, hard(self.plan.recipe), "strong ceiling")
+        return score(self.store.labels(model, self.splits.test), self.reference)
+
+    def student(
+        self,
+        labels: LabelledSet,
+        recipe: Recipe | None = None,
+        *,
+        start: str | LanguageModel | None = None,
+        role: str = "strong student",
+    ) -> Outcome:
+        """A student of these labels, compared with the bench's weak supervisor and strong ceiling.
+
+        Args:
+            labels: what it learns.
+            recipe: how; None: the plan's, with maximum likelihood if its loss needs what the labels have not.
+            start: the model that learns; None: the plan's strong one.
+            role: for people to read.
+        """
+        strong = self.strong if start is None else start
+        if recipe is None:
+            recipe = self.plan.recipe if labels.probs is not None or labels.token_targets else hard(self.plan.recipe)
+        watched = {"watch": self.watch, "reference": self.watched}
+        model = self.train(strong, labels, recipe, role, **watched)
+        curve, trusted = split_curve(model.history, self.splits)
+        del model  # a GPU holds one at a time
+        comparison = Comparison(score(self.reference, self.reference), curve[-1].evaluation, self.ceiling)
+        return Outcome(self.seed, comparison, labels.label_accuracy, curve, trusted)
+
+
+def weak_to_strong(
+    splits: Splits,
+    plan: Plan,
+    store: Store,
+    *,
+    seed: int,
+    unlabelled: LabelledSet | None = None,
+    on_step: OnStep | None = None,
+) -> Outcome:
+    """The whole procedure, once: supervisor, weak labels, student, ceiling, comparison."""
+    bench = Bench(splits, plan, store, seed, unlabelled, on_step)
+    # Both at once: a model that cannot be loaded is said before anything is trained. Models that wait for their turn
+    # are in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
+    weak, strong = (load_model(name, device="cpu") for name in (plan.weak, plan.strong))
+    bench.strong = bench.adapted(strong)
+    bench.weak_labels = bench.labels_of(bench.supervisor(weak))
+    del weak
+    return bench.student(bench.labels)
+
+
+def hard(recipe: Recipe) -> Recipe:
+    """The recipe for labels without probabilities."""
+    return replace(recipe, loss=MaximumLikelihood()) if recipe.loss.needs_probs else recipe
+
+
+def unlabelled(examples: Sequence[Example], splits: Splits) -> LabelledSet:
+    """Inputs to adapt to: all examples that are neither test nor validation. Their answers play no part."""
+    kept_apart = {*splits.test.ids, *splits.validation.ids}
+    return LabelledSet.ground_truth(splits.task, [e for e in examples if e.id not in kept_apart])
+
+
+def both(first: LabelledSet, second: LabelledSet) -> LabelledSet:
+    """The true answers of two sets of one task, one behind the other."""
+    return LabelledSet.ground_truth(first.task, (*first.examples, *second.examples))
+
+
+def split_curve(history: Sequence[Snapshot], splits: Splits) -> tuple[tuple[Snapshot, ...], tuple[float | None, ...]]:
+    """Snapshots evaluated on test and validation together: those of the test set, and the validation accuracies."""
+
+    def on(part: LabelledSet, snapshot: Snapshot) -> Evaluation:
+        return snapshot.evaluation.take(part.ids)
+
+    curve = tuple(replace(snapshot, evaluation=on(splits.test, snapshot)) for snapshot in history)
+    return curve, tuple(on(splits.validation, snapshot).accuracy for snapshot in history)

@@ -1,0 +1,193 @@
+"""Outcomes in, text and plain numbers out: what `w2s-lab run` prints and what a study records."""
+
+import platform
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+from w2s_lab import metrics
+from w2s_lab.experiments.procedure import Outcome
+from w2s_lab.metrics import Interval, mean_interval
+from w2s_lab.records import accuracy_interval, mean_pgr
+from w2s_lab.version import __version__
+
+ROLES = {"weak supervisor": "weak", "strong student": "student", "strong ceiling": "ceiling"}  # -> field of Comparison
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on besides its command: package -> version."""
+    packages = {name: version(name) for name in ("torch", "transformers")}
+    return {"w2s-lab": __version__, **packages, "python": platform.python_version()}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Several runs of the procedure in numbers. An `Interval` is a mean over seeds with its 95 % interval.
+
+    Attributes:
+        accuracy: role -> fraction of test examples (exact match for an open task).
+        f1: role -> micro F1 of the parts of an open task's answers; empty for a closed task.
+        pgr: performance gap recovered at the end of the training; None where it is undefined for every seed.
+        pgr_undefined: number of seeds for which it is undefined.
+        agreement, imitation, correction: of the student, on the test set; None where undefined.
+        label_accuracy: fraction of the weak labels that are right.
+        slices: tag -> role -> mean accuracy, and under "examples" the mean number of test examples.
+        best: accuracy at the best snapshot, chosen with the test set itself (an oracle's choice).
+        trusted: accuracy at the snapshot that the trusted validation set chooses; None without validation examples.
+    """
+
+    seeds: tuple[int, ...]
+    test_examples: int
+    validation_examples: int
+    accuracy: dict[str, Interval]
+    f1: dict[str, Interval]
+    pgr: Interval | None
+    pgr_undefined: int
+    agreement: Interval
+    imitation: Interval | None
+    correction: Interval | None
+    label_accuracy: Interval
+    slices: dict[str, dict[str, float]]
+    best: Interval
+    best_pgr: Interval | None
+    trusted: Interval | None
+    trusted_pgr: Interval | None
+
+    def as_dict(self) -> dict:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summary:
+    """Numbers over the seeds of one procedure.
+
+    With one seed, the intervals of accuracies and of the PGR are over test examples (Wilson, bootstrap); with several
+    they are Student-t intervals over seeds, which include the luck of split and training.
+    """
+    comparisons = [outcome.comparison for outcome in outcomes]
+    evaluations = {role: [getattr(comparison, field) for comparison in comparisons] for role, field in ROLES.items()}
+    students = evaluations["strong student"]
+    pgr, undefined = mean_pgr(comparisons)
+    best = [(outcome, outcome.best) for outcome in outcomes]
+    trusted = [(outcome, outcome.trusted_choice) for outcome in outcomes] if validation_examples else []
+    is_open = comparisons[0].weak.task.answers is None
+    return Summary(
+        seeds=tuple(outcome.seed for outcome in outcomes),
+        test_examples=len(students[0]),
+        validation_examples=validation_examples,
+        accuracy={role: accuracy_interval(found) for role, found in evaluations.items()},
+        f1={
+            role: mean_interval([metrics.summary_f1(e.predictions, e.truth) for e in found])
+            for role, found in evaluations.items()
+            if is_open
+        },
+        pgr=pgr,
+        pgr_undefined=undefined,
+        agreement=mean_interval([e.agreement for e in students]),
+        imitation=_mean_of_defined([e.imitation for e in students]),
+        correction=_mean_of_defined([e.correction for e in students]),
+        label_accuracy=mean_interval([outcome.label_accuracy for outcome in outcomes]),
+        slices=_slices(evaluations),
+        best=mean_interval([s.evaluation.accuracy for _, s in best]),
+        best_pgr=mean_pgr([outcome.at(snapshot) for outcome, snapshot in best])[0],
+        trusted=_mean_of_defined([s.evaluation.accuracy for _, s in trusted]),
+        trusted_pgr=mean_pgr([outcome.at(snapshot) for outcome, snapshot in trusted])[0],
+    )
+
+
+def _mean_of_defined(values: Sequence[float | None]) -> Interval | None:
+    defined = [value for value in values if value is not None]
+    return mean_interval(defined) if defined else None
+
+
+def _slices(evaluations) -> dict[str, dict[str, float]]:
+    per_role = {role: [e.by_slice() for e in found] for role, found in evaluations.items()}
+    tags = sorted({tag for found in per_role["weak supervisor"] for tag in found})
+    rows = {}
+    for tag in tags:
+        rows[tag] = {
+            role: mean_interval([found[tag][0] for found in per_seed if tag in found]).mean
+            for role, per_seed in per_role.items()
+        }
+        counts = [found[tag][1] for found in per_role["weak supervisor"] if tag in found]
+        rows[tag]["examples"] = sum(counts) / len(counts)
+    return rows
+
+
+def _number(interval: Interval | None) -> str:
+    return "undefined" if interval is None else f"{interval.mean:.3f}"
+
+
+def _range(interval: Interval | None, *, fraction: bool = True) -> str:
+    """The ends; those of a fraction are cut to what a fraction can be."""
+    if interval is None or interval.low is None:
+        return ""
+    low, high = (max(0.0, interval.low), min(1.0, interval.high)) if fraction else (interval.low, interval.high)
+    return f"[{low:.3f}, {high:.3f}]"
+
+
+def table(summary: Summary, title: str) -> str:
+    """The result as aligned text, with a sentence on how to read it."""
+    seeds = len(summary.seeds)
+    over = f"over {seeds} seeds" if seeds > 1 else "over test examples, one seed"
+
+    def row(name: str, interval: Interval | None, note: str = "", *, fraction: bool = True) -> str:
+        return f"{name:<18}{_number(interval):>9}  {_range(interval, fraction=fraction):<16}  {note}".rstrip()
+
+    lines = [title, "", f"{'':<18}{'accuracy':>9}  95 % interval ({over})"]
+    for role, interval in summary.accuracy.items():
+        note = f"F1 of the parts {summary.f1[role].mean:.3f}" if summary.f1 else ""
+        lines.append(row(role, interval, note))
+    lines += ["", row("PGR", summary.pgr, "performance gap recovered", fraction=False)]
+    lines.append(row("agreement", summary.agreement, "student = weak"))
+    lines.append(row("imitation", summary.imitation, "student = weak, where weak is wrong"))
+    lines.append(row("correction", summary.correction, "student = truth, where weak is wrong"))
+    if summary.slices:
+        lines += ["", f"{'slice':<20}{'weak':>8}{'student':>9}{'ceiling':>9}{'examples':>10}"]
+        for tag, found in summary.slices.items():
+            accuracies = "".join(f"{found[role]:>{width}.3f}" for role, width in zip(ROLES, (8, 9, 9), strict=True))
+            lines.append(f"{tag:<20}{accuracies}{found['examples']:>10.0f}")
+    return "\n".join([*lines, "", *_wrapped(reading_help(summary)), "", *_wrapped(stopping_help(summary))])
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, width=100)
+
+
+def reading_help(summary: Summary) -> str:
+    """One sentence that says what the numbers mean for a reader who meets them for the first time."""
+    if summary.pgr is None:
+        return (
+            "Reading: the strong ceiling is not above the weak supervisor, so there is no gap to recover and the PGR "
+            "is undefined; this task is too easy for the pair, or the strong model knows too little of it."
+        )
+    right, recovered = summary.label_accuracy.mean, summary.pgr.mean
+    sentence = f"Reading: trained on weak labels of which {right:.0%} are right, the strong student "
+    if recovered > 0:
+        sentence += f"recovers {recovered:.0%} of the gap between its supervisor and its own ceiling"
+    else:
+        sentence += "ends below its own supervisor, so it recovers nothing of the gap to its ceiling"
+    if summary.correction is not None:
+        corrected, repeated = summary.correction.mean, summary.imitation.mean
+        sentence += f"; of the supervisor's errors it corrects {corrected:.0%} and repeats {repeated:.0%}"
+    if summary.pgr_undefined:
+        sentence += (
+            f" (the PGR is undefined for {summary.pgr_undefined} of {len(summary.seeds)} seeds and left out there)"
+        )
+    return sentence + "."
+
+
+def stopping_help(summary: Summary) -> str:
+    """What stopping earlier would have given: by the test set itself, and by the trusted validation set."""
+    oracle = (
+        f"Stopping: at its best snapshot the student has accuracy {summary.best.mean:.3f} "
+        f"(PGR {_number(summary.best_pgr)}), an oracle's choice, made on the test set"
+    )
+    if summary.trusted is None:
+        return f"{oracle}."
+    return (
+        f"{oracle}; "
+        f"{summary.validation_examples} trusted validation examples would have chosen {summary.trusted.mean:.3f} "
+        f"(PGR {_number(summary.trusted_pgr)})."
+    )

@@ -1,0 +1,203 @@
+"""Finished work, by content key: a training or a labelling that was done once is read back, never done again.
+
+```
+runs/
+  trainings/KEY/    run.json (written last), model.safetensors and what else transformers needs, curve.json
+  labels/KEY.json   answers, log-probabilities and distributions of one model on one set of inputs
+  unfinished/KEY    the last checkpoint of a training that was stopped
+```
+
+A key is a hash of everything the result depends on: the digest of the starting model, of the data, the recipe and the
+kit's version. Everything is written under a temporary name and moved into place, so a killed run leaves no half-written
+result, and two runs may share a store. Every file's digest is kept and compared: what was altered is made again.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.loading import load_model, save_model
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import LabelledSet, content_key
+from w2s_lab.system import parallel
+from w2s_lab.system.files import as_umask_says, beside, remove, replacing, said_with_path, sha256
+from w2s_lab.training.checkpoint import Checkpoint
+from w2s_lab.training.evaluation import snapshot_from_json, snapshot_to_json
+from w2s_lab.training.labelling import weak_labels
+from w2s_lab.training.loop import train, training_key
+from w2s_lab.version import __version__
+
+
+class Store:
+    """A folder of finished trainings and labellings, and of checkpoints of unfinished ones.
+
+    Attributes:
+        asked: the keys of the trainings that this object was asked for, whether they had to be done or not.
+    """
+
+    def __init__(self, root: str | Path = "runs") -> None:
+        self.root = Path(root)
+        self.asked: list[str] = []
+
+    def train(
+        self,
+        start: LanguageModel,
+        labelled: LabelledSet,
+        recipe: Recipe,
+        *,
+        role: str,
+        watch: LabelledSet | None = None,
+        reference: LabelledSet | None = None,
+        on_step: Callable[[int, int], None] | None = None,
+        device: str | None = None,
+    ) -> LanguageModel:
+        """`training.train`, or its stored result; `role` (such as "weak supervisor") is only for people to read.
+
+        A training that was stopped goes on from its last checkpoint, to the same result, which is on `device` (auto,
+        cpu, cuda), or where `start` is.
+        """
+        key = training_key(start, labelled, recipe)
+        place = content_key(key, watch and watch.digest, reference and reference.digest)
+        self.asked.append(place)
+        folder = self.root / "trainings" / place
+        checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place)
+        if not parallel.from_main(lambda: _intact(folder)):
+            # a store that cannot be written: said before the work
+            parallel.from_main(lambda: [beside(path).rmdir() for path in (folder, checkpoint.path)])
+            options = {"watch": watch, "reference": reference, "on_step": on_step, "device": device}
+            model = train(start, labelled, recipe, **options, checkpoint=checkpoint)
+            facts = {
+                "role": role,
+                "start": start.name,
+                "task": labelled.task.name,
+                "labels": labelled.source,
+                "label_accuracy": labelled.label_accuracy,
+                "examples": len(labelled),
+                "recipe": recipe.as_dict(),
+                "key": key,
+                "version": __version__,
+            }
+            parallel.from_main(lambda: _keep(folder, model, facts))
+            model = None  # before it is loaded, so that a device need not hold it twice
+        checkpoint.discard()  # also that of a run that was killed before it came here
+        model = load_model(str(folder), device=device or str(start.device))
+        model.read_as(recipe)
+        rows = json.loads((folder / "curve.json").read_text())
+        history = tuple(snapshot_from_json(row, watch, reference) for row in rows)
+        return replace(model, name=f"{start.name} ({role})", digest=key, history=history)
+
+    def labels(self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> LabelledSet:
+        """`labelling.weak_labels`, or its stored result."""
+        read_as = (model.max_tokens, model.chat_template, model.precision)
+        key = content_key("labels", model.digest, read_as, inputs.task.answers, inputs.ids, beams, __version__)
+        path = self.root / "labels" / f"{key}.json"
+        row = parallel.from_main(lambda: _read(path))
+        if row is None:
+            parallel.from_main(lambda: beside(path).rmdir())
+            found = weak_labels(model, inputs, beams=beams)
+            row = {
+                "model": model.name,
+                "answers": found.answers,
+                "log_prob": found.log_prob.tolist(),
+                "probs": None if found.probs is None else found.probs.tolist(),
+            }
+            parallel.from_main(lambda: _write(path, row))
+        return LabelledSet(
+            inputs.task,
+            inputs.examples,
+            tuple(row["answers"]),
+            None if row["probs"] is None else np.array(row["probs"]),
+            np.array(row["log_prob"]),
+            source=f"weak labels of {model.name}",
+        )
+
+    def runs(self) -> list[dict]:
+        """The facts of every finished training, oldest first.
+
+        Warns:
+            UserWarning: those of one are damaged.
+        """
+        files = sorted(self.root.glob("trainings/[!.]*/run.json"), key=lambda path: path.stat().st_mtime)
+        found = {path.parent: _facts(path.parent) for path in files}
+        for folder in (folder for folder, facts in found.items() if facts is None):
+            warnings.warn(f"{folder} is damaged; the same command does this training again", stacklevel=2)
+        return [facts | {"folder": str(folder)} for folder, facts in found.items() if facts]
+
+
+def _read(path: Path) -> dict | None:
+    """What a labelling's file holds; None where it is not there, was cut off or altered."""
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if row.pop("digest", None) == content_key(row):
+            return row
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, AttributeError):
+        pass
+    warnings.warn(f"{path} is damaged; these labels are made again", stacklevel=4)
+    return None
+
+
+def _write(path: Path, row: dict) -> None:
+    with replacing(path) as new:
+        new.write_text(json.dumps({**row, "digest": content_key(row)}), encoding="utf-8")
+
+
+def _facts(folder: Path) -> dict | None:
+    """What the `run.json` of a finished training says; None where it is missing, was cut off or altered."""
+    try:
+        facts = json.loads((folder / "run.json").read_text())
+        return facts if facts.pop("digest", None) == content_key(facts) else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def _intact(folder: Path) -> bool:
+    """Whether a finished training is there and every file of it is as it was written; an altered one is removed."""
+    if not folder.is_dir():
+        return False
+    facts = _facts(folder)
+    with contextlib.suppress(FileNotFoundError):
+        if facts and all(sha256(folder / name) == digest for name, digest in facts["files"].items()):
+            return True
+    warnings.warn(f"{folder} is damaged; this training is done again", stacklevel=4)
+    remove(folder)
+    return False
+
+
+def _keep(folder: Path, model: LanguageModel, facts: dict) -> None:
+    """Write a finished training: model, curve, and at last the facts, with the digest of every other file."""
+    with _moved_into_place(folder) as new:
+        save_model(model, new)
+        (new / "curve.json").write_text(json.dumps([snapshot_to_json(snapshot) for snapshot in model.history]))
+        files = {path.name: sha256(path) for path in sorted(new.iterdir())}
+        facts = {**facts, "files": files}
+        (new / "run.json").write_text(json.dumps({**facts, "digest": content_key(facts)}, indent=1))
+
+
+@contextlib.contextmanager
+def _moved_into_place(folder: Path) -> Iterator[Path]:
+    """A new folder to fill; it becomes `folder` when the block ends well and vanishes when it does not."""
+    new = beside(folder)
+    try:
+        with said_with_path(folder):
+            yield new
+            as_umask_says(new)
+            while not (folder / "run.json").is_file():  # else another run was faster; its result is the same
+                try:
+                    os.replace(new, folder)  # refused where `folder` is there and holds something
+                except OSError:
+                    if not folder.is_dir():
+                        raise
+                    if not (folder / "run.json").is_file():
+                        remove(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

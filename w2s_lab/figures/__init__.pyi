@@ -1,0 +1,6 @@
+from . import (
+    plots as plots,
+)
+from . import (
+    study_plots as study_plots,
+)

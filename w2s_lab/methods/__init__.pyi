@@ -1,0 +1,24 @@
+from . import (
+    cascade as cascade,
+)
+from . import (
+    ensembles as ensembles,
+)
+from . import (
+    flywheel as flywheel,
+)
+from . import (
+    mixing as mixing,
+)
+from . import (
+    probe as probe,
+)
+from . import (
+    proposals as proposals,
+)
+from . import (
+    selection as selection,
+)
+from . import (
+    simulated as simulated,
+)

@@ -1,0 +1,148 @@
+"""A cascade at inference: the weak model answers where it is confident, the strong model is asked elsewhere.
+
+Xiao & Zhu (2025, arXiv 2501.09223), section 4.2.5 (fig. 4.5e). Both models have labelled the same examples
+beforehand, so that moving the threshold costs nothing; examples are matched by id.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from w2s_lab.methods.selection import aligned, confidence
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.records import LabelledSet
+
+POINTS = 101  # of a curve, at most
+
+
+def cascade(weak: LabelledSet, strong: LabelledSet, threshold: float) -> tuple[LabelledSet, int]:
+    """The weak answers where the weak confidence is at least `threshold`, the strong ones elsewhere.
+
+    Args:
+        weak: the weak model's labels of a closed task.
+        strong: the strong model's labels of the same examples.
+        threshold: on `selection.confidence`, a probability; 0 never asks the strong model, inf always does.
+
+    Returns:
+        (answers in the order of `weak`, number of items that the strong model was asked). `probs` and `log_prob` are,
+        row by row, those of whoever answered; None where one of the two has none.
+
+    Raises:
+        ValueError: `weak` has no probs, the sets hold different examples, or `threshold` is nan.
+    """
+    if math.isnan(threshold):
+        raise ValueError("cascade: threshold is nan; expected a number")
+    second, asked = aligned(strong, weak), confidence(weak) < threshold
+
+    def mixed(name: str) -> np.ndarray | None:
+        a, b = getattr(weak, name), getattr(second, name)
+        return None if a is None or b is None else np.where(asked if a.ndim == 1 else asked[:, None], b, a)
+
+    answers = tuple(s if ask else w for w, s, ask in zip(weak.answers, second.answers, asked, strict=True))
+    source = f"cascade of [{weak.source}; {strong.source}] at confidence {threshold:.6g}"
+    labels = LabelledSet(weak.task, weak.examples, answers, mixed("probs"), mixed("log_prob"), source)
+    return labels, int(asked.sum())
+
+
+@dataclass(frozen=True)
+class CascadePoint:
+    """A cascade with one threshold, on examples with known truth.
+
+    Attributes:
+        threshold: the strong model is asked where the weak confidence is below it; inf: always.
+        asked: fraction of the items that the strong model is asked.
+        cost: mean per item, in the unit of the costs given.
+        accuracy: fraction of the answers that equal the truth.
+    """
+
+    threshold: float
+    asked: float
+    cost: float
+    accuracy: float
+
+
+def cascade_curve(weak: LabelledSet, strong: LabelledSet, *, cost: tuple[float, float]) -> tuple[CascadePoint, ...]:
+    """Cost against accuracy over all thresholds that make a difference, from never asking the strong model to always.
+
+    Thresholds are 0, the distinct weak confidences, and inf; where that is more than 101, the confidences are taken at
+    quantiles, so that points are about evenly spaced in the fraction asked. Cost grows along the curve, accuracy need
+    not.
+
+    Args:
+        weak, strong: labels of the same examples, whose truth is known; `weak` with probs.
+        cost: (weak, strong) per item, such as FLOPs from `flops_per_item`. The weak model always runs, the strong one
+            where it is asked: an item costs weak + asked * strong.
+
+    Raises:
+        ValueError: `weak` has no probs, the sets hold different examples or none, a truth is unknown, or a cost is not
+            a finite number from 0 up.
+    """
+    if len(cost) != 2 or not all(math.isfinite(c) and c >= 0 for c in cost):
+        raise ValueError(f"cascade_curve: cost is {cost}; expected two finite numbers from 0 up, (weak, strong)")
+    if len(weak) == 0:
+        raise ValueError(f"cascade_curve: the set ({weak.source}) is empty; expected at least one example")
+    truth = np.array(LabelledSet.ground_truth(weak.task, weak.examples).answers, dtype=object)
+    right, strong_right = (np.array(labels.answers, dtype=object) == truth for labels in (weak, aligned(strong, weak)))
+    sure = confidence(weak)
+    points = []
+    for threshold in _thresholds(sure):
+        ask = sure < threshold
+        asked, accuracy = float(ask.mean()), float(np.where(ask, strong_right, right).mean())
+        points.append(CascadePoint(threshold, asked, cost[0] + asked * cost[1], accuracy))
+    return tuple(points)
+
+
+def _thresholds(sure: np.ndarray) -> list[float]:
+    """Rising: 0 asks nobody, each value asks those below it, inf asks all. The ends hold for unseen items too."""
+    between = np.unique(sure)[1:]
+    if len(between) > POINTS - 2:
+        inner = np.linspace(0, 1, POINTS)[1:-1]
+        between = np.unique(np.quantile(sure, inner, method="higher"))
+        between = between[between > sure.min()]
+    return [0.0, *between.tolist(), math.inf]
+
+
+def fit_threshold(weak_trusted: LabelledSet, strong_trusted: LabelledSet, *, tolerance: float = 0.0) -> float:
+    """The threshold of the cheapest cascade whose accuracy is within `tolerance` of the best one of the curve.
+
+    Whatever the two models cost, the cheapest cascade is the one that asks the strong model least, and thus the lowest
+    such threshold. The best of many thresholds on few items looks better than it is: measure it on other items.
+
+    Args:
+        weak_trusted, strong_trusted: labels of the same held-out examples with known truth.
+        tolerance: accuracy that may be given up, a fraction (0.01: one item in a hundred).
+
+    Raises:
+        ValueError: `tolerance` is below 0 or nan, or as for `cascade_curve`.
+    """
+    if not tolerance >= 0:
+        raise ValueError(f"fit_threshold: tolerance is {tolerance}; expected a fraction from 0 up")
+    curve = cascade_curve(weak_trusted, strong_trusted, cost=(0.0, 1.0))
+    enough = max(point.accuracy for point in curve) - tolerance - 1e-9  # rounding, far below one item
+    return next(point.threshold for point in curve if point.accuracy >= enough)
+
+
+def flops_per_item(model: LanguageModel, inputs: LabelledSet) -> float:
+    """Floating-point operations to read one prompt, on average over the set: 2 x weights x prompt tokens.
+
+    2 N per token for a forward pass is the count of Kaplan et al. (2020, arXiv 2001.08361): a multiplication and an
+    addition per weight. Counted are the entries of all matrices but embeddings, which are looked up, and the output
+    head, also where it shares its matrix with an embedding. Left out are the products of queries, keys and values
+    (about tokens / (6 width) of what a layer's matrices take), the arithmetic of norms, biases and activations,
+    and the tokens of answers. The head is counted at every token, although it is needed at the last one only. All
+    weights are taken to be in use, which is not so in a mixture of experts.
+
+    Raises:
+        ValueError: the set is empty.
+    """
+    if len(inputs) == 0:
+        raise ValueError(f"flops_per_item: the set ({inputs.source}) is empty; expected at least one example")
+    network = model.network
+    tables = [layer for layer in network.modules() if isinstance(layer, torch.nn.Embedding)]
+    head = network.get_output_embeddings().weight
+    apart = {id(weight) for weight in (head, *(table.weight for table in tables))}
+    inner = sum(p.numel() for p in network.parameters() if p.ndim > 1 and id(p) not in apart)
+    prompts, _ = model.encode_prompts(inputs.examples, model.window)
+    return 2.0 * (inner + head.numel()) * float(np.mean([len(prompt) for prompt in prompts]))

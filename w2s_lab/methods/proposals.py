@@ -1,0 +1,273 @@
+"""New inputs from a language model's own sampling, and the filters that stand between them and a pool of examples.
+
+The parts of Self-Instruct (Wang et al. 2022, arXiv 2212.10560) in a small world: a model proposes, filters refuse what
+is no input of the task, what is there already or nearly so, and what the labeller is unsure of. A filter is a pure
+function that says which rows it keeps; how many it removed follows, so nothing is dropped in silence.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.records import LabelledSet
+
+BATCH = 256  # documents sampled at a time
+FRAMES = (  # rule-made paraphrases of an instruction
+    "Please answer: {}",
+    "Here is a text. {}",
+    "{} Thank you.",
+    "{} One word will do.",
+)
+
+
+# -- proposals -------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def sample_documents(
+    model: LanguageModel, count: int, *, temperature: float = 1.0, seed: int, max_new_tokens: int = 48
+) -> list[str]:
+    """`count` documents, sampled token by token from Pr(y_t|y_<t)^(1/temperature), from the bare start token on.
+
+    Nothing is cut off the distribution (no top-k, no nucleus). A document ends at the end token, or unfinished after
+    `max_new_tokens` tokens. torch's global generator is afterwards as it was before.
+
+    Raises:
+        ValueError: `count`, `temperature` or `max_new_tokens` is not above 0, or the tokenizer has no start token.
+    """
+    for name, value in (("count", count), ("temperature", temperature), ("max_new_tokens", max_new_tokens)):
+        if not value > 0:
+            raise ValueError(f"sample_documents: {name} is {value}; expected a number above 0")
+    end = model.tokenizer.eos_token_id
+    start = end if model.tokenizer.bos_token_id is None else model.tokenizer.bos_token_id
+    if start is None:
+        raise ValueError(f"{model.name}: its tokenizer has no start token. Hint: take a model that has one")
+    found: list[str] = []
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        while len(found) < count:
+            ids = torch.full((min(BATCH, count - len(found)), 1), start, device=model.device)
+            rows = model.network.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=True,
+                temperature=temperature,
+                top_k=0,
+                top_p=1.0,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=end,
+                pad_token_id=end,
+            )
+            found += model.tokenizer.batch_decode(
+                rows[:, 1:], skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+    return [text.strip() for text in found]
+
+
+def task_input(document: str, accepts: Callable[[str], bool]) -> str:
+    """The longest prefix of whole sentences that is an input of the task; else the first sentence, to be refused."""
+    ends = [found.end() for found in re.finditer(r"[.!?](?=\s|$)", document)]
+    for end in reversed(ends):
+        if accepts(document[:end]):
+            return document[:end]
+    return document[: ends[0]] if ends else document
+
+
+def sample_texts(
+    model: LanguageModel,
+    count: int,
+    *,
+    accepts: Callable[[str], bool],
+    temperature: float = 1.0,
+    seed: int,
+    max_new_tokens: int = 48,
+) -> list[str]:
+    """`count` proposals for inputs: sampled documents (see `sample_documents`), each cut by `task_input`."""
+    sampled = sample_documents(model, count, temperature=temperature, seed=seed, max_new_tokens=max_new_tokens)
+    return [task_input(document, accepts) for document in sampled]
+
+
+def paraphrased(instructions: Sequence[str], count: int, *, share: float = 0.5, seed: int) -> tuple[str, ...]:
+    """`count` instructions, drawn uniformly from `instructions`; a fraction `share` of them put in one of FRAMES.
+
+    Raises:
+        ValueError: there is no instruction, or `share` is not between 0 and 1.
+    """
+    if not instructions or not 0 <= share <= 1:
+        raise ValueError(
+            f"paraphrased: {len(instructions)} instructions and share {share}; expected at least one, and 0 to 1"
+        )
+    rng = np.random.default_rng(seed)
+    drawn = [instructions[i] for i in rng.integers(len(instructions), size=count)]
+    framed, frames = rng.random(count) < share, rng.integers(len(FRAMES), size=count)
+    return tuple(
+        FRAMES[frame].format(one) if new else one for one, new, frame in zip(drawn, framed, frames, strict=True)
+    )
+
+
+# -- how alike two texts are -----------------------------------------------------------------------------------------
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words and numbers; punctuation does not count."""
+    return re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower())
+
+
+def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
+    """Length of the longest sequence of words that occurs in both in this order, with gaps allowed.
+
+    Bit-parallel, in len(b) operations on integers of len(a) bits (Hyyro 2004, "Bit-parallel LCS-length computation
+    revisited").
+    """
+    places: dict[str, int] = {}
+    for i, word in enumerate(a):
+        places[word] = places.get(word, 0) | 1 << i
+    every = (1 << len(a)) - 1
+    rows = every  # a zero at i: the common subsequence grows at a[i]
+    for word in b:
+        match = rows & places.get(word, 0)
+        rows = (rows + match | rows - match) & every
+    return len(a) - rows.bit_count()
+
+
+def rouge_l(a: str, b: str) -> float:
+    """ROUGE-L F1 of two texts on words: 2 LCS / (|a| + |b|), from 0 to 1 (Lin 2004). 0 where neither has a word."""
+    return _f1(words(a), words(b))
+
+
+def _f1(a: Sequence[str], b: Sequence[str]) -> float:
+    return 2 * longest_common_subsequence(a, b) / (len(a) + len(b)) if a or b else 0.0
+
+
+def distinct(texts: Sequence[str], n: int) -> float | None:
+    """Distinct-n: different n-grams of words over all n-grams (Li et al. 2016, arXiv 1510.03055); None without any.
+
+    It falls as the number of texts grows: compare equal numbers of texts only.
+    """
+    grams = [gram for text in texts for gram in zip(*(words(text)[i:] for i in range(n)), strict=False)]
+    return len(set(grams)) / len(grams) if grams else None
+
+
+# -- filters ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a filter says of N rows: `rows`, the numbers of those it keeps, in order, and how many it `removed`."""
+
+    rows: tuple[int, ...]
+    removed: int
+
+    @classmethod
+    def where(cls, mask: Sequence[bool]) -> "Kept":
+        """From one truth value per row."""
+        rows = tuple(i for i, keep in enumerate(mask) if keep)
+        return cls(rows, len(mask) - len(rows))
+
+
+def valid(texts: Sequence[str], accepts: Callable[[str], bool]) -> Kept:
+    """Keeps the texts that are inputs of the task."""
+    return Kept.where([accepts(text) for text in texts])
+
+
+def unseen(texts: Sequence[str], others: Sequence[str]) -> Kept:
+    """Keeps the texts that are not in `others`; a text may occur twice."""
+    there = set(others)
+    return Kept.where([text not in there for text in texts])
+
+
+def without_repeats(texts: Sequence[str], pool: Sequence[str]) -> Kept:
+    """Keeps the first of equal texts, and none that is in the pool."""
+    seen, mask = set(pool), []
+    for text in texts:
+        mask.append(text not in seen)
+        seen.add(text)
+    return Kept.where(mask)
+
+
+def without_near_duplicates(texts: Sequence[str], pool: Sequence[str], threshold: float) -> Kept:
+    """Keeps a text whose ROUGE-L F1 with every text of the pool and every text kept before it is below `threshold`.
+
+    Self-Instruct takes 0.7. Two texts of a small grammar are alike much sooner: see `flywheel.NEAR_DUPLICATE`.
+    The longest common subsequence is sought only for pairs whose words alone, 2 |multiset intersection| / (|a| + |b|),
+    reach the threshold.
+
+    Raises:
+        ValueError: the threshold is not above 0 and at most 1.
+    """
+    if not 0 < threshold <= 1:
+        raise ValueError(f"without_near_duplicates: threshold is {threshold}; expected a number above 0, up to 1")
+    known = [words(text) for text in pool]
+    tokens = [*known, *map(words, texts)]
+    kept = np.zeros(len(tokens), dtype=bool)
+    kept[: len(known)] = True
+    for row, candidates in zip(range(len(known), len(tokens)), _bounded(tokens, len(known), threshold), strict=True):
+        own = tokens[row]
+        alike = (_f1(tokens[other], own) >= threshold for other in candidates if kept[other])
+        kept[row] = not any(alike)
+    return Kept.where(kept[len(known) :].tolist())
+
+
+def _bounded(tokens: Sequence[Sequence[str]], first: int, threshold: float) -> Iterator[np.ndarray]:
+    """For each row from `first` on, the earlier rows whose ROUGE-L may reach the threshold, the most alike first.
+
+    The k-th time that a word occurs in a text is a feature of its own, so that the product of two rows of zeros and
+    ones is the size of the intersection of two multisets.
+    """
+    features: dict[tuple[str, int], int] = {}
+    rows, columns = [], []
+    for row, text in enumerate(tokens):
+        for word, times in Counter(text).items():
+            for k in range(times):
+                rows.append(row)
+                columns.append(features.setdefault((word, k), len(features)))
+    ones = np.ones(len(rows), dtype=np.int32)
+    table = csr_matrix((ones, (rows, columns)), shape=(len(tokens), max(1, len(features))))
+    lengths = np.array([len(text) for text in tokens])
+    for start in range(first, len(tokens), BATCH):
+        overlap = (table[start : start + BATCH] @ table.T).toarray()
+        for offset, common in enumerate(overlap):
+            row = start + offset
+            bound = 2 * common[:row] / np.maximum(1, lengths[:row] + lengths[row])
+            order = np.argsort(-bound, kind="stable")
+            yield order[: np.count_nonzero(bound >= threshold)]
+
+
+def confident(labels: LabelledSet, minimum: float) -> Kept:
+    """Keeps the examples to whose answer the labeller gives a probability of at least `minimum`.
+
+    Raises:
+        ValueError: the labels come without probabilities.
+    """
+    if labels.probs is None:
+        raise ValueError(
+            f"confident: the labels ({labels.source}) have no probabilities. Hint: take labels from weak_labels on a "
+            "task with a closed list of answers"
+        )
+    return Kept.where((labels.probs.max(-1) >= minimum).tolist())
+
+
+def balanced(answers: Sequence[str], shares: dict[str, float]) -> Kept:
+    """Keeps as many as can be kept with every answer in its share (rounded down): of each answer the first ones.
+
+    Raises:
+        ValueError: an answer has no share.
+    """
+    counts = Counter(answers)
+    if not counts.keys() <= shares.keys():
+        missing = sorted(counts.keys() - shares.keys())
+        raise ValueError(f"balanced: no share for {', '.join(map(repr, missing))}; given are {', '.join(shares)}")
+    total = min(counts[answer] / share for answer, share in shares.items() if share > 0)
+    # the smallest addition keeps a whole number whole in floating point
+    left = {answer: int(total * share + 1e-9) for answer, share in shares.items()}
+    mask = []
+    for answer in answers:
+        left[answer] -= 1
+        mask.append(left[answer] >= 0)
+    return Kept.where(mask)

@@ -1,0 +1,42 @@
+"""Low-rank adapters (LoRA) of the package peft, put in and merged away again."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.recipe import LoRA
+
+
+@contextlib.contextmanager
+def adapted(model: LanguageModel, lora: LoRA, *, seed: int) -> Iterator[None]:
+    """Inside, only a low-rank adapter of `model.network` learns; afterwards it is merged into the weights.
+
+    The frozen weights are held in bfloat16 inside, where the model computes in bfloat16.
+
+    Raises:
+        ValueError: peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model  # optional: most users train all weights of a small model
+    except ImportError:
+        raise ValueError("a LoRA needs the package peft. Hint: pip install 'w2s-lab[gpu]'") from None
+    config = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    network = model.network
+    if model.in_bfloat16:
+        network.to(torch.bfloat16)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        wrapped = get_peft_model(network, config)  # changes the layers of `network` itself
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    try:
+        yield
+    finally:
+        network.float()
+        model.network = wrapped.merge_and_unload()
+        model.network.requires_grad_(True)

@@ -1,0 +1,414 @@
+"""A language model and its two abilities: to score an answer, log Pr(y|x), and to generate one.
+
+It works with any tokenizer and any causal network that behave as those of transformers do; `loading.py` loads them.
+"""
+
+import contextlib
+import copy
+import inspect
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from w2s_lab.models.shared_prefix import can_share, shared_cache, with_prefix_row
+from w2s_lab.objective import sequence_log_prob, token_log_probs
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import Example, Snapshot
+from w2s_lab.system import parallel
+
+LONGEST_WORD = 32  # characters looked at beyond the place where an over-long input is cut
+KEPT = 4  # sets of examples whose tokens are kept, so that each is tokenised once
+BFLOAT16_PAYS = 10_000_000  # parameters: on a CPU, 1.4 times as fast at 13 million, a tenth slower at one million
+WORTH_SHARING = 4  # tokens that all prompts of a batch begin with: from here on they are read once
+
+
+@dataclass(eq=False)
+class LanguageModel:
+    """A causal language model with its tokenizer.
+
+    Attributes:
+        name: as the user gave it, or how it came about.
+        digest: content key of weights and tokenizer.
+        tokenizer: a `PreTrainedTokenizerBase` of transformers.
+        network: a causal `PreTrainedModel` of transformers, float32 on `device`.
+        history: snapshots of the training that made it; empty for a model that was loaded.
+        max_tokens, chat_template, precision: how it is read, in training and after; see `Recipe`.
+    """
+
+    name: str
+    digest: str
+    tokenizer: Any
+    network: Any
+    history: tuple[Snapshot, ...] = ()
+    max_tokens: int = Recipe.max_tokens
+    chat_template: bool = False
+    precision: str = "auto"
+    _prompts: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.device
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, shared ones counted once."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    def copy(self) -> "LanguageModel":
+        """The same model with weights of its own."""
+        return replace(self, network=copy.deepcopy(self.network), history=())
+
+    def read_as(self, recipe: Recipe) -> None:
+        """From now on, prompts and precision are those of `recipe`."""
+        self.max_tokens, self.precision = recipe.max_tokens, recipe.precision
+        self.chat_template = recipe.chat_template and bool(getattr(self.tokenizer, "chat_template", None))
+
+    @property
+    def window(self) -> int:
+        """Tokens that prompt and answer may take together: `max_tokens`, or fewer if the network reads fewer."""
+        return min(self.max_tokens, getattr(self.network.config, "max_position_embeddings", None) or self.max_tokens)
+
+    @property
+    def in_bfloat16(self) -> bool:
+        """Whether matrix products are computed in bfloat16."""
+        if self.precision != "auto":
+            return self.precision == "bfloat16"
+        if self.device.type == "cuda":
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+        able = self.device.type == "cpu" and {"avx512_bf16", "amx_bf16"} & _instructions()
+        return bool(able) and self._size >= BFLOAT16_PAYS
+
+    @cached_property
+    def _size(self) -> int:
+        return self.parameters
+
+    # -- text to tokens ------------------------------------------------------------------------------------------
+
+    def _tokens(self, texts: Sequence[str], *, special: bool = True) -> list[list[int]]:
+        if not texts:
+            return []
+        # split_special_tokens: a user's text that contains "<|endoftext|>" is text, not the end of it
+        return self.tokenizer(
+            list(texts), add_special_tokens=special, split_special_tokens=True, truncation=False, verbose=False
+        )["input_ids"]
+
+    def encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
+        """Token ids of each answer as it follows a prompt, the end-of-answer token included."""
+        unique = list(dict.fromkeys(answers))
+        bodies = self._tokens(unique, special=False) if self.chat_template else self._after_answer_colon(unique)
+        table = {answer: [*body, self.tokenizer.eos_token_id] for answer, body in zip(unique, bodies, strict=True)}
+        return [table[answer] for answer in answers]
+
+    def _after_answer_colon(self, answers: list[str]) -> list[list[int]]:
+        (stem,) = self._tokens(["Answer:"], special=False)
+        texts = [f"Answer: {answer}" if answer else "Answer:" for answer in answers]  # an empty answer ends at once
+        rows = self._tokens(texts, special=False)
+        for row, answer in enumerate(answers):
+            if rows[row][: len(stem)] == stem:
+                rows[row] = rows[row][len(stem) :]
+            else:  # the tokenizer merged across the colon: take the answer on its own
+                (rows[row],) = self._tokens([f" {answer}"], special=False)
+        return rows
+
+    def encode_documents(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[int], list[list[int]]]:
+        """The token that a text starts with, and the token ids of each input (or instruction, where there is no input).
+
+        A text is cut after `max_tokens` tokens; that it ends is not part of it.
+        """
+        rows = self._tokens([example.input or example.instruction for example in examples], special=False)
+        start = self.tokenizer.bos_token_id
+        start = self.tokenizer.eos_token_id if start is None else start
+        return [start], [row[: max_tokens - 1] for row in rows]
+
+    def encode_prompts(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[list[int]], int]:
+        """Token ids of each prompt, at most `max_tokens`, and how many inputs had to be cut at their end for that.
+
+        Raises:
+            ValueError: an instruction alone is too long.
+
+        Warns:
+            UserWarning: inputs were cut.
+        """
+        key = (self.tokenizer, max_tokens, self.chat_template, tuple(example.id for example in examples))
+        if key in self._prompts:
+            return self._prompts[key]
+        prompts = self._prompt_tokens(examples)
+        cut = 0
+        for row, example in enumerate(examples):
+            if len(prompts[row]) > max_tokens:
+                prompts[row] = self._cut_input(example, max_tokens)
+                cut += 1
+        if cut:
+            warnings.warn(
+                f"{cut} of {len(prompts)} inputs are longer than {max_tokens} tokens with their instruction; "
+                "they were cut at their end",
+                stacklevel=2,
+            )
+        while len(self._prompts) >= KEPT:
+            del self._prompts[next(iter(self._prompts))]
+        self._prompts[key] = prompts, cut
+        return prompts, cut
+
+    def _prompt_tokens(self, examples: Sequence[Example]) -> list[list[int]]:
+        """Token ids of whole prompts, without the end-of-text token that some tokenizers put after every text."""
+        if self.chat_template:
+            before, after = self._chat_frame
+            texts = ["\n".join(part for part in (e.instruction, e.input) if part) for e in examples]
+            return [[*before, *row, *after] for row in self._tokens(texts, special=False)]
+        rows = self._tokens([prompt(example) for example in examples])
+        return [row[:-1] if row[-1] == self.tokenizer.eos_token_id else row for row in rows]
+
+    @cached_property
+    def _chat_frame(self) -> tuple[list[int], list[int]]:
+        """Tokens of the chat template before and after what the user says, up to where the model answers."""
+        mark = "THE-USER-SAYS-THIS"
+        message = [{"role": "user", "content": mark}]
+        text = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        # apart from the user's text, so that the template's special tokens count and those in the user's text do not
+        before, after = self.tokenizer(text.split(mark), add_special_tokens=False)["input_ids"]
+        return before, after
+
+    def _cut_input(self, example: Example, max_tokens: int) -> list[int]:
+        """The longest prefix of the input, by characters, whose prompt has at most `max_tokens` tokens."""
+
+        def tokens(*characters: int) -> list[list[int]]:
+            return self._prompt_tokens([Example(example.instruction, example.input[:end]) for end in characters])
+
+        low, high = 0, len(example.input)
+        (shortest,) = tokens(low)
+        if len(shortest) > max_tokens:
+            raise ValueError(
+                f"the instruction {example.instruction[:40]!r}... takes {len(shortest)} tokens; "
+                f"expected at most {max_tokens}. Hint: raise the recipe's max_tokens, up to what the model can read"
+            )
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if len(tokens(middle)[0]) <= max_tokens else (low, middle - 1)
+        # half a word can take more tokens than the whole one, so a few characters more may fit again
+        more = tokens(*range(low, min(low + LONGEST_WORD, len(example.input)) + 1))
+        return [row for row in more if len(row) <= max_tokens][-1]
+
+    # -- log Pr(y|x) ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _accepts(self) -> frozenset[str]:
+        return frozenset(inspect.signature(self.network.forward).parameters)
+
+    @cached_property
+    def cache_name(self) -> str | None:
+        """Name of the keys and values that a network takes and returns; None: it takes none.
+
+        transformers calls them `cache` since 5.24. A network swallows a name that it does not know without an error.
+        """
+        return next((name for name in ("cache", "past_key_values") if name in self._accepts), None)
+
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        if not self.in_bfloat16:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def _forward(self, ids: Tensor, mask: Tensor, keep: int, **more):
+        """The network's output with logits at the last `keep` positions."""
+        if "position_ids" in self._accepts:
+            more["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
+        if "logits_to_keep" in self._accepts:
+            more["logits_to_keep"] = keep
+        with self._autocast():
+            output = self.network(input_ids=ids, attention_mask=mask, **more)
+        output.logits = output.logits[:, -keep:]
+        return output
+
+    def log_prob(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
+        """log Pr(answer|prompt) of B pairs, in nats per answer, [B], with gradient."""
+        return sequence_log_prob(*self.answer_logits(prompts, answers))
+
+    def answer_logits(
+        self, prompts: Sequence[list[int]], answers: Sequence[list[int]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits [B, T, V] that predict the tokens of B answers behind their prompts, those tokens [B, T], the mask.
+
+        Rows are padded on the left, so that all answers end at the last position and logits are computed only there.
+        The last token is only predicted, never read.
+        """
+        width = max(map(len, answers))
+        read, _ = self._read([p + a[:-1] for p, a in zip(prompts, answers, strict=True)], prompts, width)
+        return read.logits, *self._pad_left(answers)
+
+    def log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
+        """log Pr(y_k|x) of K answers for each of B prompts, in nats per answer, [B, K], with gradient.
+
+        The prompt is read once; its keys and values are shared by the K answers.
+        """
+        if self._recomputes or not self.cache_name:  # what is not kept cannot be shared: every answer with its prompt
+            pairs = [(p, a) for p in prompts for a in answers]
+            return self.log_prob([p for p, _ in pairs], [a for _, a in pairs]).view(len(prompts), len(answers))
+        batch, k, width = len(prompts), len(answers), max(map(len, answers))
+        read, mask = self._read(prompts, prompts, 1, use_cache=True)
+        targets = torch.tensor([a + [0] * (width - len(a)) for a in answers], device=self.device)
+        answer_mask = torch.tensor([[i < len(a) for i in range(width)] for a in answers], device=self.device)
+        targets, answer_mask = targets.repeat(batch, 1), answer_mask.repeat(batch, 1)
+        logits = read.logits.repeat_interleave(k, 0)
+        if width > 1:
+            cache = getattr(read, self.cache_name)
+            cache.batch_repeat_interleave(k)
+            full_mask = torch.cat([mask.repeat_interleave(k, 0), answer_mask[:, :-1].long()], -1)
+            rest = self._forward(targets[:, :-1], full_mask, width - 1, **{self.cache_name: cache}, use_cache=True)
+            logits = torch.cat([logits, rest.logits], 1)
+        return sequence_log_prob(logits, targets, answer_mask).view(batch, k)
+
+    def _read(self, rows: Sequence[list[int]], prompts: Sequence[list[int]], keep: int, **more) -> tuple[Any, Tensor]:
+        """The network's output after rows that begin with prompts, with logits at the last `keep` positions; the mask.
+
+        What all prompts begin with, such as the instruction, is read once.
+        """
+        shared = self._shared_prefix(rows, prompts)
+        ids, mask = self._pad_left([row[shared:] for row in rows])
+        if not shared:
+            return self._forward(ids, mask, keep, **({"use_cache": False} | more)), mask
+        ids, mask = with_prefix_row(ids, mask, torch.tensor(prompts[0][:shared], device=self.device))
+        cache = shared_cache(self.network, shared)
+        read = self._forward(ids, mask, keep, **{self.cache_name: cache}, use_cache=True)
+        read.logits = read.logits[:-1]
+        if more:  # who goes on has no use for the prefix row
+            cache.batch_select_indices(torch.arange(len(rows), device=self.device))
+        return read, mask[:-1]
+
+    def _shared_prefix(self, rows: Sequence[list[int]], prompts: Sequence[list[int]]) -> int:
+        """How many tokens at the beginning of all prompts are worth reading apart; the last of a prompt never is."""
+        if len(prompts) == 1 or self._recomputes or not self._can_share or (self.network.training and self._drops):
+            return 0  # with dropout, every row has its own draws
+        first, last = min(prompts), max(prompts)  # in alphabetical order: what these two share, all share
+        shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+        # the prefix is a row of the batch: it should not be longer than what is left of the others
+        shared = min(shared, min(map(len, prompts)) - 1, max(map(len, rows)) // 2)
+        return shared if shared >= WORTH_SHARING else 0
+
+    @cached_property
+    def _can_share(self) -> bool:
+        return "position_ids" in self._accepts and bool(self.cache_name) and can_share(self.network)
+
+    @property
+    def _recomputes(self) -> bool:
+        return self.network.training and getattr(self.network, "is_activation_checkpointing", False)
+
+    @cached_property
+    def _drops(self) -> bool:
+        """Whether there is dropout in training."""
+        values = self.network.config.to_dict().items()
+        return any("drop" in name and isinstance(value, float) and value > 0 for name, value in values)
+
+    def _pad_left(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        """[B, L] token ids and 0/1 mask. The filler's id is arbitrary: only the mask says what is padding."""
+        lengths = np.array([len(row) for row in rows])
+        mask = np.arange(lengths.max(), 0, -1) <= lengths[:, None]
+        ids = np.zeros(mask.shape, dtype=np.int64)
+        ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=lengths.sum())  # row after row
+        return self._send(ids), self._send(mask.astype(np.int64))
+
+    def _send(self, array: np.ndarray) -> Tensor:
+        """To the device; to a GPU from pinned memory, so that nobody waits for the copy."""
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    def hidden(self, prompts: Sequence[list[int]]) -> Tensor:
+        """What the output head multiplies at the last token of B prompts, where the answer begins: [B, d] float32.
+
+        The last layer's state behind the final norm, with gradient.
+        """
+        seen: list[Tensor] = []
+        hook = self.network.get_output_embeddings().register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0][:, -1])
+        )
+        try:
+            self._read(prompts, prompts, 1)
+        finally:
+            hook.remove()
+        return seen[0][: len(prompts)].float()  # a row behind these is the prefix that they share
+
+    # -- generation ----------------------------------------------------------------------------------------------
+
+    def generate(self, prompts: Sequence[list[int]], *, beams: int = 1, max_new_tokens: int = 48) -> list[str]:
+        """The most likely answer by greedy (`beams=1`) or beam search, one text per prompt."""
+        return self.generate_scored(prompts, beams=beams, max_new_tokens=max_new_tokens)[0]
+
+    @torch.no_grad()
+    def generate_scored(
+        self, prompts: Sequence[list[int]], *, beams: int = 1, max_new_tokens: int = 48
+    ) -> tuple[list[str], Tensor]:
+        """What `generate` returns, and log Pr(answer|prompt) of these texts as answers, in nats, [B]."""
+        ids, mask = self._pad_left(prompts)
+        on_the_way = _GreedyScore(self.tokenizer.eos_token_id)
+        eos = self.tokenizer.eos_token_id
+        # rank beams by log Pr(y|x) itself, as argmax_y asks, not by a mean per token
+        ranking = {"length_penalty": 0.0} if beams > 1 else {}
+        with self._autocast():
+            output = self.network.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                num_beams=beams,
+                do_sample=False,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=eos,
+                pad_token_id=eos,
+                synced_gpus=parallel.is_sharded(self.network),  # else who ends first leaves the others waiting
+                logits_processor=[on_the_way] if beams == 1 else None,
+                **ranking,
+            )
+        found = output[:, ids.shape[1] :]
+        texts = [
+            text.strip()
+            for text in self.tokenizer.batch_decode(found, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        ]
+        answers = self.encode_answers(texts)
+        if beams > 1:  # the search has scored many
+            return texts, self.log_prob(prompts, answers)
+        scores = on_the_way.of(found)
+        # a text that was cut off, or is written with other tokens, is another answer than what was generated
+        other = [row for row, a in enumerate(answers) if found[row, : len(a)].tolist() != a]
+        if other:
+            scores[other] = self.log_prob([prompts[row] for row in other], [answers[row] for row in other])
+        return texts, scores
+
+
+@cache
+def _instructions() -> set[str]:
+    """What this CPU can do, as torch names it."""
+    return {name for name, there in torch.cpu.get_capabilities().items() if there is True}
+
+
+class _GreedyScore:
+    """Adds up log Pr of the tokens that greedy search chooses; `generate` calls it with the logits of each step."""
+
+    def __init__(self, eos: int) -> None:
+        self.eos, self.total, self.last, self.alive = eos, 0.0, None, None
+
+    def __call__(self, ids: Tensor, logits: Tensor) -> Tensor:
+        if self.last is not None:
+            self._add(ids[:, -1])
+        self.last = logits
+        return logits
+
+    def _add(self, chosen: Tensor) -> None:
+        alive = torch.ones_like(chosen, dtype=torch.bool) if self.alive is None else self.alive
+        scores = token_log_probs(self.last, chosen)
+        self.total = self.total + torch.where(alive, scores, 0.0)
+        self.alive = alive & (chosen != self.eos)
+
+    def of(self, found: Tensor) -> Tensor:
+        """The sums, [B], the end-of-answer token included, given all generated tokens."""
+        self._add(found[:, -1])
+        return self.total
+
+
+def prompt(example: Example) -> str:
+    """The text x that a model reads: instruction, input, and the word "Answer:"."""
+    return "\n".join(part for part in (example.instruction, example.input, "Answer:") if part)

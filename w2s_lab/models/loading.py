@@ -1,0 +1,286 @@
+"""Loading, saving and making language models: a name, a folder or a Hub id becomes a `LanguageModel`.
+
+This is the only module that imports transformers.
+"""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
+from tokenizers.models import BPE
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging as transformers_logging
+
+from w2s_lab import assets
+from w2s_lab.data.hub import brief, fetch_model, split_revision
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.records import content_key
+
+START, PAD = "<|endoftext|>", "<|pad|>"
+NOT_ARCHITECTURE = {"_name_or_path", "architectures", "dtype", "transformers_version", "use_cache"}  # of a config
+MAX_LENGTH = 1024  # tokens that a pocket model accepts; rotary positions have no table to run out of
+
+
+def ladder() -> tuple[str, ...]:
+    """Names of the pocket models that are there, smallest first."""
+    sizes = {p.parent.name: p.stat().st_size for p in assets.MODELS.glob("pocket-*/model.safetensors")}
+    return tuple(sorted(sizes, key=sizes.__getitem__))
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """`auto` is a GPU if there is one, else the CPU; ValueError where the device is unknown or not there."""
+    if device != "auto":
+        try:
+            return torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError):  # torch without CUDA asserts
+            raise ValueError(f"device {device!r} is not there; expected auto, cpu, or cuda or mps if present") from None
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading a model of a megabyte needs no progress bar, and what goes wrong is said by an exception."""
+    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def load_model(name: str, *, revision: str | None = None, device: str = "auto") -> LanguageModel:
+    """A language model by ladder name (`pocket-l`), local folder, or Hub id (`owner/name`, `owner/name@revision`).
+
+    `scratch:NAME` is the same architecture and tokenizer with new random weights (drawn from seed 0). What the Hub has
+    sent once is read from its cache; an access token is taken from HF_TOKEN, or from the Hub's own login.
+
+    Raises:
+        ValueError: there is no such model or it cannot be fetched, its safetensors weights are missing, damaged or do
+            not fit, it needs code of its own, it is not a causal language model, or its tokenizer is missing, has no
+            end token, or has more tokens than the network.
+    """
+    place = pick_device(device)
+    scratch, bare = name.startswith("scratch:"), name.removeprefix("scratch:")
+    folder = _locate(bare, revision, weights=not scratch)
+    _check_files(name, folder, weights=not scratch)
+    try:
+        with _quiet():
+            tokenizer = _read_tokenizer(folder)
+            network, unusable = _read_network(folder, scratch)
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"model {name!r} cannot be loaded: {_loading_problem(error)}") from error
+    network.to(place).eval()
+    _check_model(name, tokenizer, network, unusable)
+    network.generation_config = GenerationConfig.from_model_config(network.config)  # argmax, not its authors' taste
+    return LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
+
+
+def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
+    """The folder of a model; one of the Hub is downloaded, unless the cache has it."""
+    folder = assets.MODELS / name if name in ladder() else Path(name)
+    if name and folder.is_dir():
+        if revision is not None:
+            raise ValueError(f"model {name!r} is a folder; only a model of the Hub has revisions, such as {revision!r}")
+        return folder
+    bare, own = split_revision(name)
+    if bare.count("/") == 1 and not bare.startswith((".", "/", "~")) and not bare.endswith("/"):
+        if own is not None and revision not in (None, own):
+            raise ValueError(f"model {name!r} names one revision, and revision={revision!r} another; expected one")
+        expected = f"a model of the ladder ({', '.join(ladder())}), a folder, or owner/name as on huggingface.co"
+        return fetch_model(bare, own or revision, weights=weights, expected=expected)
+    near = get_close_matches(name, ladder(), n=1)
+    raise ValueError(
+        f"there is no model {name!r}{f'; did you mean {near[0]!r}' if near else ''}. Expected a model of the ladder "
+        f"({', '.join(ladder())}), a folder that exists, or a Hub id such as owner/name or owner/name@revision"
+    )
+
+
+def _check_files(name: str, folder: Path, *, weights: bool) -> None:
+    """Raise ValueError where the configuration or the weights are missing, or a file of the weights is damaged."""
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"model {name!r} cannot be loaded: it has no config.json; expected a model of transformers")
+    if not weights:
+        return
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ValueError(
+            f"model {name!r} has no weights in safetensors format. Weights in pickle format, such as "
+            "pytorch_model.bin, are not read: opening a pickle can run code"
+        )
+    for path in files:
+        try:
+            with safe_open(path, "pt"):  # reads the header, and compares it with the file's size
+                pass
+        except (OSError, SafetensorError):
+            size = path.stat().st_size if path.exists() else 0  # a link of the cache may lead nowhere
+            raise ValueError(
+                f"model {name!r} cannot be loaded: its file {path.name} is damaged or cut off at "
+                f"{size:,} bytes. Hint: delete {path.resolve()}, and fetch or make the model again"
+            ) from None
+
+
+def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)  # the default asks on the terminal
+    except Exception as error:  # the tokenizers library raises plain Exception
+        if _needs_code(error):
+            raise
+        names = [path.name for path in folder.iterdir() if re.search(r"token|vocab|\.model$", path.name)]
+        problem = f"its tokenizer cannot be read ({brief(error)})" if names else "it has no files of a tokenizer"
+        raise ValueError(f"{problem}; expected one beside the network, such as tokenizer.json") from error
+
+
+def _read_network(folder: Path, scratch: bool) -> tuple[PreTrainedModel, list[str]]:
+    """The network in float32, and the names of its weights that the files lack or have in another shape."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if config.is_encoder_decoder:
+        raise ValueError(f"it is an encoder-decoder ({type(config).__name__}); expected a causal language model")
+    if scratch:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False), []
+    network, found = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported later, in one sentence
+    )
+    return network, [*found["missing_keys"], *(entry[0] for entry in found["mismatched_keys"])]
+
+
+def _needs_code(error: Exception) -> bool:
+    return "custom code" in str(error) or "trust_remote_code" in str(error)
+
+
+def _loading_problem(error: Exception) -> str:
+    """What transformers' message means for a student."""
+    if _needs_code(error):
+        return "it needs code of its own, which is not run; expected an architecture of transformers"
+    if found := re.search(r"Unrecognized configuration class <class '[\w.]*?(\w+)'>", str(error)):
+        return f"it is not a causal language model ({found[1]}); expected one that generates text"
+    return brief(error)
+
+
+def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel, unusable: list[str]) -> None:
+    """Raise ValueError unless the two fit, the network is causal and whole, and the tokenizer encodes and has an end.
+
+    A padding token is not needed: our batches are padded by a mask.
+    """
+    if tokenizer.eos_token_id is None:
+        raise ValueError(f"model {name!r}: its tokenizer has no end-of-text token, so an answer could not end")
+    if not tokenizer("Answer:", add_special_tokens=False)["input_ids"]:  # what transformers makes up without its file
+        raise ValueError(f"model {name!r} cannot be loaded: its tokenizer is missing or has an empty vocabulary")
+    if not _reads_forward(network):
+        raise ValueError(
+            f"model {name!r} is an encoder ({type(network).__name__}): its prediction of a token depends on the tokens "
+            "after it, so it has no Pr(y|x). Expected a causal language model"
+        )
+    if unusable:
+        raise ValueError(
+            f"model {name!r}: the file lacks {len(unusable)} of the network's weights, or has them in another shape "
+            f"({min(unusable)}, for one)"
+        )
+    ids, rows = 1 + max(tokenizer.get_vocab().values()), network.get_input_embeddings().weight.shape[0]
+    if ids > rows:
+        raise ValueError(
+            f"model {name!r}: its tokenizer has {ids} token ids, but its network's embedding has {rows} rows; expected "
+            "a row for each id. Hint: the tokenizer is that of another model"
+        )
+
+
+@torch.no_grad()
+def _reads_forward(network: PreTrainedModel) -> bool:
+    """Whether the prediction after the first token stays the same when the tokens that follow it change."""
+    ids = torch.tensor([[0, 0, 0], [0, 1, 1]], device=network.device)
+    first = network(input_ids=ids).logits[:, 0]
+    return torch.allclose(first[0], first[1], rtol=1e-5, atol=1e-5)
+
+
+def network_digest(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Content key of all weights, the architecture and the vocabulary."""
+    seen = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
+        seen.update(key.encode())
+        seen.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+    # heads or the base of the rotary positions leave no trace in the weights' shapes
+    config = {key: value for key, value in network.config.to_dict().items() if key not in NOT_ARCHITECTURE}
+    return content_key(seen.hexdigest(), type(network).__name__, config, sorted(tokenizer.get_vocab().items()))
+
+
+def save_model(model: LanguageModel, folder: Path) -> None:
+    """Weights (safetensors), configuration and tokenizer, as transformers reads them."""
+    with _quiet():
+        model.network.save_pretrained(folder)
+        model.tokenizer.save_pretrained(folder)
+
+
+# -- making new ones ---------------------------------------------------------------------------------------------
+
+
+def train_tokenizer(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer: any text can be encoded; every text starts with `<|endoftext|>`."""
+    bpe = Tokenizer(BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[START, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    bpe.post_processor = processors.TemplateProcessing(single=f"{START} $A", special_tokens=[(START, 0)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token=START,
+        eos_token=START,
+        pad_token=PAD,
+        padding_side="left",
+        model_max_length=MAX_LENGTH,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def new_llama(
+    tokenizer: PreTrainedTokenizerFast, *, layers: int, width: int, heads: int, seed: int
+) -> LlamaForCausalLM:
+    """A Llama-style model with random weights; torch's global generator is left as it was."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=-(-width * 8 // 3 // 8) * 8,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=MAX_LENGTH,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config)

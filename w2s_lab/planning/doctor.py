@@ -1,0 +1,299 @@
+"""Is this machine ready? What `w2s-lab doctor` looks at: packages, hardware, files, and five seconds of real training.
+
+Nothing here needs or probes a network. What may be missing is imported inside the checks, so that the doctor can
+still say what is wrong where torch or a model is not there.
+"""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+
+from w2s_lab import assets
+
+REQUIREMENTS = assets.HOME / "requirements.txt"
+OLDEST_PYTHON = (3, 11)
+FREE_DISK = 2.0  # GB: models, runs and notebooks
+FREE_MEMORY = 2.0  # GB: torch, transformers and one pocket model in training
+SECONDS = 5.0  # of training
+EXAMPLES = 128  # in the training check, seen again and again
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: `ok` True, False, or None for a warning that stops nobody; advice where it is not True."""
+
+    name: str
+    ok: bool | None
+    found: str
+    advice: str = ""
+
+
+def checks(folder: Path | str = ".", *, seconds: float = SECONDS) -> Iterator[Check]:
+    """Look at this machine, one check after another, quick ones first.
+
+    A check that breaks is a failed check: nothing is raised.
+
+    Args:
+        folder: the working folder, where `runs/` will be.
+        seconds: time for the training at the end.
+    """
+    folder = Path(folder)
+    looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+        ("Python", python_version),
+        ("packages", packages),
+        ("processor", processor),
+        ("memory", memory),
+        ("disk", lambda: disk(folder)),
+        ("runs folder", lambda: runs_folder(folder)),
+        ("C compiler", compiler),
+        ("tasks", task_files),
+        ("models", ladder_files),
+        ("training", lambda: training(seconds)),
+    )
+    for name, look in looks:
+        try:
+            yield from look()
+        except ImportError as error:
+            yield Check(name, False, f"cannot be checked: {error}", _pip(f'-r "{REQUIREMENTS}"'))
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}"
+            yield Check(name, False, found, "see the checks above first; if they are fine, report this as a bug")
+
+
+def report(found: Iterable[Check]) -> tuple[str, bool]:
+    """An aligned table, advice under each problem, one final sentence; and whether the machine is ready.
+
+    Ready means that no check failed; warnings are counted, not held against it.
+    """
+    found = list(found)
+    words = {True: "ok", None: "warn", False: "fail"}
+    width = max((len(check.name) for check in found), default=0)
+    lines = []
+    for check in found:
+        lines.append(f"{words[check.ok]:4}  {check.name:{width}}  {' '.join(check.found.split())}")
+        if check.ok is not True and check.advice:
+            lines.append(f"{'':4}  {'':{width}}  -> {check.advice}")
+    failed = [check for check in found if check.ok is False]
+    warned = sum(check.ok is None for check in found)
+    if failed:
+        first = failed[0]
+        last = f"This machine is not ready ({len(failed)} failed). First, {first.name}: {first.advice or first.found}"
+    else:
+        last = "This machine is ready" + (f" ({warned} warning{'s' * (warned > 1)})." if warned else ".")
+    return "\n".join([*lines, "", last]), not failed
+
+
+def _pip(what: str) -> str:
+    """The line that installs `what` into the Python that runs this."""
+    return f'"{sys.executable or "python"}" -m pip install {what}'
+
+
+# -- software ----------------------------------------------------------------------------------------------------
+
+
+def python_version() -> Iterator[Check]:
+    """Python itself, and which one it is."""
+    new_enough = sys.version_info[:2] >= OLDEST_PYTHON
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    found = f"{'.'.join(map(str, sys.version_info[:3]))} on {platform.system()} {platform.machine()}, {sys.executable}"
+    yield Check(
+        "Python", new_enough, found, f"install Python {wanted} or newer, then: make PYTHON=/path/to/python3 run"
+    )
+
+
+def packages() -> Iterator[Check]:
+    """Each package that `requirements.txt` asks for: the installed version against the range."""
+    from packaging.requirements import Requirement
+
+    for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        wanted = Requirement(text)
+        try:
+            version = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            yield Check(wanted.name, False, f"missing; needed: {wanted}", _pip(f'"{wanted}"'))
+            continue
+        fits = wanted.specifier.contains(version, prereleases=True)
+        found = version if fits else f"{version}; needed: {wanted.specifier}"
+        yield Check(wanted.name, fits, found, _pip(f'"{wanted}"'))
+
+
+def compiler() -> Iterator[Check]:
+    """A C compiler, which `torch.compile` uses: pre-training is two to three times as fast with it."""
+    name = next(
+        (name for name in (os.environ.get("CC"), "cc", "gcc", "clang", "cl") if name and shutil.which(name)), None
+    )
+    advice = (
+        "only pre-training is slower without it; Debian and Ubuntu: apt-get install gcc, macOS: xcode-select --install"
+    )
+    yield Check("C compiler", True if name else None, shutil.which(name) if name else "none", advice)
+
+
+# -- hardware ----------------------------------------------------------------------------------------------------
+
+
+def processor() -> Iterator[Check]:
+    """CPU cores that this process may use, threads of torch, and a GPU where there is one (not needed)."""
+    import torch
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = f"{usable or 'unknown'} CPU cores, {torch.get_num_threads()} torch threads"
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_properties(0)
+        found += f"; GPU {gpu.name}, {gpu.total_memory / GB:.0f} GB"
+    elif torch.backends.mps.is_available():
+        found += "; GPU of an Apple chip (MPS)"
+    else:
+        found += "; no GPU, and none is needed"
+    yield Check("processor", True, found)
+
+
+def memory_bytes() -> tuple[int | None, int | None]:
+    """Main memory in bytes, total and available; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        table = {key: int(value.split()[0]) * 1024 for key, _, value in (line.partition(":") for line in lines)}
+        return table.get("MemTotal"), table.get("MemAvailable")
+    except (OSError, ValueError, IndexError):
+        pass
+    try:  # macOS knows the total; Windows has no sysconf
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), None
+    except (AttributeError, OSError, ValueError):
+        return None, None
+
+
+def memory() -> Iterator[Check]:
+    """Main memory in GB (10^9 bytes); what a container or a scheduler allows may be less."""
+    total, available = memory_bytes()
+    shown = [f"{value / GB:.1f} GB" if value else "unknown" for value in (total, available)]
+    known = available or total
+    advice = f"close other programs: {FREE_MEMORY:.0f} GB should be available"
+    if known is None:
+        advice = f"fine if the machine has {2 * FREE_MEMORY:.0f} GB or more"
+    enough = True if known is not None and known >= FREE_MEMORY * GB else None
+    yield Check("memory", enough, f"{shown[0]} in total, {shown[1]} available", advice)
+
+
+def disk(folder: Path) -> Iterator[Check]:
+    """Free space in the working folder, in GB (10^9 bytes)."""
+    free = shutil.disk_usage(folder).free / GB
+    advice = f"free some space: {FREE_DISK:.0f} GB hold the models and the runs"
+    yield Check("disk", free >= FREE_DISK, f"{free:.1f} GB free in {folder.resolve()}", advice)
+
+
+def runs_folder(folder: Path) -> Iterator[Check]:
+    """May a file be written under `runs/`? The folder is left as it was found."""
+    runs = folder / "runs"
+    existed = runs.is_dir()
+    try:
+        runs.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=runs) as file:
+            file.write(b"w2s_lab")
+        yield Check("runs folder", True, f"{runs.resolve()} can be written")
+    except OSError as error:
+        advice = f"make {runs.resolve()} a folder that you may write to, or start in another folder"
+        yield Check("runs folder", False, f"cannot be written: {error}", advice)
+    finally:
+        if not existed and runs.is_dir():
+            try:
+                runs.rmdir()
+            except OSError:  # another process began to use it
+                pass
+
+
+# -- files of the kit --------------------------------------------------------------------------------------------
+
+
+def task_files() -> Iterator[Check]:
+    """The built-in tasks under `data/tasks`."""
+    from w2s_lab.pocket.tasks import SOURCES
+
+    wanted = [f"{name}.jsonl" for name in SOURCES] + ["tasks.json"]
+    missing = [name for name in wanted if not (assets.TASKS / name).is_file()]
+    advice = f'"{sys.executable}" -m w2s_lab.pocket.tasks'
+    yield Check("tasks", not missing, f"missing: {', '.join(missing)}" if missing else ", ".join(SOURCES), advice)
+
+
+def ladder_files() -> Iterator[Check]:
+    """The pre-trained models under `data/models`: failed where the ones of `w2s-lab run` are missing."""
+    from w2s_lab.experiments.procedure import Plan
+    from w2s_lab.models.loading import ladder
+    from w2s_lab.pocket.pretrain import LADDER
+
+    there, plan = ladder(), Plan()
+    missing = [name for name in LADDER if name not in there]
+    found = ", ".join(there) or "none"
+    if not missing:
+        yield Check("models", True, found)
+    else:
+        needed = {plan.weak, plan.strong} & set(missing)
+        advice = "w2s-lab pretrain (goes on where it was stopped)"
+        yield Check("models", False if needed else None, f"{found}; missing: {', '.join(missing)}", advice)
+
+
+# -- five seconds of training ------------------------------------------------------------------------------------
+
+
+def training(seconds: float = SECONDS) -> Iterator[Check]:
+    """Fine-tune the models of `w2s-lab run` for some seconds: does the loss fall, and how long will a run take?"""
+    from w2s_lab.data.sources import load_splits
+    from w2s_lab.experiments.procedure import Plan
+    from w2s_lab.models.loading import ladder
+
+    plan, there = Plan(), ladder()
+    if not there:
+        yield Check("training", False, "not tried: there is no pocket model", "w2s-lab pretrain")
+        return
+    splits = load_splits("sentiment", seed=0)
+    first = plan.weak if plan.weak in there else there[0]
+    names = [first, plan.strong] if plan.strong in there and plan.strong != first else [first]
+    rates = {}
+    for name in names:
+        rates[name], before, after = train_for(seconds / len(names), name, splits.supervisor_train)
+        found = f"{rates[name]:.0f} examples/s, loss {before:.2f} -> {after:.2f} nats per answer"
+        advice = "the loss should fall: report this as a bug, with this table"
+        yield Check(f"training {name}", after < before, found, advice)
+    if {plan.weak, plan.strong} <= set(rates):
+        supervisor = len(splits.supervisor_train) * plan.weak_recipe.epochs / rates[plan.weak]
+        student_and_ceiling = 2 * len(splits.student_train) * plan.recipe.epochs / rates[plan.strong]
+        minutes = (supervisor + student_and_ceiling) / 60
+        yield Check("w2s-lab run", True, f"about {minutes:.1f} minutes of training for each seed, plus evaluation")
+    else:
+        yield Check("w2s-lab run", None, f"no estimate without {plan.weak} and {plan.strong}", "w2s-lab pretrain")
+
+
+def train_for(seconds: float, name: str, labelled) -> tuple[float, float, float]:
+    """Examples per second, and the loss (nats per answer) in the first and the last quarter of the steps.
+
+    The first step warms caches and is not timed; at least eight more are made, however long they take.
+    """
+    from w2s_lab.models.loading import load_model
+    from w2s_lab.recipe import Recipe
+    from w2s_lab.training.loop import training_steps
+
+    few = labelled.take(range(min(EXAMPLES, len(labelled))))
+    endless = Recipe(epochs=10_000, learning_rate=5e-4, warmup_fraction=0.0, eval_every=1)
+    with closing(training_steps(load_model(name), few, endless)) as steps:
+        next(steps)  # the untrained model
+        start_seen, losses = next(steps).examples_seen, []
+        start = time.perf_counter()
+        for snapshot in islice(steps, 100_000):
+            losses.append(snapshot.train_loss)
+            elapsed = time.perf_counter() - start
+            if len(losses) >= 8 and elapsed >= seconds:
+                break
+    quarter = len(losses) // 4
+    before, after = sum(losses[:quarter]) / quarter, sum(losses[-quarter:]) / quarter
+    return (snapshot.examples_seen - start_seen) / elapsed, before, after

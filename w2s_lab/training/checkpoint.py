@@ -1,0 +1,89 @@
+"""The state of an unfinished training in one file, so that a killed run goes on as if nothing had happened."""
+
+import hashlib
+import json
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from w2s_lab.system import parallel
+from w2s_lab.system.files import replacing
+
+SECONDS = 10.0  # between two saves, at least
+SHARE = 0.05  # of the time may go into saving
+
+
+class Checkpoint:
+    """Where a training keeps its weights, its optimizer's state and its place in the schedule until it is finished.
+
+    Args:
+        path: the file.
+        key: content key of the training; a file with another key is not taken up.
+        seconds: time between two saves; more where saving itself takes long.
+    """
+
+    def __init__(self, path: Path, key: str, *, seconds: float = SECONDS) -> None:
+        self.path, self.key, self.seconds = path, key, seconds
+        self._next = time.monotonic() + seconds
+
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return parallel.from_main(lambda: time.monotonic() >= self._next)
+
+    def save(self, network: torch.nn.Module, optimizer: torch.optim.Optimizer, facts: dict) -> None:
+        """Replace the file by the present state; `facts` are plain JSON values."""
+        start = time.monotonic()
+        tensors = parallel.whole_state(network, optimizer)
+        if parallel.is_main():
+            text = json.dumps(facts)
+            with replacing(self.path) as new:
+                save_file(tensors, new, {"key": self.key, "facts": text, "digest": _digest(self.key, tensors, text)})
+        self._next = time.monotonic() + max(self.seconds, (time.monotonic() - start) / SHARE)
+
+    def restore(self, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict | None:
+        """Put the saved state into network and optimizer; its facts, or None where there is none to go on from.
+
+        Warns:
+            UserWarning: the file is truncated or was altered, so the training starts again.
+        """
+        found = self._read()
+        if found is None:
+            return None
+        tensors, facts = found
+        parallel.load_whole_state(network, optimizer, tensors)
+        return facts
+
+    def _read(self) -> tuple[dict[str, Tensor], dict] | None:
+        parallel.barrier()  # the main process may still be writing or removing it
+        if not self.path.is_file():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                found = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            if found.get("digest") != _digest(found["key"], tensors, found["facts"]):
+                raise SafetensorError("its content does not match its digest")
+            return (tensors, json.loads(found["facts"])) if found["key"] == self.key else None
+        except FileNotFoundError:  # another process has just finished this training
+            return None
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            warnings.warn(f"{self.path} is damaged ({error}); this training starts again", stacklevel=4)
+            return None
+
+    def discard(self) -> None:
+        """The training is finished: the file is not needed any more."""
+        if parallel.is_main() and self.path.is_file():  # a finished store may lie on a read-only disk
+            self.path.unlink(missing_ok=True)
+
+
+def _digest(key: str, tensors: dict[str, Tensor], facts: str) -> str:
+    seen = hashlib.sha256(f"{key} {facts}".encode())
+    for name, value in sorted(tensors.items()):
+        seen.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        seen.update(value.reshape(-1).view(torch.uint8).numpy())
+    return seen.hexdigest()
