@@ -279,7 +279,7 @@ def test_an_illegal_weight_or_warm_up_is_named(name, value):
 
 
 def test_the_objective_on_sampled_labels_is_minus_kl_minus_entropy():
-    """E over y_hat ~ Pr^w of log Pr^s(y_hat|x) = -KL(Pr^w || Pr^s) - H(Pr^w): exactly, and by drawing labels (M4)."""
+    """E over y_hat ~ Pr^w of log Pr^s(y_hat|x) = -KL(Pr^w || Pr^s) - H(Pr^w): exactly, and by drawing labels."""
     log_probs, weak = random_table(5, 3, seed=20) - 0.7, random_table(5, 3, seed=21).exp()
     by_hand = sum(weak[:, k] * log_probs[:, k] for k in range(3))
     found = -kl_to_supervisor(log_probs, weak) - entropy(weak)

@@ -118,7 +118,7 @@ def ifd(model: LanguageModel, labels: LabelledSet) -> np.ndarray:
     return np.exp(-gain / _lengths(answers))
 
 
-def superfilter(scores: Sequence[float]) -> np.ndarray:
+def superfilter(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     """The ranking of Superfiltering (Li et al. 2024, arXiv 2402.00530): `ifd` where it is below 1, else -inf, [N].
 
     At or above 1 the input did not help, which is taken for a label that does not fit, and it is never kept. Below,
@@ -132,7 +132,12 @@ def superfilter(scores: Sequence[float]) -> np.ndarray:
 
 
 def keep(
-    labels: LabelledSet, scores: Sequence[float], fraction: float, *, by: str = "score", balanced: bool = False
+    labels: LabelledSet,
+    scores: Sequence[float] | np.ndarray,
+    fraction: float,
+    *,
+    by: str = "score",
+    balanced: bool = False,
 ) -> LabelledSet:
     """The round(fraction * N) examples with the highest scores, at least one, in their original order.
 
