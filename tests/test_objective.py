@@ -264,7 +264,7 @@ def test_soft_targets_with_temperature_by_numpy():
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
 def test_an_illegal_temperature_is_named(value):
-    with pytest.raises(ValueError, match=f"temperature is {value}; expected a number above 0"):
+    with pytest.raises(ValueError, match=f"temperature is {value}; expected a finite number above 0"):
         SoftTargets(value)
 
 
@@ -329,7 +329,7 @@ def test_distillation_without_weight_is_maximum_likelihood():
     [
         ({"weight": -1.0}, "weight is -1.0; expected a finite number from 0 up"),
         ({"schedule": "sine"}, "schedule is 'sine'; expected one of constant, linear, cosine"),
-        ({"temperature": 0.0}, "temperature is 0.0; expected a number above 0"),
+        ({"temperature": 0.0}, "temperature is 0.0; expected a finite number above 0"),
     ],
 )
 def test_an_illegal_distillation_is_named(options, message):
