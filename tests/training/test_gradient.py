@@ -10,9 +10,11 @@ import torch
 from w2s_lab.models import language_model
 from w2s_lab.objective import (
     AuxiliaryConfidence,
+    ConfidenceWindow,
     Distillation,
     MaximumLikelihood,
     NextToken,
+    ProductTargets,
     SoftTargets,
     Targets,
     expected_nll,
@@ -25,7 +27,15 @@ from w2s_lab.training.gradient import BatchGradient
 from w2s_lab.training.labelling import token_targets, weak_labels
 from w2s_lab.training.loop import NonFiniteLoss, train, training_steps
 
-LOSSES = [MaximumLikelihood(), SoftTargets(0.5), AuxiliaryConfidence(0.6), Distillation(2.0, "cosine"), NextToken()]
+LOSSES = [
+    MaximumLikelihood(),
+    SoftTargets(0.5),
+    AuxiliaryConfidence(0.6),
+    Distillation(2.0, "cosine"),
+    ProductTargets(0.5, 2.0),
+    ConfidenceWindow(0.3),
+    NextToken(),
+]
 ROWS = [3, 20, 7, 41, 0, 12, 30]
 
 

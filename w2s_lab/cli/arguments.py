@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import re
+import textwrap
 from dataclasses import fields
 
 
@@ -96,9 +97,12 @@ def losses() -> str:
     lines = ["--loss NAME or --loss NAME:DIAL=VALUE,DIAL=VALUE; what follows a dial is its default"]
     for name, kind in LOSSES.items():
         text = inspect.getdoc(kind) or ""
-        lines += ["", f"{name}: {kind.__name__}", f"    {' '.join(text.partition(chr(10) * 2)[0].split())}"]
+        lines += ["", f"{name}: {kind.__name__}", *_filled(text.partition("\n\n")[0], "    ")]
         for field in fields(kind):
             meaning = re.search(rf"^    {field.name}: (.*(?:\n     +.*)*)", text, re.MULTILINE)
-            says = " ".join(meaning[1].split()) if meaning else ""
-            lines.append(f"    {field.name}={field.default}: {says}")
+            lines += _filled(f"{field.name}={field.default}  {meaning[1] if meaning else ''}", "    ")
     return "\n".join(lines)
+
+
+def _filled(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), 100, initial_indent=indent, subsequent_indent=2 * indent)

@@ -7,6 +7,7 @@ source that was typed into a plain Python prompt or has changed on disk since it
 or opened files.
 """
 
+import ast
 import builtins
 import dis
 import hashlib
@@ -134,9 +135,11 @@ def _source(function: FunctionType) -> str:
 
 @lru_cache(maxsize=16)
 def _codes(text: str, file: str) -> frozenset[CodeType]:
-    """Every function's code in a file."""
+    """Every function's code in a file, or in a notebook's cell, which IPython compiles statement by statement."""
     try:
-        found = [compile(text, file, "exec", dont_inherit=True)]
+        tree = ast.parse(text)
+        parts = [tree, *(ast.Module([statement], []) for statement in tree.body)]
+        found = [compile(part, file, "exec", dont_inherit=True) for part in parts]
     except (SyntaxError, ValueError):
         return frozenset()
     for code in found:  # grows meanwhile
@@ -147,7 +150,9 @@ def _codes(text: str, file: str) -> frozenset[CodeType]:
 def _installed(value: Any) -> bool:
     """Whether it belongs to Python, an installed package, or this package."""
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "builtins"
-    if name.partition(".")[0] in (PACKAGE, *sys.stdlib_module_names) and name != "__main__":
+    if name == "__main__":  # its file may be that of an installed program, such as pytest
+        return False
+    if name.partition(".")[0] in (PACKAGE, *sys.stdlib_module_names):
         return True
     file = getattr(sys.modules.get(name), "__file__", None)
     return file is not None and any(Path(file).is_relative_to(folder) for folder in INSTALLED)

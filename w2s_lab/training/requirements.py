@@ -6,7 +6,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from w2s_lab.objective import LOSSES, Loss, Reading, Targets
+from w2s_lab.objective import LOSSES, NEEDS, Loss, Reading, Targets
 from w2s_lab.records import LabelledSet, Task
 
 WANTS = {  # of objective.NEEDS: what it is, and where it comes from
@@ -18,18 +18,17 @@ WANTS = {  # of objective.NEEDS: what it is, and where it comes from
 }
 
 
-def reading_of(loss: Loss, *, closed: bool) -> Reading:
-    """What the loss reads of a task with a closed list of answers, or of an open one.
+def reading_of(loss: Loss, *, closed: bool, offered: Collection[str] = NEEDS) -> Reading:
+    """What the loss reads of a task with a closed list of answers, or of an open one, whose labels offer this.
 
     Raises:
         ValueError: it cannot learn from such a task.
     """
     found = loss.reads(closed)
     if found is None:
-        others = [one.__name__ for one in LOSSES.values() if one().reads(closed) not in (None, "text")]
         raise ValueError(
             f"{type(loss).__name__} cannot learn from {_kind(closed)} task, only from {_kind(not closed)} one. "
-            f"Hint: losses that can: {', '.join(others)}"
+            f"Hint: losses that can: {', '.join(_others(closed, offered))}"
         )
     return found
 
@@ -49,15 +48,20 @@ def check_offer(loss: Loss, task: Task, *, offered: Collection[str], source: str
         TypeError: its answer to them is no tensor.
     """
     closed = task.answers is not None
-    reading_of(loss, closed=closed)
+    reading_of(loss, closed=closed, offered=offered)
     for need in sorted(loss.needs(closed) - {*offered}):
         wanted, hint = WANTS[need]
-        other = next(one.__name__ for one in LOSSES.values() if one().reads(closed) and not one().needs(closed))
         raise ValueError(
             f"{type(loss).__name__} needs {wanted} ({need}), but the set ({source}) of {_kind(closed)} task has none. "
-            f"Hint: {hint}; or take a loss that needs none, such as {other}"
+            f"Hint: {hint}; or take a loss that needs none, such as {_others(closed, offered)[0]}"
         )
     _try_out(loss, closed=closed, choices=len(task.answers or ()))
+
+
+def _others(closed: bool, offered: Collection[str]) -> list[str]:
+    """Names of the built-in losses that learn labels which offer this."""
+    kinds = [one for one in LOSSES.values() if one().reads(closed) not in (None, "text")]
+    return [one.__name__ for one in kinds if one().needs(closed) <= {*offered}]
 
 
 def _kind(closed: bool) -> str:
