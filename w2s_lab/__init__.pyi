@@ -95,7 +95,13 @@ from .objective import (
     AuxiliaryConfidence as AuxiliaryConfidence,
 )
 from .objective import (
+    ConfidenceWindow as ConfidenceWindow,
+)
+from .objective import (
     Distillation as Distillation,
+)
+from .objective import (
+    Loss as Loss,
 )
 from .objective import (
     MaximumLikelihood as MaximumLikelihood,
@@ -104,7 +110,13 @@ from .objective import (
     NextToken as NextToken,
 )
 from .objective import (
+    ProductTargets as ProductTargets,
+)
+from .objective import (
     SoftTargets as SoftTargets,
+)
+from .objective import (
+    Targets as Targets,
 )
 from .recipe import (
     LoRA as LoRA,
