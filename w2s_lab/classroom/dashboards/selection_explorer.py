@@ -12,8 +12,8 @@ from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.figures.plots import Role
 from w2s_lab.methods.probe import fit_probe
-from w2s_lab.methods import selection as rules
 from w2s_lab.methods.selection import RULES, keep, random_scores
+from w2s_lab.methods.selection import scores as scores_of
 from w2s_lab.records import LabelledSet
 
 FRACTIONS = tuple(tenth / 10 for tenth in range(1, 11))
@@ -143,7 +143,7 @@ def selection_explorer(
             f"slider moves. Hint: labels.take(range({MANY}))"
         )
     if scores is None:
-        scores = rules.scores(labels)
+        scores = scores_of(labels)
     if not scores:
         raise ValueError("selection_explorer: scores is empty; expected at least one rule: {name: [N] scores}")
     for name, values in scores.items():
@@ -192,10 +192,11 @@ def _words(selection: Selection, place: Place) -> str:
     chance, first = selection.control[kept], selection.labels.task.answers[0]
     shares = [one.answers.count(first) / len(one) for one in (part, selection.labels)]
     asked = round(kept * len(selection.labels))
+    explained = f" {rule}: {RULES[rule].about}" if rule in RULES else ""
     fewer = f" ({asked} were asked for, the rule refuses the rest)" if len(part) < asked else ""
     return (
         f"The best {kept:.0%} by {rule}{', within each answer' if balanced else ''}: {len(part)} labels{fewer}, "
         f"{part.label_accuracy:.1%} of them right; {shares[0]:.0%} say {first}, of all labels {shares[1]:.0%}. "
         f"A probe of them is right on {selection.fitted[place]:.3f} of the test examples, probes of random parts of "
-        f"that size on {min(chance):.3f} to {max(chance):.3f}.{f' {rule}: {RULES[rule].about}' if rule in RULES else ''}"
+        f"that size on {min(chance):.3f} to {max(chance):.3f}.{explained}"
     )
