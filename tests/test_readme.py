@@ -8,6 +8,10 @@ import matplotlib
 import pytest
 from places import ROOT
 
+from w2s_lab.data.presets import PRESETS
+from w2s_lab.data.sources import builtin_tasks
+from w2s_lab.studies import STUDIES
+
 
 @pytest.mark.slow
 def test_the_procedure_in_ten_lines(monkeypatch):
@@ -28,6 +32,17 @@ def test_the_procedure_in_ten_lines(monkeypatch):
     assert names["better"].history[-1].train_loss > 0 and names["asked"][1] < len(names["splits"].test)
     assert names["random"].label_accuracy == pytest.approx(names["labels"].label_accuracy)
     matplotlib.pyplot.close("all")
+
+
+def test_what_the_readme_names_is_registered():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    for pattern, known in (
+        (r"hub:([a-z]\w*)", PRESETS),
+        (r"w2s-lab study ([a-z]\w*)", {*STUDIES, "findings"}),
+        (r"w2s-lab run --task (\S*[^\s`])", builtin_tasks()),
+    ):
+        named = set(re.findall(pattern, page))
+        assert named and named <= set(known), pattern
 
 
 def rows_of(page: str) -> list[list[str]]:

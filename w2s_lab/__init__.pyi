@@ -23,6 +23,9 @@ from .data.sources import (
     read_examples as read_examples,
 )
 from .data.sources import (
+    register_task as register_task,
+)
+from .data.sources import (
     write_examples as write_examples,
 )
 from .experiments import (
@@ -144,6 +147,9 @@ from .records import (
 )
 from .records import (
     Task as Task,
+)
+from .system.registry import (
+    load_plugin as load_plugin,
 )
 from .training import (
     stopping as stopping,

@@ -75,6 +75,16 @@ def test_truth_may_be_unknown(labels, scores):
     assert drawing(panel).boxes[2].words[-1] == "truth unknown"
 
 
+def test_a_registered_rule_needs_no_scores(labels):
+    from dataclasses import replace
+
+    sure = replace(labels, log_prob=-np.arange(float(len(labels))))
+    panel = room.selection_diagram(sure, rule="likelihood", fraction=0.2)
+    assert panel.view.says == room.selection_diagram(sure, sure.log_prob, rule="likelihood", fraction=0.2).view.says
+    with pytest.raises(ValueError, match=r"no selection rule 'likelyhood'.*Did you mean 'likelihood'"):
+        room.selection_diagram(sure, rule="likelyhood")
+
+
 def test_errors(labels, scores):
     with pytest.raises(ValueError, match=r"fraction is 0\.33; expected one of"):
         room.selection_diagram(labels, scores, rule="a test", fraction=0.33)

@@ -7,6 +7,18 @@ import textwrap
 from dataclasses import fields
 
 
+def add_import(command: argparse.ArgumentParser) -> None:
+    """`--import MODULE`. `commands.main` reads it before all other words, since they may mean what it registers."""
+    command.add_argument(
+        "--import",
+        action="append",
+        metavar="MODULE",
+        dest="modules",
+        help="run this module first, for the studies, tasks and rules that it registers: the name, without .py, of a "
+        "file in the present folder or of an installed module; may be given several times",
+    )
+
+
 def add_store(command: argparse.ArgumentParser) -> None:
     """`--store DIR`."""
     command.add_argument("--store", default="runs", metavar="DIR", help="folder of finished work (default: runs)")

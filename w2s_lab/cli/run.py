@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from w2s_lab.cli.arguments import add_device, add_store, answers, loss, losses, positive, rate, sizes
+from w2s_lab.cli.arguments import add_device, add_import, add_store, answers, loss, losses, positive, rate, sizes
 from w2s_lab.system.files import replacing
 
 # torch, transformers and what imports them are imported inside the functions: they take seconds, --help should not.
@@ -37,7 +37,10 @@ def add(commands) -> None:
     source = data.add_mutually_exclusive_group()
     source.add_argument("--task", help="a built-in task (default: sentiment)")
     source.add_argument(
-        "--data", metavar="FILE|hub:NAME", help="a .csv, .tsv or .jsonl file, or a data set of the Hugging Face Hub"
+        "--data",
+        metavar="FILE|hub:NAME|TASK",
+        help="a .csv, .tsv or .jsonl file, a data set of the Hugging Face Hub, or a task of your own that --import "
+        "registers",
     )
     data.add_argument("--input-column", metavar="NAME", help="column of the input, by name or number")
     data.add_argument("--answer-column", metavar="NAME", help="column of the true answer, by name or number")
@@ -88,6 +91,7 @@ def add(commands) -> None:
         f"(default: {ADAPT_EPOCHS}); nobody's labels, and no test input, are looked at",
     )
     recipe.add_argument("--adapt-learning-rate", type=rate, metavar="R", help="peak rate of that (default: 1e-3)")
+    add_import(run)
     run.add_argument("--seeds", type=positive, default=3, metavar="N", help="runs with seeds 0 to N-1 (default: 3)")
     add_device(run)
     run.add_argument(

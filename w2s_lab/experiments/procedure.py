@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from w2s_lab.data.sources import tasks
 from w2s_lab.experiments.store import Store
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
@@ -14,9 +15,6 @@ from w2s_lab.training.evaluation import score
 from w2s_lab.training.requirements import check_offer
 
 OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)
-
-
-ELICITED = ("sentiment", "helpdesk", "helpdesk-v2")  # tasks whose answer is latent in the documents of pre-training
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,11 @@ class Plan:
     def for_task(cls, task: Task) -> "Plan":
         """The usual plan for a task.
 
-        The defaults suit what the ladder knows from pre-training and only has to be asked for: a verdict, a decision.
-        Everything else (to name the topic, or a thing in the input; text of another world) it has to learn in
-        fine-tuning, at a higher learning rate, and pocket-s never learns to name a thing in the input.
+        The defaults suit what the ladder knows from pre-training and only has to be asked for: a verdict, a decision
+        (`TaskSource.elicited`). Everything else (to name the topic, or a thing in the input; text of another world) it
+        has to learn in fine-tuning, at a higher learning rate, and pocket-s never learns to name a thing in the input.
         """
-        if task.name in ELICITED:
+        if task.name in tasks() and tasks()[task.name].elicited:
             return cls()
         if task.answers is None:
             recipe = Recipe(epochs=6, learning_rate=1e-3)

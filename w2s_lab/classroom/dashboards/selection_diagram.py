@@ -13,7 +13,7 @@ from matplotlib.patches import FancyBboxPatch
 from w2s_lab.classroom.toolkit.panel import Panel, View, stops
 from w2s_lab.classroom.toolkit.svg import line, picture, words
 from w2s_lab.figures.plots import GREY, ROLE, SMALL, styled_axes
-from w2s_lab.methods.selection import keep, random_scores
+from w2s_lab.methods.selection import RULES, keep, random_scores
 from w2s_lab.records import LabelledSet
 
 WIDTH, HEIGHT = 720, 330  # pixels, and units of the drawing
@@ -161,7 +161,7 @@ def _right(part: LabelledSet) -> str:
 
 def selection_diagram(
     labels: LabelledSet,
-    scores: Sequence[float],
+    scores: Sequence[float] | None = None,
     *,
     rule: str,
     fraction: float = 0.5,
@@ -173,7 +173,7 @@ def selection_diagram(
 
     Args:
         labels: weak labels, N of them. Where their truth is known the diagram says how many are right; no rule sees it.
-        scores: [N] of `w2s_lab.methods.selection`, higher is kept first.
+        scores: [N], higher is kept first; None: those of the registered rule, which then needs nothing but the labels.
         rule: what the scores are called.
         fraction: kept at first, one of 0.1, 0.2 ... 1.0.
         balanced: whether the answers keep their shares.
@@ -181,10 +181,11 @@ def selection_diagram(
         seed: of the control.
 
     Raises:
-        ValueError: `fraction` is none of those, or as for `selection.keep`.
+        ValueError: `fraction` is none of those, there are neither scores nor such a rule, or as for `selection.keep`.
     """
     if fraction not in FRACTIONS:
         raise ValueError(f"selection_diagram: fraction is {fraction}; expected one of {FRACTIONS}")
+    scores = RULES[rule](labels) if scores is None else scores
     chance = random_scores(labels, seed=seed)
 
     def draw(kept: float) -> View:
