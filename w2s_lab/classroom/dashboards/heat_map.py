@@ -5,14 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from matplotlib.patches import Rectangle
 
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
-from w2s_lab.classroom.toolkit.svg import WIDTH, picture, words
-from w2s_lab.figures import study_plots
+from w2s_lab.classroom.toolkit.svg import WIDTH, Drawing, picture, words
 
 LEFT, BOTTOM, CELL = 108, 54, 58  # pixels: beside, below, height of a row
 MISSING = math.nan  # not measured; None is undefined
@@ -51,7 +48,7 @@ QUANTITIES = {
 
 
 @dataclass(frozen=True)
-class HeatMap:
+class HeatMap(Drawing):
     """A table of numbers, drawn with the smallest pair at the lower left; undefined cells are hatched and say so.
 
     Attributes:
@@ -129,17 +126,6 @@ class HeatMap:
         if note:
             found.append(words(middle, y + CELL / 2 + 18, note, color=ink, size=12))
         return found
-
-    def draw(self, ax: Axes | None = None) -> Axes:
-        """The same by matplotlib: `study_plots.heat_map`, with the frame."""
-        colours = {"centre": self.quantity.centre, "limit": self.quantity.limit, "quantity": self.quantity.name}
-        ax = study_plots.heat_map(self.values, self.weak, self.strong, ax, notes=self.notes, **colours)
-        if self.chosen:
-            i, j = self.chosen
-            for colour, width in (("black", 6), ("white", 2)):
-                frame = {"facecolor": "none", "edgecolor": colour, "linewidth": width, "zorder": 5}
-                ax.add_patch(Rectangle((j - 0.47, i - 0.46), 0.94, 0.92, **frame))
-        return ax
 
 
 def heat_map(study: Mapping | None = None) -> Panel:
