@@ -11,7 +11,7 @@ from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.classroom.toolkit.svg import WIDTH, Drawing, picture, words
 
-LEFT, BOTTOM, CELL = 108, 54, 58  # pixels: beside, below, height of a row
+LEFT, TOP, BOTTOM, CELL = 108, 30, 54, 58  # pixels: beside, above, below, height of a row
 MISSING = math.nan  # not measured; None is undefined
 
 
@@ -84,24 +84,25 @@ class HeatMap(Drawing):
     def svg(self) -> str:
         """The map as SVG."""
         rows, columns = len(self.weak), len(self.strong)
-        wide, height = (WIDTH - LEFT - 8) / columns, rows * CELL + BOTTOM + 8
+        wide, height = (WIDTH - LEFT - 8) / columns, TOP + rows * CELL + BOTTOM
         found = [
             '<defs><pattern id="undefined" width="8" height="8" patternUnits="userSpaceOnUse">'
-            '<path d="M-2 10L10 -2M-2 2L2 -2M6 10L10 6" stroke="#999" stroke-width="1"/></pattern></defs>'
+            '<path d="M-2 10L10 -2M-2 2L2 -2M6 10L10 6" stroke="#999" stroke-width="1"/></pattern></defs>',
+            words(LEFT, 18, self.quantity.name, anchor="start", bold=True),
         ]
         for i, weak in enumerate(self.weak):
-            y = 8 + (rows - 1 - i) * CELL
+            y = TOP + (rows - 1 - i) * CELL
             found.append(words(LEFT - 8, y + CELL / 2 + 5, weak, anchor="end"))
             for j in range(columns):
                 found += self._cell(i, j, LEFT + j * wide, y, wide)
         for j, strong in enumerate(self.strong):
             found.append(words(LEFT + (j + 0.5) * wide, height - BOTTOM + 18, strong))
         found.append(words(LEFT + columns * wide / 2, height - 12, "strong student (–: not measured)", bold=True))
-        middle = 8 + rows * CELL / 2
+        middle = TOP + rows * CELL / 2
         found.append(words(14, middle, "weak supervisor", bold=True, more=f'transform="rotate(-90 14 {middle:.0f})"'))
         if self.chosen:
             i, j = self.chosen
-            place = f'x="{LEFT + j * wide + 2:.1f}" y="{8 + (rows - 1 - i) * CELL + 2}"'
+            place = f'x="{LEFT + j * wide + 2:.1f}" y="{TOP + (rows - 1 - i) * CELL + 2}"'
             size = f'width="{wide - 4:.1f}" height="{CELL - 4}"'
             for stroke in ('stroke="black" stroke-width="6"', 'stroke="white" stroke-width="2"'):
                 found.append(f'<rect {place} {size} fill="none" {stroke}/>')

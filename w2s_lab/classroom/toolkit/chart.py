@@ -186,7 +186,7 @@ class Chart(Drawing):
         (x0, x1), (y0, y1) = self.ranges()
         scale = math.log if self.log_x else float
         named = [s for s in self.series if s.name]
-        ticks = _ticks(y0, y1)
+        ticks = _ticks(y0, y1, max(4, self.height // 45))
         numbers = _numbers(ticks)
         left = max(LEFT, 36 + max(map(text_width, numbers), default=0))
         rows = _legend_rows([s.name for s in named], width - left - RIGHT)
