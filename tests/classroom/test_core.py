@@ -96,7 +96,7 @@ def test_bars_are_as_long_as_their_values_and_undefined_is_said():
     wide = [float(r.get("width")) for r in root.iter(f"{SVG}rect")]
     assert wide[1] == pytest.approx(2 * wide[0], abs=0.2) and len(wide) == 2
     assert any("undefined" in text.text for text in root.iter(f"{SVG}text"))
-    assert root.get("aria-label") == "accuracy: a 0.250; b 0.500; c undefined"
+    assert root.get("aria-label") == "accuracy: a 0.250; b 0.500 [0.4, 0.6]; c undefined"
 
 
 # -- panels ------------------------------------------------------------------------------------------------------------

@@ -59,3 +59,10 @@ def test_pictures_in_a_stack_keep_their_size_below_the_caption():
     top = extent(whole)[1] - 40 - GAP - 60
     black = pixels(whole)[int(SHARP * top) + 1 :] == 0
     assert black.sum() / 3 == pytest.approx(SHARP**2 * (300 * 40 + 200 * 60), rel=0.02)
+
+
+def test_what_xml_cannot_hold_is_replaced():
+    svg = picture(300, 40, "\x00 & \ud800", [words(10, 25, "a\x1bb<c>")])
+    root = ElementTree.fromstring(svg)
+    assert (root.get("aria-label"), root.find(f"{SVG}text").text) == ("\ufffd & \ufffd", "a\ufffdb<c>")
+    assert (pixels(svg) < 0.5).any()

@@ -61,7 +61,7 @@ class Series:
         """Its name and where it leads: "student from 0.5 to 0.9"."""
         seen = [v for v in self.y if v is not None and math.isfinite(v)]
         ends = f" from {_number(seen[0])} to {_number(seen[-1])}" if self.line and seen else ""
-        return f"{self.name}{ends}"
+        return f"{self.name}{ends}".strip()
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,12 @@ class Bar:
     def number(self) -> str:
         """The value and the note behind the bar."""
         return f"{'undefined' if self.value is None else f'{self.value:.3f}'.replace('-', MINUS)} {self.note}".strip()
+
+    @property
+    def in_words(self) -> str:
+        """Label, number and interval."""
+        ends = "" if self.low is None or self.high is None else f" [{_number(self.low)}, {_number(self.high)}]"
+        return f"{self.label} {self.number}{ends}"
 
 
 def _role(role: str | Role) -> Role:
@@ -174,7 +180,7 @@ class Chart(Drawing):
     @property
     def summary(self) -> str:
         """`said`, or the axes and the lines in words."""
-        lines = "; ".join(s.in_words for s in self.series if s.name)
+        lines = "; ".join(filter(None, (s.in_words for s in self.series if not s.faint)))
         return self.said or f"{self.y_label} against {self.x_label}{': ' if lines else ''}{lines}"
 
     def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -317,7 +323,7 @@ class BarChart(Drawing):
     @property
     def summary(self) -> str:
         """`said`, or every bar in words."""
-        return self.said or f"{self.x_label}: {'; '.join(f'{bar.label} {bar.number}' for bar in self.bars)}"
+        return self.said or f"{self.x_label}: {'; '.join(bar.in_words for bar in self.bars)}"
 
     def svg(self, width: int = WIDTH) -> str:
         """The bars as SVG; 34 pixels each."""

@@ -8,7 +8,7 @@ import base64
 import re
 from collections.abc import Sequence
 from functools import cache
-from html import escape
+from html import escape as to_html
 from pathlib import Path
 
 import matplotlib
@@ -18,9 +18,10 @@ from matplotlib.ft2font import FT2Font
 
 INK = "currentColor"  # black, and white on a dark page
 WIDTH = 680  # pixels of a picture, unless it says otherwise
-SHARP = 1.5  # pixels of a PNG for each pixel of its picture; twice as many would cost half as many bytes again
+SHARP = 1.5  # pixels of a PNG for each pixel of its picture; 2 would take a third more bytes
 CAPTION, LINE = 13, 18  # of the words above a PNG: height of their letters and of a line
 GAP = 8  # pixels between two pictures
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # such as control characters
 
 _FOLDER = Path(matplotlib.get_data_path(), "fonts", "ttf")
 FONTS = tuple(str(_FOLDER / f"DejaVuSans{name}.ttf") for name in ("", "-Bold", "Mono", "Mono-Bold"))
@@ -54,7 +55,7 @@ class Drawing:
 
 def picture(width: float, height: float, said: str, inside: Sequence[str]) -> str:
     """A whole SVG image that shrinks with the page; `said` is what it shows, for those who do not see it."""
-    head = f'<svg role="img" aria-label="{escape(said, quote=True)}" viewBox="0 0 {width:.0f} {height:.0f}"'
+    head = f'<svg role="img" aria-label="{escape(said)}" viewBox="0 0 {width:.0f} {height:.0f}"'
     look = f"max-width:{width:.0f}px;width:100%;height:auto;font-family:system-ui,sans-serif;color:inherit"
     return f'{head} style="{look}" xmlns="http://www.w3.org/2000/svg">{"".join(inside)}</svg>'
 
@@ -98,6 +99,11 @@ def with_png(bundle: dict, drawings: Sequence[Drawing], caption: str = "") -> tu
     whole = stacked([drawing.svg() for drawing in drawings], caption)
     look = {"width": extent(whole)[0], "alt": bundle["text/plain"]}
     return {**bundle, "image/png": base64.b64encode(png(whole)).decode()}, {"image/png": look}
+
+
+def escape(text: str) -> str:
+    """A text inside of XML; what XML cannot hold becomes the replacement character."""
+    return to_html(NO_XML.sub("\N{REPLACEMENT CHARACTER}", text))
 
 
 def ink(color: str) -> str:
