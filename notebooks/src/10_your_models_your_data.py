@@ -259,8 +259,7 @@ for task_name in ("sentiment", "helpdesk", "summary", "topic"):
     bars.append(Bar(f"{task_name}, {found.n} seeds", found.mean, "student", found.low, found.high))
 
 # %%
-BarChart("accuracy: adapted minus not adapted, with 95 % interval", tuple(bars), (-0.25, 0.1)).draw()
-plt.show()
+BarChart("accuracy: adapted minus not adapted, with 95 % interval", tuple(bars), (-0.25, 0.1)).show()
 worst = min(bars, key=lambda bar: bar.value)
 print(f"Not always. {worst.label}: {worst.value:+.3f} [{worst.low:+.3f}, {worst.high:+.3f}].")
 
