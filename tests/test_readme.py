@@ -15,7 +15,7 @@ import pytest
 from places import ROOT
 from test_repository import FILES
 
-from w2s_lab.cli.commands import parser
+from w2s_lab.cli.commands import STUDIES, parser
 
 README, DOCS, RESULTS = ROOT / "README.md", ROOT / "docs", ROOT / "data" / "results"
 PAGES = sorted(path for path in FILES if path.suffix == ".md" and ROOT / "data" / "models" not in path.parents)
@@ -93,13 +93,14 @@ def test_files_that_are_named_are_there(name):
 
 
 @cache
-def options(*words: str) -> tuple[argparse.ArgumentParser, set[str]]:
-    """The parser of a command such as ("assignment", "grade"), and its options."""
+def options(*words: str) -> set[str]:
+    """The options of a command such as ("assignment", "grade")."""
     here = parser()
     for word in words:
         (branch,) = [action for action in here._actions if isinstance(action, argparse._SubParsersAction)]
+        assert word in branch.choices, f"there is no w2s-lab {' '.join(words)}"
         here = branch.choices[word]
-    return here, {option for action in here._actions for option in action.option_strings}
+    return {option for action in here._actions for option in action.option_strings}
 
 
 def commands(page: Path) -> list[str]:
@@ -119,13 +120,12 @@ def test_commands_exist(name):
         before = ["assignment", words[1]] if words[0] == "assignment" and words[1:] else words[:1]
         if before[-1].isupper() or not re.fullmatch(r"[\w-]+", before[-1]):
             before = before[:-1]
-        found, known = options(*before)
+        known = options(*before)
         for word in words:
             if word.startswith("-"):
                 assert word.partition("=")[0] in known, f"{name}: w2s-lab {command}: no {word}"
-        if words[0] == "study" and words[1:] and not words[1].isupper():
-            (studies,) = [action.choices for action in found._actions if action.dest == "name"]
-            assert words[1] in studies, f"{name}: no study {words[1]}"
+        if words[0] == "study" and words[1:] and re.fullmatch("[a-z]+", words[1]):
+            assert words[1] in (*STUDIES, "findings"), f"{name}: no study {words[1]}"
 
 
 @pytest.mark.parametrize("name", NAMES)
