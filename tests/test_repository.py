@@ -8,6 +8,8 @@ import pytest
 from places import ROOT
 from test_layers import LAYERS
 
+from w2s_lab.version import __version__
+
 PAGE = ROOT / "docs" / "architecture.md"
 
 MEGABYTE = 1_000_000
@@ -147,6 +149,10 @@ def test_every_requirement_has_its_reason():
     requirements = [line for line in lines if line and not line.startswith("#")]
     assert requirements
     assert not [line for line in requirements if not line.partition(" #")[2].strip()]
+
+
+def test_it_is_cited_with_its_version():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 # An absolute path: at the start of a word (also behind the \n of a JSON string, and behind file://), not in an address.
