@@ -405,7 +405,7 @@ print(w2s.plots.pgr_text(outcome.comparison))
 # ```
 #
 # The pairs are starting points: their rates come from the literature, and the authors of this kit have not run them.
-# Expect little at first. On open models, weak-to-strong generalization is far from sure (see the `README`, and Burns et
+# Expect little at first. On open models, weak-to-strong generalization is far from sure (see `docs/findings.md`, and Burns et
 # al. 2023 for the cases where it failed).
 #
 # ## When there is no gap

@@ -403,18 +403,18 @@ def reasons(results: Results) -> str:
 
 
 def write_findings(folder: Path) -> list[Path]:
-    """Put table and reasons between the marks in `folder/README.md`, and in the project's README beside `data`.
+    """Put table and reasons between the marks in `folder/README.md`, and in `docs/findings.md` beside `data`.
 
     Returns:
         The files written.
 
     Raises:
-        ValueError: a result file is missing, or a README has no marks.
+        ValueError: a result file is missing, or a page has no marks.
     """
     results = read_results(folder)
     text = f"{BEGIN}\n{findings_table(results)}\n\n{reasons(results)}".rstrip() + f"\n{END}"
     written = []
-    for path in (folder / "README.md", folder.parent.parent / "README.md"):
+    for path in (folder / "README.md", folder.parent.parent / "docs" / "findings.md"):
         if not path.is_file():
             continue
         old = path.read_text(encoding="utf-8")
