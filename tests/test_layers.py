@@ -36,12 +36,12 @@ FRONT_DOOR = ""  # w2s_lab/__init__.py: it re-exports from every layer but the c
 
 # Third-party libraries that have one home; elsewhere our own functions stand for them.
 HOMES = {
-    "transformers": {"models.loading", "models.shared_prefix"},
-    "tokenizers": {"models.loading"},
+    "transformers": {"models.loading", "models.gguf", "models.shared_prefix"},
+    "tokenizers": {"models.loading", "models.gguf"},
     "datasets": {"data.sources", "data.readers"},
 }
 FULL = {"classroom.exercises", "studies"}  # folders whose __init__ is a module of its own, not a list of names
-MAY_PRINT = {"cli.commands", "cli.run", "cli.assignment"}
+MAY_PRINT = {"cli.commands", "cli.fetch", "cli.run", "cli.assignment"}
 UNSAFE_LOADERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 FORBIDDEN_NAMES = {"torch.load", "logging.basicConfig", "pandas.read_pickle", "pd.read_pickle"}
 NOTEBOOK_IMPORTERS = {"notebooks", "nbimporter", "import_ipynb", "importnb", "ipynb"}

@@ -1,4 +1,4 @@
-"""The command line: `w2s-lab run | pretrain | study | doctor | show | assignment`."""
+"""The command line: `w2s-lab run | fetch | pretrain | study | doctor | show | assignment`."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from w2s_lab import assets
 from w2s_lab.cli import assignment as assignment_command
+from w2s_lab.cli import fetch as fetch_command
 from w2s_lab.cli import run as run_command
 from w2s_lab.cli.arguments import add_device, add_import, add_store, positive
 from w2s_lab.studies import STUDIES
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add_import(top)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     run_command.add(commands)
+    fetch_command.add(commands)
     _add_pretrain(commands)
     _add_study(commands)
     doctor = commands.add_parser(

@@ -95,13 +95,14 @@ def explain(
     return f"{what} cannot be loaded ({reason}). Hint: check the name and the network; or use {instead}"
 
 
-def fetch_model(name: str, revision: str | None, *, weights: bool, expected: str) -> Path:
+def fetch_model(name: str, revision: str | None, *, weights: bool, expected: str, delay: float = 2) -> Path:
     """The folder in the Hub's cache with the files of one revision that a model is read from.
 
     Args:
         name, revision: `owner/name`, and a branch, tag or commit; None: main.
         weights: False for configuration and tokenizer alone.
         expected: what a name may be, for the message.
+        delay: seconds before a bar is shown; by default none is for a model that the cache has.
 
     Raises:
         ValueError: they cannot be fetched.
@@ -110,10 +111,8 @@ def fetch_model(name: str, revision: str | None, *, weights: bool, expected: str
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):
-        """Not shown where it takes less than two seconds, as for a model that the cache has."""
-
         def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **{"delay": 2, **options})
+            super().__init__(*arguments, **{"delay": delay, **options})
 
     patterns = [*MODEL_FILES, *(MODEL_WEIGHTS if weights else ())]
     try:

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from w2s_lab import assets
+from w2s_lab.data import fetch, rated
 from w2s_lab.data.examples import Answers, ReadOptions, examples_from_table, table_of
 from w2s_lab.data.hub import explain
 from w2s_lab.data.presets import PRESETS, preset_table
@@ -75,7 +76,8 @@ class TaskSource:
 
     Attributes:
         name: of the task.
-        examples: a .csv, .tsv or .jsonl file, or a function that gives the same examples at every call.
+        examples: a .csv, .tsv or .jsonl file, or a function that gives the same examples, or the same table of them,
+            at every call.
         options: how they are read, unless the caller says otherwise.
         elicited: the answer is latent in the documents that the ladder was pre-trained on, so that fine-tuning has to
             ask for it and not to teach it (see `Plan.for_task`).
@@ -83,7 +85,7 @@ class TaskSource:
     """
 
     name: str
-    examples: Path | Callable[[], Iterable[Example]]
+    examples: Path | Callable[[], Iterable[Example] | Table]
     options: ReadOptions
     elicited: bool = False
     builtin: bool = False
@@ -98,24 +100,40 @@ class TaskSource:
         options = replace(options, **chosen)
         if not callable(self.examples):
             return _file_table(self.examples, options), options
-        found = list(self.examples())
+        given = self.examples()
+        own = replace(options, input_column="input", answer_column="answer")
+        if isinstance(given, Table):
+            return given, own
+        found = list(given)
         strange = [example for example in found if not isinstance(example, Example)]
         if strange or not found:
             what = f"gave {strange[0]!r}" if strange else "gave nothing"
             raise DataError(f"{self.name}: the function of this task {what}; expected w2s_lab.Example objects")
-        return table_of(self.name, found), replace(options, input_column="input", answer_column="answer")
+        return table_of(self.name, found), own
 
 
 @cache
 def tasks() -> Registry[TaskSource]:
-    """Name -> source of every task with a name: the built-in ones (`data/tasks/tasks.json`), then registered ones."""
+    """Name -> source of every task with a name.
+
+    The built-in ones (`data/tasks/tasks.json`) come first, then those that `w2s-lab fetch` gets, then registered ones.
+    """
     found = json.loads((assets.TASKS / "tasks.json").read_text(encoding="utf-8"))
-    return Registry("task", {name: _builtin(name, **facts) for name, facts in found.items()})
+    entries = {name: _builtin(name, **facts) for name, facts in found.items()}
+    return Registry("task", entries | {name: _fetched(name) for name in rated.SOURCES})
 
 
 def _builtin(name: str, answers: list[str] | None, elicited: bool) -> TaskSource:
     options = ReadOptions(answers=None if answers is None else tuple(answers), open_ended=answers is None)
     return TaskSource(name, assets.TASKS / f"{name}.jsonl", options, elicited, builtin=True)
+
+
+def _fetched(name: str) -> TaskSource:
+    return TaskSource(name, partial(_rated_table, name), ReadOptions(answers=rated.ANSWERS))
+
+
+def _rated_table(name: str) -> Table:
+    return rated.table(name, fetch.folder(name))
 
 
 def builtin_tasks() -> dict[str, Task]:
@@ -209,7 +227,7 @@ def read_examples(
     earlier instruction and input is left out, whether it has the same answer or another one.
 
     Args:
-        source: a built-in or registered task (see `tasks`), a .csv, .tsv or .jsonl file, `hub:PRESET[@REVISION]` for
+        source: a built-in, fetched or registered task (see `tasks`), a .csv, .tsv or .jsonl file, `hub:PRESET[@REVISION]` for
             one of `presets.PRESETS`, or `hub:NAME[:CONFIG][@REVISION]` for the train split of any other data set of the
             Hugging Face Hub.
         input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.

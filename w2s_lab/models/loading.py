@@ -1,6 +1,6 @@
 """Loading, saving and making language models: a name, a folder or a Hub id becomes a `LanguageModel`.
 
-This is the only module that imports transformers.
+Only this module, `gguf` and `shared_prefix` import transformers.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from w2s_lab import assets
+from w2s_lab.data import fetch
 from w2s_lab.data.hub import brief, fetch_model, split_revision
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import content_key
@@ -56,8 +57,8 @@ def pick_device(device: str = "auto") -> torch.device:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading a model of a megabyte needs no progress bar, and what goes wrong is said by an exception."""
+def quiet() -> Iterator[None]:
+    """No bars and no log of transformers: what goes wrong is said by an exception."""
     shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)
@@ -70,7 +71,9 @@ def _quiet() -> Iterator[None]:
 
 
 def load_model(name: str, *, revision: str | None = None, device: str = "auto") -> LanguageModel:
-    """A language model by ladder name (`pocket-l`), local folder, or Hub id (`owner/name`, `owner/name@revision`).
+    """A language model by ladder name (`pocket-l`), a name of `w2s-lab fetch`, local folder, or Hub id.
+
+    A Hub id is `owner/name` or `owner/name@revision`.
 
     `scratch:NAME` is the same architecture and tokenizer with new random weights (drawn from seed 0). What the Hub has
     sent once is read from its cache; an access token is taken from HF_TOKEN, or from the Hub's own login.
@@ -85,7 +88,7 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
     folder = _locate(bare, revision, weights=not scratch)
     _check_files(name, folder, weights=not scratch)
     try:
-        with _quiet():
+        with quiet():
             tokenizer = _read_tokenizer(folder)
             network, unusable = _read_network(folder, scratch)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
@@ -98,7 +101,12 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
 
 def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
     """The folder of a model; one of the Hub is downloaded, unless the cache has it."""
-    folder = assets.MODELS / name if name in ladder() else Path(name)
+    if name in ladder():
+        folder = assets.MODELS / name
+    elif fetchable(name):
+        folder = fetch.folder(name)
+    else:
+        folder = Path(name)
     if name and folder.is_dir():
         if revision is not None:
             raise ValueError(f"model {name!r} is a folder; only a model of the Hub has revisions, such as {revision!r}")
@@ -109,11 +117,18 @@ def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
             raise ValueError(f"model {name!r} names one revision, and revision={revision!r} another; expected one")
         expected = f"a model of the ladder ({', '.join(ladder())}), a folder, or owner/name as on huggingface.co"
         return fetch_model(bare, own or revision, weights=weights, expected=expected)
-    near = get_close_matches(name, ladder(), n=1)
+    fetched = [other for other in fetch.FETCHABLE if fetchable(other)]
+    near = get_close_matches(name, (*ladder(), *fetched), n=1)
     raise ValueError(
         f"there is no model {name!r}{f'; did you mean {near[0]!r}' if near else ''}. Expected a model of the ladder "
-        f"({', '.join(ladder())}), a folder that exists, or a Hub id such as owner/name or owner/name@revision"
+        f"({', '.join(ladder())}), one that `w2s-lab fetch` gets ({', '.join(fetched)}), a folder that exists, or a "
+        "Hub id such as owner/name or owner/name@revision"
     )
+
+
+def fetchable(name: str) -> bool:
+    """Whether `w2s-lab fetch` gets a model of this name."""
+    return name in fetch.FETCHABLE and fetch.FETCHABLE[name].kind == "model"
 
 
 def _check_files(name: str, folder: Path, *, weights: bool) -> None:
@@ -233,7 +248,7 @@ def network_digest(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 
 def save_model(model: LanguageModel, folder: Path) -> None:
     """Weights (safetensors), configuration and tokenizer, as transformers reads them."""
-    with _quiet():
+    with quiet():
         model.network.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)
 
