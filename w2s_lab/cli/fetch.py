@@ -91,22 +91,14 @@ def _listing() -> str:
         sizes = (f"{size / 1e6:,.1f} MB" for size in (entry.download_size, entry.size))
         there = "yes" if fetch.here(name) else "no"
         table.append((name, *sizes, entry.licence, there, f"{entry.about} ({entry.place})"))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if place in (1, 2) else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"They lie in {assets.fetched_folder()} (${assets.FETCHED_VARIABLE} names another folder).",
-            "To get one: w2s-lab fetch NAME",
-        ]  # fmt: skip
-    )
+    widths, lines = [max(map(len, column)) for column in zip(*table, strict=True)], []
+    for row in table:
+        cells = [
+            cell.rjust(width) if "MB" in cell else cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    place = f"They lie in {assets.fetched_folder()} (${assets.FETCHED_VARIABLE} names another folder)."
+    return "\n".join([*lines, "", place, "To get one: w2s-lab fetch NAME"])
 
 
 def _found(name: str) -> str:

@@ -39,8 +39,8 @@ def add(commands) -> None:
     source.add_argument(
         "--data",
         metavar="FILE|hub:NAME|TASK",
-        help="a .csv, .tsv or .jsonl file, a data set of the Hugging Face Hub, or a task of your own that --import "
-        "registers",
+        help="a .csv, .tsv or .jsonl file, a data set of the Hugging Face Hub or of `w2s-lab fetch`, or a task of your "
+        "own that --import registers",
     )
     data.add_argument("--input-column", metavar="NAME", help="column of the input, by name or number")
     data.add_argument("--answer-column", metavar="NAME", help="column of the true answer, by name or number")
@@ -53,8 +53,8 @@ def add(commands) -> None:
         "--sizes", type=sizes, metavar="W,S,T,V", help="examples for supervisor, student, test, validation"
     )
     models = run.add_argument_group("models")
-    model = "a model of the ladder, a folder, a Hub id (owner/name or owner/name@revision), or scratch:NAME for its "
-    model += "architecture with random weights"
+    model = "a model of the ladder or of `w2s-lab fetch`, a folder, a Hub id (owner/name or owner/name@revision), or "
+    model += "scratch:NAME for its architecture with random weights"
     models.add_argument("--weak", metavar="MODEL", help=f"becomes the weak supervisor: {model}")
     models.add_argument("--strong", metavar="MODEL", help="becomes the strong student and the strong ceiling")
     models.add_argument("--pair", metavar="NAME", help="two models of the Hub with their recipes, such as smollm2-16gb")
@@ -124,6 +124,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> None:
+    from w2s_lab.data import fetch
     from w2s_lab.data.sources import SplitSizes, read_examples, split_examples
     from w2s_lab.experiments.procedure import unlabelled, weak_to_strong
     from w2s_lab.experiments.store import Store
@@ -153,7 +154,12 @@ def _measure(arguments: argparse.Namespace) -> None:
 
         device = arguments.dry_run or plan.device
         print(f"\n{dry_run_table(plan, split, examples, task.answers, seeds=arguments.seeds, device=device)}")
+        if task.name in fetch.FETCHABLE:
+            print(f"Licence of the data: {fetch.FETCHABLE[task.name].licence}.")
         return
+    for model in (plan.weak, plan.strong):
+        if model.removeprefix("scratch:") in fetch.FETCHABLE:
+            fetch.folder(model.removeprefix("scratch:"))  # raises now, not when its turn comes
     store, progress, outcomes = Store(arguments.store), Progress(), []
     for seed in range(arguments.seeds):
         splits = split_examples(task, examples, seed=seed, sizes=split)

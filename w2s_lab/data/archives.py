@@ -1,4 +1,4 @@
-"""Named files out of an archive, and nothing else: no path of the archive is used, no link followed, no limit passed."""
+"""Named files out of an archive, and nothing else: no path of it is used, no link followed, no limit passed."""
 
 import gzip
 import io

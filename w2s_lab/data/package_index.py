@@ -9,7 +9,7 @@ import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,45 +217,56 @@ def _listed(session: Any, index: str, file: IndexFile, settings: dict[str, str])
     return [(p.url, p.digests.get("sha256")) for p in packages if p.filename == file.filename]
 
 
+class _Broken(Exception):
+    """The connection broke off while a file arrived; what requests said is its cause."""
+
+
 def _receive(file: IndexFile, url: str, part: Path, settings: dict[str, str], progress: Progress) -> None:
-    """Append to `part` what it lacks; the connection may break off."""
+    """Append to `part` what it lacks; where the connection breaks off, try again from there."""
     from requests import HTTPError, RequestException
 
     with _session(settings) as session:
-        for last in (False,) * (TRIES - 1) + (True,):
+        for tries_left in reversed(range(TRIES)):
             have = part.stat().st_size if part.exists() else 0
             if have >= file.size:
                 return
             wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
             try:
                 with session.get(url, headers=wanted, timeout=_timeout(settings), stream=True) as answer:
-                    if answer.status_code == 416:
+                    if answer.status_code == 416:  # it has no bytes from there on
                         part.unlink()
                         continue
                     answer.raise_for_status()
-                    if answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-                        mode = "ab"
-                    else:
-                        mode, have = "wb", 0  # the server does not go on where it was: from the beginning
-                    with said_with_path(part):
-                        out = open(part, mode)
-                    with out:
-                        for piece in answer.iter_content(CHUNK):
-                            with said_with_path(part):
-                                out.write(piece[: file.size + 1 - have])  # a body without an end fills no disk
-                            have = min(have + len(piece), file.size + 1)
-                            progress(file.filename, min(have, file.size), file.size)
-                            if have > file.size:
-                                return  # too long, so the digest will not be right
+                    goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+                    _append(answer, part, have if goes_on else 0, file, progress)
             except HTTPError as error:
                 raise _explained(error, url, file) from None
-            except RequestException as error:
-                if last:
-                    raise _explained(error, url, file, part) from None
-            else:
-                if have == file.size:
-                    return
-    raise _interrupted(file, url, part)
+            except (RequestException, _Broken) as error:
+                if not tries_left:
+                    raise _explained(error.__cause__ or error, url, file, part) from None
+    if not part.exists() or part.stat().st_size < file.size:
+        raise _interrupted(file, url, part)
+
+
+def _append(answer: Any, part: Path, have: int, file: IndexFile, progress: Progress) -> None:
+    """Write an answer's body behind the first `have` bytes of `part`, and not more than one byte too many."""
+    with said_with_path(part), open(part, "ab" if have else "wb") as out:
+        for piece in _pieces(answer):
+            piece = piece[: file.size + 1 - have]
+            out.write(piece)
+            have += len(piece)
+            progress(file.filename, min(have, file.size), file.size)
+            if have > file.size:
+                return  # its digest will not be right
+
+
+def _pieces(answer: Any) -> Iterator[bytes]:
+    from requests import RequestException
+
+    try:
+        yield from answer.iter_content(CHUNK)
+    except RequestException as error:  # an OSError too, but none of the disk
+        raise _Broken from error
 
 
 def _interrupted(file: IndexFile, url: str, part: Path) -> Unreachable:
@@ -270,7 +281,7 @@ def _by_hand(file: IndexFile) -> str:
     return f"get {file.filename} from another machine, and give it by --from FILE"
 
 
-def _explained(error: Exception, url: str, file: IndexFile, part: Path | None = None) -> FetchError:
+def _explained(error: BaseException, url: str, file: IndexFile, part: Path | None = None) -> FetchError:
     """One sentence and a hint on what went wrong between here and a server."""
     from requests import exceptions
 
@@ -283,7 +294,7 @@ def _explained(error: Exception, url: str, file: IndexFile, part: Path | None = 
             f"{file.filename}: the proxy between here and {host} refuses ({why}). Hint: set HTTPS_PROXY or pip's "
             f"option proxy as your network wants it; or {by_hand}"
         )
-    if isinstance(error, exceptions.SSLError) or "TLS CA certificate" in text:
+    if "CERTIFICATE_VERIFY_FAILED" in text or "TLS CA certificate" in text:
         return Unreachable(
             f"{file.filename}: the certificate of {host} is not trusted here. Hint: name your network's certificates "
             f"by PIP_CERT or SSL_CERT_FILE; or {by_hand}"

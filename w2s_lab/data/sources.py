@@ -227,9 +227,9 @@ def read_examples(
     earlier instruction and input is left out, whether it has the same answer or another one.
 
     Args:
-        source: a built-in, fetched or registered task (see `tasks`), a .csv, .tsv or .jsonl file, `hub:PRESET[@REVISION]` for
-            one of `presets.PRESETS`, or `hub:NAME[:CONFIG][@REVISION]` for the train split of any other data set of the
-            Hugging Face Hub.
+        source: a built-in, fetched or registered task (see `tasks`), a .csv, .tsv or .jsonl file,
+            `hub:PRESET[@REVISION]` for one of `presets.PRESETS`, or `hub:NAME[:CONFIG][@REVISION]` for the train split
+            of any other data set of the Hugging Face Hub.
         input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.
 
     Returns:

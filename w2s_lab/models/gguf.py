@@ -47,7 +47,8 @@ def smollm2(folder: Path, progress: Progress) -> None:
     if config.tie_word_embeddings:
         del weights["lm_head.weight"]
     config.dtype, config.architectures = STORED_AS, [type(network).__name__]
-    del config.quantization_config, config._model_name_or_path
+    for name in ("quantization_config", "_model_name_or_path"):  # of the file, not of what is written
+        vars(config).pop(name, None)
     # The file says "smollm" for: digits one by one, then GPT-2's pieces; transformers leaves the digits out.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]

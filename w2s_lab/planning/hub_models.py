@@ -5,12 +5,14 @@ tests build every architecture without memory and count its parameters.
 """
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from w2s_lab import assets
+from w2s_lab.data import fetch
 from w2s_lab.experiments.procedure import Plan
 from w2s_lab.recipe import LoRA, Recipe
 
@@ -114,29 +116,45 @@ class Architecture:
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture of a model by Hub id (a revision may follow), ladder name or local folder.
+    """The architecture of a model by Hub id (a revision may follow), ladder name, name of `w2s-lab fetch` or folder.
 
-    `scratch:NAME` has that of NAME.
+    `scratch:NAME` has that of NAME. A model that is still to be fetched has that of its like in `MODELS`.
 
     Raises:
         UnknownSize: a model of the Hub that is not in `MODELS`, or a folder without a config that is understood.
     """
     bare = name.removeprefix("scratch:")
-    ladder = assets.MODELS / bare
-    folder = ladder if bare and (ladder / "config.json").is_file() else Path(bare)
+    entry = fetch.FETCHABLE.get(bare)
+    known = MODELS.get((entry.like or "") if entry else bare.partition("@")[0])  # owner/name@revision
+    if entry and known and not fetch.here(bare):
+        return replace(known, name=name, licence=entry.licence.lower())
+    rung = bare in {path.parent.name for path in assets.MODELS.glob("*/config.json")}
+    folder = assets.MODELS / bare if rung else fetch.folder(bare) if entry and fetch.here(bare) else Path(bare)
     if bare and folder.is_dir():
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            licence = "MIT (made by this kit)" if folder == ladder else "see its folder"
+            licence = "MIT (made by this kit)" if rung else card_licence(folder)
             return Architecture.from_config(config, name, licence=licence, source=str(folder / "config.json"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, UnknownSize):
                 raise
             raise UnknownSize(f"{name}: its config.json cannot be read ({error})") from None
-    known = MODELS.get(bare.partition("@")[0])  # owner/name@revision
     if known is None:
         raise UnknownSize(f"{name}: its size is unknown before it is downloaded (see its page on the Hub)")
     return known
+
+
+def card_licence(folder: Path) -> str:
+    """The licence that a model's card names, in the first lines of its README.md; or that none is named."""
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "unknown, since its folder has no card (README.md)"
+    head = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
+    facts = dict(re.findall(r"^(license|license_name):[ \t]*[\"']?([^\s\"'#]+)", head[1] if head else "", re.MULTILINE))
+    if facts.get("license") == "other" and "license_name" in facts:
+        return f"{facts['license_name']}, see its README.md"
+    return facts.get("license", "unknown, since its card (README.md) names none")
 
 
 def _models() -> dict[str, Architecture]:
