@@ -183,7 +183,7 @@ def _plain(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        return str(value) if value == value else None  # NaN: tables write a missing number so
+        return str(value) if value == value else None  # a table writes NaN for a missing number
     return value if isinstance(value, str) else None
 
 

@@ -228,7 +228,8 @@ def _curve(
     if len(kept) > 1:
         for seed in kept:
             ax.plot(*zip(*seed.values(), strict=True), color=role.color, linestyle=role.line, linewidth=1, alpha=0.4)
-    # matched by step, since seeds differ by a few examples there: an epoch's short batch comes sooner or later
+    # matched by step: at one step, seeds have seen slightly different numbers of examples, since an epoch's short batch
+    # comes at different steps
     common = sorted(set.intersection(*map(set, kept))) if kept else []
     mean = [tuple(np.mean([seed[step] for seed in kept], axis=0).tolist()) for step in common]
     if mean:

@@ -37,9 +37,9 @@ def vote(sets: Sequence[LabelledSet], *, weights: Sequence[float] | None = None)
     scaled = [share * labels.probs for share, labels in zip(shares, matched, strict=True) if labels.probs is not None]
     support = np.sum(scaled, axis=0) if scaled else None  # orders the answers as the mean would
     answers, won, probs = [], [], np.zeros((len(first), len(choices or ())))
-    for row, said in enumerate(zip(*(labels.answers for labels in matched), strict=True)):
+    for row, row_answers in enumerate(zip(*(labels.answers for labels in matched), strict=True)):
         votes: dict[str, float] = {}  # in the order of the supervisors
-        for answer, share in zip(said, shares, strict=True):
+        for answer, share in zip(row_answers, shares, strict=True):
             votes[answer] = votes.get(answer, 0.0) + share
         tied = [answer for answer, count in votes.items() if math.isclose(count, max(votes.values()))]
         preference = dict.fromkeys(tied, 0.0) if support is None else dict(zip(choices, support[row], strict=True))

@@ -381,9 +381,9 @@ def perplexity(model: LanguageModel, documents: Sequence[str]) -> float | None:
     examples = [Example("", document) for document in documents]
     start, rows = model.encode_documents(examples, model.window)
 
-    def look(numbers: list[int]) -> list[tuple[int, float]]:
+    def log_probs(numbers: list[int]) -> list[tuple[int, float]]:
         scores = model.log_prob([start] * len(numbers), [rows[i] for i in numbers])
         return list(zip(numbers, scores.tolist(), strict=True))
 
-    scored = in_pieces(look, [len(row) + 1 for row in rows], model)
+    scored = in_pieces(log_probs, [len(row) + 1 for row in rows], model)
     return math.exp(-math.fsum(score for _, score in scored) / sum(map(len, rows)))

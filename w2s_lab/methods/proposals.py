@@ -183,8 +183,8 @@ def valid(texts: Sequence[str], accepts: Callable[[str], bool]) -> Kept:
 
 def unseen(texts: Sequence[str], others: Sequence[str]) -> Kept:
     """Keeps the texts that are not in `others`; a text may occur twice."""
-    there = set(others)
-    return Kept.where([text not in there for text in texts])
+    known_texts = set(others)
+    return Kept.where([text not in known_texts for text in texts])
 
 
 def without_repeats(texts: Sequence[str], pool: Sequence[str]) -> Kept:

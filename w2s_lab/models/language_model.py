@@ -372,7 +372,7 @@ class LanguageModel:
             )
         ]
         answers = self.encode_answers(texts)
-        if beams > 1:  # the search scored many texts, and does not say how
+        if beams > 1:  # the sums above belong to greedy search
             return texts, self.log_prob(prompts, answers)
         scores = greedy_score.of(generated)
         # a text that was cut off, or that the tokenizer encodes otherwise, has other tokens than those generated

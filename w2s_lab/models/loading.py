@@ -64,14 +64,14 @@ def pick_device(device: str = "auto") -> torch.device:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence transformers: a model of a megabyte needs no progress bar, and an exception says what goes wrong."""
-    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    bar_enabled, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)
     try:
         yield
     finally:
         transformers_logging.set_verbosity(level)
-        if shown:
+        if bar_enabled:
             transformers_logging.enable_progress_bar()
 
 

@@ -72,16 +72,16 @@ def from_main(value: Callable[[], T]) -> T:
     """
     if world() == 1:
         return value()
-    box: list[Any] = [None, None]
+    result_and_error: list[Any] = [None, None]
     if is_main():
         try:
-            box[0] = value()
+            result_and_error[0] = value()
         except Exception as error:  # the other processes are waiting: they raise it too
-            box[1] = error
-    dist.broadcast_object_list(box)
-    if box[1] is not None:
-        raise box[1]
-    return box[0]
+            result_and_error[1] = error
+    dist.broadcast_object_list(result_and_error)
+    if result_and_error[1] is not None:
+        raise result_and_error[1]
+    return result_and_error[0]
 
 
 def own(rows: Sequence[T]) -> Sequence[T]:

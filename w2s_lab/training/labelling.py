@@ -83,7 +83,7 @@ def token_targets(model: LanguageModel, labels: LabelledSet, *, top: int = 32) -
     answers = model.encode_answers(labels.answers)
     prompts, _ = model.encode_prompts(labels.examples, model.window - max(map(len, answers)))
 
-    def look(rows: list[int]) -> list[tuple[int, TokenTargets]]:
+    def targets(rows: list[int]) -> list[tuple[int, TokenTargets]]:
         logits, _, mask = model.answer_logits([prompts[row] for row in rows], [answers[row] for row in rows])
         probs, tokens = logits.float().softmax(-1).topk(min(top, logits.shape[-1]), -1)
         probs = (probs / probs.sum(-1, keepdim=True)).cpu().numpy()
@@ -91,7 +91,7 @@ def token_targets(model: LanguageModel, labels: LabelledSet, *, top: int = 32) -
         return [(row, TokenTargets(tokens[i][is_token[i]], probs[i][is_token[i]])) for i, row in enumerate(rows)]
 
     lengths = [len(p) + len(a) for p, a in zip(prompts, answers, strict=True)]
-    by_example = in_pieces(look, lengths, model)
+    by_example = in_pieces(targets, lengths, model)
     return replace(
         labels, token_targets=tuple(target for _, target in by_example), source=f"{labels.source}, token by token"
     )
