@@ -81,9 +81,9 @@ class Key:
         return answer.value
 
     def meets(self, check: Check, given: object) -> bool:
-        """Whether a plain value meets the check's criterion; one that cannot be evaluated is not met."""
+        """Whether a value meets the check's criterion; one that cannot be evaluated is not met."""
         session = self._session()
-        answer = session.call(check.setup, check.criterion, seconds=check.seconds, given=values.plain(given))
+        answer = session.call(check.setup, check.criterion, seconds=check.seconds, given=given)
         return answer.kind == "" and answer.value is True
 
     def compare(self, check: Check, given: object) -> tuple[bool, str]:
@@ -93,7 +93,7 @@ class Key:
         wanted = self.wanted[check.name]
         if values.same(given, wanted, check.tolerance):
             return True, ""
-        return False, values.difference(given, wanted, hidden=check.hidden)
+        return False, values.explain(given, wanted, hidden=check.hidden)
 
     def __enter__(self) -> "Key":
         return self

@@ -78,9 +78,10 @@ class Room:
         return {"value": "null"}
 
     def call(self, setup: str, call: str, given: object = None) -> dict:
-        """Run the setup and evaluate a call beside the notebook's names; the names stay as they are."""
+        """Run the setup and evaluate a call beside the notebook's names, and beside the value whose form is `given`; the
+        names stay as they are."""
         beside = dict(self.names)
-        beside["given"] = given
+        beside["given"] = values.plain(given)
         _seed()  # whatever ran before, random numbers are the same
         try:
             if setup:
