@@ -19,9 +19,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from places import ROOT
 
 from w2s_lab.assignments import equality
-from w2s_lab.assignments.differences import apart, explain, kind, look_alike, short, shown
+from w2s_lab.assignments.differences import apart, explain_difference, in_one_line, kind, look_alike, short
 from w2s_lab.assignments.equality import equal, same
 from w2s_lab.assignments.forms import MOST_DEPTH, as_form, plain
 from w2s_lab.assignments.grading import values
@@ -117,7 +118,7 @@ EQUAL = {
     "dtypes": (torch.float32, torch.float32),
 }  # fmt: skip
 DIFFERENT = {
-    "None is no number": (None, 0, NAN, "", [], False),
+    "None is no number": (None, 0, NAN, "", [], set()),
     "texts are strict": ("a", "a ", "A", "\u00e4", "a\u0308", "\u0430", "a\u200b", b"a", ["a"]),
     "a text is no number": ("1", 1, b"1", {1}),
     "shapes": (np.zeros((0, 3)), np.zeros((0, 4)), np.zeros(0), np.zeros((3, 0)), np.zeros((1, 3, 0)), 0.0),
@@ -150,7 +151,7 @@ def test_what_is_different(name):
 def test_an_object_that_says_nothing_is_equal_to_nothing():
     for one in (len, int, math, lambda: 0, object(), Sly(), iter):
         assert not equal(one, one, T)
-        assert "nothing can be compared" in explain(as_form([one]), as_form([one]), hidden=False)
+        assert "nothing can be compared" in explain_difference(as_form([one]), as_form([one]), hidden=False)
     assert not equal(Sly(), 1.0, T)
 
 
@@ -180,11 +181,9 @@ def test_what_cannot_be_written_is_refused_in_words():
 
 
 def test_the_page_for_instructors_holds_the_table():
-    from places import ROOT
-
     rows = [line for line in equality.__doc__.splitlines() if line.startswith("|")]
     page = (ROOT / "docs" / "equality.md").read_text(encoding="utf-8").splitlines()
-    assert len(rows) > 20 and [line for line in page if line.startswith("|")] == rows
+    assert len(rows) == 20 and [line for line in page if line.startswith("|")] == rows
 
 
 def test_a_criterion_gets_ordinary_values():
@@ -206,14 +205,20 @@ numbers = st.one_of(
     st.fractions(),
     st.decimals(),
     st.complex_numbers(),
-    st.sampled_from([10**400, -(10**400), 10**400 + 1, 1e308, math.inf, NAN, -0.0, np.longdouble(1) / 3, Decimal("1e99999")]),
+    st.sampled_from(
+        [10**400, -(10**400), 10**400 + 1, 1e308, math.inf, NAN, -0.0, np.longdouble(1) / 3, Decimal("1e99999")]
+    ),
 )
-texts = st.one_of(st.text(max_size=6), st.sampled_from(["a", "a ", "a\u200b", "\u0430", "~set", "1"]), st.binary(max_size=3))
+texts = st.one_of(
+    st.text(max_size=6), st.sampled_from(["a", "a ", "a\u200b", "\u0430", "~set", "1"]), st.binary(max_size=3)
+)
 atoms = st.one_of(st.none(), numbers, texts, st.sampled_from([
     datetime.date(2026, 1, 1), torch.float32, Color.RED, Color.BLUE, len, Plan(1), Plan(1, "a"), PurePosixPath("a"),
     pd.NA, np.datetime64("2026-01-01"), slice(1, 2), Ellipsis,
 ]))  # fmt: skip
-keys = st.one_of(st.integers(-2, 2), st.sampled_from("ab"), st.tuples(st.integers(0, 1), st.booleans()), st.floats(0, 1))
+keys = st.one_of(
+    st.integers(-2, 2), st.sampled_from("ab"), st.tuples(st.integers(0, 1), st.booleans()), st.floats(0, 1)
+)
 arrays = st.one_of(
     st.lists(st.integers(0, 3), max_size=3).map(np.zeros),
     st.lists(st.floats(-2, 2), max_size=4).map(np.array),
@@ -246,17 +251,17 @@ def containers(inner: st.SearchStrategy) -> st.SearchStrategy:
 
 
 anything = st.recursive(st.one_of(atoms, arrays), containers, max_leaves=8)
-FUZZ = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def holds_nothing_comparable(form: object) -> bool:
-    return "of which nothing can be compared" in explain(form, form, hidden=False)
+    return "of which nothing can be compared" in explain_difference(form, form, hidden=False)
 
 
 def check_words(a: object, b: object) -> None:
     """No message shows the same on both sides."""
     for hidden in (False, True):
-        said = explain(a, b, hidden=hidden)
+        said = explain_difference(a, b, hidden=hidden)
         for pattern in (r"Expected (.*); what came back is (.*)\.", r"Expected (.*); came back (.*)\."):
             found = re.search(pattern, said, re.DOTALL)
             if found:
@@ -293,13 +298,12 @@ def test_all_pairs(a, b):
 
 
 @FUZZ
-@given(anything, st.data())
-def test_a_copy_of_another_type_is_equal(a, data):
+@given(anything)
+def test_what_a_criterion_gets_is_what_came_back(a):
     form = as_form(a)
-    if not holds_nothing_comparable(form):
-        back = plain(form)
-        if "namespace" not in repr(back) and "~object" not in values._encode(form).__str__() and "shape" not in str(form):
-            assert same(as_form(back), form, 0.0)
+    text = values.write(a)
+    if "~object" not in text and not re.search(r'"shape": \[[^]]*\b0\b', text):  # these become other Python values
+        assert same(as_form(plain(form)), form, 0.0)
 
 
 @FUZZ
@@ -357,7 +361,11 @@ def test_arrays_agree_with_numpy_and_torch(pairs, tolerance):
     [
         (2, 3, "Expected 3; what came back is 2."),
         ([1, 2], torch.tensor([1.0, 3.0]), "Expected [1.0, 3.0]; what came back is [1, 2]."),  # not: a list
-        ([1], torch.tensor([1.0, 3.0]), "Expected a tensor or array of numbers, shape [2]; what came back is a list of 1"),
+        (
+            [1],
+            torch.tensor([1.0, 3.0]),
+            "Expected a tensor or array of numbers, shape [2]; what came back is a list of 1",
+        ),
         ("a ", "a", 'Expected "a"; came back "a ".'),
         ("a\u00a0b", "a b", 'Expected "a b"; came back "a\\xa0b".'),
         ("\u0430", "a", 'Expected "a"; came back "\\u0430".'),
@@ -371,16 +379,16 @@ def test_arrays_agree_with_numpy_and_torch(pairs, tolerance):
     ],
 )
 def test_a_difference_is_told(given_, wanted, says):
-    assert says in explain(as_form(given_), as_form(wanted), hidden=False)
+    assert says in explain_difference(as_form(given_), as_form(wanted), hidden=False)
 
 
 def test_a_difference_beyond_what_is_shown_is_shown():
     wanted, other = list(range(300)), [*range(299), 0]
-    said = explain(as_form(other), as_form(wanted), hidden=False)
+    said = explain_difference(as_form(other), as_form(wanted), hidden=False)
     assert "looks like what was expected" in said and "299]" in said and " 0]" in said and len(said) < 400
 
 
 def test_signs_that_cannot_be_seen_are_shown():
     assert apart("na\u00efve", "nai\u0308ve") == ("na\\xefve", "nai\\u0308ve")
     assert look_alike("a b", "a\u00a0b") and look_alike("ab", "a b") and not look_alike("ab", "ac")
-    assert shown({"~object": "f"}) == '"f"'
+    assert in_one_line({"~object": "f"}) == '"f"'

@@ -55,30 +55,34 @@ def family(form: Form) -> str:
     return "a list" if isinstance(form, list) else kind(form)
 
 
-def shown(form: Form) -> str:
-    """On one line, all of it. What JSON can say is JSON; the rest is near to it: `{1, 2}`, `{[0, 1]: "a"}`, `Plan(…)`."""
+def in_one_line(form: Form) -> str:
+    """On one line, all of it. What JSON can say is JSON; the rest is close to it: `{1, 2}`, `{[0, 1]: "a"}`."""
     name = tag(form)
     if name == TENSOR:
-        return shown(form[TENSOR]) if math.prod(form["shape"]) else f"an empty array of shape {form['shape']}"
+        return in_one_line(form[TENSOR]) if math.prod(form["shape"]) else f"an empty array of shape {form['shape']}"
     if name == OBJECT:
-        return f"{form[OBJECT]}({shown(form['of'])})" if "of" in form else json.dumps(form[OBJECT], ensure_ascii=False)
+        return (
+            f"{form[OBJECT]}({in_one_line(form['of'])})"
+            if "of" in form
+            else json.dumps(form[OBJECT], ensure_ascii=False)
+        )
     if name == SET:
-        return f"{{{', '.join(map(shown, form[SET]))}}}" if form[SET] else "an empty set"
+        return f"{{{', '.join(map(in_one_line, form[SET]))}}}" if form[SET] else "an empty set"
     if name == COMPLEX:
         return repr(complex(*form[COMPLEX]))
     if name == BYTES:
         return repr(bytes.fromhex(form[BYTES]))
     if isinstance(form, dict):
         pairs = form[PAIRS] if name else form.items()
-        return f"{{{', '.join(f'{shown(key)}: {shown(item)}' for key, item in pairs)}}}"
+        return f"{{{', '.join(f'{in_one_line(key)}: {in_one_line(item)}' for key, item in pairs)}}}"
     if isinstance(form, list):
-        return f"[{', '.join(map(shown, form))}]"
+        return f"[{', '.join(map(in_one_line, form))}]"
     return json.dumps(form, ensure_ascii=False)
 
 
 def short(form: Form, most: int = SHOWN) -> str:
     """As one line for people."""
-    return cut(shown(form), most)
+    return cut(in_one_line(form), most)
 
 
 def look_alike(first: str, second: str) -> bool:
@@ -91,13 +95,17 @@ def look_alike(first: str, second: str) -> bool:
 
 def _bare(text: str) -> str:
     text = unicodedata.normalize("NFKD", text)
-    return "".join(sign for sign in text if sign.isprintable() and not sign.isspace() and not unicodedata.combining(sign))
+    return "".join(
+        sign for sign in text if sign.isprintable() and not sign.isspace() and not unicodedata.combining(sign)
+    )
 
 
 def apart(first: str, second: str) -> tuple[str, str]:
     """Two different texts around the place where they part, in ASCII, so that every sign can be seen."""
     first, second = (text.encode("ascii", "backslashreplace").decode() for text in (first, second))
-    place = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+    place = next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
     start = max(0, place - BEFORE)
 
     def around(text: str) -> str:
@@ -106,7 +114,7 @@ def apart(first: str, second: str) -> tuple[str, str]:
     return around(first), around(second)
 
 
-def explain(given: Form, wanted: Form, *, hidden: bool) -> str:
+def explain_difference(given: Form, wanted: Form, *, hidden: bool) -> str:
     """Why a value is not what was wanted: in kind, and for what is not hidden by its value too."""
     kinds = kind(given), kind(wanted)
     other_kind = kinds[0] != kinds[1] and not _only_type(given, wanted)
@@ -114,14 +122,16 @@ def explain(given: Form, wanted: Form, *, hidden: bool) -> str:
         return _explain_hidden(given, wanted, kinds, other_kind)
     if other_kind:
         return f"Expected {kinds[1]}; what came back is {kinds[0]}."
-    texts = shown(given), shown(wanted)
+    texts = in_one_line(given), in_one_line(wanted)
     cuts = cut(texts[0], SHOWN), cut(texts[1], SHOWN)
     if not look_alike(*cuts):
         return f"Expected {cuts[1]}; what came back is {cuts[0]}."
     if texts[0] == texts[1]:
         return f"What came back holds {_opaque(wanted) or kinds[0]}, of which nothing can be compared."
     parts = apart(*texts)
-    return f"What came back looks like what was expected and differs from it. Expected {parts[1]}; came back {parts[0]}."
+    return (
+        f"What came back looks like what was expected and differs from it. Expected {parts[1]}; came back {parts[0]}."
+    )
 
 
 def _explain_hidden(given: Form, wanted: Form, kinds: tuple[str, str], other_kind: bool) -> str:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from w2s_lab.assignments.authoring.markup import Cell
+from w2s_lab.assignments.authoring.markup import MasterCell
 from w2s_lab.assignments.records import TOLERANCE, Check
 
 FORMS = (
@@ -26,7 +26,7 @@ OPTIONS = {"rtol", "atol", "rel_tol", "abs_tol", "rel", "abs"}
 EQUAL = {"array_equal", "equal"}
 
 
-def checks_of(cell: Cell, *, question: str, depends: set[str], first: int = 1) -> tuple[Check, ...]:
+def checks_of(cell: MasterCell, *, question: str, depends: set[str], first: int = 1) -> tuple[Check, ...]:
     """The checks of one cell, each with an equal share of the cell's points (1 each where it has none).
 
     Args:
@@ -98,7 +98,7 @@ def _root(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _refuse_nested(statement: ast.stmt, cell: Cell) -> None:
+def _refuse_nested(statement: ast.stmt, cell: MasterCell) -> None:
     for node in ast.walk(statement):
         called = _called(node) if isinstance(node, ast.Call) else ""
         if isinstance(node, ast.Assert) or called.startswith("assert") or called == "raises":

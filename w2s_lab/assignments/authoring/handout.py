@@ -3,9 +3,9 @@
 import ast
 import re
 
-from w2s_lab.assignments.authoring.markup import Cell, Region, dedented
+from w2s_lab.assignments.authoring.markup import MasterCell, Region, dedented
 from w2s_lab.assignments.authoring.master import Master, owners
-from w2s_lab.assignments.marks.csv_files import number, points_text
+from w2s_lab.assignments.marks.csv_files import number_text, points_text
 from w2s_lab.assignments.records import Assignment, Check, Question
 
 CODE_STUB = "...  # your code here"
@@ -26,8 +26,10 @@ def points_table(assignment: Assignment) -> str:
     total = assignment.minutes if assignment.minutes is not None else None if None in each else sum(each)
     rows = [("question", "points", "minutes, about"), ("---",) * 3]
     for place, one in enumerate(assignment.questions, 1):
-        rows.append((f"{place}. {_named(one, '`')}".replace("|", "\\|"), number(one.points), _minutes(one.minutes)))
-    rows.append(("**all**", f"**{number(assignment.points)}**", f"**{_minutes(total)}**" if total else ""))
+        rows.append(
+            (f"{place}. {_named(one, '`')}".replace("|", "\\|"), number_text(one.points), _minutes(one.minutes))
+        )
+    rows.append(("**all**", f"**{number_text(assignment.points)}**", f"**{_minutes(total)}**" if total else ""))
     return "\n".join("| " + " | ".join(row if timed else row[:2]) + " |" for row in rows)
 
 
@@ -38,14 +40,14 @@ def _named(question: Question, quote: str) -> str:
 
 
 def _minutes(minutes: float | None) -> str:
-    return "" if minutes is None else number(minutes)
+    return "" if minutes is None else number_text(minutes)
 
 
 def _about(minutes: float | None) -> str:
-    return "" if minutes is None else f", about {number(minutes)} minute{'' if minutes == 1 else 's'}"
+    return "" if minutes is None else f", about {number_text(minutes)} minute{'' if minutes == 1 else 's'}"
 
 
-def stub(cell: Cell, region: Region) -> list[str]:
+def stub(cell: MasterCell, region: Region) -> list[str]:
     """The lines that stand in a student version where a region of a solution stood.
 
     They run: `...` inside a function or class, `NAME = None` at top level, a comment inside a statement.

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from nbformat import NotebookNode
 
 from w2s_lab.assignments.authoring.handout import added
-from w2s_lab.assignments.authoring.markup import MARK, Cell, Region, dedented
+from w2s_lab.assignments.authoring.markup import MARK, MasterCell, Region, dedented
 from w2s_lab.assignments.authoring.master import Master, read_master
 from w2s_lab.assignments.marks.csv_files import cut
 from w2s_lab.assignments.records import Assignment, Check
@@ -271,7 +271,7 @@ def _public(master: Master) -> Iterator[str]:
     yield from added(master)
 
 
-def _seen(cell: Cell) -> list[str]:
+def _seen(cell: MasterCell) -> list[str]:
     """A cell's public lines, found line by line: a mistake in how a release cuts regions out is not repeated here."""
     marked = any(MARK.search(line) for line in cell.lines)
     if not marked and cell.kind in ("solution", "words"):
@@ -307,7 +307,7 @@ def _secret(what: str, shown: str, *, never: bool = False) -> Secret:
     return Secret(what, shown, _code(shown), letters if len(letters) >= 16 else "", never=never)
 
 
-def _of_code(cell: Cell, region: Region, name: str) -> Iterator[Secret]:
+def _of_code(cell: MasterCell, region: Region, name: str) -> Iterator[Secret]:
     kind = "hidden tests" if region.hidden else "solution"
     inside = cell.inside(region)
     bare, comments = _without_comments(inside)

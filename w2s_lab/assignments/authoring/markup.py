@@ -41,7 +41,7 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MasterCell:
     """One cell of a master.
 
     Attributes:
@@ -119,7 +119,7 @@ def parse(source: str, where: str) -> ast.Module:
     return tree
 
 
-def read_cells(path: Path) -> tuple[NotebookNode, tuple[Cell, ...]]:
+def read_master_cells(path: Path) -> tuple[NotebookNode, tuple[MasterCell, ...]]:
     """A master's notebook, and what each of its cells is.
 
     Raises:
@@ -128,11 +128,11 @@ def read_cells(path: Path) -> tuple[NotebookNode, tuple[Cell, ...]]:
     """
     notebook = read_notebook(path)
     stripped = not any(isinstance(cell.metadata.get("nbgrader"), dict) for cell in notebook.cells)
-    cells: list[Cell] = []
+    cells: list[MasterCell] = []
     for number, node in enumerate(notebook.cells, 1):
         before = next((cell for cell in reversed(cells) if cell.kind != "text"), None)
         cells.append(_read_cell(path.name, number, node, before if stripped else None))
-    known: dict[str, Cell] = {}
+    known: dict[str, MasterCell] = {}
     for cell in cells:
         if cell.grade_id and known.setdefault(cell.grade_id, cell) is not cell:
             raise ValueError(
@@ -180,7 +180,7 @@ def _with_ids(text: str) -> str:
     return json.dumps(raw)
 
 
-def _read_cell(file: str, number: int, node: NotebookNode, before: Cell | None) -> Cell:
+def _read_cell(file: str, number: int, node: NotebookNode, before: MasterCell | None) -> MasterCell:
     """One cell; `before` is the last one with code or an answer, where the notebook lost all its metadata."""
     meta = node.metadata.get("nbgrader")
     meta = meta if isinstance(meta, dict) else {}
@@ -220,7 +220,7 @@ def _read_cell(file: str, number: int, node: NotebookNode, before: Cell | None) 
     if kind in ("solution", "words") and not regions:
         regions = (Region(-1, len(node.source.split("\n")), hidden=False),)
     points = _points(meta, where) if kind in ("checks", "words") and meta else None
-    return Cell(file, number, kind, node.source, grade_id, points, regions)
+    return MasterCell(file, number, kind, node.source, grade_id, points, regions)
 
 
 def _points(meta: dict, where: str) -> float:
@@ -260,7 +260,7 @@ def _regions(source: str, where: str) -> tuple[Region, ...]:
     return tuple(found)
 
 
-def _looks_like_checks(source: str, before: Cell | None) -> bool:
+def _looks_like_checks(source: str, before: MasterCell | None) -> bool:
     """Setup and asserts, and nothing else, right after a solution or other checks."""
     if before is None or before.kind not in ("solution", "checks") or "assert" not in source:
         return False

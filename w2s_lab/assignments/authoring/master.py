@@ -15,7 +15,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from w2s_lab.assignments.authoring.asserts import checks_of, mentions, spread
-from w2s_lab.assignments.authoring.markup import Cell, Region, read_cells, top_level_span
+from w2s_lab.assignments.authoring.markup import MasterCell, Region, read_master_cells, top_level_span
 from w2s_lab.assignments.records import Assignment, Check, Question
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -42,7 +42,7 @@ class Master:
 
     assignment: Assignment
     notebook: NotebookNode
-    cells: tuple[Cell, ...]
+    cells: tuple[MasterCell, ...]
     names: dict[int, str]
     more: tuple[Check, ...] = ()
 
@@ -63,7 +63,7 @@ def read_assignment(path: Path) -> Assignment:
 def read_master(path: Path) -> Master:
     """As `read_assignment`, with the notebook."""
     path = Path(path)
-    notebook, cells = read_cells(path)
+    notebook, cells = read_master_cells(path)
     names = _names(cells)
     known = {names[cell.number]: cell for cell in cells if cell.kind in ("solution", "words")}
     depends = {names[cell.number] for cell in cells if cell.kind == "solution"}
@@ -96,7 +96,7 @@ def read_master(path: Path) -> Master:
     return Master(assignment, notebook, cells, names, more)
 
 
-def _names(cells: tuple[Cell, ...]) -> dict[int, str]:
+def _names(cells: tuple[MasterCell, ...]) -> dict[int, str]:
     """Which question each cell belongs to; checks belong to the last solution before them."""
     names: dict[int, str] = {}
     last = ""
@@ -123,7 +123,7 @@ def _names(cells: tuple[Cell, ...]) -> dict[int, str]:
     return names
 
 
-def name_of(cell: Cell) -> str:
+def name_of(cell: MasterCell) -> str:
     """The one function or variable that a solution cell's regions define; names with a leading _ are helpers.
 
     Raises:
@@ -141,7 +141,7 @@ def name_of(cell: Cell) -> str:
     )
 
 
-def owners(cell: Cell, region: Region, tree: ast.Module | None = None) -> tuple[str, tuple[str, ...]]:
+def owners(cell: MasterCell, region: Region, tree: ast.Module | None = None) -> tuple[str, tuple[str, ...]]:
     """Where a region is, and whose it is.
 
     Returns:
@@ -190,7 +190,7 @@ def _assigned(statements: list[ast.stmt]) -> list[str]:
     return found
 
 
-def _question(name: str, cell: Cell, checks: list[Check], facts: dict) -> Question:
+def _question(name: str, cell: MasterCell, checks: list[Check], facts: dict) -> Question:
     by_hand = cell.kind == "words"
     if not checks and not by_hand:
         raise ValueError(
@@ -230,7 +230,7 @@ def _title(notebook: NotebookNode) -> str:
 
 
 def _read_toml(
-    path: Path, known: dict[str, Cell], depends: set[str]
+    path: Path, known: dict[str, MasterCell], depends: set[str]
 ) -> tuple[dict[str, dict], tuple[Check, ...], float | None]:
     """Facts of questions by name, checks, and minutes for all; nothing where there is no file."""
     try:
@@ -267,7 +267,7 @@ def _read_toml(
     return facts, tuple(checks), _positive(tables, "minutes", path.name) if "minutes" in tables else None
 
 
-def _read_check(table: dict, where: str, known: dict[str, Cell], depends: set[str]) -> Check:
+def _read_check(table: dict, where: str, known: dict[str, MasterCell], depends: set[str]) -> Check:
     _refuse_keys(table, CHECK_KEYS, where)
     question = _known(table, "question", known, where)
     if known[question].kind == "words":
@@ -319,7 +319,7 @@ def _refuse_keys(table: dict, keys: tuple[str, ...], where: str) -> None:
             raise ValueError(f"{where}: unknown key {key!r}, expected one of {', '.join(keys)}. Hint: {hint}")
 
 
-def _known(table: dict, key: str, known: dict[str, Cell], where: str) -> str:
+def _known(table: dict, key: str, known: dict[str, MasterCell], where: str) -> str:
     name = _text(table, key, where)
     if name not in known:
         raise ValueError(

@@ -20,7 +20,7 @@ from w2s_lab.assignments.authoring.handout import (
     stub,
 )
 from w2s_lab.assignments.authoring.leaks import ReleaseError, prove
-from w2s_lab.assignments.authoring.markup import Cell, Region, parse
+from w2s_lab.assignments.authoring.markup import MasterCell, Region, parse
 from w2s_lab.assignments.authoring.master import Master, read_assignment, read_master
 from w2s_lab.assignments.records import Assignment, Question
 from w2s_lab.system.files import replacing
@@ -95,7 +95,7 @@ def student_version(assignment: Assignment) -> NotebookNode:
     return notebook
 
 
-def _student_cell(cell: Cell, node: NotebookNode, question: Question | None) -> NotebookNode:
+def _student_cell(cell: MasterCell, node: NotebookNode, question: Question | None) -> NotebookNode:
     metadata = {key: node.metadata[key] for key in CELL_KEYS if key in node.metadata}
     tags = [tag for tag in node.metadata.get("tags", []) if tag in TAGS]
     nbgrader = node.metadata.get("nbgrader")
@@ -152,7 +152,7 @@ def _notebook_metadata(master: Master) -> dict:
     return {"kernelspec": {key: kernel.get(key, default[key]) for key in default}, "language_info": {"name": "python"}}
 
 
-def _with_stubs(cell: Cell) -> str:
+def _with_stubs(cell: MasterCell) -> str:
     """A solution cell for students; raises ReleaseError where no stub makes Python of it."""
     for choice in (lambda region: stub(cell, region), lambda region: _inner(cell, region)):
         source = _replaced(cell, choice)
@@ -167,11 +167,11 @@ def _with_stubs(cell: Cell) -> str:
     )
 
 
-def _inner(cell: Cell, region: Region) -> list[str]:
+def _inner(cell: MasterCell, region: Region) -> list[str]:
     return [re.match(r"\s*", stub(cell, region)[0])[0] + INNER_STUB]
 
 
-def _replaced(cell: Cell, by) -> str:
+def _replaced(cell: MasterCell, by) -> str:
     lines, done = [], -1
     for region in cell.regions:
         lines += [*cell.lines[done + 1 : max(region.start, 0)], *by(region)]

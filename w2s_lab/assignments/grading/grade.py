@@ -15,8 +15,8 @@ from w2s_lab.assignments.grading import guards, values
 from w2s_lab.assignments.grading.guards import Limits
 from w2s_lab.assignments.grading.session import Answer, Session
 from w2s_lab.assignments.grading.submissions import (
-    Cell,
     Submission,
+    SubmittedCell,
     definitions,
     file_stems,
     read_bytes,
@@ -93,7 +93,7 @@ class Key:
         wanted = self.wanted[check.name]
         if values.same(given, wanted, check.tolerance):
             return True, ""
-        return False, values.explain(given, wanted, hidden=check.hidden)
+        return False, values.explain_difference(given, wanted, hidden=check.hidden)
 
     def __enter__(self) -> "Key":
         return self
@@ -146,7 +146,7 @@ def _parts(assignment: Assignment) -> Iterator[Check | Question]:
 
 
 def _result(
-    part: Check | Question, cells: Sequence[Cell], missing: dict[str, str], session: Session, key: Key
+    part: Check | Question, cells: Sequence[SubmittedCell], missing: dict[str, str], session: Session, key: Key
 ) -> Result:
     if isinstance(part, Question):
         return _in_words(part, cells)
@@ -167,7 +167,7 @@ def _nothing(marks: Marks, assignment: Assignment, says: str, note: str) -> Mark
     return replace(marks, results=results, notes=(note, *marks.notes))
 
 
-def _run(cells: Sequence[Cell], session: Session, own: set[str]) -> list[str]:
+def _run(cells: Sequence[SubmittedCell], session: Session, own: set[str]) -> list[str]:
     """Run all code cells; returns what went wrong, for the student. Of the given check cells, known by an id that is
     no question's (`own`), nothing is said: what they ask is graded anyway."""
     notes, number, repeated = [], 0, set()
@@ -191,11 +191,13 @@ def _run(cells: Sequence[Cell], session: Session, own: set[str]) -> list[str]:
     return notes
 
 
-def _begin(cell: Cell) -> str:
+def _begin(cell: SubmittedCell) -> str:
     return cut(next(line for line in cell.source.splitlines() if line.strip()).strip(), 50)
 
 
-def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> tuple[dict[str, str], list[str]]:
+def _match(
+    assignment: Assignment, cells: Sequence[SubmittedCell], session: Session
+) -> tuple[dict[str, str], list[str]]:
     """Questions that the submission does not define, with the reason; by name first, by the cell's id second."""
     asked = [question for question in assignment.questions if not question.by_hand]
     defined = session.defined([question.name for question in asked])
@@ -219,7 +221,7 @@ def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> t
     return missing, notes
 
 
-def _in_words(question: Question, cells: Sequence[Cell]) -> Result:
+def _in_words(question: Question, cells: Sequence[SubmittedCell]) -> Result:
     """An answer that a person reads: its cell is known by its id, or by the line with the question's name."""
     own = next((cell for cell in cells if cell.kind == "markdown" and cell.grade_id == question.cell), None)
     marked = (cell for cell in cells if cell.kind == "markdown" and f"({question.name}): " in cell.source)
@@ -317,7 +319,7 @@ def grade_all(
 
 def _digest(submission: Submission, assignment: Assignment, limits: Limits) -> str:
     """Of everything that marks depend on."""
-    facts = [asdict(assignment) | {"path": ""}, asdict(limits), version("torch"), version("w2s-lab")]
+    facts = [asdict(assignment) | {"path": ""}, asdict(limits), version("torch"), version(__name__.partition(".")[0])]
     found = hashlib.sha256(json.dumps([*facts, asdict(replace(submission, path=None))]).encode())
     if submission.path and not submission.problem:
         try:

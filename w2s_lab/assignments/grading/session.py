@@ -58,7 +58,7 @@ class Answer:
         return None if self.text is None else values.read(self.text)
 
 
-def readable() -> list[str]:
+def readable_places() -> list[str]:
     """What a submission may read: Python, its packages, this one with the data it ships, fonts and time zones."""
     places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
     places |= {*map(str, assets.readable()), "/usr/lib", "/usr/share", "/lib", "/lib64", "/etc/localtime"}
@@ -71,7 +71,7 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         raise OSError("grading needs Linux or macOS: on Windows, grade in WSL or in a container")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["w2s_lab.assignments.grading.preload"])
+    context.set_forkserver_preload([f"{__package__}.preload"])
     return context
 
 
@@ -160,7 +160,7 @@ class Session:
         self._folder = Path(tempfile.mkdtemp(prefix="w2s-grade-"))
         context = _context()
         self._line, far = context.Pipe()
-        room = (far, str(self._folder), readable(), self.limits, self._only_audit)
+        room = (far, str(self._folder), readable_places(), self.limits, self._only_audit)
         self._process = context.Process(target=worker.serve, args=room, daemon=True)
         with _small_environment():
             self._process.start()

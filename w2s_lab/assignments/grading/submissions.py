@@ -22,7 +22,7 @@ DEFINED = re.compile(r"^(?:(?:async )?def |class |(?=\w+ *(?::[^=\n]*)?=[^=]))(\
 
 
 @dataclass(frozen=True)
-class Cell:
+class SubmittedCell:
     """One cell as submitted: "code" or "markdown", its text, and its `grade_id` where one is left."""
 
     kind: str
@@ -186,7 +186,7 @@ def read_bytes(path: Path) -> bytes:
         return file.read(LARGEST + 1)
 
 
-def read_cells(path: Path) -> tuple[list[Cell], list[str]]:
+def read_cells(path: Path) -> tuple[list[SubmittedCell], list[str]]:
     """The cells of a notebook, and notes on what had to be read with good will.
 
     Raises:
@@ -223,16 +223,16 @@ def _decode(raw: bytes) -> tuple[str, list[str]]:
         return raw.decode("latin-1"), ["the file is stored as Latin-1, not UTF-8; letters with accents may be wrong"]
 
 
-def _cell(cell: dict) -> Cell:
+def _cell(cell: dict) -> SubmittedCell:
     source = cell.get("source", cell.get("input", ""))
     source = "".join(map(str, source)) if isinstance(source, list) else source if isinstance(source, str) else ""
     metadata = cell.get("metadata") if isinstance(cell.get("metadata"), dict) else {}
     grading = metadata.get("nbgrader") if isinstance(metadata.get("nbgrader"), dict) else {}
     kind = "code" if cell.get("cell_type") == "code" else "markdown"
-    return Cell(kind, source, grading.get("grade_id") if isinstance(grading.get("grade_id"), str) else "")
+    return SubmittedCell(kind, source, grading.get("grade_id") if isinstance(grading.get("grade_id"), str) else "")
 
 
-def definitions(cell: Cell) -> list[str]:
+def definitions(cell: SubmittedCell) -> list[str]:
     """Functions, classes and variables that a code cell defines at its left margin, in order.
 
     Read with a pattern, since this is the grader's own process: no cell can make it slow.
@@ -240,7 +240,7 @@ def definitions(cell: Cell) -> list[str]:
     return DEFINED.findall(cell.source) if cell.kind == "code" else []
 
 
-def untouched(cell: Cell) -> list[str]:
+def untouched(cell: SubmittedCell) -> list[str]:
     """Names whose stub a code cell still holds: a function whose body is `...` or `pass`, a variable that is None."""
     if cell.kind != "code" or len(cell.source) > LONGEST_STUB:
         return []

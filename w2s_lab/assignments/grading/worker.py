@@ -78,8 +78,11 @@ class Room:
         return {"value": "null"}
 
     def call(self, setup: str, call: str, given: object = None) -> dict:
-        """Run the setup and evaluate a call beside the notebook's names, and beside the value whose form is `given`; the
-        names stay as they are."""
+        """Run the setup and evaluate a call with the notebook's names, which stay as they are.
+
+        Args:
+            given: for a criterion: the plain form of what it calls `given`.
+        """
         beside = dict(self.names)
         beside["given"] = values.plain(given)
         _seed()  # whatever ran before, random numbers are the same

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2s_lab.assignments.marks.csv_files import decimal, number, printable, protected, rows_of, write_rows
+from w2s_lab.assignments.marks.csv_files import csv_rows, decimal, number_text, printable, protected, write_rows
 from w2s_lab.assignments.marks.exports import unread
 from w2s_lab.assignments.records import Assignment, Marks
 
@@ -70,7 +70,7 @@ def _names(row: dict[str, str]) -> set[str]:
 
 
 def _read_roster(path: Path) -> _Roster:
-    rows = [cells for _, cells in rows_of(path)]
+    rows = [cells for _, cells in csv_rows(path)]
     columns = tuple(cell.strip() for cell in rows[0]) if rows else ()
     if not {"ID", "Section"} <= set(columns) or not {"Student", "LastName"} & set(columns):
         raise ValueError(
@@ -101,7 +101,7 @@ def write_canvas(assignment: Assignment, marks: Sequence[Marks], path: Path, ros
     """
     known = _read_roster(roster) if roster is not None else _Roster(IDENTITY, {}, ())
     title = " ".join(assignment.title.split()) or assignment.name
-    column, points, notes = known.column_of(assignment), number(assignment.points), []
+    column, points, notes = known.column_of(assignment), number_text(assignment.points), []
     if column is None:
         notes.append(f'Canvas will ask what the column "{title}" is. Hint: choose the assignment there, or a new one')
         if CANVAS_TOTALS.search(title):
@@ -111,7 +111,9 @@ def write_canvas(assignment: Assignment, marks: Sequence[Marks], path: Path, ros
     rows: list[list[str]] = [[*known.identity, column or protected(title)]]
     rows.append(["    Points Possible", *[""] * (len(known.identity) - 1), points])
     placed, problems = _placed(known, marks) if roster is not None else (_unmatched(marks), [])
-    rows += [[*(protected(row.get(name, "")) for name in known.identity), number(one.points)] for one, row in placed]
+    rows += [
+        [*(protected(row.get(name, "")) for name in known.identity), number_text(one.points)] for one, row in placed
+    ]
     write_rows(path, rows, "utf-8")
     waiting = [one.student for one, _ in placed if unread(one)]
     if waiting:

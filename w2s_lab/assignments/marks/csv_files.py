@@ -13,14 +13,14 @@ from w2s_lab.system.files import replacing
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a cell that begins so is a formula, in one program or another
 
 
-def number(points: float) -> str:
+def number_text(points: float) -> str:
     """Points for people: at most two decimals, and none where there are none to show."""
     return f"{points:.2f}".rstrip("0").rstrip(".")
 
 
 def points_text(points: float) -> str:
     """`4 points`, `1 point`."""
-    return f"{number(points)} point{'' if points == 1 else 's'}"
+    return f"{number_text(points)} point{'' if points == 1 else 's'}"
 
 
 def cut(text: str, letters: int) -> str:
@@ -50,7 +50,7 @@ def write_rows(path: Path, rows: Iterable[Sequence[object]], encoding: str) -> N
         csv.writer(file).writerows(rows)
 
 
-def rows_of(path: Path) -> list[tuple[int, list[str]]]:
+def csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     """The rows of a CSV file as spreadsheets write it (comma, semicolon or tab), each with the line it begins in."""
     content = Path(path).read_bytes()
     try:

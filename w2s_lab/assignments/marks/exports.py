@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from w2s_lab.assignments.grading.submissions import file_stems
-from w2s_lab.assignments.marks.csv_files import number, printable, protected, write_rows
+from w2s_lab.assignments.marks.csv_files import number_text, printable, protected, write_rows
 from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Result
 from w2s_lab.system.files import replacing
 
@@ -32,9 +32,9 @@ def write_gradebook(assignment: Assignment, marks: Sequence[Marks], path: Path) 
     for one in marks:
         waiting = unread(one)
         notes = [f"to read by hand: {', '.join(waiting)}"] * bool(waiting) + [printable(note) for note in one.notes]
-        points = ["" if q.name in waiting else number(one.question(q.name)[0]) for q in assignment.questions]
+        points = ["" if q.name in waiting else number_text(one.question(q.name)[0]) for q in assignment.questions]
         percent = f"{100 * one.points / one.of:.1f}" if one.of else ""
-        total = [number(one.points), number(one.of), percent]
+        total = [number_text(one.points), number_text(one.of), percent]
         rows.append([protected(one.student), protected(one.file), *points, *total, protected("; ".join(notes))])
     write_rows(path, rows, "utf-8-sig")
 

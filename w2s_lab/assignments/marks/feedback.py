@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from w2s_lab.assignments.grading.submissions import file_stems
-from w2s_lab.assignments.marks.csv_files import number, points_text, printable
+from w2s_lab.assignments.marks.csv_files import number_text, points_text, printable
 from w2s_lab.assignments.marks.exports import told, unread
 from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Question, Result
 from w2s_lab.system.files import replacing
@@ -69,7 +69,7 @@ def _reads(question: Question, result: Result) -> str:
         return "A person reads this answer; its points come later."
     if result.state == "failed":
         return "No answer was found."
-    return f"Read by a person: {number(result.points)} of {points_text(result.of)}."
+    return f"Read by a person: {number_text(result.points)} of {points_text(result.of)}."
 
 
 def _same_reason(assignment: Assignment, results: Sequence[Result]) -> str:
@@ -115,7 +115,7 @@ def feedback_markdown(assignment: Assignment, marks: Marks) -> str:
     """The feedback on one submission as Markdown: total, then question by question what is met and what is not."""
     say = markdown_escaped
     lines = [f"# {say(assignment.title or assignment.name)}", "", f"Student: {say(marks.student)}  "]
-    lines += [f"File: {say(marks.file)}", "", f"**{number(marks.points)} of {points_text(marks.of)}**", ""]
+    lines += [f"File: {say(marks.file)}", "", f"**{number_text(marks.points)} of {points_text(marks.of)}**", ""]
     lines += [opening(assignment, marks), ""]
     if marks.notes:
         lines += ["## About your notebook", "", *(f"* {markdown_said(note)}" for note in marks.notes), ""]
@@ -123,7 +123,11 @@ def feedback_markdown(assignment: Assignment, marks: Marks) -> str:
         points, of = marks.question(question.name)
         results = _own(marks, question)
         waits = any(result.state == UNREAD for result in results)
-        earned = f"{number(of)} to be read" if waits else f"{number(points)} of {points_text(of or question.points)}"
+        earned = (
+            f"{number_text(of)} to be read"
+            if waits
+            else f"{number_text(points)} of {points_text(of or question.points)}"
+        )
         lines += [f"## {say(_title(question))}: {earned}", ""]
         if reason := _same_reason(assignment, results):
             lines.append(f"* {SIGN['failed']} **{WORD['failed']}**: {markdown_said(reason)}")
@@ -149,7 +153,7 @@ def _markdown_result(assignment: Assignment, question: Question, result: Result)
 
 
 def _of(result: Result) -> str:
-    return f"{number(result.points)} of {points_text(result.of)}"
+    return f"{number_text(result.points)} of {points_text(result.of)}"
 
 
 def _under(text: str, before: str = "") -> list[str]:
@@ -242,7 +246,7 @@ def _bar(points: float, of: float) -> str:
 def _header(assignment: Assignment, marks: Marks, title: str) -> str:
     who = [marks.file] if marks.student in marks.file else [marks.student, marks.file]
     who = f'<p class="soft small">{" · ".join(f"<bdi>{_text(name)}</bdi>" for name in who)}</p>'
-    total = f'<p class="total">{number(marks.points)} <small>of {points_text(marks.of)}</small></p>'
+    total = f'<p class="total">{number_text(marks.points)} <small>of {points_text(marks.of)}</small></p>'
     said = f"<p>{_text(opening(assignment, marks))}</p>"
     return f"<header><h1>{title}</h1>{who}{total}{_bar(marks.points, marks.of)}{said}</header>"
 
@@ -251,7 +255,7 @@ def _section(assignment: Assignment, marks: Marks, question: Question) -> str:
     results, (points, of) = _own(marks, question), marks.question(question.name)
     waits = any(result.state == UNREAD for result in results)
     of = of or question.points
-    earned = f"{points_text(of)} to be read" if waits else f"{number(points)} of {points_text(of)}"
+    earned = f"{points_text(of)} to be read" if waits else f"{number_text(points)} of {points_text(of)}"
     name = f' <span class="soft small"><code>{_text(question.name)}</code></span>' if question.title else ""
     title = _text(_title(question)) if question.title else f"<code>{_text(question.name)}</code>"
     parts = [f'<div class="head"><h2>{title}{name}</h2><span class="points">{earned}</span></div>', _bar(points, of)]

@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from w2s_lab.assignments.marks.csv_files import number, printable
+from w2s_lab.assignments.marks.csv_files import number_text, printable
 from w2s_lab.assignments.marks.exports import unread
 from w2s_lab.assignments.marks.similar import CAVEAT, Twin
 from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Question
-from w2s_lab.figures.plots import GREY, ROLE, SIZE, SMALL
 
 HARDEST = 8  # checks in that list
 ANSWERS = 3  # wrong answers shown for one check
@@ -23,6 +22,8 @@ LISTED = 15  # entries of a longer list
 WIDTH = 100  # letters of a line
 DIGITS = 4  # of a number in a wrong answer: 0.33333 and 0.333333 are one answer
 BINS = 10  # of a distribution, over 0 to 1
+SIZE, SMALL = 13, 11  # points: labels and titles; names of many questions
+BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#595959"  # told apart by colour-blind people too
 FULL = 1 - 1e-9  # fraction of the points from which a question counts as full
 
 
@@ -64,7 +65,7 @@ def summary_text(assignment: Assignment, marks: Sequence[Marks], twins: Sequence
     """
     count = f"{len(marks)} submission{'' if len(marks) == 1 else 's'}"
     title = " ".join(printable(assignment.title or assignment.name).split())
-    parts = [f"{title}: {count}, {number(assignment.points)} points"]
+    parts = [f"{title}: {count}, {number_text(assignment.points)} points"]
     if marks:
         blocks = (_table, _hardest, _wrong_answers, _broken)
         parts += [text for text in (block(assignment, marks) for block in blocks) if text]
@@ -90,7 +91,7 @@ def _table(assignment: Assignment, marks: Sequence[Marks]) -> str:
 
 
 def _row(name: str, wide: int, of: float, shares: Sequence[float]) -> str:
-    row = f"{name:<{wide}}{number(of):>7}"
+    row = f"{name:<{wide}}{number_text(of):>7}"
     if not shares:
         return row + f"{'–':>8}{'–':>8}{'–':>7}{'–':>7}"
     full, zero = (statistics.fmean(map(test, shares)) for test in (lambda x: x >= FULL, lambda x: x <= 0))
@@ -214,8 +215,8 @@ def distribution(assignment: Assignment, marks: Sequence[Marks]) -> Figure:
     return figure
 
 
-LOOK = {"facecolor": ROLE["student"].color + "88", "edgecolor": ROLE["student"].color, "linewidth": 1.2}
-MEAN = {"color": ROLE["weak"].color, "marker": "D", "markersize": 9, "markeredgecolor": "black", "linestyle": "none"}
+LOOK = {"facecolor": BLUE + "88", "edgecolor": BLUE, "linewidth": 1.2}
+MEAN = {"color": ORANGE, "marker": "D", "markersize": 9, "markeredgecolor": "black", "linestyle": "none"}
 EDGES = np.linspace(0, 1, BINS + 1)
 
 
@@ -233,7 +234,7 @@ def _question_rows(ax: Axes, assignment: Assignment, found: dict[str, list[float
         values = found[question.name]
         ax.axhline(base, color="#CCCCCC", linewidth=1, zorder=0)
         title = textwrap.wrap(_short(question.title or question.name, 50), 27) or [question.name]
-        names.append(("\n".join(title[:2]) + f" ({number(question.points)})").replace("$", r"\$"))
+        names.append(("\n".join(title[:2]) + f" ({number_text(question.points)})").replace("$", r"\$"))
         tall = 0.86 * shares[question.name] / tallest
         ax.bar(EDGES[:-1][tall > 0], tall[tall > 0], 1 / BINS, bottom=base, align="edge", zorder=2, **LOOK)
         if values:
@@ -259,7 +260,7 @@ def _total_bars(ax: Axes, assignment: Assignment, values: Sequence[float]) -> No
     ax.plot(mean, 0, zorder=4, clip_on=False, **MEAN)
     ax.set(xlim=(0, 1), ylim=(0, 1.06 * max(counts)))
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.set_xlabel(f"fraction of all points ({number(assignment.points)})", fontsize=SIZE)
+    ax.set_xlabel(f"fraction of all points ({number_text(assignment.points)})", fontsize=SIZE)
     ax.set_ylabel("submissions", fontsize=SIZE)
     ax.set_title(f"Totals: mean {mean:.2f} (diamond)\nmedian {median:.2f} (dotted line)", fontsize=SIZE)
     _plain(ax)

@@ -8,7 +8,15 @@ from html import escape
 
 from matplotlib.axes import Axes
 
-from w2s_lab.classroom.dashboards.flywheel_health import DIALS, UNITS, Dial, Rows, diagnosis, live_round, study_rounds
+from w2s_lab.classroom.dashboards.flywheel_health import (
+    DIALS,
+    UNITS,
+    HealthDial,
+    Rows,
+    diagnosis,
+    live_round,
+    study_rounds,
+)
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops, table
@@ -52,7 +60,7 @@ class Dials:
     limits: Mapping[str, tuple[float, float]]
     said: str = ""
 
-    def words(self, dial: Dial) -> tuple[str, str]:
+    def words(self, dial: HealthDial) -> tuple[str, str]:
         """The dial's value with sign and word, and their colour."""
         value = self.rounds[self.number][dial.key]
         if value is None:
@@ -62,7 +70,7 @@ class Dials:
             return f"{value:.2f} ✓ good", GREEN
         return f"{value:.2f} ✗ red since {since}", RED
 
-    def _red_side(self, dial: Dial) -> tuple[float, float] | None:
+    def _red_side(self, dial: HealthDial) -> tuple[float, float] | None:
         (low, high), limit = self.limits[dial.key], dial.at(self.rounds)
         if limit is None:
             return None
@@ -78,7 +86,7 @@ class Dials:
             found += [*self._panel(dial, wide, high), "</g>"]
         return picture(WIDTH, 2 * high, self.said, found)
 
-    def _panel(self, dial: Dial, wide: int, high: int) -> list[str]:
+    def _panel(self, dial: HealthDial, wide: int, high: int) -> list[str]:
         (low, top), last = self.limits[dial.key], max(1, len(self.rounds) - 1)
         x0, x1, y0, y1 = 34, wide - 14, high - 24, 46
 
@@ -188,7 +196,7 @@ def flywheel_dashboard(
     )
 
 
-def _ends(dial: Dial, runs: Sequence[Rows]) -> tuple[float, float]:
+def _ends(dial: HealthDial, runs: Sequence[Rows]) -> tuple[float, float]:
     """From the smallest to the largest value of all runs, their limits too, in tenths."""
     found = [row[dial.key] for rounds in runs for row in rounds if row[dial.key] is not None]
     found += [limit for rounds in runs if (limit := dial.at(rounds)) is not None]
@@ -196,7 +204,13 @@ def _ends(dial: Dial, runs: Sequence[Rows]) -> tuple[float, float]:
 
 
 def _one_dial(
-    dial: Dial, run: str, rounds: Rows, seeds: Sequence[Rows], healthy: Rows, number: int, limits: tuple[float, float]
+    dial: HealthDial,
+    run: str,
+    rounds: Rows,
+    seeds: Sequence[Rows],
+    healthy: Rows,
+    number: int,
+    limits: tuple[float, float],
 ) -> Chart:
     """One dial, large: this run, its seeds behind it, and the healthy flywheel."""
     own, x = SERIES[0], range(len(rounds))

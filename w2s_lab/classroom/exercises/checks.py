@@ -13,7 +13,7 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 
-from w2s_lab.assignments.differences import explain, look_alike
+from w2s_lab.assignments.differences import explain_difference, look_alike
 from w2s_lab.assignments.equality import NUMBER, SEQUENCE, same, shape_of, sort_of
 from w2s_lab.assignments.forms import Form, as_form, plain
 from w2s_lab.classroom.exercises import EXERCISES
@@ -109,7 +109,7 @@ def _difference(given: Form, wanted: Form, arguments: tuple, tolerance: float) -
     if a is None or b is None:
         texts = _short(plain(given)), _short(plain(wanted))
         if look_alike(*texts):
-            return explain(given, wanted, hidden=False) + on
+            return explain_difference(given, wanted, hidden=False) + on
         return f"You returned {texts[0]}; expected {texts[1]}.{on}"
     if a.shape != b.shape:
         return f"Shape: you returned {_shape(a)}; expected {_shape(b)}. Which dimension should be summed, or kept?"
@@ -119,12 +119,15 @@ def _difference(given: Form, wanted: Form, arguments: tuple, tolerance: float) -
         return "Sign: your numbers are right but for their sign."
     if b.size > 1 and np.all(np.abs(b) > 1e-12):
         factor = a / b
-        if np.allclose(factor, factor.flat[0], rtol=1e-4) and not np.isclose(factor.flat[0], (0.0, 1.0), atol=1e-3).any():
+        if (
+            np.allclose(factor, factor.flat[0], rtol=1e-4)
+            and not np.isclose(factor.flat[0], (0.0, 1.0), atol=1e-3).any()
+        ):
             what = f"Factor: all your numbers are {factor.flat[0]:.4g} times those expected."
             return f"{what} Mean instead of sum, or another base?"
     agree = np.vectorize(lambda x, y: same(float(x), float(y), tolerance), otypes=[bool])(a, b)
     if agree.all():  # integers beyond what a float can tell apart
-        return explain(given, wanted, hidden=False) + on
+        return explain_difference(given, wanted, hidden=False) + on
     place = tuple(int(i) for i in np.argwhere(~agree)[0])
     where = f" at {list(place)}" if place else ""
     share = f" ({agree.mean():.0%} of the numbers agree)" if b.size > 1 else ""
@@ -158,7 +161,7 @@ def _raised(exercise: Exercise, function: Callable, error: Exception) -> str:
     return f"Your function raised {type(error).__name__}: {error}{where}."
 
 
-class Check(widgets.VBox):
+class VerdictView(widgets.VBox):
     """A verdict, with the buttons Hint and Solution below it."""
 
     def __init__(self, exercise: Exercise, verdict: Verdict) -> None:
@@ -240,7 +243,7 @@ class Check(widgets.VBox):
         return with_fallback(super()._repr_mimebundle_(**options), self.text)
 
 
-def check(function: Callable, name: str | None = None) -> Check:
+def check(function: Callable, name: str | None = None) -> VerdictView:
     """Check a learner's function of the exercise with its name, and remember the try.
 
     Raises:
@@ -250,4 +253,4 @@ def check(function: Callable, name: str | None = None) -> Check:
     if name not in EXERCISES:
         known = ", ".join(EXERCISES)
         raise ValueError(f"there is no exercise {name!r}: a function keeps the name of its stub. All: {known}")
-    return Check(EXERCISES[name], judge(EXERCISES[name], function))
+    return VerdictView(EXERCISES[name], judge(EXERCISES[name], function))
