@@ -1,6 +1,6 @@
-"""Values and their differences in words: what kind a value is, and why one is not what was wanted.
+"""Describes values in words: what kind a value is, and why it is not what was wanted.
 
-All of it is about plain forms (see `forms`). No message says "Expected X; what came back is X": where two texts look
+All functions take plain forms (see `forms`). No message says "Expected X; what came back is X": where two texts look
 alike, the message shows the signs from the place on where they differ, those that cannot be seen as their numbers.
 """
 
@@ -86,11 +86,18 @@ def short(form: Form, most: int = SHOWN) -> str:
 
 
 def look_alike(first: str, second: str) -> bool:
-    """Whether a reader may take two texts for one: they are equal, or differ in white space, in signs without a shape,
-    or in letters beyond ASCII (a Greek O is an O to the eye)."""
-    if len(first) == len(second):
-        return all(a == b or not (a + b).isascii() for a, b in zip(first, second, strict=True))
+    """Whether a reader may take two texts for one: they are equal, or differ only in white space, accents, signs that
+    cannot be seen, or letters of alphabets that share shapes (a Cyrillic a looks like a Latin one)."""
+    if len(first) == len(second) and all(map(_shares_shape, first, second)):
+        return True
     return _bare(first) == _bare(second)
+
+
+def _shares_shape(first: str, second: str) -> bool:
+    if first == second:
+        return True
+    scripts = [unicodedata.name(sign, "").partition(" ")[0] for sign in (first, second)]
+    return set(scripts) <= {"LATIN", "GREEK", "CYRILLIC"} and not (first + second).isascii()
 
 
 def _bare(text: str) -> str:

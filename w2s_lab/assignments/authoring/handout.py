@@ -48,9 +48,10 @@ def _about(minutes: float | None) -> str:
 
 
 def stub(cell: MasterCell, region: Region) -> list[str]:
-    """The lines that stand in a student version where a region of a solution stood.
+    """The lines that replace a region of a solution in a student version.
 
-    They run: `...` inside a function or class, `NAME = None` at top level, a comment inside a statement.
+    They run without an error: `...` inside a function or class, `NAME = None` at top level, a comment inside a
+    statement.
     """
     inside = cell.inside(region)
     first = next((line for line in inside if line.strip() and not line.lstrip().startswith("#")), "")
@@ -67,8 +68,8 @@ def stub(cell: MasterCell, region: Region) -> list[str]:
 def check_source(check: Check) -> str:
     """A public check of the TOML file as a cell that a student can run.
 
-    Where nothing says what is wanted but the master's solution, the cell shows the call only: no code of a master runs
-    at a release.
+    If only the master's solution says what is wanted, the cell shows just the call, since a release runs no code of a
+    master.
     """
     head = f"# {' '.join(check.name.split())} ({points_text(check.points)})"
     setup = [dedented(check.setup.split("\n"))] if check.setup.strip() else []
@@ -95,7 +96,7 @@ def _side(code: str) -> str:
 
 
 def _literal(code: str) -> object:
-    """The value of a literal; 0.0 for an expression, which is taken for a number; None where there is None."""
+    """The value of a literal; 0.0 for any other expression, which is assumed to be a number."""
     try:
         return ast.literal_eval(code)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -109,7 +110,7 @@ def _numbers(value: object) -> bool:
 
 
 def added(master: Master) -> list[str]:
-    """All that a release writes of its own, piece by piece: public by intention."""
+    """All texts that a release itself adds, one by one; they are public on purpose."""
     assignment = master.assignment
     pieces = [points_line(question) for question in assignment.questions]
     pieces += [points_table(assignment), *(check_source(check) for check in master.more if not check.hidden)]

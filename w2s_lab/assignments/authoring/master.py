@@ -1,6 +1,6 @@
-"""A master, read: a notebook with nbgrader's markup, and beside it a TOML file with more checks and what people read.
+"""Reads a master: a notebook with nbgrader's markup and a TOML file beside it, with more checks, titles and minutes.
 
-The code of a master is not run here. Everything that is wrong with one is a ValueError that an instructor can act on:
+This module does not run a master's code. Every mistake in a master raises a ValueError that an instructor can act on:
 it names the file, the cell and the line.
 """
 
@@ -34,7 +34,7 @@ class Master:
 
     Attributes:
         assignment: what grading needs.
-        notebook: as the file holds it.
+        notebook: as in the file.
         cells: one for each of the notebook's, in its order.
         names: number of a cell -> name of its question, for solutions, checks and answers in words.
         more: the checks of the TOML file.
@@ -48,11 +48,12 @@ class Master:
 
 
 def read_assignment(path: Path) -> Assignment:
-    """Read a master `NAME.ipynb`, with `NAME.toml` beside it where there is one.
+    """Read a master `NAME.ipynb`, and `NAME.toml` beside it if it exists.
 
-    Marks and metadata are nbgrader's. A notebook that an editor stripped of all its metadata still reads: solutions are
-    found by their marks, checks by theirs or by being only setup and asserts right after a solution (then each assert
-    is worth 1 point); an answer in words is not, since nothing else says how many points it has.
+    Marks and metadata are nbgrader's. A notebook that lost all its metadata in an editor can still be read: solutions
+    are found by their marks; checks by theirs, or because a cell right after a solution has only setup and asserts
+    (each assert is then worth 1 point). Answers in words are not found, since only metadata say how many points they
+    have.
 
     Raises:
         ValueError: for the instructor, with the file, the cell and the line: what is wrong, what was expected, a hint.
@@ -61,7 +62,7 @@ def read_assignment(path: Path) -> Assignment:
 
 
 def read_master(path: Path) -> Master:
-    """As `read_assignment`, with the notebook."""
+    """Like `read_assignment`, but with the notebook."""
     path = Path(path)
     notebook, cells = read_master_cells(path)
     names = _names(cells)
@@ -142,7 +143,7 @@ def name_of(cell: MasterCell) -> str:
 
 
 def owners(cell: MasterCell, region: Region, tree: ast.Module | None = None) -> tuple[str, tuple[str, ...]]:
-    """Where a region is, and whose it is.
+    """Where a region is, and the names that it defines.
 
     Returns:
         "in a definition" (part of a function or class), "in a statement" (part of a dict, say) or "at top level"; and
@@ -170,7 +171,7 @@ def owners(cell: MasterCell, region: Region, tree: ast.Module | None = None) -> 
 
 
 def _assigned(statements: list[ast.stmt]) -> list[str]:
-    """Names that statements assign or define, from left to right; those of loops and inside functions are not asked."""
+    """Names that statements assign or define, from left to right; without those of loops and inside functions."""
     found = []
     for statement in statements:
         if isinstance(statement, DEFINITIONS):
@@ -232,7 +233,7 @@ def _title(notebook: NotebookNode) -> str:
 def _read_toml(
     path: Path, known: dict[str, MasterCell], depends: set[str]
 ) -> tuple[dict[str, dict], tuple[Check, ...], float | None]:
-    """Facts of questions by name, checks, and minutes for all; nothing where there is no file."""
+    """Titles and minutes of questions by name, checks, and minutes of the assignment; nothing if there is no file."""
     try:
         text = path.read_text(encoding="utf-8")
         tables = tomllib.loads(text)

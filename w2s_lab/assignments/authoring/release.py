@@ -1,6 +1,6 @@
-"""The student version of a master: stubs that run, points and minutes, public checks; and the proof that nothing else.
+"""Writes the student version of a master: stubs that run, points and minutes, public checks, and nothing secret.
 
-No code of a master runs here.
+This module does not run a master's code.
 """
 
 import re
@@ -59,12 +59,12 @@ def release(master: Path, output: Path) -> Path:
 
 
 def student_version(assignment: Assignment) -> NotebookNode:
-    """The notebook that students get, in nbformat 4.5, made anew cell by cell: what is not meant to stay is not copied.
+    """The notebook that students get, in nbformat 4.5, built cell by cell: only what is meant to stay is copied.
 
-    Solutions become stubs that run, hidden tests go, public checks of the TOML file stand below the question's last
-    cell. Checks are tagged `raises-exception`. Points and minutes stand at each question and, with the total, in the
-    first cell. Outputs, execution counts, attachments that the text does not use and metadata other than nbgrader's,
-    slides', locks and the kernel's are gone. Ids are the master's, or count cells where it has none.
+    Solutions become stubs that run, hidden tests are left out, and public checks of the TOML file follow the question's
+    last cell. Checks are tagged `raises-exception`. Each question shows its points and minutes, and the first cell
+    shows them all with the total. Outputs, execution counts, unused attachments, and metadata other than nbgrader's,
+    slides', locks and the kernel's are left out. Ids are the master's, or the cell's number if it has none.
 
     Raises:
         ValueError: the master has a mistake.
@@ -140,7 +140,7 @@ def _public_id(name: str) -> str:
 
 
 def _nbgrader(grade_id: str, *, grade: bool = False, solution: bool = False, points: float | None = None) -> dict:
-    """Metadata as nbgrader writes them, where the master has none."""
+    """Metadata as nbgrader writes them, for a master without any."""
     made = {"grade": grade, "solution": solution, "locked": not solution, "task": False}
     made |= {"grade_id": grade_id, "schema_version": 3}
     return made | ({"points": 1.0 if points is None else points} if grade else {})
@@ -153,7 +153,7 @@ def _notebook_metadata(master: Master) -> dict:
 
 
 def _with_stubs(cell: MasterCell) -> str:
-    """A solution cell for students; raises ReleaseError where no stub makes Python of it."""
+    """A solution cell for students; raises ReleaseError if it is no Python with any stub."""
     for choice in (lambda region: stub(cell, region), lambda region: _inner(cell, region)):
         source = _replaced(cell, choice)
         try:
@@ -180,12 +180,12 @@ def _replaced(cell: MasterCell, by) -> str:
 
 
 def _with_comment(source: str, comment: str) -> str:
-    """One more line at the top; under a cell magic such as `%%time`, which has to be the first line."""
+    """Add a line at the top, or below a cell magic such as `%%time`, which has to be the first line."""
     first, _, rest = source.partition("\n")
     return f"{first}\n{comment}\n{rest}" if first.startswith("%%") else f"{comment}\n{source}"
 
 
 def _with_words(source: str, words: str) -> str:
-    """A paragraph at the top, or below a heading there."""
+    """Add a paragraph at the top, or below a heading there."""
     first, _, rest = source.partition("\n")
     return f"{first}\n\n{words}\n\n{rest.strip()}" if re.match(r"#+ ", first) else f"{words}\n\n{source}"

@@ -1,6 +1,6 @@
-"""What every submission's process begins with, imported once: processes are forked from the one that has read this.
+"""Imports once what every submission's process starts with: those processes are forked from the one that imports this.
 
-It holds no assignment, no expectation and no other submission.
+That process holds no assignment, no expected value and no submission.
 """
 
 import gc

@@ -8,7 +8,7 @@ import json
 import string
 from functools import partial
 
-from w2s_lab.assignments.differences import explain_difference, short
+from w2s_lab.assignments.differences import explain_difference, look_alike, short
 from w2s_lab.assignments.equality import same
 from w2s_lab.assignments.forms import (
     BYTES,
@@ -25,7 +25,7 @@ from w2s_lab.assignments.forms import (
     plain,
 )
 
-__all__ = ["explain_difference", "plain", "read", "same", "short", "write"]
+__all__ = ["explain_difference", "look_alike", "plain", "read", "same", "short", "write"]
 
 MOST_TEXT = 1_000_000  # characters of one value
 LEVELS = 3 * MOST_DEPTH + 5  # of JSON: a tag and its list come with each level of a value

@@ -23,11 +23,11 @@ CELL = 30_000  # letters; Excel's cells hold 32,767
 def write_hand_sheet(assignment: Assignment, marks: Sequence[Marks], path: Path) -> int:
     """Write a sheet for answers in words: student, question, points (to fill in), comment (to fill in), of, answer.
 
-    The rows go question by question, as one reads them best. What was filled in in a sheet that is already there is
-    kept. Returns the number of answers that still have no points.
+    The rows go question by question, the easiest order for reading. What was filled in in an existing sheet is kept.
+    Returns the number of answers that still have no points.
 
     Raises:
-        ValueError: the sheet that is already there cannot be read; it is left as it is.
+        ValueError: the existing sheet cannot be read; it is left unchanged.
     """
     before = _read_hand_sheet(assignment, marks, path) if Path(path).exists() else {}
     rows, empty = [HAND_COLUMNS], 0
@@ -49,12 +49,12 @@ def write_hand_sheet(assignment: Assignment, marks: Sequence[Marks], path: Path)
 def with_hand_marks(assignment: Assignment, marks: Sequence[Marks], path: Path) -> list[Marks]:
     """`marks` with the points and comments of a filled-in sheet (see `write_hand_sheet`).
 
-    A row without points changes nothing. The comment becomes what the student is told. Points may have a decimal
+    A row without points changes nothing. The student is told the comment. Points may have a decimal
     point or a comma.
 
     Raises:
-        ValueError: a column is missing, a student or question is not known or named twice, or points are no number
-            from 0 to the question's; the message names file and line.
+        ValueError: a column is missing, a student or question is unknown or named twice, or points are no number from 0
+            to the question's points; the message names file and line.
     """
     found = _read_hand_sheet(assignment, marks, path)
 

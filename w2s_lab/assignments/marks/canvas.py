@@ -14,14 +14,14 @@ IDENTITY = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")  # Canvas
 # A file as Canvas' "Download Submissions" names it: family and first name in one, user, attachment, its own name.
 CANVAS_FILE = re.compile(r"(?P<name>[^\W_]+)(?:_LATE)?_(?P<id>\d+)_\d+_")
 CANVAS_ASSIGNMENT = re.compile(r"(?P<title>.*)\s\(\d+\)")
-# Canvas' import passes over columns with these words, since its own totals are called so.
+# Canvas' import ignores columns with these words, since its own totals have these names.
 CANVAS_TOTALS = re.compile("(Current|Final) (Score|Points|Grade)|Override (Score|Grade|Status)")
 NAMES_SHOWN = 8  # students named in one sentence
 
 
 @dataclass(frozen=True)
 class _Roster:
-    """A gradebook that Canvas exported: `students` are its rows, as column -> cell; `points` its Points Possible."""
+    """A gradebook exported from Canvas: its rows as column -> cell (`students`), and its Points Possible (`points`)."""
 
     columns: tuple[str, ...]
     points: dict[str, str]
@@ -41,7 +41,7 @@ class _Roster:
         return None
 
     def find(self, one: Marks) -> list[dict[str, str]]:
-        """The rows that are this student's: by an id, else by the id in Canvas' file name, else by name."""
+        """The rows of this student, found by an id, else by the id in Canvas' file name, else by name."""
         student, logins = one.student.strip().casefold(), ("SIS Login ID", "SIS User ID", "ID")
         places = [CANVAS_FILE.match(text) for text in (one.student, Path(one.file).name)]
         places = [place for place in places if place]
@@ -57,7 +57,7 @@ class _Roster:
 
 
 def _key(text: str) -> str:
-    """Letters and digits only, without accents and capitals: how names are compared."""
+    """A name for comparison: letters and digits only, without accents and capitals."""
     plain = unicodedata.normalize("NFKD", text).casefold()
     return "".join(sign for sign in plain if sign.isalnum())
 
@@ -93,8 +93,9 @@ def write_canvas(assignment: Assignment, marks: Sequence[Marks], path: Path, ros
     Args:
         roster: a gradebook exported from Canvas. Submissions are matched to its students by SIS Login ID, SIS User ID
             or ID, by the ID in a file name of Canvas' download, or by name; the first columns are copied from it, and
-            the assignment's column with its number, where it is there. Who cannot be matched, or not to one student
-            only, is left out of the file and named in what is returned. Without a roster every submission is written.
+            the assignment's column with its number, where it is there. A submission that matches no student, or
+            several, is left out of the file and named in what is returned. Without a roster every submission is
+            written.
 
     Raises:
         ValueError: the roster is no gradebook of Canvas.
@@ -127,7 +128,7 @@ def _named(students: Sequence[str]) -> str:
 
 
 def _unmatched(marks: Sequence[Marks]) -> list[tuple[Marks, dict[str, str]]]:
-    """Without a roster: the ID where the file's name has it, else the name, which may be a login."""
+    """Without a roster: the ID if the file's name contains it, else the name, which may be a login."""
     placed = []
     for one in marks:
         found = CANVAS_FILE.match(one.student) or CANVAS_FILE.match(Path(one.file).name)
@@ -137,7 +138,7 @@ def _unmatched(marks: Sequence[Marks]) -> list[tuple[Marks, dict[str, str]]]:
 
 
 def _placed(known: _Roster, marks: Sequence[Marks]) -> tuple[list[tuple[Marks, dict[str, str]]], list[str]]:
-    """Each submission with its student's row, in the roster's order; and sentences about those that have none."""
+    """Each submission with its student's row, in the roster's order; and sentences about submissions without a row."""
     found = [known.find(one) for one in marks]
     missing = [one.student for one, rows in zip(marks, found, strict=True) if not rows]
     unclear = [one.student for one, rows in zip(marks, found, strict=True) if len(rows) > 1]

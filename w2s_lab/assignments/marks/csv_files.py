@@ -1,4 +1,4 @@
-"""Tables that spreadsheets open, written and read: no cell becomes a formula, no name is lost."""
+"""Writes and reads tables for spreadsheets, so that no cell becomes a formula and no name is lost."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a cell that begins
 
 
 def number_text(points: float) -> str:
-    """Points for people: at most two decimals, and none where there are none to show."""
+    """Points for people, with at most two decimals and no trailing zeros."""
     return f"{points:.2f}".rstrip("0").rstrip(".")
 
 
@@ -35,7 +35,7 @@ def printable(text: str) -> str:
 
 
 def protected(text: str) -> str:
-    """A cell that a spreadsheet shows as it is: an apostrophe goes before what would be taken for a formula."""
+    """A cell that a spreadsheet shows unchanged: text that looks like a formula gets an apostrophe in front."""
     text = text.replace("\0", "")
     return f"'{text}" if text.lstrip().startswith(FORMULA) or text[:1] in ("\t", "\r", "\n") else text
 

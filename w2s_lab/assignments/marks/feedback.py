@@ -1,7 +1,7 @@
-"""Marks as a page for the student who earned them: Markdown, and HTML in one file that asks nothing of a network.
+"""Writes the feedback page of a student: as Markdown, and as HTML in one file that loads nothing from a network.
 
-Everything that came out of a submission (names, errors, values) is escaped. Of a hidden check a student learns its
-name, whether it is met, and its hint; never its call, its values or what was expected (see `exports.told`).
+Everything that comes from a submission (names, errors, values) is escaped. Of a hidden check, a student learns the
+name, whether it is met, and the hint; never its call, its values or the expected value (see `exports.told`).
 """
 
 import re
@@ -25,7 +25,7 @@ WORD = {"right": "met", "wrong": "not met", "failed": "no answer", UNREAD: "stil
 
 
 def opening(assignment: Assignment, marks: Marks) -> str:
-    """One or two sentences that say where this submission stands, from its points alone."""
+    """One or two sentences that sum up this submission, from its points alone."""
     waiting = unread(marks)
     open_points = sum(result.of for result in marks.results if result.state == UNREAD)
     last = f" {points_text(open_points)} are still open: a person reads what you wrote in words." if waiting else ""
@@ -55,7 +55,7 @@ def _own(marks: Marks, question: Question) -> list[Result]:
 
 
 def _call(assignment: Assignment, result: Result) -> str:
-    """The call of a public check that is not met; "" where it is hidden, or said already."""
+    """The call of a public check that is not met; "" if the check is hidden or the call was said already."""
     for check in assignment.checks_of(result.question):
         if check.name == result.check and not check.hidden and not result.hidden and result.state != "right":
             said = check.call in (result.check, *re.findall("`([^`]*)`", result.says)) or check.call in result.says
@@ -64,7 +64,7 @@ def _call(assignment: Assignment, result: Result) -> str:
 
 
 def _reads(question: Question, result: Result) -> str:
-    """What stands beside the sign of an answer in words."""
+    """What is written beside the sign of an answer in words."""
     if result.state == UNREAD:
         return "A person reads this answer; its points come later."
     if result.state == "failed":
@@ -73,7 +73,7 @@ def _reads(question: Question, result: Result) -> str:
 
 
 def _same_reason(assignment: Assignment, results: Sequence[Result]) -> str:
-    """Why none of a question's checks gave anything, where it is one reason for all; else ""."""
+    """Why none of a question's checks gave a value, if all have the same reason; else ""."""
     reasons = {told(assignment, result) if result.state == "failed" else "" for result in results}
     return reasons.pop() if len(reasons) == 1 and len(results) > 1 else ""
 
@@ -97,7 +97,7 @@ def _start(text: str) -> str:
 
 
 def markdown_said(text: str) -> str:
-    """The same, but what stands between backticks is shown as code."""
+    """The same, but text between backticks is shown as code."""
     pieces = re.split("(`[^`]+`)", " ".join(printable(text).split()))
     return "".join(piece if i % 2 else _inner(piece, first=not i) for i, piece in enumerate(pieces))
 

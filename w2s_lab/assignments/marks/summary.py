@@ -1,4 +1,4 @@
-"""Marks for the instructor: what was easy, what was not, what many got wrong in the same way, and what broke."""
+"""Sums up the marks for the instructor: easy and hard questions, common wrong answers, and what broke."""
 
 import json
 import statistics
@@ -30,7 +30,7 @@ FULL = 1 - 1e-9  # fraction of the points from which a question counts as full
 def fractions(assignment: Assignment, marks: Sequence[Marks]) -> dict[str, list[float]]:
     """Question -> fraction of its points, [submissions]; without answers in words that nobody has read yet.
 
-    A question that a submission has no result of (its file could not be read) counts as 0.
+    A question without a result (the file could not be read) counts as 0.
     """
     found: dict[str, list[float]] = {question.name: [] for question in assignment.questions}
     for one in marks:
@@ -43,7 +43,7 @@ def fractions(assignment: Assignment, marks: Sequence[Marks]) -> dict[str, list[
 
 
 def totals(assignment: Assignment, marks: Sequence[Marks]) -> list[float]:
-    """Fraction of the points of each submission, [submissions]; what is still to read counts on neither side."""
+    """Fraction of the points of each submission, [submissions]; answers that are still to be read do not count."""
     found = []
     for one in marks:
         waiting = sum(result.of for result in one.results if result.state == UNREAD)
@@ -58,7 +58,7 @@ def totals(assignment: Assignment, marks: Sequence[Marks]) -> list[float]:
 def summary_text(assignment: Assignment, marks: Sequence[Marks], twins: Sequence[Twin] = ()) -> str:
     """The class as aligned text: questions, hardest checks, common wrong answers, what broke, and pairs to look at.
 
-    For the instructor only: it holds what hidden checks were given.
+    For the instructor only: it shows the values that hidden checks got back.
 
     Args:
         twins: pairs of submissions that are alike (see `similar.twins`).
@@ -74,7 +74,7 @@ def summary_text(assignment: Assignment, marks: Sequence[Marks], twins: Sequence
 
 
 def _table(assignment: Assignment, marks: Sequence[Marks]) -> str:
-    """Per question: points to be had, mean and median in points, shares with all points and with none."""
+    """Per question: its points, mean and median in points, shares with all points and with none."""
     found = fractions(assignment, marks)
     names = {q.name: _short(q.title or q.name, 46) for q in assignment.questions}
     wide = max(len(name) for name in [*names.values(), "question"])
@@ -114,12 +114,12 @@ def _hardest(assignment: Assignment, marks: Sequence[Marks]) -> str:
 
 
 def _question(assignment: Assignment, name: str) -> Question:
-    """By name; one of its own for results that an older master asked for."""
+    """The question of this name; a new one for results of an older master."""
     return next((q for q in assignment.questions if q.name == name), Question(name, name, 0))
 
 
 def _wrong_answers(assignment: Assignment, marks: Sequence[Marks]) -> str:
-    """What came back most often where it was wrong, of values that at least two submissions gave."""
+    """The most common wrong values, of those that at least two submissions gave."""
     answers: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for one in marks:
         for result in one.results:
@@ -134,13 +134,13 @@ def _wrong_answers(assignment: Assignment, marks: Sequence[Marks]) -> str:
 
 
 def _listed(title: str, entries: Sequence[str], things: str) -> str:
-    """A list with its title, cut where it is long; "" where it is empty."""
+    """A list with its title, cut if it is long; "" if it is empty."""
     more = [f"  and {len(entries) - LISTED} more {things}"] if len(entries) > LISTED else []
     return "\n".join([title, *entries[:LISTED], *more]) if entries else ""
 
 
 def _same(given: str) -> str:
-    """JSON text with its numbers rounded, so that equal answers read equal; other text as it is."""
+    """JSON text with its numbers rounded, so that equal answers look equal; other text unchanged."""
     try:
         return json.dumps(_rounded(json.loads(given)))
     except (ValueError, RecursionError):
@@ -156,7 +156,7 @@ def _rounded(value: object) -> object:
 
 
 def _broken(assignment: Assignment, marks: Sequence[Marks]) -> str:
-    """Notes on files and cells, and checks that gave nothing at all, each with whom it concerns."""
+    """Notes on files and cells, and checks that gave no value, each with the students concerned."""
     notes: dict[str, list[str]] = defaultdict(list)
     for one in marks:
         for note in dict.fromkeys(one.notes):
@@ -194,8 +194,8 @@ def _short(text: str, letters: int) -> str:
 def distribution(assignment: Assignment, marks: Sequence[Marks]) -> Figure:
     """Left: for each question how its points are distributed, as a fraction; right: the same of the totals.
 
-    A row's bars are shares of the submissions, in tenths from 0 to 1; the diamond is the mean. For one submission as
-    for hundreds, for three questions as for fifteen.
+    A row's bars are shares of the submissions, in tenths from 0 to 1; the diamond is the mean. It works for one
+    submission and for hundreds, for three questions and for fifteen.
 
     Raises:
         ValueError: there is no submission, or no question.

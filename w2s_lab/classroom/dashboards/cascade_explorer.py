@@ -1,4 +1,4 @@
-"""A cascade under the hand: move the threshold, see who answers, what it costs and how often it is right (M9)."""
+"""A cascade under the hand: move the threshold, see who answers, what it costs and how often it is right."""
 
 import math
 from collections.abc import Mapping

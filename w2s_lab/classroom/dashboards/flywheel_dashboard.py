@@ -1,4 +1,4 @@
-"""A dashboard of self-instruct flywheels: choose a run, move through its rounds, see which dial turns red (M12)."""
+"""A dashboard of self-instruct flywheels: choose a run, move through its rounds, see which dial turns red."""
 
 import math
 from collections import Counter

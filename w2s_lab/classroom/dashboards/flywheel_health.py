@@ -1,4 +1,4 @@
-"""The health of a self-instruct flywheel: six dials with limits, and which of them is red since when (M12).
+"""The health of a self-instruct flywheel: six dials with limits, and which of them is red since when.
 
 The limits are ours: chosen so that what the shipped study calls healthy stays green. Another task needs limits of its
 own; what carries over is which dials to have.
