@@ -12,7 +12,7 @@ DEFAULT = "progress.json"  # in the folder of the notebooks
 
 
 @dataclass
-class Progress:
+class LearnerProgress:
     """Everything that is remembered: exercises, quiz questions and predictions, by their ids.
 
     Attributes:
@@ -45,7 +45,7 @@ def progress_path() -> Path:
     return Path(os.environ.get(VARIABLE) or DEFAULT)
 
 
-def load_progress(path: Path | None = None) -> Progress:
+def load_progress(path: Path | None = None) -> LearnerProgress:
     """What was remembered, or a fresh start where there is nothing.
 
     Raises:
@@ -53,10 +53,10 @@ def load_progress(path: Path | None = None) -> Progress:
     """
     path = path or progress_path()
     if not path.exists():
-        return Progress(path)
+        return LearnerProgress(path)
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        return Progress(path, **{name: dict(facts[name]) for name in ("exercises", "questions", "predictions")})
+        return LearnerProgress(path, **{name: dict(facts[name]) for name in ("exercises", "questions", "predictions")})
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is not a progress file of this kit ({error}). Hint: move it away, or delete it, to start afresh"

@@ -29,7 +29,7 @@ GB = 1e9
 
 
 @dataclass(frozen=True)
-class Check:
+class DoctorCheck:
     """One thing looked at: `ok` True, False, or None for a warning that stops nobody; advice where it is not True."""
 
     name: str
@@ -38,7 +38,7 @@ class Check:
     advice: str = ""
 
 
-def checks(folder: Path | str = ".", *, seconds: float = SECONDS) -> Iterator[Check]:
+def checks(folder: Path | str = ".", *, seconds: float = SECONDS) -> Iterator[DoctorCheck]:
     """Look at this machine, one check after another, quick ones first.
 
     A check that breaks is a failed check: nothing is raised.
@@ -48,7 +48,7 @@ def checks(folder: Path | str = ".", *, seconds: float = SECONDS) -> Iterator[Ch
         seconds: time for the training at the end.
     """
     folder = Path(folder)
-    looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+    looks: tuple[tuple[str, Callable[[], Iterable[DoctorCheck]]], ...] = (
         ("Python", python_version),
         ("packages", packages),
         ("processor", processor),
@@ -64,13 +64,13 @@ def checks(folder: Path | str = ".", *, seconds: float = SECONDS) -> Iterator[Ch
         try:
             yield from look()
         except ImportError as error:
-            yield Check(name, False, f"cannot be checked: {error}", _pip(f'-r "{REQUIREMENTS}"'))
+            yield DoctorCheck(name, False, f"cannot be checked: {error}", _pip(f'-r "{REQUIREMENTS}"'))
         except Exception as error:
             found = f"{type(error).__name__}: {error}"
-            yield Check(name, False, found, "see the checks above first; if they are fine, report this as a bug")
+            yield DoctorCheck(name, False, found, "see the checks above first; if they are fine, report this as a bug")
 
 
-def report(found: Iterable[Check]) -> tuple[str, bool]:
+def report(found: Iterable[DoctorCheck]) -> tuple[str, bool]:
     """An aligned table, advice under each problem, one final sentence; and whether the machine is ready.
 
     Ready means that no check failed; warnings are counted, not held against it.
@@ -101,17 +101,17 @@ def _pip(what: str) -> str:
 # -- software ----------------------------------------------------------------------------------------------------
 
 
-def python_version() -> Iterator[Check]:
+def python_version() -> Iterator[DoctorCheck]:
     """Python itself, and which one it is."""
     new_enough = sys.version_info[:2] >= OLDEST_PYTHON
     wanted = ".".join(map(str, OLDEST_PYTHON))
     found = f"{'.'.join(map(str, sys.version_info[:3]))} on {platform.system()} {platform.machine()}, {sys.executable}"
-    yield Check(
+    yield DoctorCheck(
         "Python", new_enough, found, f"install Python {wanted} or newer, then: make PYTHON=/path/to/python3 run"
     )
 
 
-def packages() -> Iterator[Check]:
+def packages() -> Iterator[DoctorCheck]:
     """Each package that `requirements.txt` asks for: the installed version against the range."""
     from packaging.requirements import Requirement
 
@@ -123,14 +123,14 @@ def packages() -> Iterator[Check]:
         try:
             version = metadata.version(wanted.name)
         except metadata.PackageNotFoundError:
-            yield Check(wanted.name, False, f"missing; needed: {wanted}", _pip(f'"{wanted}"'))
+            yield DoctorCheck(wanted.name, False, f"missing; needed: {wanted}", _pip(f'"{wanted}"'))
             continue
         fits = wanted.specifier.contains(version, prereleases=True)
         found = version if fits else f"{version}; needed: {wanted.specifier}"
-        yield Check(wanted.name, fits, found, _pip(f'"{wanted}"'))
+        yield DoctorCheck(wanted.name, fits, found, _pip(f'"{wanted}"'))
 
 
-def compiler() -> Iterator[Check]:
+def compiler() -> Iterator[DoctorCheck]:
     """A C compiler, which `torch.compile` uses: pre-training is two to three times as fast with it."""
     name = next(
         (name for name in (os.environ.get("CC"), "cc", "gcc", "clang", "cl") if name and shutil.which(name)), None
@@ -138,13 +138,13 @@ def compiler() -> Iterator[Check]:
     advice = (
         "only pre-training is slower without it; Debian and Ubuntu: apt-get install gcc, macOS: xcode-select --install"
     )
-    yield Check("C compiler", True if name else None, shutil.which(name) if name else "none", advice)
+    yield DoctorCheck("C compiler", True if name else None, shutil.which(name) if name else "none", advice)
 
 
 # -- hardware ----------------------------------------------------------------------------------------------------
 
 
-def processor() -> Iterator[Check]:
+def processor() -> Iterator[DoctorCheck]:
     """CPU cores that this process may use, threads of torch, and a GPU where there is one (not needed)."""
     import torch
 
@@ -157,7 +157,7 @@ def processor() -> Iterator[Check]:
         found += "; GPU of an Apple chip (MPS)"
     else:
         found += "; no GPU, and none is needed"
-    yield Check("processor", True, found)
+    yield DoctorCheck("processor", True, found)
 
 
 def memory_bytes() -> tuple[int | None, int | None]:
@@ -174,7 +174,7 @@ def memory_bytes() -> tuple[int | None, int | None]:
         return None, None
 
 
-def memory() -> Iterator[Check]:
+def memory() -> Iterator[DoctorCheck]:
     """Main memory in GB (10^9 bytes); what a container or a scheduler allows may be less."""
     total, available = memory_bytes()
     shown = [f"{value / GB:.1f} GB" if value else "unknown" for value in (total, available)]
@@ -183,17 +183,17 @@ def memory() -> Iterator[Check]:
     if known is None:
         advice = f"fine if the machine has {2 * FREE_MEMORY:.0f} GB or more"
     enough = True if known is not None and known >= FREE_MEMORY * GB else None
-    yield Check("memory", enough, f"{shown[0]} in total, {shown[1]} available", advice)
+    yield DoctorCheck("memory", enough, f"{shown[0]} in total, {shown[1]} available", advice)
 
 
-def disk(folder: Path) -> Iterator[Check]:
+def disk(folder: Path) -> Iterator[DoctorCheck]:
     """Free space in the working folder, in GB (10^9 bytes)."""
     free = shutil.disk_usage(folder).free / GB
     advice = f"free some space: {FREE_DISK:.0f} GB hold the models and the runs"
-    yield Check("disk", free >= FREE_DISK, f"{free:.1f} GB free in {folder.resolve()}", advice)
+    yield DoctorCheck("disk", free >= FREE_DISK, f"{free:.1f} GB free in {folder.resolve()}", advice)
 
 
-def runs_folder(folder: Path) -> Iterator[Check]:
+def runs_folder(folder: Path) -> Iterator[DoctorCheck]:
     """May a file be written under `runs/`? The folder is left as it was found."""
     runs = folder / "runs"
     existed = runs.is_dir()
@@ -201,10 +201,10 @@ def runs_folder(folder: Path) -> Iterator[Check]:
         runs.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=runs) as file:
             file.write(b"w2s_lab")
-        yield Check("runs folder", True, f"{runs.resolve()} can be written")
+        yield DoctorCheck("runs folder", True, f"{runs.resolve()} can be written")
     except OSError as error:
         advice = f"make {runs.resolve()} a folder that you may write to, or start in another folder"
-        yield Check("runs folder", False, f"cannot be written: {error}", advice)
+        yield DoctorCheck("runs folder", False, f"cannot be written: {error}", advice)
     finally:
         if not existed and runs.is_dir():
             try:
@@ -216,17 +216,17 @@ def runs_folder(folder: Path) -> Iterator[Check]:
 # -- files of the kit --------------------------------------------------------------------------------------------
 
 
-def task_files() -> Iterator[Check]:
+def task_files() -> Iterator[DoctorCheck]:
     """The built-in tasks under `data/tasks`."""
     from w2s_lab.pocket.tasks import SOURCES
 
     wanted = [f"{name}.jsonl" for name in SOURCES] + ["tasks.json"]
     missing = [name for name in wanted if not (assets.TASKS / name).is_file()]
     advice = f'"{sys.executable}" -m w2s_lab.pocket.tasks'
-    yield Check("tasks", not missing, f"missing: {', '.join(missing)}" if missing else ", ".join(SOURCES), advice)
+    yield DoctorCheck("tasks", not missing, f"missing: {', '.join(missing)}" if missing else ", ".join(SOURCES), advice)
 
 
-def ladder_files() -> Iterator[Check]:
+def ladder_files() -> Iterator[DoctorCheck]:
     """The pre-trained models under `data/models`: failed where the ones of `w2s-lab run` are missing."""
     from w2s_lab.experiments.procedure import Plan
     from w2s_lab.models.loading import ladder
@@ -236,17 +236,17 @@ def ladder_files() -> Iterator[Check]:
     missing = [name for name in LADDER if name not in there]
     found = ", ".join(there) or "none"
     if not missing:
-        yield Check("models", True, found)
+        yield DoctorCheck("models", True, found)
     else:
         needed = {plan.weak, plan.strong} & set(missing)
         advice = "w2s-lab pretrain (goes on where it was stopped)"
-        yield Check("models", False if needed else None, f"{found}; missing: {', '.join(missing)}", advice)
+        yield DoctorCheck("models", False if needed else None, f"{found}; missing: {', '.join(missing)}", advice)
 
 
 # -- five seconds of training ------------------------------------------------------------------------------------
 
 
-def training(seconds: float = SECONDS) -> Iterator[Check]:
+def training(seconds: float = SECONDS) -> Iterator[DoctorCheck]:
     """Fine-tune the models of `w2s-lab run` for some seconds: does the loss fall, and how long will a run take?"""
     from w2s_lab.data.sources import load_splits
     from w2s_lab.experiments.procedure import Plan
@@ -254,7 +254,7 @@ def training(seconds: float = SECONDS) -> Iterator[Check]:
 
     plan, there = Plan(), ladder()
     if not there:
-        yield Check("training", False, "not tried: there is no pocket model", "w2s-lab pretrain")
+        yield DoctorCheck("training", False, "not tried: there is no pocket model", "w2s-lab pretrain")
         return
     splits = load_splits("sentiment", seed=0)
     first = plan.weak if plan.weak in there else there[0]
@@ -264,14 +264,16 @@ def training(seconds: float = SECONDS) -> Iterator[Check]:
         rates[name], before, after = train_for(seconds / len(names), name, splits.supervisor_train)
         found = f"{rates[name]:.0f} examples/s, loss {before:.2f} -> {after:.2f} nats per answer"
         advice = "the loss should fall: report this as a bug, with this table"
-        yield Check(f"training {name}", after < before, found, advice)
+        yield DoctorCheck(f"training {name}", after < before, found, advice)
     if {plan.weak, plan.strong} <= set(rates):
         supervisor = len(splits.supervisor_train) * plan.weak_recipe.epochs / rates[plan.weak]
         student_and_ceiling = 2 * len(splits.student_train) * plan.recipe.epochs / rates[plan.strong]
         minutes = (supervisor + student_and_ceiling) / 60
-        yield Check("w2s-lab run", True, f"about {minutes:.1f} minutes of training for each seed, plus evaluation")
+        yield DoctorCheck(
+            "w2s-lab run", True, f"about {minutes:.1f} minutes of training for each seed, plus evaluation"
+        )
     else:
-        yield Check("w2s-lab run", None, f"no estimate without {plan.weak} and {plan.strong}", "w2s-lab pretrain")
+        yield DoctorCheck("w2s-lab run", None, f"no estimate without {plan.weak} and {plan.strong}", "w2s-lab pretrain")
 
 
 def train_for(seconds: float, name: str, labelled) -> tuple[float, float, float]:
