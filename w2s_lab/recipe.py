@@ -105,7 +105,7 @@ class Recipe:
         name; None where `unknown_source` says why there is none.
         """
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        dials = {one.name: getattr(self.loss, one.name) for one in fields(self.loss)}
+        dials = {one.name: getattr(self.loss, one.name) for one in fields(type(self.loss))}  # type: ignore[arg-type]  # check_loss saw to it
         loss = {"name": type(self.loss).__name__, **dials}
         if type(self.loss) not in LOSSES.values():
             words = {name: dial if isinstance(dial, PLAIN) else repr(dial) for name, dial in dials.items()}
