@@ -211,7 +211,7 @@ def test_a_rule_that_lacks_something_says_what():
     assert list(selection.scores(LABELS, seed=1, other=LABELS)) == ["chance", "agreement"]
 
 
-@pytest.mark.parametrize("rule", selection.RULES.values(), ids=str)
+@pytest.mark.parametrize("rule", selection.RULES.values(), ids=lambda rule: rule.name)
 def test_every_rule_explains_itself(rule):
     assert rule.about.endswith(".") and rule.name in selection.BUILTIN
     assert set(rule.asks) <= set(methods.HELPERS) == set(selection.HELPERS)

@@ -7,10 +7,7 @@ from places import ROOT
 
 PACKAGE = ROOT / "w2s_lab"
 # Two of one name on purpose, or until one of them is renamed.
-CLASSES = {
-    "Box": "a box of a sketch, and one of the diagram of data selection",
-    "Bar": "a bar of a chart, and a bar of progress while a file is downloaded",
-}
+CLASSES: dict[str, str] = {}
 FUNCTIONS = {
     "main": "a module's command",
     "add": "the command line: each command adds itself",
@@ -21,7 +18,7 @@ FUNCTIONS = {
     "frontier": "the mixtures that cost least (public), and their figure",
     "table": "of a panel, and of a report; both are public",
     "words": "of an SVG text, and of a proposal",
-    "learning_rate_at": "of the pretraining, and of the training",
+    "register": "each registry's own: `studies.register`, `selection.register`, `data.presets.register`",
 }
 
 

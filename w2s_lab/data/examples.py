@@ -103,7 +103,7 @@ def examples_from_table(
         notes.append(
             f"the answers are free text: they are not at most {MAX_CLASSES} short values that recur."
             if legal is None
-            else f"the answers are taken for a closed list: {listed(legal)}."
+            else f"the answers are treated as a closed list: {listed(legal)}."
         )
     default = options.instruction or ("Answer the input." if legal is None else _ask(legal))
     examples = [_example(table, r, input_column, w, default, options) for r, w in zip(table.rows, words, strict=True)]
@@ -152,7 +152,7 @@ def _choose_columns(table: Table, options: ReadOptions) -> tuple[str, str, list[
     unused = [name for name in free if name not in (input_column, answer_column)]
     notes = [f"columns not used: {listed(unused)}."] if unused else []
     if not (options.input_column and options.answer_column):
-        notes.append(f"column {shown(input_column)} is taken for the input, {shown(answer_column)} for the answer.")
+        notes.append(f"column {shown(input_column)} is read as the input, {shown(answer_column)} for the answer.")
     return input_column, answer_column, notes
 
 

@@ -109,7 +109,7 @@ def fetch_model(name: str, revision: str | None, *, weights: bool, expected: str
     from huggingface_hub import snapshot_download  # imported here because most runs do not need it
     from huggingface_hub.utils import tqdm
 
-    class Bar(tqdm):
+    class DownloadBar(tqdm):
         """A progress bar that appears after two seconds, so not for a model that the cache has."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -118,7 +118,7 @@ def fetch_model(name: str, revision: str | None, *, weights: bool, expected: str
     patterns = [*MODEL_FILES, *(MODEL_WEIGHTS if weights else ())]
     try:
         folder = snapshot_download(
-            name, revision=revision, allow_patterns=patterns, ignore_patterns="*/*", tqdm_class=Bar
+            name, revision=revision, allow_patterns=patterns, ignore_patterns="*/*", tqdm_class=DownloadBar
         )
     except Exception as error:  # of many kinds; "from None" because the library's message may quote a token
         instead = "a model of the ladder, or a folder"

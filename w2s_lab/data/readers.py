@@ -206,7 +206,7 @@ def _named_table(path: Path, records: list[tuple[int, list[str]]], named: tuple[
     first_line, first = filled[0]
     if _has_header([cells for _, cells in filled], named):
         columns = tuple(name.strip() or str(number) for number, name in enumerate(first, 1))
-        note, filled = f"line {first_line} is taken for a header: {listed(columns)}.", filled[1:]
+        note, filled = f"line {first_line} is read as a header: {listed(columns)}.", filled[1:]
     else:
         columns = tuple(str(number) for number in range(1, len(first) + 1))
         note = f"no header found: line {first_line} is data, and the columns are called {listed(columns)}."

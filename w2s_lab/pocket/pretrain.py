@@ -77,7 +77,7 @@ def pocket_tokenizer():
     return train_tokenizer(texts, VOCABULARY)
 
 
-def learning_rate_at(step: int, steps: int, peak: float) -> float:
+def pretraining_rate_at(step: int, steps: int, peak: float) -> float:
     """Linear warm-up over the first 5 % of the steps, then a cosine down to a tenth of the peak."""
     warmup = max(1, steps // 20)
     if step < warmup:
@@ -128,7 +128,7 @@ def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", 
     with tqdm(total=steps, initial=done, desc=rung.name, unit="step") as bar:
         for step in range(done, steps):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(step, steps, rung.learning_rate)
+                group["lr"] = pretraining_rate_at(step, steps, rung.learning_rate)
             with _autocast(where):
                 loss = loss_of(network, rows[step * ROWS : (step + 1) * ROWS].to(where))
             loss.backward()
