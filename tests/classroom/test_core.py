@@ -25,7 +25,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path, monkeypatch):
     """A progress file of this test's own."""
-    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress.json"))
+    monkeypatch.setenv(assets.PROGRESS_VARIABLE, str(tmp_path / "progress.json"))
     return tmp_path / "progress.json"
 
 
