@@ -12,7 +12,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from w2s_lab.objective import (
     AuxiliaryConfidence,
+    ConfidenceWindow,
     Distillation,
+    ProductTargets,
     SoftTargets,
     Targets,
     answer_probs,
@@ -264,7 +266,7 @@ def test_soft_targets_with_temperature_by_numpy():
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
 def test_an_illegal_temperature_is_named(value):
-    with pytest.raises(ValueError, match=f"temperature is {value}; expected a number above 0"):
+    with pytest.raises(ValueError, match=f"temperature is {value}; expected a finite number above 0"):
         SoftTargets(value)
 
 
@@ -279,7 +281,7 @@ def test_an_illegal_weight_or_warm_up_is_named(name, value):
 
 
 def test_the_objective_on_sampled_labels_is_minus_kl_minus_entropy():
-    """E over y_hat ~ Pr^w of log Pr^s(y_hat|x) = -KL(Pr^w || Pr^s) - H(Pr^w): exactly, and by drawing labels (M4)."""
+    """E over y_hat ~ Pr^w of log Pr^s(y_hat|x) = -KL(Pr^w || Pr^s) - H(Pr^w): exactly, and by drawing labels."""
     log_probs, weak = random_table(5, 3, seed=20) - 0.7, random_table(5, 3, seed=21).exp()
     by_hand = sum(weak[:, k] * log_probs[:, k] for k in range(3))
     found = -kl_to_supervisor(log_probs, weak) - entropy(weak)
@@ -329,12 +331,91 @@ def test_distillation_without_weight_is_maximum_likelihood():
     [
         ({"weight": -1.0}, "weight is -1.0; expected a finite number from 0 up"),
         ({"schedule": "sine"}, "schedule is 'sine'; expected one of constant, linear, cosine"),
-        ({"temperature": 0.0}, "temperature is 0.0; expected a number above 0"),
+        ({"temperature": 0.0}, "temperature is 0.0; expected a finite number above 0"),
     ],
 )
 def test_an_illegal_distillation_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         Distillation(**options)
+
+
+# product of predictions and labels
+
+
+def test_the_product_by_hand():
+    """Student .6 / .4 within the list, supervisor .1 / .9, alpha 1/2, beta 2: q is to .36 sqrt .1 as .16 sqrt .9."""
+    log_probs = torch.tensor([[0.6, 0.4]], dtype=torch.float64).log() - 0.7  # not normalised over the list
+    loss = ProductTargets(alpha=0.5, beta=2.0)
+    q = np.array([0.36 * math.sqrt(0.1), 0.16 * math.sqrt(0.9)])
+    q /= q.sum()
+    found = batch_loss(loss, log_probs, torch.tensor([[0.1, 0.9]], dtype=torch.float64), 0.5, [0.5, 0.5]).item()
+    assert found == pytest.approx(-(q * (np.log([0.6, 0.4]) - 0.7)).sum(), rel=1e-10)
+    assert 0 < q[0] < 0.5
+
+
+def test_the_product_by_numpy_and_its_gradient():
+    """The target is a constant: the gradient is minus the target."""
+    log_probs, weak = (random_table(7, 3, seed=30) - 1.5).requires_grad_(), random_table(7, 3, seed=31).exp()
+    p = log_softmax(log_probs.detach().numpy(), axis=-1)
+    target = np.exp(1.5 * p) * weak.numpy() ** 0.7
+    target /= target.sum(-1, keepdims=True)
+    found = batch_loss(ProductTargets(0.7, 1.5), log_probs, weak, 0.0, [1 / 3] * 3)
+    found.backward()
+    assert found.item() == pytest.approx(-(target * log_probs.detach().numpy()).sum(-1).mean(), rel=1e-10)
+    np.testing.assert_allclose(log_probs.grad, -target / 7, rtol=1e-10)
+
+
+def test_a_product_of_one_factor():
+    log_probs, weak = random_table(6, 3, seed=32), random_table(6, 3, seed=33).exp()
+    alone = batch_loss(ProductTargets(1.0, 0.0), log_probs, weak, 0.5, [1 / 3] * 3)
+    torch.testing.assert_close(alone, batch_loss(SoftTargets(), log_probs, weak, 0.5, [1 / 3] * 3))
+    own = batch_loss(ProductTargets(0.0, 1.0), log_probs, weak, 0.5, [1 / 3] * 3)
+    torch.testing.assert_close(own, entropy(log_probs.exp()).mean())
+    certain = torch.nn.functional.one_hot(torch.tensor([0, 1, 2, 2, 1, 0]), 3).double()
+    for alpha, expected in ((1.0, -log_probs[certain.bool()].mean()), (0.0, own)):  # 0^alpha, and 0^0 = 1
+        torch.testing.assert_close(batch_loss(ProductTargets(alpha), log_probs, certain, 0, [1 / 3] * 3), expected)
+
+
+# confidence window
+
+
+def test_the_window_by_hand():
+    """Three students of two answers, .5, .6 and .7 sure, radius .15: the third, above .65, learns nothing."""
+    table = torch.tensor([[0.5, 0.5], [0.4, 0.6], [0.7, 0.3]], dtype=torch.float64)
+    log_probs, weak = (
+        (table.log() - 2).requires_grad_(),
+        torch.tensor([[0.2, 0.8], [0.9, 0.1], [0.3, 0.7]], dtype=torch.float64),
+    )
+    rows = ConfidenceWindow(0.15)(log_probs, Targets(weak, weak.argmax(-1), [0.5, 0.5]))
+    expected = [2 - math.log(0.5), 2 - 0.9 * math.log(0.4) - 0.1 * math.log(0.6), 0.0]
+    np.testing.assert_allclose(rows.detach(), expected, rtol=1e-10)
+    rows.mean().backward()
+    np.testing.assert_allclose(log_probs.grad, -weak * torch.tensor([[1.0], [1.0], [0.0]]) / 3, rtol=1e-10)
+
+
+def test_a_wide_window_is_soft_targets_and_a_narrow_one_nothing():
+    log_probs, weak = random_table(9, 3, seed=34), random_table(9, 3, seed=35).exp()
+    targets = Targets(weak, weak.argmax(-1), [1 / 3] * 3)
+    torch.testing.assert_close(ConfidenceWindow(0.7)(log_probs, targets), SoftTargets()(log_probs, targets))
+    assert ConfidenceWindow(1e-9)(log_probs, targets).abs().max() == 0
+    sure = log_probs.exp().max(-1).values  # 1/3 + radius is the threshold for three answers
+    for radius in (0.2, 0.25):
+        learnt = ConfidenceWindow(radius)(log_probs, targets) > 0
+        assert torch.equal(learnt, sure < 1 / 3 + radius) and 0 < learnt.sum() < 9
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "message"),
+    [
+        (ProductTargets, {"alpha": -0.1}, "ProductTargets: alpha is -0.1; expected a finite number from 0 up"),
+        (ProductTargets, {"beta": math.inf}, "ProductTargets: beta is inf; expected a finite number from 0 up"),
+        (ConfidenceWindow, {"radius": 0.0}, "ConfidenceWindow: radius is 0.0; expected a finite number above 0"),
+        (SoftTargets, {"temperature": math.inf}, "SoftTargets: temperature is inf; expected a finite number above 0"),
+    ],
+)
+def test_an_illegal_dial_is_named(loss, options, message):
+    with pytest.raises(ValueError, match=message):
+        loss(**options)
 
 
 def test_token_targets_by_torch():

@@ -1,4 +1,4 @@
-"""The repository is what the README says, and small enough to clone."""
+"""The repository is what docs/architecture.md says, and small enough to clone."""
 
 import re
 import subprocess
@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 from places import ROOT
+from test_layers import LAYERS
+
+from w2s_lab.version import __version__
+
+PAGE = ROOT / "docs" / "architecture.md"
 
 MEGABYTE = 1_000_000
 NOT_OURS = {".git", ".venv", "runs", "build", "dist", "__pycache__", ".ipynb_checkpoints"}
@@ -31,7 +36,7 @@ def repository_files() -> list[Path]:
 FILES = repository_files()
 
 
-# --- the annotated tree in the README ---
+# --- the annotated tree in docs/architecture.md ---
 
 
 def tree_paths(block: str) -> list[str]:
@@ -62,11 +67,11 @@ def tree_paths(block: str) -> list[str]:
     return paths
 
 
-def readme_tree() -> list[str]:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
+def annotated_tree() -> list[str]:
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
     trees = [block for block in blocks if "w2s_lab/" in block]
-    assert trees, "README.md has no ``` block with the annotated tree (one that contains w2s_lab/)"
+    assert trees, f"{PAGE.name} has no ``` block with the annotated tree (one that contains w2s_lab/)"
     lines = [line for line in trees[0].splitlines() if line.strip()]
     # A first line such as "w2s-lab/" or "." may name the clone itself.
     if not (ROOT / lines[0].split()[0]).is_dir() or lines[0].split()[0] in (".", "./"):
@@ -95,22 +100,33 @@ Makefile
     assert tree_paths(boxes) == expected
 
 
-def test_what_the_readme_names_exists():
-    named = readme_tree()
+def test_what_the_tree_names_exists():
+    named = annotated_tree()
     missing = [path for path in named if not any(ROOT.glob(path.rstrip("/"))) or "//" in path]
-    assert not missing, f"README.md's tree names what is not there: {missing}"
+    assert not missing, f"the tree in {PAGE.name} names what is not there: {missing}"
     assert not [path for path in named if (ROOT / path).is_dir() and not path.endswith("/")], "folders end in a slash"
+    assert len(named) == len(set(named))
 
 
-def test_the_readme_names_what_exists():
-    named = {path.rstrip("/") for path in readme_tree()}
-    named |= {path.partition("/")[0] for path in named}  # .ci/run names .ci too
+def test_the_tree_names_what_exists():
+    """Everything at the top, and every module and every folder of the package."""
+    named = {path.rstrip("/") for path in annotated_tree()}
     relative = [path.relative_to(ROOT) for path in FILES]
     top_level = {path.parts[0] for path in relative}
     modules = {path.as_posix() for path in relative if path.parts[0] == "w2s_lab" and path.suffix == ".py"}
+    folders = {Path(module).parent.as_posix() for module in modules}
     modules = {path for path in modules if not path.endswith("__init__.py") and "/exercises/nb" not in path}
+    # A study is named in studies/__init__.py, a dashboard in classroom/__init__.pyi.
+    modules = {path for path in modules if not path.startswith(("w2s_lab/studies/", "w2s_lab/classroom/dashboards/"))}
     assert modules
-    assert not sorted((top_level | modules) - named), "not in README.md's tree"
+    assert not sorted((top_level | modules | folders) - named), f"not in the tree in {PAGE.name}"
+
+
+def test_the_layers_are_those_that_are_checked():
+    """The table of layers, from the top, against the one that test_layers.py checks imports with."""
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    shown = [set(re.findall(r"`(\w+)`", row)) for row in rows if not re.match("`[A-Z]", row)]
+    assert shown == [set(row) for row in reversed(LAYERS)]
 
 
 # --- sizes ---
@@ -135,6 +151,10 @@ def test_every_requirement_has_its_reason():
     requirements = [line for line in lines if line and not line.startswith("#")]
     assert requirements
     assert not [line for line in requirements if not line.partition(" #")[2].strip()]
+
+
+def test_it_is_cited_with_its_version():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 # An absolute path: at the start of a word (also behind the \n of a JSON string, and behind file://), not in an address.

@@ -23,6 +23,9 @@ from .data.sources import (
     read_examples as read_examples,
 )
 from .data.sources import (
+    register_task as register_task,
+)
+from .data.sources import (
     write_examples as write_examples,
 )
 from .experiments import (
@@ -95,7 +98,13 @@ from .objective import (
     AuxiliaryConfidence as AuxiliaryConfidence,
 )
 from .objective import (
+    ConfidenceWindow as ConfidenceWindow,
+)
+from .objective import (
     Distillation as Distillation,
+)
+from .objective import (
+    Loss as Loss,
 )
 from .objective import (
     MaximumLikelihood as MaximumLikelihood,
@@ -104,7 +113,13 @@ from .objective import (
     NextToken as NextToken,
 )
 from .objective import (
+    ProductTargets as ProductTargets,
+)
+from .objective import (
     SoftTargets as SoftTargets,
+)
+from .objective import (
+    Targets as Targets,
 )
 from .recipe import (
     LoRA as LoRA,
@@ -132,6 +147,9 @@ from .records import (
 )
 from .records import (
     Task as Task,
+)
+from .system.registry import (
+    load_plugin as load_plugin,
 )
 from .training import (
     stopping as stopping,

@@ -5,7 +5,7 @@ All fractions lie in [0, 1] (not per cent) unless said otherwise. What is undefi
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy import stats
 Z95 = float(stats.norm.ppf(0.975))
 
 
-def _same_length(**fields: Sequence) -> int:
+def _same_length(**fields: Sized) -> int:
     """The common length of the named sequences; raises ValueError, naming them, where they differ."""
     lengths = {name: len(values) for name, values in fields.items()}
     if len(set(lengths.values())) > 1:
@@ -81,9 +81,9 @@ def pgr(weak: float, student: float, ceiling: float) -> float | None:
 
 
 def pgr_interval(
-    weak_correct: Sequence[bool],
-    student_correct: Sequence[bool],
-    ceiling_correct: Sequence[bool],
+    weak_correct: Sequence[bool] | np.ndarray,
+    student_correct: Sequence[bool] | np.ndarray,
+    ceiling_correct: Sequence[bool] | np.ndarray,
     *,
     samples: int = 2000,
     seed: int = 0,
@@ -177,7 +177,9 @@ class Calibration:
     bins: tuple[Bin, ...]
 
 
-def calibration(confidence: Sequence[float], correct: Sequence[bool], *, bins: int = 10) -> Calibration:
+def calibration(
+    confidence: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray, *, bins: int = 10
+) -> Calibration:
     """Does a confidence of c mean right in a fraction c of the cases? Guo et al. (2017, arXiv 1706.04599, eq. 3).
 
     ECE = sum over bins b of n_b / N |accuracy_b - confidence_b|, over bins of equal width. Confidence 1 belongs to the

@@ -65,7 +65,7 @@ class _Moved(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = module.__spec__.loader_state
+        module.__spec__ = getattr(module.__spec__, "loader_state", None)
 
 
 def install() -> None:

@@ -3,11 +3,16 @@
 Weak-to-strong fine-tuning maximises the sum over inputs x of log Pr^s_theta(y_hat|x), where y_hat is the weak
 supervisor's answer (Xiao & Zhu 2025, eq. 4.10). Everything here is a function of token logits or of a table
 log Pr(y_k|x) of answers; nothing here knows a data set or a model.
+
+The losses stand below the functions that they are made of: first what every loss must be able to say (`Loss`), then the
+built-in ones, and at the end the list of them, from which the command line reads names and dials.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -130,28 +135,137 @@ def balanced_predictions(probs: Tensor, class_balance: Sequence[float]) -> Tenso
     return chosen.to(probs.device)
 
 
+# -- what a loss is ----------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Targets:
-    """What a batch of B examples is to be taught, for a loss over a closed list of K answers.
+    """What a batch of B examples is to be taught. What a loss did not ask for is None.
 
     Attributes:
-        probs: [B, K] the supervisor's distributions.
-        answers: [B] numbers of the answers y_hat.
-        class_balance: K shares of the answers in the whole labelled set.
+        probs: the supervisor's distributions: [B, K] over the list of answers; [B, T, M] over the next token, at each
+            token of y_hat, where the loss reads tokens. None where the loss does not need them.
+        answers: [B] numbers of the answers y_hat in the list; None for an open task.
+        class_balance: K shares of the answers in the whole labelled set; None for an open task.
         progress: fraction of the training done.
+        mask: [B, T] where the loss reads tokens: true at the tokens of y_hat, false at padding.
     """
 
-    probs: Tensor
-    answers: Tensor
-    class_balance: Sequence[float]
+    probs: Tensor | None
+    answers: Tensor | None
+    class_balance: Sequence[float] | None
     progress: float = 0.0
+    mask: Tensor | None = None
+
+
+Reading = Literal["answer", "list", "tokens", "text"]
+NEEDS = ("probs", "token_targets")  # what a loss may need of a labelled set, by the names of its fields
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """What is minimised: a frozen dataclass with these three methods. Its fields are its dials.
+
+    Label smoothing as a user writes it, over the list of answers and without the supervisor's probabilities:
+
+        @dataclass(frozen=True)
+        class LabelSmoothing:
+            epsilon: float = 0.1
+
+            def reads(self, closed):
+                return "list" if closed else None
+
+            def needs(self, closed):
+                return frozenset()
+
+            def __call__(self, scores, targets):
+                nll = -scores.gather(-1, targets.answers[:, None])[:, 0]
+                return (1 - self.epsilon) * nll - self.epsilon * scores.mean(-1)
+
+        recipe = w2s.Recipe(loss=LabelSmoothing(0.2))
+
+    A loss may also have the class attribute `by_row = True` (no field): it promises that no row's loss looks at another
+    row. A batch that is too large for the memory then goes through the network once, and not twice.
+    """
+
+    def reads(self, closed: bool) -> Reading | None:
+        """Which log-probabilities of the student `scores` shall hold, for a closed list of answers or an open task.
+
+        All are in nats, and a larger score is a more likely text.
+
+        "answer": log Pr^s(y_hat|x), [B].
+        "list": log Pr^s(y_k|x) of all K answers, [B, K]. They are not normalised over the list.
+        "tokens": [B, T, 1 + M]. At token t of y_hat, column 0 is log Pr^s(y_t|x, y_<t), and the columns behind it are
+            those of the M tokens that the supervisor finds most likely there (M is 0 where the loss does not need
+            "token_targets"). Answers end at the last position; `targets.mask` is false before them, and scores are 0.
+        "text": log Pr^s(input), [B]; the answer is not looked at.
+        None: the loss cannot learn from such a task.
+        """
+        ...
+
+    def needs(self, closed: bool) -> frozenset[str]:
+        """What the labelled set must hold: "probs" [B, K], "token_targets", or nothing. Only this reaches `targets`."""
+        ...
+
+    def __call__(self, scores: Tensor, targets: Targets) -> Tensor:
+        """The loss of each row, [B], in nats per answer (per input for "text"), differentiable in `scores`."""
+        ...
+
+
+def check_loss(loss: Any) -> None:
+    """Say in a sentence why something is no `Loss`.
+
+    Raises:
+        TypeError: it is a class, misses a method, or is no frozen dataclass.
+        ValueError: it says of itself what no loss may say.
+    """
+    if isinstance(loss, type):
+        raise TypeError(
+            f"the loss is the class {loss.__name__}; expected a loss made from it, such as {loss.__name__}()"
+        )
+    name, hint = type(loss).__name__, "Hint: help(w2s_lab.objective.Loss) shows one of ten lines"
+    missing = [method for method in ("reads", "needs", "__call__") if not callable(getattr(loss, method, None))]
+    if missing:
+        raise TypeError(f"{name} is no loss: it has no method {' and no method '.join(missing)}. {hint}")
+    if not is_dataclass(loss) or "__dataclass_params__" not in vars(type(loss)):  # a subclass has to say so itself
+        raise TypeError(f"{name} is no dataclass; expected @dataclass(frozen=True) above the class. {hint}")
+    if not type(loss).__dataclass_params__.frozen:
+        raise TypeError(f"{name} is not frozen: it could change after it was named. Hint: @dataclass(frozen=True)")
+    read = {closed: loss.reads(closed) for closed in (True, False)}
+    for closed, reading in read.items():
+        if reading not in (*get_args(Reading), None):
+            legal = ", ".join(map(repr, get_args(Reading)))
+            raise ValueError(f"{name}: reads(closed={closed}) is {reading!r}; expected {legal} or None. {hint}")
+        needs = loss.needs(closed)
+        if not isinstance(needs, set | frozenset) or not needs <= {*NEEDS}:
+            legal = "a frozenset of " + " and ".join(map(repr, NEEDS))
+            raise ValueError(f"{name}: needs(closed={closed}) is {needs!r}; expected {legal}, or an empty one. {hint}")
+    if read[False] == "list":
+        raise ValueError(f"{name}: reads(closed=False) is 'list', but an open task has no list; expected None there")
+    if set(read.values()) == {None}:
+        raise ValueError(f"{name} learns from neither kind of task: reads() is None for both. {hint}")
+
+
+# -- the losses --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class MaximumLikelihood:
     """-log Pr^s(y_hat|x), the plain objective (eq. 4.10). Works for closed and open tasks."""
 
-    needs_probs = False
+    by_row = True
+
+    def reads(self, closed: bool) -> Reading:
+        """The answer y_hat alone."""
+        return "answer"
+
+    def needs(self, closed: bool) -> frozenset[str]:
+        """Nothing but the answers."""
+        return frozenset()
+
+    def __call__(self, scores: Tensor, targets: Targets) -> Tensor:
+        """[B] log-probabilities of y_hat to [B] losses, in nats per answer."""
+        return -scores
 
 
 @dataclass(frozen=True)
@@ -161,11 +275,55 @@ class NextToken:
     Burns et al. (2023, section 5.2.2, generative supervision) do this before the weak labels are seen.
     """
 
-    needs_probs = False
+    by_row = True
+
+    def reads(self, closed: bool) -> Reading:
+        """The input."""
+        return "text"
+
+    def needs(self, closed: bool) -> frozenset[str]:
+        """Nothing, not even the answers."""
+        return frozenset()
+
+    def __call__(self, scores: Tensor, targets: Targets) -> Tensor:
+        """[B] log-probabilities of the inputs to [B] losses, in nats per input."""
+        return -scores
+
+
+class _FromProbabilities:
+    """A closed list with the supervisor's distributions over it; no open task."""
+
+    by_row = True
+
+    def reads(self, closed: bool) -> Reading | None:
+        """The list of answers."""
+        return "list" if closed else None
+
+    def needs(self, closed: bool) -> frozenset[str]:
+        """The supervisor's probabilities."""
+        return frozenset({"probs"}) if closed else frozenset()
+
+
+class _FromProbabilitiesOrTokens(_FromProbabilities):
+    """The same, and for an open task the supervisor's distributions over the next token, at each token of y_hat."""
+
+    def reads(self, closed: bool) -> Reading:
+        """The list of answers; the tokens of an open answer."""
+        return "list" if closed else "tokens"
+
+    def needs(self, closed: bool) -> frozenset[str]:
+        """The supervisor's probabilities: of answers, or of tokens."""
+        return frozenset({"probs" if closed else "token_targets"})
+
+
+def _tempered(targets: Targets, temperature: float) -> Tensor:
+    """The supervisor's distributions at a temperature; 0 at padding."""
+    q = with_temperature(targets.probs, temperature)
+    return q if targets.mask is None else torch.where(targets.mask[..., None], q, 0.0)
 
 
 @dataclass(frozen=True)
-class SoftTargets:
+class SoftTargets(_FromProbabilitiesOrTokens):
     """The supervisor's whole distribution as the target (eq. 4.12, up to the constant entropy H(Pr^w)).
 
     For an open task, the distributions over the next token, at each token of y_hat (see `labelling.token_targets`).
@@ -175,18 +333,14 @@ class SoftTargets:
     """
 
     temperature: float = 1.0
-    needs_probs = True
 
     def __post_init__(self) -> None:
-        _above_zero(self, "temperature")
+        _within(self, temperature="above 0")
 
-    def shares(self, progress: float) -> tuple[float, float]:
-        """By how much y_hat itself and the supervisor's distribution count."""
-        return 0.0, 1.0
-
-    def __call__(self, log_probs: Tensor, targets: Targets) -> Tensor:
-        """[B, K] sequence log-probabilities under the student to [B] losses, in nats per answer."""
-        return expected_nll(log_probs, with_temperature(targets.probs, self.temperature))
+    def __call__(self, scores: Tensor, targets: Targets) -> Tensor:
+        """[B, K] log-probabilities of the answers, or [B, T, 1 + M] of tokens, to [B] losses, in nats per answer."""
+        q = _tempered(targets, self.temperature)
+        return expected_nll(scores, q) if targets.mask is None else expected_nll(scores[..., 1:], q).sum(-1)
 
 
 SCHEDULES = {
@@ -197,7 +351,7 @@ SCHEDULES = {
 
 
 @dataclass(frozen=True)
-class Distillation:
+class Distillation(_FromProbabilitiesOrTokens):
     """-log Pr^s(y|x) + weight * KL(Pr^w || Pr^s): the answers of the set and the supervisor's distribution (eq. 4.13).
 
     Where the set's answers are the truth, the supervisor's distribution is an addition to them; where they are its own
@@ -212,12 +366,9 @@ class Distillation:
     weight: float = 1.0
     schedule: str = "constant"
     temperature: float = 1.0
-    needs_probs = True
 
     def __post_init__(self) -> None:
-        _above_zero(self, "temperature")
-        if not 0 <= self.weight < math.inf:
-            raise ValueError(f"Distillation: weight is {self.weight}; expected a finite number from 0 up")
+        _within(self, temperature="above 0", weight="from 0 up")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"Distillation: schedule is {self.schedule!r}; expected one of {', '.join(SCHEDULES)}")
 
@@ -225,15 +376,19 @@ class Distillation:
         """By how much y_hat itself and the supervisor's distribution count at `progress` (0 to 1)."""
         return 1.0, self.weight * SCHEDULES[self.schedule](progress)
 
-    def __call__(self, log_probs: Tensor, targets: Targets) -> Tensor:
-        """[B, K] sequence log-probabilities under the student to [B] losses, in nats per answer."""
+    def __call__(self, scores: Tensor, targets: Targets) -> Tensor:
+        """[B, K] log-probabilities of the answers, or [B, T, 1 + M] of tokens, to [B] losses, in nats per answer."""
+        q = _tempered(targets, self.temperature)
+        if targets.mask is None:
+            nll, kl = -scores.gather(-1, targets.answers[:, None])[:, 0], kl_to_supervisor(scores, q)
+        else:
+            nll, kl = -scores[..., 0].sum(-1), kl_to_supervisor(scores[..., 1:], q).sum(-1)
         hard, soft = self.shares(targets.progress)
-        nll = -log_probs.gather(-1, targets.answers[:, None])[:, 0]
-        return hard * nll + soft * kl_to_supervisor(log_probs, with_temperature(targets.probs, self.temperature))
+        return hard * nll + soft * kl
 
 
 @dataclass(frozen=True)
-class AuxiliaryConfidence:
+class AuxiliaryConfidence(_FromProbabilities):
     """(1 - a) CE(f, f_w) + a CE(f, f_hat): part of the target is the student's own hardened prediction.
 
     Burns et al. (2023, section 4.3). The weight a grows linearly and continuously from 0.
@@ -245,28 +400,103 @@ class AuxiliaryConfidence:
 
     max_weight: float = 0.5
     warmup_fraction: float = 0.2
-    needs_probs = True
+    by_row = False  # the classes are balanced over the whole batch
 
     def __post_init__(self) -> None:
-        for name in ("max_weight", "warmup_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"AuxiliaryConfidence: {name} is {getattr(self, name)}; expected a number from 0 to 1")
+        _within(self, max_weight="from 0 to 1", warmup_fraction="from 0 to 1")
 
     def weight(self, progress: float) -> float:
         """The weight a at `progress` (fraction of the training done, 0 to 1)."""
         return self.max_weight * (min(1.0, progress / self.warmup_fraction) if self.warmup_fraction else 1.0)
 
-    def __call__(self, log_probs: Tensor, targets: Targets) -> Tensor:
-        """[B, K] sequence log-probabilities under the student to [B] losses, in nats per answer."""
-        own = balanced_predictions(answer_probs(log_probs), targets.class_balance)
-        hardened = torch.nn.functional.one_hot(own, log_probs.shape[-1]).to(log_probs.dtype)
+    def __call__(self, scores: Tensor, targets: Targets) -> Tensor:
+        """[B, K] log-probabilities of the answers to [B] losses, in nats per answer."""
+        own = balanced_predictions(answer_probs(scores), targets.class_balance)
+        hardened = torch.nn.functional.one_hot(own, scores.shape[-1]).to(scores.dtype)
         a = self.weight(targets.progress)
-        return (1 - a) * expected_nll(log_probs, targets.probs) + a * expected_nll(log_probs, hardened)
+        return (1 - a) * expected_nll(scores, targets.probs) + a * expected_nll(scores, hardened)
 
 
-def _above_zero(loss: object, name: str) -> None:
-    if not getattr(loss, name) > 0:
-        raise ValueError(f"{type(loss).__name__}: {name} is {getattr(loss, name)}; expected a number above 0")
+@dataclass(frozen=True)
+class ProductTargets(_FromProbabilities):
+    """-sum over k of q_k log Pr^s(y_k|x), with q_k proportional to p_k^beta * Pr^w(y_k|x)^alpha: the target is the
+    product of the student's own prediction p and the weak label, so it is firm only where both are.
+
+    p is the student's distribution over the list at this very step, taken as a constant: no gradient flows through it.
+    `product_loss_fn` of openai/weak-to-strong (weak_to_strong/loss.py, released with Burns et al. 2023), whose
+    `warmup_frac` has no effect and is left out. There log Pr^s is normalised over the list; here it is that of all
+    sequences, as in every loss of this module.
+
+    Attributes:
+        alpha: exponent of the weak label's probabilities; 0 leaves them out.
+        beta: exponent of the student's own probabilities; 0 leaves them out, and beta 0 with alpha 1 is `SoftTargets`.
+    """
+
+    alpha: float = 1.0
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        _within(self, alpha="from 0 up", beta="from 0 up")
+
+    def target(self, scores: Tensor, weak_probs: Tensor) -> Tensor:
+        """q, [B, K], from [B, K] log-probabilities under the student and the weak label's distributions."""
+        # pow before log: 0^0 is 1, while 0 * log 0 is not a number
+        return (self.beta * scores.detach().log_softmax(-1) + weak_probs.pow(self.alpha).log()).softmax(-1)
+
+    def __call__(self, scores: Tensor, targets: Targets) -> Tensor:
+        """[B, K] log-probabilities of the answers to [B] losses, in nats per answer."""
+        return expected_nll(scores, self.target(scores, targets.probs))
 
 
-Loss = MaximumLikelihood | SoftTargets | Distillation | AuxiliaryConfidence | NextToken
+@dataclass(frozen=True)
+class ConfidenceWindow(_FromProbabilities):
+    """-sum over k of Pr^w(y_k|x) log Pr^s(y_k|x) where the student is unsure, and 0 where it is sure.
+
+    The student is unsure where its largest probability within the list is below 1/K + radius. Rows where it is sure
+    still count in the mean over the batch, so the step gets smaller as the student gets surer.
+    `confidence_window_loss` of EleutherAI/w2s (w2s/loss.py), which has two answers and the threshold 0.5 + radius, and
+    whose log Pr^s is normalised over the list. 1/K is the same for two answers; for more it is our extension.
+
+    Attributes:
+        radius: how far above chance (1/K) the student's largest probability may be for an example to be learnt.
+    """
+
+    radius: float = 0.15
+
+    def __post_init__(self) -> None:
+        _within(self, radius="above 0")
+
+    def __call__(self, scores: Tensor, targets: Targets) -> Tensor:
+        """[B, K] log-probabilities of the answers to [B] losses, in nats per answer."""
+        unsure = answer_probs(scores.detach()).amax(-1) < 1 / scores.shape[-1] + self.radius
+        return torch.where(unsure, expected_nll(scores, targets.probs), 0.0)
+
+
+LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
+    {
+        "ml": MaximumLikelihood,
+        "soft": SoftTargets,
+        "distillation": Distillation,
+        "confidence": AuxiliaryConfidence,
+        "product": ProductTargets,
+        "window": ConfidenceWindow,
+        "next-token": NextToken,
+    }
+)
+"""The built-in losses by their name on the command line. A new one needs its class above and its line here."""
+
+RANGES = {
+    "above 0": lambda value: 0 < value < math.inf,
+    "from 0 up": lambda value: 0 <= value < math.inf,
+    "from 0 to 1": lambda value: 0 <= value <= 1,
+}
+
+
+def _within(loss: object, **ranges: str) -> None:
+    """Raises ValueError that names the loss, the dial, its value and the legal ones."""
+    for name, legal in ranges.items():
+        if not RANGES[legal](getattr(loss, name)):
+            finite = "" if legal == "from 0 to 1" else "finite "
+            raise ValueError(
+                f"{type(loss).__name__}: {name} is {getattr(loss, name)}; expected a {finite}number {legal}"
+            )

@@ -1,9 +1,12 @@
 """How a model is fine-tuned: one record, the same for supervisor, student and ceiling."""
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 
-from w2s_lab.objective import Loss, MaximumLikelihood
+from w2s_lab.objective import LOSSES, Loss, MaximumLikelihood, check_loss
+from w2s_lab.system.source import UnknownSource, source_digest
+
+PLAIN = (bool, int, float, str, type(None))  # JSON values
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Recipe:
     """How a model is fine-tuned; the same record for supervisor, student and ceiling.
 
     Attributes:
-        loss: which loss (see `w2s_lab.objective`).
+        loss: a built-in loss, or one of your own (see `w2s_lab.objective.Loss`).
         epochs: passes over the training set.
         batch_size: examples.
         learning_rate: peak of the schedule.
@@ -63,6 +66,7 @@ class Recipe:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
+        check_loss(self.loss)
         for name, legal in (
             ("epochs", self.epochs >= 1),
             ("batch_size", self.batch_size >= 1),
@@ -87,5 +91,28 @@ class Recipe:
         return replace(self, epochs=max(1, round(steps / per_epoch)))
 
     def as_dict(self) -> dict:
-        """Plain JSON values; the loss with its class name, so that no two losses look alike."""
-        return {**asdict(self), "loss": {"name": type(self.loss).__name__, **asdict(self.loss)}}
+        """Plain JSON values; the loss with its class name, so that no two losses look alike.
+
+        A loss of a user's own also has a digest of its source and of its dials, since another class may bear the same
+        name; None where `unknown_source` says why there is none.
+        """
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        dials = {one.name: getattr(self.loss, one.name) for one in fields(self.loss)}
+        loss = {"name": type(self.loss).__name__, **dials}
+        if type(self.loss) not in LOSSES.values():
+            words = {name: dial if isinstance(dial, PLAIN) else repr(dial) for name, dial in dials.items()}
+            loss = {"name": loss["name"], "source": self._source[0], "dials": words}
+        return values | {"loss": loss, "lora": self.lora and asdict(self.lora)}
+
+    @property
+    def unknown_source(self) -> str | None:
+        """Why it cannot be told what the loss does, so that a result has no key and is not stored; None: it can."""
+        return None if type(self.loss) in LOSSES.values() else self._source[1]
+
+    @property
+    def _source(self) -> tuple[str | None, str | None]:
+        """The digest of a user's loss, or why there is none."""
+        try:
+            return source_digest(self.loss), None
+        except UnknownSource as reason:
+            return None, str(reason)

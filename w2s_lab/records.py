@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -138,10 +139,12 @@ class LabelledSet:
     @classmethod
     def ground_truth(cls, task: Task, examples: Sequence[Example]) -> "LabelledSet":
         """The examples with their own true answers; raises ValueError where one has none."""
+        truth = []
         for example in examples:
             if example.answer is None:
                 raise ValueError(f"example {example.id} ({example.input[:40]!r}...) has no true answer")
-        return cls(task, tuple(examples), tuple(example.answer for example in examples))
+            truth.append(example.answer)
+        return cls(task, tuple(examples), tuple(truth))
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -250,8 +253,8 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of predictions that equal the truth; for an open task, of exact matches."""
-        return metrics.accuracy(self.predictions, self.truth)
+        """Fraction of predictions that equal the truth; for an open task, of exact matches. None without examples."""
+        return metrics.accuracy(self.predictions, self.truth)  # type: ignore[return-value]  # hardly ever without
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -283,17 +286,17 @@ class Evaluation:
         place = {example_id: row for row, example_id in enumerate(self.ids)}
         rows = [place[example_id] for example_id in ids]
 
-        def pick(values: tuple | None) -> tuple | None:
-            return None if values is None else tuple(values[row] for row in rows)
+        def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[row] for row in rows)
 
         return Evaluation(
             self.task,
             tuple(ids),
             pick(self.predictions),
             pick(self.truth),
-            pick(self.reference),
+            None if self.reference is None else pick(self.reference),
             None if self.probs is None else self.probs[rows],
-            pick(self.tags),
+            None if self.tags is None else pick(self.tags),
         )
 
     def by_slice(self) -> dict[str, tuple[float, int]]:
@@ -364,11 +367,12 @@ def mean_pgr(comparisons: Sequence[Comparison]) -> tuple[metrics.Interval | None
     The interval is over seeds (Student t) where at least two runs have a PGR, over test examples (bootstrap) for one
     run; None where no run has one.
     """
-    defined = [comparison for comparison in comparisons if comparison.pgr is not None]
+    defined = [(comparison, pgr) for comparison in comparisons if (pgr := comparison.pgr) is not None]
     undefined = len(comparisons) - len(defined)
     if not defined:
         return None, undefined
     if len(defined) == 1:
-        low, high = defined[0].pgr_interval() or (None, None)
-        return metrics.Interval(defined[0].pgr, low, high, 1), undefined
-    return metrics.mean_interval([comparison.pgr for comparison in defined]), undefined
+        ((comparison, pgr),) = defined
+        low, high = comparison.pgr_interval() or (None, None)
+        return metrics.Interval(pgr, low, high, 1), undefined
+    return metrics.mean_interval([pgr for _, pgr in defined]), undefined

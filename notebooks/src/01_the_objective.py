@@ -12,7 +12,6 @@
 # %%
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
@@ -212,8 +211,7 @@ answers = strong.encode_answers(new.answers)
 with torch.no_grad():
     cost = [-m.log_prob(prompts, answers).mean().item() for m in (strong, answer_only, whole_text)]
 bars = [Bar(*row) for row in zip(("before", "answer only", "whole text"), cost, strict=True)]
-BarChart("−log Pr(y|x), mean over new reviews, in nats", tuple(bars), x_range=(0.0, 1.1 * cost[0])).draw()
-plt.show()
+BarChart("−log Pr(y|x), mean over new reviews, in nats", tuple(bars), x_range=(0.0, 1.1 * cost[0])).show()
 print(f"After the same fifteen steps: {cost[1]:.1f} nats with the mask, {cost[2]:.1f} without it.")
 
 # %% tags=["nbval-ignore-output"]
@@ -287,8 +285,7 @@ Chart(
      Series(theta, learns_labels, "weak", "learns ŷ", points=False)),
     (Mark(best, f"largest at θ = {best:.2f}", role="weak"),),
     x_range=(0.0, 1.0), y_range=(-3.0, 0.1),
-).draw()  # fmt: skip
-plt.show()
+).show()  # fmt: skip
 print(f"With ŷ the sum is largest at θ = {best:.2f} (the labels: {a:.0%} right), with y at θ = 1.")
 
 # %% tags=["nbval-ignore-output"]
@@ -413,8 +410,7 @@ Chart(
     "the student's Pr(truth|x)",
     (Series(range(len(path)), path, "student", ""),),
     (Mark(0.5, "below this it says what the label says", across=True),),
-).draw()
-plt.show()
+).show()
 print(f"Pr(truth|x) {path[0]:.3f}, after one step {path[1]:.3f}, after {len(path) - 1} steps {path[-1]:.3f}")
 
 # %% tags=["nbval-ignore-output"]
@@ -444,8 +440,7 @@ BarChart(
     (Bar("wrong labels among all", is_wrong.mean(), "weak"),
      Bar("their share of the pull, before", before, "same"),
      Bar("their share of the pull, after", after, "same")),
-).draw()  # fmt: skip
-plt.show()
+).show()  # fmt: skip
 print(f"{is_wrong.mean():.0%} of the labels are wrong; {after:.0%} of the pull is theirs after one pass.")
 
 # %% tags=["nbval-ignore-output"]

@@ -156,8 +156,7 @@ bars = (
     label_accuracy("by heart, own reviews", by_heart, learnt),
     label_accuracy("by heart, other half", by_heart, splits.student_train),
 )
-BarChart("fraction of the labels that are right, 95 % interval", bars).draw()
-plt.show()
+BarChart("fraction of the labels that are right, 95 % interval", bars).show()
 flattered = [bars[0].value - bars[1].value, bars[2].value - bars[3].value]
 print(f"Own labels look better by {flattered[0]:+.2f} (usual recipe) and {flattered[1]:+.2f} (by heart).")
 
@@ -189,8 +188,7 @@ bars = tuple(
     Bar(f"{tag} ({n})", right, "weak", *metrics.wilson_interval(round(right * n), n))
     for tag, (right, n) in rows
 )  # fmt: skip
-BarChart("fraction of the slice's labels that are right", bars, marks=(Mark(0.5, "a coin"),)).draw()
-plt.show()
+BarChart("fraction of the slice's labels that are right", bars, marks=(Mark(0.5, "a coin"),)).show()
 (worst, (least, _)), (best, (most, _)) = rows[0], rows[-1]
 print(f"{score.accuracy:.0%} of all labels are right; {least:.0%} in {worst}, {most:.0%} in {best}.")
 

@@ -169,8 +169,7 @@ room.check(schedule_rates)
 steps, _ = recipe.steps(len(labels))
 rates = [learning_rate_at(step, steps, recipe) for step in range(steps)]
 line = Series(range(1, steps + 1), rates, "student", "", points=False)
-Chart("step", "learning rate", (line,), (Mark(5, "end of the warm-up"),), y_range=(0, 6e-5)).draw()
-plt.show()
+Chart("step", "learning rate", (line,), (Mark(5, "end of the warm-up"),), y_range=(0, 6e-5)).show()
 print(f"{steps} steps; the highest rate, {max(rates):.0e}, comes at step {int(np.argmax(rates)) + 1}.")
 
 # %% [markdown]
@@ -396,8 +395,7 @@ bars = []
 for task, run in runs.items():
     pgr = run["pgr"] or {"mean": None, "low": None, "high": None}
     bars.append(Bar(task, pgr["mean"], "student", pgr["low"], pgr["high"]))
-BarChart("PGR, mean over three seeds with 95 % interval", tuple(bars), (-0.3, 1.0)).draw()
-plt.show()
+BarChart("PGR, mean over three seeds with 95 % interval", tuple(bars), (-0.3, 1.0)).show()
 print("Needed: a gap (topic has none), and knowledge to draw out (summary seems to have none).")
 
 # %% [markdown]

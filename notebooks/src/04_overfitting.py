@@ -223,8 +223,7 @@ lines = (
     Series(steps, [s.evaluation.accuracy for s in curve], "student", "weak labels"),
 )
 marks = (Mark(labels.label_accuracy, "labels that are right", across=True, role="weak"),)
-Chart("optimizer steps", "accuracy (test reviews)", lines, marks, y_range=(0.5, 1)).draw()
-plt.show()
+Chart("optimizer steps", "accuracy (test reviews)", lines, marks, y_range=(0.5, 1)).show()
 print(f"At the end: {last.accuracy:.2f} with weak labels, {spared.accuracy:.2f} with random errors.")
 
 # %% tags=["nbval-ignore-output"]

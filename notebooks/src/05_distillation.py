@@ -455,6 +455,6 @@ room.quiz("05")
 # One task with two answers, one pair of models, three seeds for the dials. The KL was taken on the inputs of D; a KL on
 # other, unlabelled inputs beside a small trusted set is possible too, and was not measured here. For an open task, such as
 # summaries, the KL is taken token by token (`w2s.token_targets`); there soft labels gained nothing that could be told
-# from nothing (`data/results/README.md`).
+# from nothing (`docs/findings.md`).
 #
 # **Next:** `06_confidence_and_bootstrapping.ipynb`. If the student knows better, may it say so in its own labels?

@@ -117,8 +117,7 @@ lines = (
     Series(fractions, in_shares, "student", "balanced"),
 )
 truly = Mark(share(splits.student_train), "truth", across=True)
-Chart("kept fraction of the weak labels", "fraction labelled positive", lines, (truly,), y_range=(0, 1.05)).draw()
-plt.show()
+Chart("kept fraction of the weak labels", "fraction labelled positive", lines, (truly,), y_range=(0, 1.05)).show()
 print(f"The surest tenth says positive in {by_rank[0]:.0%} of the cases, all labels in {by_rank[-1]:.0%}.")
 
 # %% [markdown]
@@ -165,8 +164,7 @@ students = {
 tests = {name: w2s.score(store.labels(one, splits.test), bench.reference) for name, one in students.items()}
 roles = {"all labels": "student", "random half": "random", "surest half, balanced": "student"}
 bars = [Bar(name, one.accuracy, roles[name], *one.interval) for name, one in tests.items()]
-BarChart("test accuracy (fraction), 95 % Wilson interval", tuple(bars), marks=(Mark(0.5, "a coin"),)).draw()
-plt.show()
+BarChart("test accuracy (fraction), 95 % Wilson interval", tuple(bars), marks=(Mark(0.5, "a coin"),)).show()
 for name, part in parts.items():
     print(f"{name:<22} {len(part):>5,} labels, {part.label_accuracy:.1%} right")
 
@@ -258,8 +256,7 @@ print("rank correlation of likelihood and IFD:", {a: round(value, 3) for a, valu
 looks = dict(zip(labels.task.answers, w2s.study_plots.SERIES, strict=False))
 dots = [Series(likelihood[said == a], difficulty[said == a], look, a, line=False) for a, look in looks.items()]
 one = Mark(1.0, across=True)
-Chart("likelihood log Pr(ŷ|x), in nats", "IFD", tuple(dots), (one,), y_range=None).draw()
-plt.show()
+Chart("likelihood log Pr(ŷ|x), in nats", "IFD", tuple(dots), (one,), y_range=None).show()
 print(f"{(difficulty >= 1).mean():.0%} of the labels lie on the dotted line or above; Superfiltering drops these.")
 worst = max(correlation.values())
 assert worst < -0.99

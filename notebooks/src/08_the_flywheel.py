@@ -259,8 +259,7 @@ steps, _ = recipe.steps(len(pool))
 control = store.train(generator, seed_pool, recipe.lasting(steps, len(seed_pool)), role="control of equal steps")
 level = w2s.evaluate(control, test).accuracy
 bars = (Bar("seed pool", start, "truth"), Bar("one round", end), Bar("seed pool, equal steps", level, "random"))
-BarChart("test accuracy (fraction)", bars).draw()
-plt.show()
+BarChart("test accuracy (fraction)", bars).show()
 part = (level - start) / (end - start)
 print(f"The control, without any new text, reaches {part:.0%} of what the round gained.")
 options = ["hardly any: the new texts did it", "about half", "nearly all: the steps did it"]
@@ -279,8 +278,7 @@ room.outcome("08-steps", found, "Always ask what the same effort would have done
 models = generator, supervisor, generator  # who writes, who labels, where every student starts
 healthy = list(wheel.flywheel(*models, seed_pool, test, world, replace(wheel.HEALTHY, rounds=1), seed=0))
 diagram = room.flywheel_diagram(healthy[1])
-diagram.draw()
-plt.show()
+diagram.show()
 print(diagram.said)
 
 # %% [markdown]
@@ -363,8 +361,7 @@ room.predict(
 ends = {name: study_rounds(study, name)[-1]["accuracy"] for name in study["configurations"]}
 begin = study_rounds(study, "healthy")[0]["accuracy"]
 bars = tuple(Bar(name, end, "student" if end >= begin else "same") for name, end in ends.items())
-BarChart("test accuracy after round 4 (mean of 3 seeds)", bars, marks=(Mark(begin, "seed pool"),)).draw()
-plt.show()
+BarChart("test accuracy after round 4 (mean of 3 seeds)", bars, marks=(Mark(begin, "seed pool"),)).show()
 print("At or above the seed pool: " + "; ".join(name for name, end in ends.items() if end >= begin) + ".")
 enough = [name for name in singles if ends[name] >= begin] or ["none of them alone"]
 room.outcome("08-mend", enough[0], "Two causes need two cures: varied proposals, and answers that somebody checks.")

@@ -176,8 +176,7 @@ ends = [min(x), max(x)]
 fitted = Series(ends, [fit["intercept"] + fit["slope"] * x for x in ends], "truth", "least squares", points=False)
 measured = Series(x, y, "student", "one pair, mean of 3 seeds", line=False)
 labels = "gap: ceiling minus supervisor (accuracy)", "change of accuracy"
-Chart(*labels, (fitted, measured), (Mark(0, across=True),), y_range=None).draw()
-plt.show()
+Chart(*labels, (fitted, measured), (Mark(0, across=True),), y_range=None).show()
 print(f"slope {fit['slope']:.2f}, 95 % interval [{fit['low']:.2f}, {fit['high']:.2f}] over {fit['n']} pairs")
 
 # %%

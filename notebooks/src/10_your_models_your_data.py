@@ -260,8 +260,7 @@ for task_name in ("sentiment", "helpdesk", "summary", "topic"):
     bars.append(Bar(f"{task_name}, {found.n} seeds", found.mean, "student", found.low, found.high))
 
 # %%
-BarChart("accuracy: adapted minus not adapted, with 95 % interval", tuple(bars), (-0.25, 0.1)).draw()
-plt.show()
+BarChart("accuracy: adapted minus not adapted, with 95 % interval", tuple(bars), (-0.25, 0.1)).show()
 worst = min(bars, key=lambda bar: bar.value)
 print(f"Not always. {worst.label}: {worst.value:+.3f} [{worst.low:+.3f}, {worst.high:+.3f}].")
 
@@ -407,7 +406,7 @@ print(w2s.plots.pgr_text(outcome.comparison))
 # ```
 #
 # The pairs are starting points: their rates come from the literature, and the authors of this kit have not run them.
-# Expect little at first. On open models, weak-to-strong generalization is far from sure (see the `README`, and Burns et
+# Expect little at first. On open models, weak-to-strong generalization is far from sure (see `docs/findings.md`, and Burns et
 # al. 2023 for the cases where it failed).
 #
 # ## When there is no gap

@@ -4,6 +4,7 @@ import math
 from statistics import fmean, stdev
 
 import pytest
+from pictures import stored
 
 from w2s_lab.classroom.dashboards.budget_explorer import best_affordable, budget_explorer, measured_grid
 from w2s_lab.classroom.toolkit.measured import measured
@@ -88,6 +89,5 @@ def test_a_sure_gain_names_the_kind_of_label():
 
 
 def test_stored_it_is_a_picture_and_words():
-    found = budget_explorer()._repr_mimebundle_()
+    found = stored(budget_explorer())
     assert found["text/plain"].startswith("Budget explorer [task sentiment, human price 10, weak price 1")
-    assert len(found["image/png"]) > 5_000

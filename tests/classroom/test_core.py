@@ -1,13 +1,13 @@
 """The classroom's toolkit: charts, panels, checks of a learner's code, quizzes, progress."""
 
-import base64
 import json
-import xml.etree.ElementTree as ET
+from xml.etree import ElementTree
 
 import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
+from pictures import SVG, pixels, sound, stored
 
 from w2s_lab import assets, classroom
 from w2s_lab.classroom import overview, progress
@@ -18,8 +18,7 @@ from w2s_lab.classroom.exercises.exercise import Exercise
 from w2s_lab.classroom.toolkit import panel
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View
-
-SVG = "{http://www.w3.org/2000/svg}"
+from w2s_lab.classroom.toolkit.svg import SHARP, Drawing, text_width
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +31,9 @@ def own_progress(tmp_path, monkeypatch):
 # -- charts ------------------------------------------------------------------------------------------------------------
 
 
-def drawing(svg: str) -> ET.Element:
-    return ET.fromstring(svg)
-
-
 def test_a_point_is_where_the_axes_say():
     chart = Chart("x", "y", (Series([0, 1, 2], [0.0, 0.5, 1.0], "student"),), x_range=(0, 2), height=366)
-    root = drawing(chart.svg(width=688))
+    root = ElementTree.fromstring(chart.svg(width=688))
     dots = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(f"{SVG}circle")][1:]  # the first: the legend's
     assert [x for x, _ in dots] == pytest.approx([68, 368, 668])  # from the left margin to the right one
     (_, low), (_, middle), (_, high) = dots
@@ -47,7 +42,7 @@ def test_a_point_is_where_the_axes_say():
 
 def test_a_chart_says_what_it_shows_and_escapes_words():
     chart = Chart("a < b", "y & z", (Series([0, 1], [0, 1], label="<i>"),), (Mark(0.5, "half >"),), said='so "it" is')
-    root = drawing(chart.svg())  # well-formed, or this raises
+    root = sound(chart)
     assert root.get("aria-label") == 'so "it" is' and root.get("role") == "img"
     words = [text.text for text in root.iter(f"{SVG}text")]
     assert {"a < b", "y & z", "<i>", "half >"} <= set(words)
@@ -55,26 +50,53 @@ def test_a_chart_says_what_it_shows_and_escapes_words():
 
 def test_a_missing_value_interrupts_the_line():
     chart = Chart("x", "y", (Series([0, 1, 2, 3], [0.1, None, 0.3, 0.4], points=False),))
-    (path,) = (p for p in drawing(chart.svg()).iter(f"{SVG}path"))
+    (path,) = (p for p in sound(chart).iter(f"{SVG}path"))
     assert path.get("d").count("M") == 2 and path.get("d").count("L") == 1
 
 
-def test_both_drawings_have_the_same_words():
+def written(drawing: Drawing) -> list[str]:
+    """All words of a picture."""
+    return [text.text for text in sound(drawing).iter(f"{SVG}text")]
+
+
+def test_axes_have_labels_and_numbers_and_roles_a_legend():
     chart = Chart("steps", "fraction", (Series([1, 10, 100], [0.2, 0.4, 0.9], "weak"),), log_x=True, x_range=(1, 100))
-    ax = chart.draw()
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()) == ("steps", "fraction", "log")
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["weak supervisor"]
-    words = {text.text for text in drawing(chart.svg()).iter(f"{SVG}text")}
-    assert {"steps", "fraction", "weak supervisor", "1", "10", "100"} <= words
+    assert {"steps", "fraction", "weak supervisor", "1", "3", "10", "30", "100"} <= set(written(chart))
+    assert chart.summary == "fraction against steps: weak supervisor from 0.2 to 0.9"
+    assert stored(chart)["text/plain"] == chart.summary
+
+
+def test_numbers_of_an_axis_have_the_same_decimals():
+    assert {"0.0", "0.2", "1.0"} <= set(written(Chart("x", "y", (Series([0, 1], [0, 1]),))))
+    assert {"−0.2", "0.0", "0.4"} <= set(written(BarChart("x", (Bar("a", 0.1),), (-0.25, 0.5))))
+    rates = Chart("step", "learning rate", (Series([0, 1], [0, 6e-5]),), y_range=(0, 6e-5))
+    numbers = [text for text in sound(rates).iter(f"{SVG}text") if text.text.startswith("6e")]
+    assert float(numbers[0].get("x")) - text_width(numbers[0].text) > 18 + 5  # beside the words along the axis
+
+
+def test_what_lies_beyond_the_axes_is_not_drawn():
+    chart = Chart("x", "y", (Series([0, 1, 2], [0, 5, 0.5], label="", points=False),), y_range=(0, 1))
+    inner = sound(chart).find(f"{SVG}svg")
+    left, top, width, _ = map(float, inner.get("viewBox").split())
+    assert inner.find(f"{SVG}path") is not None and (left, left + width) == (68, 660)
+    above = pixels(chart.svg())[: int(SHARP * top) - 4, int(SHARP * left) :]
+    assert (above == 1).all()  # the line would leave the axes there
+
+
+def test_a_number_stands_beside_a_mark_and_not_under_it():
+    chart = BarChart("x", (Bar("a", 0.45),), marks=(Mark(0.5, "a coin"),))
+    number = next(text for text in sound(chart).iter(f"{SVG}text") if text.text == "0.450")
+    mark = next(one for one in sound(chart).iter(f"{SVG}line") if one.get("stroke-dasharray"))
+    assert float(number.get("x")) > float(mark.get("x1"))
 
 
 def test_bars_are_as_long_as_their_values_and_undefined_is_said():
     bars = (Bar("a", 0.25, "weak"), Bar("b", 0.5, "student", 0.4, 0.6), Bar("c", None))
-    root = drawing(BarChart("accuracy", bars).svg())
+    root = sound(BarChart("accuracy", bars))
     wide = [float(r.get("width")) for r in root.iter(f"{SVG}rect")]
     assert wide[1] == pytest.approx(2 * wide[0], abs=0.2) and len(wide) == 2
     assert any("undefined" in text.text for text in root.iter(f"{SVG}text"))
-    assert len(BarChart("accuracy", bars).draw().patches) == 2
+    assert root.get("aria-label") == "accuracy: a 0.250; b 0.500 [0.4, 0.6]; c undefined"
 
 
 # -- panels ------------------------------------------------------------------------------------------------------------
@@ -103,11 +125,10 @@ def test_a_panel_follows_its_controls():
 
 
 def test_a_stored_panel_is_a_picture_and_words():
-    bundle = make_panel()._repr_mimebundle_()
+    bundle = stored(make_panel())
     assert bundle["text/plain"] == "A dial [height 0.5, word it]: it stands at 0.5."
-    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    plain = Panel("Only a table", {}, lambda: View("Said.", html="<table></table>"))._repr_mimebundle_()
+    plain, _ = Panel("Only a table", {}, lambda: View("Said.", html="<table></table>"))._repr_mimebundle_()
     assert "<table></table>" in plain["text/html"] and "image/png" not in plain
 
 

@@ -1,12 +1,15 @@
 """Choosing labels live: what the picture shows is what an independent computation says of the same selection."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from pictures import stored
 from sklearn.linear_model import LogisticRegression
 
 from w2s_lab import classroom as room
 from w2s_lab.classroom.dashboards.selection_explorer import FRACTIONS, STRENGTH, SelectionExplorer
-from w2s_lab.methods.selection import keep, random_scores
+from w2s_lab.methods.selection import RULES, keep, random_scores
 from w2s_lab.records import Example, LabelledSet, Task
 
 TASK = Task("verdict", ("negative", "positive"))
@@ -118,12 +121,19 @@ def test_a_rule_may_refuse(world):
 
 
 def test_stored_it_is_a_picture_and_words(panel):
-    bundle = panel._repr_mimebundle_()
+    bundle = stored(panel)
     assert bundle["text/plain"].startswith(
         "Which labels to keep [rule sure, balanced as the ranking has them, kept 50%]"
     )
-    assert len(bundle["image/png"]) > 1000
     assert panel._picture.value.count("aria-label") == 2
+
+
+def test_without_scores_it_takes_the_registered_rules(world):
+    probs = np.full((POOL, 2), 0.5) + np.linspace(-0.4, 0.4, POOL)[:, None] * [1, -1]
+    known = replace(world["labels"], probs=probs)
+    panel = room.selection_explorer(**world | {"labels": known, "scores": None}, draws=2)
+    assert list(panel.selection.scores) == ["confidence", "margin"]
+    assert panel.view.says.endswith(f" confidence: {RULES['confidence'].about}")
 
 
 def test_errors(world):

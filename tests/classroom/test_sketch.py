@@ -1,15 +1,11 @@
-"""Sketches: the same description as SVG and by matplotlib."""
+"""Sketches: what they are made of is where they say."""
 
-from xml.etree import ElementTree
-
+import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from pictures import SVG, pixels, sound, stored
 
-from w2s_lab.classroom.toolkit.panel import png
 from w2s_lab.classroom.toolkit.sketch import INK, WIDTH, Box, Line, Sketch, Words
-
-SVG = "{http://www.w3.org/2000/svg}"
+from w2s_lab.classroom.toolkit.svg import SHARP
 
 
 @pytest.fixture
@@ -25,7 +21,7 @@ def sketch() -> Sketch:
 
 
 def test_svg_is_well_formed_and_says_what_it_shows(sketch):
-    root = ElementTree.fromstring(sketch.svg())
+    root = sound(sketch)
     assert (root.get("aria-label"), root.get("role"), root.get("viewBox")) == ('said "so"', "img", f"0 0 {WIDTH} 100")
     boxes = root.findall(f"{SVG}rect")
     assert [(float(b.get("x")), float(b.get("width")), float(b.get("height"))) for b in boxes] == [
@@ -38,25 +34,20 @@ def test_svg_is_well_formed_and_says_what_it_shows(sketch):
     assert all(text.get("fill") == INK for text in root.findall(f"{SVG}text"))
 
 
-def test_matplotlib_draws_the_same_things_at_the_same_places(sketch):
-    ax = sketch.draw(Figure().subplots())
-    boxes = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
-    assert [(b.get_x(), b.get_y(), b.get_width(), b.get_height()) for b in boxes] == [
-        (10, 20, 30, 40),
-        (50, 20, 30, 40),
-    ]
-    assert boxes[1].get_hatch() and not boxes[0].get_hatch()
-    assert [text.get_text() for text in ax.texts] == [r"a < b & \$c\$", "end"]
-    assert ax.get_xlim() == (0, WIDTH) and ax.get_ylim() == (100, 0)
-    assert len(ax.lines) == 1
+def test_a_filling_is_as_opaque_as_it_says_and_a_hatch_lets_the_paper_through(sketch):
+    seen = pixels(sketch.svg())
+    filled, hatched = seen[45:75, 20:50], seen[45:75, 80:115]
+    blue = np.array([0x00, 0x72, 0xB2]) / 255
+    assert np.abs(filled - (1 + blue) / 2).max() < 0.01
+    assert 0.1 < (hatched.mean(-1) > 0.95).mean() < 0.9
 
 
-def test_a_stored_picture_is_as_high_as_its_sketches(sketch):
-    one, two = (len(png([sketch] * count)) for count in (1, 2))
-    assert two > one
-    assert sketch.inches == pytest.approx(8.2 * 100 / WIDTH)
+def test_letters_of_fixed_width_take_the_room_of_the_layout(sketch):
+    word = next(text for text in sound(sketch).iter(f"{SVG}text") if text.get("textLength"))
+    row = pixels(sketch.svg())[:25, : int(SHARP * 200)]  # the words at the left, and their baseline
+    inked = np.flatnonzero((row < 0.5).any((0, 2)))
+    assert inked[-1] / SHARP == pytest.approx(5 + float(word.get("textLength")), abs=4)
 
 
-def test_letters_scale_with_the_room(sketch):
-    small, large = (sketch.draw(Figure(figsize=(side, side)).subplots()).texts[0].get_fontsize() for side in (3, 9))
-    assert large == pytest.approx(3 * small)
+def test_it_is_stored_with_its_words(sketch):
+    assert stored(sketch)["text/plain"] == 'said "so"'

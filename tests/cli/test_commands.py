@@ -254,7 +254,15 @@ def test_how_to_adapt_without_adapting(capsys):
     assert status == 2 and "expected --adapt beside it" in err
 
 
-@pytest.mark.parametrize("loss", ["soft", "confidence"])
+@pytest.mark.parametrize("dry", [[], ["--dry-run", "T4"]])
+@pytest.mark.parametrize(("name", "says"), [("soft", "token_targets"), ("window", "cannot learn from an open task")])
+def test_a_loss_that_cannot_do_the_task_is_said_before_the_supervisor(name, says, dry, capsys, monkeypatch):
+    monkeypatch.setattr("w2s_lab.experiments.store.train", lambda *args, **options: pytest.fail("trained for nothing"))
+    status, _, err = call(capsys, "run", "--task", "summary", "--loss", name, *dry)
+    assert status == 2 and err.startswith("w2s-lab: ") and says in err and "MaximumLikelihood" in err
+
+
+@pytest.mark.parametrize("loss", ["soft", "confidence", "distillation:weight=0.5,schedule=cosine", "product", "window"])
 def test_run_with_another_loss(loss, capsys):
     status, out, err = call(capsys, "run", *TINY, "--loss", loss)
     assert status == 0, err

@@ -60,7 +60,7 @@ def test_token_likelihood_divides_by_the_tokens_with_the_end_token(llama, open_s
     labels = replace(echoed(open_set), log_prob=-np.arange(1.0, 13.0))
     counts = [len(row) for row in llama.encode_answers(labels.answers)]
     assert len(set(counts)) > 1 and min(counts) >= 2  # at least a token and the end
-    found = selection.token_likelihood(labels, llama)
+    found = selection.token_likelihood(llama, labels)
     np.testing.assert_allclose(found, [-(i + 1) / counts[i] for i in range(12)])
 
 
@@ -97,7 +97,7 @@ def test_labels_that_know_too_little_raise(score):
 
 def test_token_likelihood_needs_log_prob(llama):
     with pytest.raises(ValueError, match="has no log_prob"):
-        selection.token_likelihood(toy("abc"), llama)
+        selection.token_likelihood(llama, toy("abc"))
 
 
 def test_a_single_answer_has_no_margin():

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from w2s_lab.system.jobs import Job, run_jobs
+from w2s_lab.system.registry import load_plugin
 
 HERE = Path(__file__).resolve()
 
@@ -85,6 +86,22 @@ def arrays() -> dict:
     import torch
 
     return {"array": np.arange(3.0), "tensor": torch.arange(200_000)}
+
+
+PLUGIN = """
+from w2s_lab.data.sources import register_task
+from w2s_lab.records import Example
+
+register_task("numbers", lambda: [Example("Odd?", str(n), "yes" if n % 2 else "no") for n in range(50)])
+"""
+
+
+def registered(name: str) -> list[str]:
+    """The answers of a task that only a plugin knows."""
+    from w2s_lab.data.sources import read_examples
+
+    task, _, _ = read_examples(name)
+    return list(task.answers)
 
 
 def cannot_travel():
@@ -370,6 +387,10 @@ def cluster(folder: str) -> None:
     import ray
     from ray.cluster_utils import Cluster
 
+    Path(folder, "my_plugin.py").write_text(PLUGIN)
+    os.chdir(folder)  # the folder in which a driver starts is on the path of its workers
+    sys.path.append(folder)
+
     # not 127.0.0.1, which Ray takes for the machine's address to the world
     here = {"num_cpus": 1, "node_ip_address": "127.0.0.2", "object_store_memory": 80_000_000}
     machines = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **here})
@@ -391,7 +412,9 @@ def cluster(folder: str) -> None:
         found = run_jobs(mixed_jobs(folder), workers=1, ray="auto", on_done=lambda name, _: ended.append(name))
         connected = [ray.is_initialized()]
         ray.init(machines.address, log_to_driver=False)
-        found |= run_jobs([Job("threads", threads)], workers=1, ray=machines.address)
+        load_plugin("my_plugin")
+        more = [Job("threads", threads), Job("registered", registered, ("numbers",))]
+        found |= run_jobs(more, workers=1, ray=machines.address)
         try:
             run_jobs([Job("bad", raises, ("particular",))], workers=1, ray=machines.address)
         except ValueError as error:
@@ -434,6 +457,7 @@ def test_on_a_cluster_deaths_lose_nothing(tmp_path):
     note(str(tmp_path / "local"), "removed")
     local = run_jobs(mixed_jobs(str(tmp_path / "local")), workers=2)
     assert found["found"].pop("threads") == [1, "1"]
+    assert found["found"].pop("registered") == ["no", "yes"]
     assert found["found"] == json.loads(json.dumps(local, default=as_list))
     assert list(found["found"]) == list(local) and sorted(found["ended"]) == sorted(local)
     assert found["connected"] == [False, True]  # as it was found

@@ -1,7 +1,7 @@
 """The gradient of a batch: in pieces when memory is short, recomputed, through an adapter, in bfloat16."""
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,9 +10,11 @@ import torch
 from w2s_lab.models import language_model
 from w2s_lab.objective import (
     AuxiliaryConfidence,
+    ConfidenceWindow,
     Distillation,
     MaximumLikelihood,
     NextToken,
+    ProductTargets,
     SoftTargets,
     Targets,
     expected_nll,
@@ -25,7 +27,15 @@ from w2s_lab.training.gradient import BatchGradient
 from w2s_lab.training.labelling import token_targets, weak_labels
 from w2s_lab.training.loop import NonFiniteLoss, train, training_steps
 
-LOSSES = [MaximumLikelihood(), SoftTargets(0.5), AuxiliaryConfidence(0.6), Distillation(2.0, "cosine"), NextToken()]
+LOSSES = [
+    MaximumLikelihood(),
+    SoftTargets(0.5),
+    AuxiliaryConfidence(0.6),
+    Distillation(2.0, "cosine"),
+    ProductTargets(0.5, 2.0),
+    ConfidenceWindow(0.3),
+    NextToken(),
+]
 ROWS = [3, 20, 7, 41, 0, 12, 30]
 
 
@@ -88,8 +98,8 @@ def test_it_is_that_of_plain_autograd(loss, llama, weak_set):
     value = batch(ROWS, 0.5)
     found = gradients(model)
     prompts, answers = [batch.prompts[i] for i in ROWS], [batch.answers[i] for i in ROWS]
-    if loss.needs_probs:
-        targets = Targets(batch.weak_probs[ROWS], batch.numbers[ROWS], batch.class_balance, 0.5)
+    if loss.reads(True) == "list":
+        targets = Targets(batch.probs[ROWS], batch.numbers[ROWS], batch.class_balance, 0.5)
         expected = loss(model.log_probs(prompts, batch.closed), targets).mean()
     else:
         expected = -model.log_prob(prompts, answers).mean()
@@ -276,15 +286,19 @@ def test_a_lora_in_bfloat16(llama, closed_set):
 def test_the_loss_may_look_at_the_whole_batch(llama, weak_set, monkeypatch):
     """A loss that is no sum over examples is also right in pieces."""
 
+    @dataclass(frozen=True)
     class Spread:
-        needs_probs = True
+        def reads(self, closed):
+            return "list" if closed else None
+
+        def needs(self, closed):
+            return frozenset({"probs"})
 
         def __call__(self, log_probs, targets):
-            return expected_nll(log_probs, targets.probs).std()[None]
+            return expected_nll(log_probs, targets.probs).std().expand(len(log_probs))
 
     model = llama.copy()
-    batch = BatchGradient(model, weak_set, Recipe(loss=SoftTargets()))
-    batch.loss = Spread()
+    batch = BatchGradient(model, weak_set, Recipe(loss=Spread()))
     expected_value, expected = batch(ROWS, 0.0), gradients(model)
     batch.budget = TokenBudget(90)
     assert batch(ROWS, 0.0).item() == pytest.approx(expected_value.item(), rel=1e-5)
@@ -355,7 +369,9 @@ def test_the_most_likely_tokens_stand_for_all(llama, open_set):
 
 
 def test_soft_labels_of_an_open_task_are_asked_for(llama, open_set):
-    with pytest.raises(ValueError, match=r"open task.*Hint: SoftTargets and Distillation learn from token_targets"):
+    with pytest.raises(
+        ValueError, match=r"SoftTargets needs.*open task.*Hint: token_targets\(weak, labels\) gives them"
+    ):
         BatchGradient(llama.copy(), open_set, Recipe(loss=SoftTargets()))
-    with pytest.raises(ValueError, match="AuxiliaryConfidence needs"):
+    with pytest.raises(ValueError, match="AuxiliaryConfidence cannot learn from an open task"):
         BatchGradient(llama.copy(), token_targets(llama, open_set), Recipe(loss=AuxiliaryConfidence()))

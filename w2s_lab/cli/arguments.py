@@ -1,6 +1,22 @@
 """Options that several commands share, and values of options, with errors that name the legal ones."""
 
 import argparse
+import inspect
+import re
+import textwrap
+from dataclasses import fields
+
+
+def add_import(command: argparse.ArgumentParser) -> None:
+    """`--import MODULE`. `commands.main` reads it before all other words, since they may mean what it registers."""
+    command.add_argument(
+        "--import",
+        action="append",
+        metavar="MODULE",
+        dest="modules",
+        help="run this module first, for the studies, tasks and rules that it registers: the name, without .py, of a "
+        "file in the present folder or of an installed module; may be given several times",
+    )
 
 
 def add_store(command: argparse.ArgumentParser) -> None:
@@ -53,3 +69,53 @@ def sizes(text: str):
         return SplitSizes(*map(int, parts))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def loss(text: str):
+    """`NAME` or `NAME:DIAL=VALUE,DIAL=VALUE` as a loss; "help" stays as it is."""
+    from w2s_lab.objective import LOSSES  # here, because it takes seconds and --help should not
+
+    name, colon, dials = text.partition(":")
+    if text == "help":
+        return text
+    if name not in LOSSES:
+        raise argparse.ArgumentTypeError(f"there is no loss {name!r}; expected {', '.join(LOSSES)}, or help")
+    kinds = {field.name: field.type for field in fields(LOSSES[name])}
+    legal = f"expected {' or '.join(kinds)}" if kinds else "it has none"
+    values = {}
+    for part in dials.split(",") if colon else ():
+        dial, equals, value = part.partition("=")
+        if not equals:
+            raise argparse.ArgumentTypeError(f"{text!r}: {part!r} is no DIAL=VALUE of the loss {name!r}; {legal}")
+        if dial not in kinds:
+            raise argparse.ArgumentTypeError(f"{text!r}: the loss {name!r} has no dial {dial!r}; {legal}")
+        if dial in values:
+            raise argparse.ArgumentTypeError(f"{text!r}: the dial {dial!r} of the loss {name!r} is set twice")
+        try:
+            values[dial] = kinds[dial](value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: the dial {dial!r} of the loss {name!r} is {value!r}; expected a number"
+            ) from None
+    try:
+        return LOSSES[name](**values)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def losses() -> str:
+    """The losses and their dials as a table, from their classes: names, defaults, and what the docstrings say."""
+    from w2s_lab.objective import LOSSES
+
+    lines = ["--loss NAME or --loss NAME:DIAL=VALUE,DIAL=VALUE; what follows a dial is its default"]
+    for name, kind in LOSSES.items():
+        text = inspect.getdoc(kind) or ""
+        lines += ["", f"{name}: {kind.__name__}", *_filled(text.partition("\n\n")[0], "    ")]
+        for field in fields(kind):
+            meaning = re.search(rf"^    {field.name}: (.*(?:\n     +.*)*)", text, re.MULTILINE)
+            lines += _filled(f"{field.name}={field.default}  {meaning[1] if meaning else ''}", "    ")
+    return "\n".join(lines)
+
+
+def _filled(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), 100, initial_indent=indent, subsequent_indent=2 * indent)

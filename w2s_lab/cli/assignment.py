@@ -14,7 +14,7 @@ HAND_SHEET = "by_hand.csv"
 GRADED = "graded.json"
 ROOT = (
     "grading runs students' code, and as root a mistake in a guard would let it do anything to this machine. Run it as "
-    "another user, or in a container (the README says how). Where root is meant, as in a container: --as-root"
+    "another user, or in a container (docs/assignments.md says how). Where root is meant, as in a container: --as-root"
 )
 
 
@@ -118,7 +118,8 @@ def _grade(arguments: argparse.Namespace) -> None:
     guards = guards_here()
     print(f"{len(submissions)} submissions; guards in force: {', '.join(guards)}")
     if "audit hook" in guards:
-        print("this system's kernel does not guard files or processes: only Python code is held back (see the README)")
+        print("this system's kernel guards neither files nor processes; only Python code is held back")
+        print("(docs/assignments.md says what that means)")
     limits = Limits(cell=arguments.cell_seconds, total=arguments.total_seconds, memory=arguments.memory * MB)
     started, fresh, own = perf_counter(), 0, 0.0
     with tqdm(total=len(submissions), unit="submission", disable=not sys.stderr.isatty()) as bar:

@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,27 +13,24 @@ from pathlib import Path
 from w2s_lab import assets
 from w2s_lab.cli import assignment as assignment_command
 from w2s_lab.cli import run as run_command
-from w2s_lab.cli.arguments import add_device, add_store, positive
+from w2s_lab.cli.arguments import add_device, add_import, add_store, positive
+from w2s_lab.studies import STUDIES
+from w2s_lab.system.registry import load_plugin
 from w2s_lab.version import __version__
-
-STUDIES = (
-    "mechanism",
-    "methods",
-    "scaling",
-    "overfitting",
-    "losses",
-    "budget",
-    "policy",
-    "flywheel",
-)
 
 # torch, transformers and what imports them are imported inside the commands: they take seconds, --help should not.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 2 wrong input (with its reason), 130 stopped by Ctrl-C."""
-    arguments = parser().parse_args(argv)
-    arguments.words = shlex.join(["w2s-lab", *(sys.argv[1:] if argv is None else argv)])
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        rest = _load_plugins(words)
+    except ValueError as error:
+        print(f"w2s-lab: {error}", file=sys.stderr)
+        return 2
+    arguments = parser().parse_args(rest)
+    arguments.words = shlex.join(["w2s-lab", *words])
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     warnings.simplefilter("ignore", FutureWarning)  # from one library to another: not for who gives a command
     try:
@@ -54,6 +52,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _load_plugins(words: Sequence[str]) -> list[str]:
+    """Import the modules that `--import` names, wherever it stands; returns the other words.
+
+    Raises:
+        ValueError: a module cannot be imported; the message says where it failed.
+    """
+    early = argparse.ArgumentParser(prog="w2s-lab", add_help=False, allow_abbrev=False)
+    add_import(early)
+    found, rest = early.parse_known_args(words)
+    for name in found.modules or ():
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())  # last: no file of this folder takes the place of an installed module
+        try:
+            load_plugin(name)
+        except Exception as error:  # whatever the user's code raises
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = "" if last.filename.startswith("<") else f" ({last.filename}, line {last.lineno})"
+            hint = ". Hint: expected a module's name, such as my_lab for my_lab.py" if where == "" else ""
+            raise ValueError(f"--import {name}: {type(error).__name__}: {error}{where}{hint}") from error
+    return rest
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
@@ -62,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="example: w2s-lab run --task helpdesk --seeds 3",
     )
     top.add_argument("--version", action="version", version=f"w2s-lab {__version__}")
+    add_import(top)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     run_command.add(commands)
     _add_pretrain(commands)
@@ -130,9 +151,12 @@ def _add_study(commands) -> None:
         epilog="examples:\n"
         "  w2s-lab study methods --seeds 8\n"
         "  w2s-lab study scaling --ray auto --store /shared/runs\n"
+        "  w2s-lab study --import my_lab my-study\n"
         "  w2s-lab study findings",
     )
-    study.add_argument("name", choices=[*STUDIES, "findings"], help="which study; findings: the table of all of them")
+    names = f"{', '.join(STUDIES)}; findings: the table of claims and what was measured; none: what each study asks"
+    study.add_argument("name", nargs="?", metavar="NAME", help=names)
+    add_import(study)
     study.add_argument("--seeds", type=positive, metavar="N", help="seeds 0 to N-1 (default: the study's own number)")
     study.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes")
     study.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster instead: auto, HOST:PORT or ray://HOST:PORT")
@@ -147,18 +171,20 @@ def _add_study(commands) -> None:
 def _study(arguments: argparse.Namespace) -> None:
     """Measure what the kit claims, over many seeds, and write JSON and figures. Finished parts come from the store,
     so a study that was stopped goes on where it was."""
-    from importlib import import_module
-
     output = Path(arguments.output)
+    if arguments.name is None:
+        for name, study in STUDIES.items():
+            print(f"{name:<14}{study.seeds:>3} seeds   {study.about}")
+        return
     if arguments.name == "findings":
         from w2s_lab.studies.findings import write_findings
 
         for path in write_findings(output):
             print(f"written: {path}")
         return
+    study = STUDIES[arguments.name]
     from w2s_lab.studies.study import run_study
 
-    study = import_module(f"w2s_lab.studies.{arguments.name}").STUDY
     text, paths = run_study(
         study,
         seeds=arguments.seeds or study.seeds,

@@ -10,17 +10,12 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from w2s_lab.cli.arguments import add_device, add_store, answers, positive, rate, sizes
+from w2s_lab.cli.arguments import add_device, add_import, add_store, answers, loss, losses, positive, rate, sizes
 from w2s_lab.system.files import replacing
 
 # torch, transformers and what imports them are imported inside the functions: they take seconds, --help should not.
 
 ADAPT_EPOCHS = 8
-LOSSES = {
-    "ml": ("MaximumLikelihood", "maximum likelihood of the weak answers"),
-    "soft": ("SoftTargets", "the supervisor's probabilities as targets"),
-    "confidence": ("AuxiliaryConfidence", "auxiliary confidence loss"),
-}
 
 
 def add(commands) -> None:
@@ -33,6 +28,7 @@ def add(commands) -> None:
         epilog="examples:\n"
         "  w2s-lab run\n"
         "  w2s-lab run --task summary --epochs 4 --seeds 3\n"
+        "  w2s-lab run --loss distillation:weight=0.5,schedule=cosine\n"
         "  w2s-lab run --data reviews.tsv --answers 0=negative,1=positive --adapt\n"
         "  w2s-lab run --data hub:sciq --pair smollm2-16gb --dry-run\n"
         "  accelerate launch -m w2s_lab run --data hub:boolq --pair qwen-80gb",
@@ -41,7 +37,10 @@ def add(commands) -> None:
     source = data.add_mutually_exclusive_group()
     source.add_argument("--task", help="a built-in task (default: sentiment)")
     source.add_argument(
-        "--data", metavar="FILE|hub:NAME", help="a .csv, .tsv or .jsonl file, or a data set of the Hugging Face Hub"
+        "--data",
+        metavar="FILE|hub:NAME|TASK",
+        help="a .csv, .tsv or .jsonl file, a data set of the Hugging Face Hub, or a task of your own that --import "
+        "registers",
     )
     data.add_argument("--input-column", metavar="NAME", help="column of the input, by name or number")
     data.add_argument("--answer-column", metavar="NAME", help="column of the true answer, by name or number")
@@ -60,8 +59,14 @@ def add(commands) -> None:
     models.add_argument("--strong", metavar="MODEL", help="becomes the strong student and the strong ceiling")
     models.add_argument("--pair", metavar="NAME", help="two models of the Hub with their recipes, such as smollm2-16gb")
     recipe = run.add_argument_group("recipe")
-    recipe.add_argument("--loss", choices=LOSSES, default="ml", help="of the student: " + ", ".join(
-        f"{name} = {meaning}" for name, (_, meaning) in LOSSES.items()) + " (default: ml)")  # fmt: skip
+    recipe.add_argument(
+        "--loss",
+        type=loss,
+        default="ml",
+        metavar="NAME[:DIAL=VALUE,...]",
+        help="of the student, with its dials, such as soft or distillation:weight=0.5,schedule=cosine "
+        "(default: ml, maximum likelihood of the weak answers); --loss help lists all losses and their dials",
+    )
     recipe.add_argument("--epochs", type=positive, metavar="N", help="passes of student and ceiling over theirs")
     recipe.add_argument("--learning-rate", type=rate, metavar="R", help="peak rate of student and ceiling")
     recipe.add_argument("--weak-epochs", type=positive, metavar="N", help="passes of the supervisor over its examples")
@@ -86,6 +91,7 @@ def add(commands) -> None:
         f"(default: {ADAPT_EPOCHS}); nobody's labels, and no test input, are looked at",
     )
     recipe.add_argument("--adapt-learning-rate", type=rate, metavar="R", help="peak rate of that (default: 1e-3)")
+    add_import(run)
     run.add_argument("--seeds", type=positive, default=3, metavar="N", help="runs with seeds 0 to N-1 (default: 3)")
     add_device(run)
     run.add_argument(
@@ -106,6 +112,9 @@ def _run(arguments: argparse.Namespace) -> None:
     print accuracies and the performance gap recovered, and draw them. Finished parts come from the store."""
     from w2s_lab.system import parallel
 
+    if arguments.loss == "help":
+        print(losses())
+        return
     arguments.device = parallel.start(arguments.device)
     try:
         with _only_main_prints():
@@ -175,7 +184,6 @@ def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, pl
 
 def _plan(arguments: argparse.Namespace, task):
     """The task's usual plan, or that of a named pair, changed as the command line says."""
-    from w2s_lab import objective
     from w2s_lab.experiments.procedure import Plan
     from w2s_lab.recipe import LoRA
 
@@ -194,7 +202,7 @@ def _plan(arguments: argparse.Namespace, task):
     }
     weak = {"epochs": arguments.weak_epochs, "learning_rate": arguments.weak_learning_rate}
     strong = {
-        "loss": getattr(objective, LOSSES[arguments.loss][0])(),
+        "loss": arguments.loss,
         "epochs": arguments.epochs,
         "learning_rate": arguments.learning_rate,
         "lora": arguments.lora and LoRA(rank=arguments.lora, alpha=2 * arguments.lora),

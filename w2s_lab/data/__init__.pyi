@@ -1,3 +1,6 @@
+from . import (
+    presets as presets,
+)
 from .sources import (
     DataError as DataError,
 )
@@ -23,7 +26,13 @@ from .sources import (
     read_examples as read_examples,
 )
 from .sources import (
+    register_task as register_task,
+)
+from .sources import (
     split_examples as split_examples,
+)
+from .sources import (
+    tasks as tasks,
 )
 from .sources import (
     write_examples as write_examples,

@@ -68,6 +68,14 @@ class ReadOptions:
         return tuple(dict.fromkeys(self.words.values())) or None
 
 
+def table_of(name: str, examples: Sequence[Example], notes: Sequence[str] = ()) -> Table:
+    """Examples as a table with the columns instruction, input, answer and tags."""
+    columns = ("instruction", "input", "answer", "tags")
+    rows = [(e.instruction, e.input, e.answer, list(e.tags)) for e in examples]
+    numbered = tuple(Row(number, dict(zip(columns, row, strict=True))) for number, row in enumerate(rows, 1))
+    return Table(name, columns, numbered, tuple(notes), unit="example")
+
+
 def examples_from_table(
     table: Table, options: ReadOptions, *, name: str | None = None
 ) -> tuple[Task, list[Example], list[str]]:

@@ -1,6 +1,7 @@
 """Data sets of the literature on the Hugging Face Hub, as tasks: which rows, which instruction, which answers.
 
-`sources.py` downloads them, and then asks for their preset here.
+`sources.py` downloads them, and then asks for their preset here. A preset is one entry of `PRESETS`; one of your own
+joins them by `register`.
 """
 
 import warnings
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from w2s_lab.data.readers import DataError, DataWarning, Row, Table, listed, shown
+from w2s_lab.data.examples import table_of
+from w2s_lab.data.readers import DataError, DataWarning, Table, listed, shown
 from w2s_lab.records import Example, content_key
+from w2s_lab.system.registry import Registry
 
 YES_NO = ("yes", "no")
 POLARITY = ("negative", "positive")
@@ -105,20 +108,36 @@ def sst2(row: Mapping[str, Any]) -> Example:
     return Example("Is the review positive or negative?", _text(row, "sentence").strip(), answer)
 
 
-PRESETS = {
-    "sciq": Preset("allenai/sciq", ("train", "validation", "test"), YES_NO, sciq, question=("question",)),
-    "boolq": Preset("google/boolq", ("train", "validation"), YES_NO, boolq),
-    "cosmosqa": Preset(
-        "allenai/cosmos_qa",
-        ("train", "validation"),
-        YES_NO,
-        cosmosqa,
-        revision="refs/convert/parquet",
-        question=("context", "question"),
-    ),
-    "amazon_polarity": Preset("fancyzhx/amazon_polarity", ("train",), POLARITY, amazon_polarity, sample=20_000),
-    "sst2": Preset("stanfordnlp/sst2", ("train", "validation"), POLARITY, sst2),
-}
+PRESETS: Registry[Preset] = Registry(
+    "preset",
+    {
+        "sciq": Preset("allenai/sciq", ("train", "validation", "test"), YES_NO, sciq, question=("question",)),
+        "boolq": Preset("google/boolq", ("train", "validation"), YES_NO, boolq),
+        "cosmosqa": Preset(
+            "allenai/cosmos_qa",
+            ("train", "validation"),
+            YES_NO,
+            cosmosqa,
+            revision="refs/convert/parquet",
+            question=("context", "question"),
+        ),
+        "amazon_polarity": Preset("fancyzhx/amazon_polarity", ("train",), POLARITY, amazon_polarity, sample=20_000),
+        "sst2": Preset("stanfordnlp/sst2", ("train", "validation"), POLARITY, sst2),
+    },
+)
+
+
+def register(name: str, preset: Preset, *, replace: bool = False) -> None:
+    """Let `hub:NAME` read a data set of the Hub by a preset of your own.
+
+    Raises:
+        ValueError: another preset has this name, or it has one of the signs : @ / that `hub:` gives a meaning.
+    """
+    if not isinstance(preset, Preset):
+        raise ValueError(f"preset {name!r} is {preset!r}; expected a w2s_lab.data.presets.Preset")
+    if set(name) & set(":@/"):
+        raise ValueError(f"a preset is called {name!r}; expected a name without : @ /, as in hub:NAME")
+    PRESETS.register(name, preset, replace=replace)
 
 
 def _proposed(question: str, correct: str, wrong: list[str], context: str = "") -> Example:
@@ -167,7 +186,7 @@ def preset_table(source: str, preset: Preset, parts: list[Any]) -> Table:
     Warns:
         DataWarning: rows were left out, because they repeat a question.
     """
-    rows: list[Row] = []
+    kept: list[Example] = []
     notes: list[str] = []
     asked: set[str] = set()
     repeats = 0
@@ -187,11 +206,10 @@ def preset_table(source: str, preset: Preset, parts: list[Any]) -> Table:
                 repeats += 1
                 continue
             asked.add(question)
-            fields = {"instruction": example.instruction, "input": example.input, "answer": example.answer}
-            rows.append(Row(len(rows) + 1, {**fields, "tags": list(example.tags)}))
+            kept.append(example)
     if repeats:
         notes.append(f"{repeats} rows left out: the same question as an earlier row.")
         warnings.warn(f"{source}: {notes[-1]}", DataWarning, stacklevel=4)
-    if not rows:
+    if not kept:
         raise DataError(f"{source}: the data set has no rows")
-    return Table(source, ("instruction", "input", "answer", "tags"), tuple(rows), tuple(notes), unit="example")
+    return table_of(source, kept, notes)

@@ -1,4 +1,4 @@
-"""Examples in, four disjoint parts out: built-in tasks, a learner's own file, or a data set of the Hugging Face Hub.
+"""Examples in, four disjoint parts out: registered tasks, a learner's own file, or a data set of the Hugging Face Hub.
 
 Nothing is guessed or left out in silence: `read_examples` returns notes in plain sentences, and every note about rows
 that were left out is a `DataWarning` too.
@@ -8,8 +8,9 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from w2s_lab import assets
-from w2s_lab.data.examples import Answers, ReadOptions, examples_from_table
+from w2s_lab.data.examples import Answers, ReadOptions, examples_from_table, table_of
 from w2s_lab.data.hub import explain
 from w2s_lab.data.presets import PRESETS, preset_table
 from w2s_lab.data.readers import EXTENSIONS, DataError, DataWarning, Row, Table, read_table
 from w2s_lab.records import Example, LabelledSet, Splits, Task
 from w2s_lab.system.files import replacing
+from w2s_lab.system.registry import Registry
 
 __all__ = [
     "DataError",
@@ -33,7 +35,9 @@ __all__ = [
     "hub_table",
     "load_splits",
     "read_examples",
+    "register_task",
     "split_examples",
+    "tasks",
     "write_examples",
 ]
 
@@ -65,10 +69,84 @@ class SplitSizes:
         return cls(*map(min, shares, (1500, 1500, 1000, 100)))
 
 
+@dataclass(frozen=True)
+class TaskSource:
+    """Where the examples of a registered task come from.
+
+    Attributes:
+        name: of the task.
+        examples: a .csv, .tsv or .jsonl file, or a function that gives the same examples at every call.
+        options: how they are read, unless the caller says otherwise.
+        elicited: the answer is latent in the documents that the ladder was pre-trained on, so that fine-tuning has to
+            ask for it and not to teach it (see `Plan.for_task`).
+        builtin: it comes with the kit.
+    """
+
+    name: str
+    examples: Path | Callable[[], Iterable[Example]]
+    options: ReadOptions
+    elicited: bool = False
+    builtin: bool = False
+
+    def table(self, options: ReadOptions) -> tuple[Table, ReadOptions]:
+        """Its rows, and how to read them where `options` leaves it open; raises DataError where they cannot be used."""
+        usual = self.options
+        columns = ("input_column", "answer_column", "instruction")
+        chosen = {name: getattr(options, name) or getattr(usual, name) for name in columns}
+        if options.answers is None and not options.open_ended:
+            chosen |= {"answers": usual.answers, "open_ended": usual.open_ended}
+        options = replace(options, **chosen)
+        if not callable(self.examples):
+            return _file_table(self.examples, options), options
+        found = list(self.examples())
+        strange = [example for example in found if not isinstance(example, Example)]
+        if strange or not found:
+            what = f"gave {strange[0]!r}" if strange else "gave nothing"
+            raise DataError(f"{self.name}: the function of this task {what}; expected w2s_lab.Example objects")
+        return table_of(self.name, found), replace(options, input_column="input", answer_column="answer")
+
+
+@cache
+def tasks() -> Registry[TaskSource]:
+    """Name -> source of every task with a name: the built-in ones (`data/tasks/tasks.json`), then registered ones."""
+    found = json.loads((assets.TASKS / "tasks.json").read_text(encoding="utf-8"))
+    return Registry("task", {name: _builtin(name, **facts) for name, facts in found.items()})
+
+
+def _builtin(name: str, answers: list[str] | None, elicited: bool) -> TaskSource:
+    options = ReadOptions(answers=None if answers is None else tuple(answers), open_ended=answers is None)
+    return TaskSource(name, assets.TASKS / f"{name}.jsonl", options, elicited, builtin=True)
+
+
 def builtin_tasks() -> dict[str, Task]:
     """Name -> task of the built-in tasks, whose examples are `data/tasks/NAME.jsonl`."""
-    table = json.loads((assets.TASKS / "tasks.json").read_text(encoding="utf-8"))
-    return {name: Task(name, None if answers is None else tuple(answers)) for name, answers in table.items()}
+    return {name: Task(name, source.options.closed) for name, source in tasks().items() if source.builtin}
+
+
+def register_task(
+    name: str,
+    examples: str | Path | Callable[[], Iterable[Example]],
+    *,
+    elicited: bool = False,
+    replace: bool = False,
+    **options: Any,
+) -> None:
+    """Give a task of your own a name, for `load_splits(NAME)`, studies and `w2s-lab run --data NAME`.
+
+    Args:
+        name: of the task.
+        examples: a .csv, .tsv or .jsonl file, or a function without arguments that gives `Example` objects, the same
+            ones at every call: a draw at random takes its seed from inside the function.
+        elicited: see `TaskSource`.
+        replace: another task may have this name.
+        options: `answers`, `open_ended` and the others of `ReadOptions`.
+
+    Raises:
+        ValueError: another task has this name, or the options contradict each other.
+    """
+    if not callable(examples):
+        examples = Path(examples).expanduser().absolute()  # a worker may run in another folder
+    tasks().register(name, TaskSource(name, examples, ReadOptions(**options), elicited), replace=replace)
 
 
 def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None = None, **options: Any) -> Splits:
@@ -91,10 +169,10 @@ def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None =
 
 def _unknown_source(source: str) -> DataError:
     """What the source could have been."""
-    close = difflib.get_close_matches(source, builtin_tasks(), n=1)
+    close = difflib.get_close_matches(source, tasks(), n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     return DataError(
-        f"unknown data source {source!r}; expected a built-in task ({', '.join(builtin_tasks())}), a path to a "
+        f"unknown data source {source!r}; expected the name of a task ({', '.join(tasks())}), a path to a "
         f"{', '.join(EXTENSIONS)} file, or hub:NAME[:CONFIG][@REVISION].{meant}"
     )
 
@@ -131,9 +209,9 @@ def read_examples(
     earlier instruction and input is left out, whether it has the same answer or another one.
 
     Args:
-        source: a built-in task (see `builtin_tasks`), a .csv, .tsv or .jsonl file, `hub:PRESET[@REVISION]` for one of
-            `hub_tasks.PRESETS` (sciq, boolq, cosmosqa, amazon_polarity, sst2), or `hub:NAME[:CONFIG][@REVISION]` for
-            the train split of any other data set of the Hugging Face Hub.
+        source: a built-in or registered task (see `tasks`), a .csv, .tsv or .jsonl file, `hub:PRESET[@REVISION]` for
+            one of `presets.PRESETS`, or `hub:NAME[:CONFIG][@REVISION]` for the train split of any other data set of the
+            Hugging Face Hub.
         input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.
 
     Returns:
@@ -146,12 +224,10 @@ def read_examples(
         DataWarning: rows were left out.
     """
     options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
-    builtin = builtin_tasks().get(str(source))
-    name = builtin.name if builtin else None
-    if builtin:
-        if options.answers is None and not open_ended:
-            options = replace(options, answers=builtin.answers, open_ended=builtin.answers is None)
-        table = _file_table(assets.TASKS / f"{source}.jsonl", options)
+    name = None
+    if str(source) in tasks():
+        name = str(source)
+        table, options = tasks()[name].table(options)
     elif str(source).startswith("hub:"):
         name, table, options = _load_hub(str(source), options)
     elif Path(source).suffix.lower() in EXTENSIONS or os.sep in str(source) or os.path.exists(source):

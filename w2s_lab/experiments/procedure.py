@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from w2s_lab.data.sources import tasks
 from w2s_lab.experiments.store import Store
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
@@ -11,11 +12,9 @@ from w2s_lab.objective import MaximumLikelihood, NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Splits, Task
 from w2s_lab.training.evaluation import score
+from w2s_lab.training.requirements import check_offer
 
 OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)
-
-
-ELICITED = ("sentiment", "helpdesk", "helpdesk-v2")  # tasks whose answer is latent in the documents of pre-training
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class Plan:
     """Which models, trained how. The recipe of the student is the recipe of the ceiling: only the answers differ.
 
     A loss that needs the supervisor's probabilities is the student's alone: where there is only one answer to learn
-    (the truth, or a random error), it is maximum likelihood.
+    (the truth, or a random error), it is maximum likelihood. A loss that needs more than the weak labels of a task have
+    is refused before anything is trained.
 
     Attributes:
         weak: name of the model that becomes the weak supervisor.
@@ -52,11 +52,11 @@ class Plan:
     def for_task(cls, task: Task) -> "Plan":
         """The usual plan for a task.
 
-        The defaults suit what the ladder knows from pre-training and only has to be asked for: a verdict, a decision.
-        Everything else (to name the topic, or a thing in the input; text of another world) it has to learn in
-        fine-tuning, at a higher learning rate, and pocket-s never learns to name a thing in the input.
+        The defaults suit what the ladder knows from pre-training and only has to be asked for: a verdict, a decision
+        (`TaskSource.elicited`). Everything else (to name the topic, or a thing in the input; text of another world) it
+        has to learn in fine-tuning, at a higher learning rate, and pocket-s never learns to name a thing in the input.
         """
-        if task.name in ELICITED:
+        if task.name in tasks() and tasks()[task.name].elicited:
             return cls()
         if task.answers is None:
             recipe = Recipe(epochs=6, learning_rate=1e-3)
@@ -120,6 +120,9 @@ class Bench:
         seed: of the order of the examples in every training.
         unlabelled: inputs for the adaptation, where the plan has one; None: those of supervisor and student.
         on_step: told of every optimizer step, for a progress bar.
+
+    Raises:
+        ValueError, TypeError: a loss of the plan cannot be trained on what it would get.
     """
 
     splits: Splits
@@ -128,6 +131,9 @@ class Bench:
     seed: int
     unlabelled: LabelledSet | None = None
     on_step: OnStep | None = None
+
+    def __post_init__(self) -> None:
+        check_plan(self.plan, self.splits.task)
 
     def train(
         self,
@@ -212,7 +218,8 @@ class Bench:
     @cached_property
     def ceiling(self) -> Evaluation:
         """The strong ceiling on the test examples."""
-        model = self.train(self.strong, self.splits.student_train, hard(self.plan.recipe), "strong ceiling")
+        recipe = hard(self.plan.recipe, closed=self.splits.task.answers is not None)
+        model = self.train(self.strong, self.splits.student_train, recipe, "strong ceiling")
         return score(self.store.labels(model, self.splits.test), self.reference)
 
     def student(
@@ -233,7 +240,8 @@ class Bench:
         """
         strong = self.strong if start is None else start
         if recipe is None:
-            recipe = self.plan.recipe if labels.probs is not None or labels.token_targets else hard(self.plan.recipe)
+            closed = labels.task.answers is not None
+            recipe = self.plan.recipe if labels.probs is not None else hard(self.plan.recipe, closed=closed)
         watched = {"watch": self.watch, "reference": self.watched}
         model = self.train(strong, labels, recipe, role, **watched)
         curve, trusted = split_curve(model.history, self.splits)
@@ -262,9 +270,21 @@ def weak_to_strong(
     return bench.student(bench.labels)
 
 
-def hard(recipe: Recipe) -> Recipe:
-    """The recipe for labels without probabilities."""
-    return replace(recipe, loss=MaximumLikelihood()) if recipe.loss.needs_probs else recipe
+def hard(recipe: Recipe, *, closed: bool = True) -> Recipe:
+    """The recipe for labels without probabilities: with maximum likelihood where its loss needs some."""
+    return replace(recipe, loss=MaximumLikelihood()) if recipe.loss.needs(closed) else recipe
+
+
+def check_plan(plan: Plan, task: Task) -> None:
+    """Say before anything is trained that a loss of the plan cannot be.
+
+    Raises:
+        ValueError: it cannot learn from such a task, needs more than its labels have, or computes no loss a row.
+        TypeError: what it computes is no tensor.
+    """
+    check_offer(plan.weak_recipe.loss, task, offered=(), source="the supervisor's true answers")
+    weak_labels_offer = () if task.answers is None else ("probs",)
+    check_offer(plan.recipe.loss, task, offered=weak_labels_offer, source="weak labels")
 
 
 def unlabelled(examples: Sequence[Example], splits: Splits) -> LabelledSet:

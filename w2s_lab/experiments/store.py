@@ -8,8 +8,9 @@ runs/
 ```
 
 A key is a hash of everything the result depends on: the digest of the starting model, of the data, the recipe and the
-kit's version. Everything is written under a temporary name and moved into place, so a killed run leaves no half-written
-result, and two runs may share a store. Every file's digest is kept and compared: what was altered is made again.
+kit's version. A loss of a user's own is part of the recipe with a digest of its source (see `system.source`).
+Everything is written under a temporary name and moved into place, so a killed run leaves no half-written result, and
+two runs may share a store. Every file's digest is kept and compared: what was altered is made again.
 """
 
 import contextlib
@@ -65,8 +66,19 @@ class Store:
 
         A training that was stopped goes on from its last checkpoint, to the same result, which is on `device` (auto,
         cpu, cuda), or where `start` is.
+
+        Warns:
+            UserWarning: it cannot be told what a user's loss does, so the training has no key: it is done and not kept.
         """
         key = training_key(start, labelled, recipe)
+        if key is None:
+            warnings.warn(
+                f"the training of the {role} is not stored: {recipe.unknown_source}. Hint: define "
+                f"{type(recipe.loss).__name__} in a file or a notebook, of functions and numbers",
+                stacklevel=2,
+            )
+            options = {"watch": watch, "reference": reference, "on_step": on_step, "device": device}
+            return replace(train(start, labelled, recipe, **options), name=f"{start.name} ({role})")
         place = content_key(key, watch and watch.digest, reference and reference.digest)
         self.asked.append(place)
         folder = self.root / "trainings" / place

@@ -3,16 +3,23 @@
 A score is a function that returns [N] numbers, one per example of a labelled set, higher meaning kept first; `keep`
 turns scores into a smaller labelled set. Nothing here looks at the truth. Selection by what the weak model finds
 likely: Xiao & Zhu (2025, arXiv 2501.09223), section 4.2.5 (fig. 4.5c).
+
+`RULES` is where a rule is written down, with its name and what it needs: the dashboards, the notebooks and the study of
+the methods read it. A rule of your own joins it by `register`.
 """
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import Example, LabelledSet
+from w2s_lab.system.registry import Registry
 from w2s_lab.training.labelling import in_pieces
 
 # -- scores from what the supervisor said ------------------------------------------------------------------------
@@ -27,7 +34,7 @@ def likelihood(labels: LabelledSet) -> np.ndarray:
     return _known(labels, "log_prob").copy()
 
 
-def token_likelihood(labels: LabelledSet, model: LanguageModel) -> np.ndarray:
+def token_likelihood(model: LanguageModel, labels: LabelledSet) -> np.ndarray:
     """log Pr^w(y_hat|x) in nats per token, [N], the end token counted: for open tasks, where long answers would
     otherwise score low for their length alone.
 
@@ -118,7 +125,7 @@ def ifd(model: LanguageModel, labels: LabelledSet) -> np.ndarray:
     return np.exp(-gain / _lengths(answers))
 
 
-def superfilter(scores: Sequence[float]) -> np.ndarray:
+def superfilter(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     """The ranking of Superfiltering (Li et al. 2024, arXiv 2402.00530): `ifd` where it is below 1, else -inf, [N].
 
     At or above 1 the input did not help, which is taken for a label that does not fit, and it is never kept. Below,
@@ -128,11 +135,154 @@ def superfilter(scores: Sequence[float]) -> np.ndarray:
     return np.where(ratios >= 1, -np.inf, ratios)
 
 
+# -- the rules by name -------------------------------------------------------------------------------------------
+
+NEEDS: dict[str, Callable[[LabelledSet], bool]] = {  # of a labelled set
+    "probs": lambda labels: labels.probs is not None,
+    "log_prob": lambda labels: labels.log_prob is not None,
+    "open answers": lambda labels: labels.task.answers is None,
+}
+HELPERS = {  # what a rule may ask for beside the labels
+    "supervisor": "the model that gave the labels",
+    "other": "a second supervisor's labels of the same examples",
+    "student": "a model that has learnt the labels for an epoch",
+    "seed": "of what is drawn at random",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named way to rank weak labels.
+
+    Attributes:
+        name: for tables, controls and the `source` of what is kept.
+        about: what it does, in one sentence.
+        score: from N labels to [N] numbers. Its further parameters are names of `HELPERS`.
+        needs: names of `NEEDS`, such as "probs" where it reads the distributions of a closed task.
+        lowest: whether the lowest numbers are kept first, instead of the highest.
+        half: what the study of the methods calls the half of the labels that it keeps; empty: "best half by NAME".
+
+    Raises:
+        ValueError: the name is empty, or a need or a parameter has another name.
+    """
+
+    name: str
+    about: str
+    score: Callable[..., Sequence[float]]
+    needs: tuple[str, ...] = ()
+    lowest: bool = False
+    half: str = ""
+
+    def __post_init__(self) -> None:
+        for what, given, known in (("need", self.needs, NEEDS), ("parameter", self.asks, HELPERS)):
+            strange = [name for name in given if name not in known]
+            if strange:
+                raise ValueError(
+                    f"rule {self.name!r} has the {what} {strange[0]!r}; expected one of {', '.join(known)}"
+                )
+        object.__setattr__(self, "half", self.half or f"best half by {self.name}")
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What `score` wants beside the labels, by name."""
+        return tuple(inspect.signature(self.score).parameters)[1:]
+
+    def lacks(self, labels: LabelledSet, helpers: Iterable[str] = ()) -> list[str]:
+        """What it needs and neither the labels nor the helpers have, in words."""
+        missing = [name for name in self.needs if not NEEDS[name](labels)]
+        return missing + [f"{name} ({HELPERS[name]})" for name in self.asks if name not in helpers]
+
+    def __call__(self, labels: LabelledSet, **helpers: Any) -> np.ndarray:
+        """[N] scores, higher is kept first, whichever end the rule keeps; helpers that it does not ask for are left.
+
+        Raises:
+            ValueError: something is missing, or `score` does not give N numbers.
+        """
+        missing = self.lacks(labels, helpers)
+        if missing:
+            raise ValueError(f"the rule {self.name!r} needs {', '.join(missing)}; the set ({labels.source}) is without")
+        found = np.asarray(self.score(labels, **{name: helpers[name] for name in self.asks}), dtype=float)
+        if found.shape != (len(labels),):
+            raise ValueError(f"the rule {self.name!r} gives scores of shape {found.shape}; expected ({len(labels)},)")
+        return -found if self.lowest else found
+
+
+_RULES = (
+    Rule("chance", "Draws at random: the control for every other rule.", random_scores, half="random half"),
+    Rule(
+        "confidence", "Keeps what the supervisor gives a high probability among the listed answers.", confidence,
+        ("probs",), half="confident half",
+    ),
+    Rule(
+        "margin", "Keeps the answers that lead the next one by most.", margin, ("probs",),
+        half="half with the widest margin",
+    ),
+    Rule(
+        "likelihood", "Keeps what the supervisor finds likely among all that it could have said.", likelihood,
+        ("log_prob",), half="likeliest half",
+    ),
+    Rule(
+        "IFD", "Keeps the highest ratio below 1 of the answer's perplexity behind its input to that of it alone.",
+        lambda labels, supervisor: superfilter(ifd(supervisor, labels)), half="high IFD",
+    ),
+    Rule("agreement", "Keeps what a second supervisor labels alike.", agreement, half="two supervisors agree"),
+    Rule(
+        "small loss", "Keeps what the student itself finds likely after an epoch.",
+        lambda labels, student: answer_log_prob(student, labels), half="small loss after an epoch",
+    ),
+    Rule(
+        "likelihood per token", "Keeps open answers that are likely for their length.",
+        lambda labels, supervisor: token_likelihood(supervisor, labels), ("log_prob", "open answers"),
+        half="likeliest half, per token",
+    ),
+)  # fmt: skip
+RULES: Registry[Rule] = Registry("selection rule", {rule.name: rule for rule in _RULES})
+BUILTIN = tuple(RULES)  # without those that are registered later
+
+
+def register(rule: Rule, *, replace: bool = False) -> Rule:
+    """Give the dashboards and the study of the methods a rule of your own.
+
+    Raises:
+        ValueError: another rule has this name, or this name for its half.
+    """
+    taken = {other.half: name for name, other in RULES.items()}
+    if taken.get(rule.half, rule.name) != rule.name:
+        raise ValueError(
+            f"rule {rule.name!r}: {rule.half!r} is the half of {taken[rule.half]!r}; expected another name"
+        )
+    RULES.register(rule.name, rule, replace=replace)
+    return rule
+
+
+def scores(labels: LabelledSet, rules: Iterable[str] | None = None, **helpers: Any) -> dict[str, np.ndarray]:
+    """Rule -> [N] scores of the labels, higher is kept first.
+
+    Args:
+        labels: N examples with their weak labels.
+        rules: their names; None: every registered rule that has what it needs.
+        helpers: any of `supervisor`, `other`, `student` and `seed` (see `HELPERS`).
+
+    Raises:
+        ValueError: there is no such rule or helper, or a rule that is named lacks something.
+    """
+    strange = [name for name in helpers if name not in HELPERS]
+    if strange:
+        raise ValueError(f"scores: there is no helper {strange[0]!r}; expected one of {', '.join(HELPERS)}")
+    names = [name for name, rule in RULES.items() if not rule.lacks(labels, helpers)] if rules is None else rules
+    return {name: RULES[name](labels, **helpers) for name in names}
+
+
 # -- keeping the best --------------------------------------------------------------------------------------------
 
 
 def keep(
-    labels: LabelledSet, scores: Sequence[float], fraction: float, *, by: str = "score", balanced: bool = False
+    labels: LabelledSet,
+    scores: Sequence[float] | np.ndarray,
+    fraction: float,
+    *,
+    by: str = "score",
+    balanced: bool = False,
 ) -> LabelledSet:
     """The round(fraction * N) examples with the highest scores, at least one, in their original order.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from w2s_lab.data.sources import SplitSizes
-from w2s_lab.experiments.procedure import Plan, hard
+from w2s_lab.experiments.procedure import Plan, check_plan, hard
 from w2s_lab.objective import NextToken
 from w2s_lab.planning.estimate import (
     CHARACTERS,
@@ -21,7 +21,7 @@ from w2s_lab.planning.estimate import (
 )
 from w2s_lab.planning.hub_models import RESTRICTED, Architecture, UnknownSize, architecture
 from w2s_lab.recipe import LoRA, Recipe
-from w2s_lab.records import Example
+from w2s_lab.records import Example, Task
 
 REMEDIES = (  # in the order of what they change: time only, then what is trained
     ("gradient checkpointing", {"gradient_checkpointing": True}),
@@ -78,7 +78,9 @@ def plan_estimate(
         ]
     supervisor = training("weak supervisor", weak, plan.weak_recipe, sizes.supervisor_train, idle_weak + idle_strong)
     student = training("strong student", strong, plan.recipe, sizes.student_train, idle_strong)
-    ceiling = training("strong ceiling", strong, hard(plan.recipe), sizes.student_train, idle_strong)
+    ceiling = training(
+        "strong ceiling", strong, hard(plan.recipe, closed=texts.choices > 0), sizes.student_train, idle_strong
+    )
     adam = student.estimate.optimizer if student.estimate else 0  # is there at every snapshot
     merged = [replace(recipe, lora=None) for recipe in (plan.weak_recipe, plan.recipe)]
     return [
@@ -128,8 +130,9 @@ def dry_run_table(
         device: auto, cpu, cuda, mps, or a card of `estimate.DEVICES`, which need not be in this machine.
 
     Raises:
-        ValueError: there is no such device.
+        ValueError: there is no such device, or a loss of the plan cannot be trained on such a task.
     """
+    check_plan(plan, Task("dry run", tuple(choices) if choices else None))
     device = find_device(device) if isinstance(device, str) else device
     texts = Texts.of(examples, choices)
     inputs = len(examples) - sizes.test - sizes.validation

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from w2s_lab.models.language_model import prompt
 from w2s_lab.models.loading import pick_device
-from w2s_lab.objective import NextToken
 from w2s_lab.planning.doctor import memory_bytes
 from w2s_lab.planning.hub_models import Architecture
 from w2s_lab.recipe import LoRA, Recipe
 from w2s_lab.records import Example
 from w2s_lab.training.labelling import MAX_NEW_TOKENS, TOKENS
+from w2s_lab.training.requirements import reading_of
 
 GB = 1e9
 CHARACTERS = 4  # per token, about what a tokenizer of 50,000 tokens makes of English
@@ -248,12 +248,13 @@ def estimate_training(
     low = precision == "bfloat16"
     trained = model.adapter_parameters(recipe.lora) if recipe.lora else model.parameters
     texts = texts.within(min(recipe.max_tokens, model.context))
-    scored_answers = max(1, texts.choices) if recipe.loss.needs_probs else 1
+    reading = reading_of(recipe.loss, closed=texts.choices > 0)
+    scored_answers = texts.choices if reading == "list" else 1
     # answers share one reading of x, unless nothing of it is kept: then each is read with its own x
     readings, answers = (scored_answers, 1) if recipe.gradient_checkpointing else (1, scored_answers)
     tokens, scored = texts.prompt + answers * texts.answer, answers * (texts.answer + 1)
     most_scored = scored  # in one row
-    if isinstance(recipe.loss, NextToken):  # the text itself is what is predicted, and there is no answer
+    if reading == "text":  # the text itself is what is predicted, and there is no answer
         tokens = scored = texts.prompt
         most_scored = texts.longest
     flops = recipe.epochs * examples * readings * training_flops(model, recipe, tokens, scored)

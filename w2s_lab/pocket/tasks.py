@@ -23,7 +23,8 @@ TASKS_SEED = 2024
 
 @dataclass(frozen=True)
 class Source:
-    """How a built-in task is made: what draws its inputs, how it is asked, what is answered, which tags it carries."""
+    """How a built-in task is made: what draws its inputs, how it is asked, what is answered, which tags it carries;
+    `elicited` as in `data.sources.TaskSource`."""
 
     task: Task
     draw: Callable[[Random], Review | Ticket]
@@ -32,6 +33,7 @@ class Source:
     tags: Callable[[Review | Ticket], tuple[str, ...]]
     size: int
     seed: int
+    elicited: bool = False
 
 
 _REFUND = (
@@ -57,6 +59,7 @@ SOURCES: dict[str, Source] = {
             lambda review: review.tags,
             size=6000,
             seed=1,
+            elicited=True,
         ),
         Source(
             Task("topic", tuple(ASPECTS)),
@@ -92,6 +95,7 @@ SOURCES: dict[str, Source] = {
             lambda ticket: (ticket.rule("v1"),),
             size=4000,
             seed=4,
+            elicited=True,
         ),
         Source(
             Task("helpdesk-v2", tuple(DECISIONS)),
@@ -101,6 +105,7 @@ SOURCES: dict[str, Source] = {
             lambda ticket: (ticket.rule("v2"), *(("rule-changed",) if ticket.rule("v1") != ticket.rule("v2") else ())),
             size=4000,
             seed=4,  # the tickets of `helpdesk`, judged by the new policy
+            elicited=True,
         ),
     )
 }
@@ -126,11 +131,11 @@ def reserved_texts() -> frozenset[str]:
 
 
 def write_tasks(folder: Path = assets.TASKS) -> None:
-    """Write every built-in task as `folder/NAME.jsonl`, one example a line, and the list of them as `tasks.json`."""
+    """Write every built-in task as `folder/NAME.jsonl`, one example a line, and the facts of all as `tasks.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in SOURCES:
         write_examples(folder / f"{name}.jsonl", draw_examples(name))
-    listing = {name: source.task.answers for name, source in SOURCES.items()}
+    listing = {name: {"answers": s.task.answers, "elicited": s.elicited} for name, s in SOURCES.items()}
     (folder / "tasks.json").write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 

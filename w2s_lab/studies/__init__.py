@@ -1,1 +1,38 @@
-"""Named studies: grids of methods, tasks, pairs of models and seeds, and what was found in them."""
+"""Named studies: grids of methods, tasks, pairs of models and seeds, and what was found in them.
+
+`STUDIES` is where a study is written down; a study of your own joins it by `register`, from any module of yours.
+"""
+
+from typing import TYPE_CHECKING
+
+from w2s_lab.system.registry import Registry
+
+if TYPE_CHECKING:
+    from w2s_lab.studies.study import Study
+
+# Dotted names, because a study imports torch, and `w2s-lab study --help` should not.
+STUDIES: Registry["Study"] = Registry(
+    "study",
+    {
+        "mechanism": "w2s_lab.studies.mechanism:STUDY",
+        "methods": "w2s_lab.studies.methods:STUDY",
+        "scaling": "w2s_lab.studies.scaling:STUDY",
+        "overfitting": "w2s_lab.studies.overfitting:STUDY",
+        "losses": "w2s_lab.studies.losses:STUDY",
+        "budget": "w2s_lab.studies.budget:STUDY",
+        "policy": "w2s_lab.studies.policy:STUDY",
+        "flywheel": "w2s_lab.studies.flywheel:STUDY",
+    },
+)
+
+
+def register(study: "Study", *, replace: bool = False) -> "Study":
+    """Let `w2s-lab study NAME` run a study of your own, and `w2s-lab study findings` read its claims.
+
+    Raises:
+        ValueError: another study has this name, or it is "findings", which is a command.
+    """
+    if study.name == "findings":
+        raise ValueError("a study is called 'findings'; expected another name, because that is a command")
+    STUDIES.register(study.name, study, replace=replace)
+    return study

@@ -1,4 +1,4 @@
-"""n human labels at cost c_h, m weak labels at c_w: what does a budget buy, how is a little truth best used (M13)?
+"""n human labels at cost c_h, m weak labels at c_w: what does a budget buy, how is a little truth best used?
 
 Every student takes as many optimizer steps, whatever the size of its set. The supervisor learnt true labels of its own
 (`SIZES`); the costs are chosen afterwards, since a measured grid can be priced in any way.

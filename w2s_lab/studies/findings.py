@@ -6,56 +6,20 @@ A verdict is computed: *reproduced* where the 95 % interval of the measured effe
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from w2s_lab.experiments.effects import Effect, difference, markdown_table, paired_effect
+from w2s_lab.studies import STUDIES
 from w2s_lab.studies.methods import PLAIN, RANDOM, misfit_slope
+from w2s_lab.studies.study import NOTHING, Finding
 from w2s_lab.system.files import replacing
 
 LARGE = 0.15  # ceiling minus supervisor, in accuracy: a large gap
-NOTHING = 0.01  # an effect (fraction of test examples, or PGR) whose interval is within this is none
 BEGIN, END = "<!-- findings: written by `w2s-lab study findings` -->", "<!-- end of findings -->"
 
 Results = Mapping[str, Mapping[str, Any]]
 Rows = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One published claim and how it is measured here.
-
-    Attributes:
-        claim: in one sentence.
-        source: who says so.
-        quantity: what is measured, and where.
-        study: name of the result file.
-        measure: from the rows of that file to an effect over seeds.
-        sign: +1 where the claim says that the effect is above 0 (or above `value`), -1 below.
-        value: what the effect is compared with.
-        because: the verdict that it was written for, and why it comes out so here; shown while the verdict is that.
-        unit: what the effect is over.
-    """
-
-    claim: str
-    source: str
-    quantity: str
-    study: str
-    measure: Callable[[Rows], Effect]
-    sign: int = 1
-    value: float = 0.0
-    because: tuple[str, str] = ("", "")
-    unit: str = "seeds"
-
-    def verdict(self, effect: Effect) -> str:
-        """reproduced, not reproduced, or cannot tell here."""
-        if effect.low is None:
-            return "cannot tell here"
-        low, high = sorted(self.sign * (end - self.value) for end in (effect.low, effect.high))
-        if low > 0:
-            return "reproduced"
-        return "not reproduced" if high < 0 or -NOTHING < low <= high < NOTHING else "cannot tell here"
 
 
 # -- from rows to effects ----------------------------------------------------------------------------------------
@@ -385,6 +349,11 @@ FINDINGS: tuple[Finding, ...] = (
 # -- the table ---------------------------------------------------------------------------------------------------
 
 
+def all_findings() -> tuple[Finding, ...]:
+    """The kit's own claims, then those of each registered study."""
+    return (*FINDINGS, *(claim for study in STUDIES.values() for claim in study.claims))
+
+
 def read_results(folder: Path) -> dict[str, dict]:
     """Name -> result, of the studies that the findings need.
 
@@ -392,7 +361,7 @@ def read_results(folder: Path) -> dict[str, dict]:
         ValueError: one is missing or cannot be read; it names the command that makes it.
     """
     found = {}
-    for name in sorted({finding.study for finding in FINDINGS}):
+    for name in sorted({finding.study for finding in all_findings()}):
         path = folder / f"{name}.json"
         try:
             found[name] = json.loads(path.read_text(encoding="utf-8"))
@@ -410,7 +379,7 @@ def rows_of(result: Mapping[str, Any]) -> Rows:
 
 def measured(results: Results) -> list[tuple[Finding, Effect]]:
     """Every claim with its effect."""
-    return [(finding, finding.measure(rows_of(results[finding.study]))) for finding in FINDINGS]
+    return [(finding, finding.measure(rows_of(results[finding.study]))) for finding in all_findings()]
 
 
 def findings_table(results: Results) -> str:
@@ -434,18 +403,18 @@ def reasons(results: Results) -> str:
 
 
 def write_findings(folder: Path) -> list[Path]:
-    """Put table and reasons between the marks in `folder/README.md`, and in the project's README beside `data`.
+    """Put table and reasons between the marks in `folder/README.md`, and in `docs/findings.md` beside `data`.
 
     Returns:
         The files written.
 
     Raises:
-        ValueError: a result file is missing, or a README has no marks.
+        ValueError: a result file is missing, or a page has no marks.
     """
     results = read_results(folder)
     text = f"{BEGIN}\n{findings_table(results)}\n\n{reasons(results)}".rstrip() + f"\n{END}"
     written = []
-    for path in (folder / "README.md", folder.parent.parent / "README.md"):
+    for path in (folder / "README.md", folder.parent.parent / "docs" / "findings.md"):
         if not path.is_file():
             continue
         old = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The self-instruct flywheel, round by round: one that improves, one that degrades, and what mends it (M12)."""
+"""The self-instruct flywheel, round by round: one that improves, one that degrades, and what mends it."""
 
 from dataclasses import asdict, replace
 

@@ -1,4 +1,4 @@
-"""lambda and its schedule, temperature, alpha: what does each dial of the losses change (M4, M5, M10)?
+"""lambda and its schedule, temperature, alpha: what does each dial of the losses change?
 
 Eq. 4.13 leaves open what D is; here it is one of two sets, and the KL is always taken on the inputs of D:
 the student's 1,500 inputs with their weak labels, or 100 of them with their true answers.

@@ -1,12 +1,15 @@
 """Every method against plain weak labels, paired by seed: does it help, does it hurt, or can one not tell?
 
-A method is one line on a `Bench`. All students of one task take as many optimizer steps, whatever the size of their
-set, so that no method wins by training less; methods that keep half of the labels are compared with a random half.
+A method is one line on a `Bench`; a rule of selection is one entry of `selection.RULES`. All students of one task take
+as many optimizer steps, whatever the size of their set, so that no method wins by training less; methods that keep half
+of the labels are compared with a random half.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
+from functools import partial
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -18,18 +21,7 @@ from w2s_lab.figures.study_plots import cascade_plot
 from w2s_lab.methods.cascade import cascade, cascade_curve, fit_threshold, flops_per_item
 from w2s_lab.methods.ensembles import average, log_odds_weights, stack, vote
 from w2s_lab.methods.probe import features, fit_probe, predict, ridge_probe
-from w2s_lab.methods.selection import (
-    agreement,
-    answer_log_prob,
-    confidence,
-    ifd,
-    keep,
-    likelihood,
-    margin,
-    random_scores,
-    superfilter,
-    token_likelihood,
-)
+from w2s_lab.methods.selection import BUILTIN, RULES, Rule, keep
 from w2s_lab.methods.simulated import class_conditional_errors, random_errors, systematic_errors
 from w2s_lab.models.loading import load_model
 from w2s_lab.objective import AuxiliaryConfidence, Distillation, Loss, SoftTargets
@@ -84,9 +76,23 @@ def with_loss(own: Bench, loss: Loss) -> Outcome:
     return own.student(own.labels, replace(own.plan.recipe, loss=loss))
 
 
-def half(own: Bench, scores: Sequence[float], **options) -> Outcome:
-    """The half of the weak labels with the highest scores, in as many steps as the whole."""
-    return as_long(own, keep(own.labels, scores, 0.5, **options))
+def second_labels(own: Bench) -> LabelledSet:
+    """The labels of another supervisor, which saw the examples in another order."""
+    return own.labels_of(own.supervisor(seed=own.seed + 1000))[0]
+
+
+HELPERS: dict[str, Callable[[Bench], Any]] = {  # what rules of selection ask for
+    "supervisor": Bench.supervisor,
+    "other": second_labels,
+    "student": lambda b: b.train(b.strong, b.labels, replace(b.plan.recipe, epochs=1), "student after one epoch"),
+    "seed": lambda b: b.seed,
+}
+
+
+def half(own: Bench, rule: Rule, **options) -> Outcome:
+    """The half of the weak labels that a rule keeps first, in as many steps as the whole."""
+    scores = rule(own.labels, **{name: HELPERS[name](own) for name in rule.asks})
+    return as_long(own, keep(own.labels, scores, 0.5, by=rule.name, **options))
 
 
 def as_long(own: Bench, labels: LabelledSet) -> Outcome:
@@ -127,16 +133,9 @@ def stacked_by_size(own: Bench) -> Outcome:
 
 
 def agreed(own: Bench) -> Outcome:
-    """Only what a second supervisor, which saw the examples in another order, labels alike."""
-    other, _ = own.labels_of(own.supervisor(seed=own.seed + 1000))
-    same = agreement(own.labels, other)
+    """Only what a second supervisor labels alike, more than half or less."""
+    same = RULES["agreement"](own.labels, other=second_labels(own))
     return as_long(own, own.labels.take(same > 0, f"{own.labels.source}, where a second supervisor agrees"))
-
-
-def small_loss(own: Bench) -> Outcome:
-    """The half of the weak labels that the student itself finds most likely after its first epoch."""
-    first = own.train(own.strong, own.labels, replace(own.plan.recipe, epochs=1), "student after one epoch")
-    return half(own, answer_log_prob(first, own.labels), by="the student's likelihood after one epoch")
 
 
 def bootstrapped(own: Bench) -> Outcome:
@@ -180,6 +179,18 @@ LOSSES, SELECTION, ENSEMBLES, START, ERRORS = (
     "simulated supervisors",
 )
 
+
+def halves(rules: Sequence[str]) -> dict[str, Method]:
+    """The half of each rule as a method; chance is the control of the others."""
+    found = {}
+    for rule in map(RULES.__getitem__, rules):
+        control = PLAIN if rule.half == RANDOM else RANDOM
+        found[rule.half] = Method(SELECTION, agreed if rule.name == "agreement" else partial(half, rule=rule), control)
+        if rule.name == "confidence":
+            found[f"{rule.half}, balanced"] = Method(SELECTION, partial(half, rule=rule, balanced=True), control)
+    return found
+
+
 METHODS: dict[str, Method] = {
     PLAIN: Method("", lambda b: b.student(b.labels)),
     "soft labels": Method(LOSSES, lambda b: with_loss(b, SoftTargets())),
@@ -187,16 +198,7 @@ METHODS: dict[str, Method] = {
     "weak labels + KL, cosine to 0": Method(LOSSES, lambda b: with_loss(b, Distillation(1.0, "cosine"))),
     "confidence loss 0.5": Method(LOSSES, lambda b: with_loss(b, AuxiliaryConfidence(0.5))),
     "confidence loss 0.75": Method(LOSSES, lambda b: with_loss(b, AuxiliaryConfidence(0.75))),
-    RANDOM: Method(SELECTION, lambda b: half(b, random_scores(b.labels, seed=b.seed), by="chance")),
-    "confident half": Method(SELECTION, lambda b: half(b, confidence(b.labels), by="confidence"), RANDOM),
-    "confident half, balanced": Method(
-        SELECTION, lambda b: half(b, confidence(b.labels), by="confidence", balanced=True), RANDOM
-    ),
-    "half with the widest margin": Method(SELECTION, lambda b: half(b, margin(b.labels), by="margin"), RANDOM),
-    "likeliest half": Method(SELECTION, lambda b: half(b, likelihood(b.labels), by="likelihood"), RANDOM),
-    "high IFD": Method(SELECTION, lambda b: half(b, superfilter(ifd(b.supervisor(), b.labels)), by="IFD"), RANDOM),
-    "two supervisors agree": Method(SELECTION, agreed, RANDOM),
-    "small loss after an epoch": Method(SELECTION, small_loss, RANDOM),
+    **halves(BUILTIN),
     "vote of 3 (order)": Method(ENSEMBLES, lambda b: b.student(vote([w for w, _ in by_seed(b)]))),
     "average of 3 (order)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_seed(b)]))),
     "average of 3 (thirds of the truth)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_data(b)]))),
@@ -214,10 +216,12 @@ METHODS: dict[str, Method] = {
     # open tasks
     "token by token": Method(LOSSES, lambda b: distilled_by_token(b, SoftTargets())),
     "weak answers + token KL": Method(LOSSES, lambda b: distilled_by_token(b, Distillation(1.0, "cosine"))),
-    "likeliest half, per token": Method(
-        SELECTION, lambda b: half(b, token_likelihood(b.labels, b.supervisor()), by="likelihood per token"), RANDOM
-    ),
 }
+
+
+def method(name: str) -> Method:
+    """A method by name, also the half of a rule that a user has registered."""
+    return METHODS[name] if name in METHODS else halves([*RULES])[name]
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,12 @@ class Grid:
     methods: tuple[str, ...]
     sizes: SplitSizes = SIZES
     seeds: int = 99
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The methods, and on the grid of all of them the rules that users have registered."""
+        more = [name for name in RULES if name not in BUILTIN] if self.methods == CLOSED else []
+        return (*self.methods, *halves(more))
 
 
 OPEN = ("token by token", "weak answers + token KL", "likeliest half, per token")
@@ -283,7 +293,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
     second = [
         Job(f"{GRIDS[n].name}, seed {s}, {name}", cell, (_method, setting, n, s, name))
         for n, s in cells
-        for name in GRIDS[n].methods
+        for name in GRIDS[n].names
         if name != PLAIN
     ]
     return [first, second]
@@ -308,7 +318,7 @@ def _shared(store: Store, device: str, number: int, seed: int) -> Rows:
 
 def _method(store: Store, device: str, number: int, seed: int, name: str) -> Rows:
     own = _bench(store, device, number, seed)
-    outcome = METHODS[name].learn(own)
+    outcome = method(name).learn(own)
     return [{"grid": GRIDS[number].name, "seed": seed, "method": name} | outcome_numbers(outcome)]
 
 
@@ -360,9 +370,9 @@ def effects_of(rows: Rows) -> dict[str, list[Effect]]:
     found = {}
     for grid in GRIDS:
         found[grid.name] = []
-        for name in grid.methods[1:]:
+        for name in grid.names[1:]:
             treated = select(rows, grid=grid.name, method=name)
-            control = select(rows, grid=grid.name, method=METHODS[name].control)
+            control = select(rows, grid=grid.name, method=method(name).control)
             if treated:
                 effect = paired_effect(name, column(treated, "accuracy"), column(control, "accuracy"))
                 found[grid.name].append(effect)
@@ -387,7 +397,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
             "plain": where,
             "seeds": len(own),
             "effects": [
-                asdict(e) | {"verdict": e.verdict, "holm": h, "control_name": METHODS[e.name].control}
+                asdict(e) | {"verdict": e.verdict, "holm": h, "control_name": method(e.name).control}
                 for e, h in zip(effects[grid.name], survives, strict=True)
             ],
         }
@@ -409,7 +419,7 @@ def _figures(rows: Rows, effects: dict[str, list[Effect]]) -> dict[str, Figure]:
     first = GRIDS[0].name
     groups = {}
     for effect in effects[first]:
-        groups.setdefault(METHODS[effect.name].group, []).append(effect)
+        groups.setdefault(method(effect.name).group, []).append(effect)
     others = {name: found for name, found in effects.items() if name != first and found}
     points = {
         kind: [(row["misfit"], row["gain"]) for row in rows if row["grid"] in MISFIT_GRIDS and row["method"] in names]

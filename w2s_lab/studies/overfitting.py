@@ -1,4 +1,4 @@
-"""Epochs x learning rate x label noise: when does a student begin to learn its supervisor's errors (M6)?"""
+"""Epochs x learning rate x label noise: when does a student begin to learn its supervisor's errors?"""
 
 import math
 from collections.abc import Sequence

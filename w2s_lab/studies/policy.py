@@ -1,4 +1,4 @@
-"""Synthetic labels follow an outdated policy, a small human set the current one: what mends the conflict (M14)?
+"""Synthetic labels follow an outdated policy, a small human set the current one: what mends the conflict?
 
 The supervisor learnt helpdesk policy v1, in force when its examples were decided; a hundred tickets are decided by
 people under v2, which differs in one rule. Students are tested under v2, rule by rule, so that a regression is seen

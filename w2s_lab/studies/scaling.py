@@ -1,4 +1,4 @@
-"""PGR over the ladder: every weak <= strong pair, with plain weak labels and with the confidence loss (M15).
+"""PGR over the ladder: every weak <= strong pair, with plain weak labels and with the confidence loss.
 
 A rung is fine-tuned the same way with every partner, so that pairs differ in their models only. Each supervisor, each
 ceiling and each set of weak labels is made once for all pairs in which it takes part.

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes, load_splits
+from w2s_lab.experiments.effects import Effect
 from w2s_lab.experiments.procedure import Bench, Outcome, Plan, hard
 from w2s_lab.experiments.report import versions
 from w2s_lab.experiments.store import Store
@@ -18,9 +19,11 @@ from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import Comparison, Evaluation, LabelledSet
 from w2s_lab.system.files import replacing
 from w2s_lab.system.jobs import Job, run_jobs
+from w2s_lab.system.registry import plugins
 
 SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
 EPOCH = 47  # optimizer steps in a pass over 1,500 examples
+NOTHING = 0.01  # an effect (fraction of test examples, or PGR) whose interval is within this is none
 
 Rows = list[dict[str, Any]]
 
@@ -41,6 +44,42 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One published claim and how it is measured here.
+
+    Attributes:
+        claim: in one sentence.
+        source: who says so.
+        quantity: what is measured, and where.
+        study: name of the result file.
+        measure: from the rows of that file to an effect over seeds.
+        sign: +1 where the claim says that the effect is above 0 (or above `value`), -1 below.
+        value: what the effect is compared with.
+        because: the verdict that it was written for, and why it comes out so here; shown while the verdict is that.
+        unit: what the effect is over.
+    """
+
+    claim: str
+    source: str
+    quantity: str
+    study: str
+    measure: Callable[[Rows], Effect]
+    sign: int = 1
+    value: float = 0.0
+    because: tuple[str, str] = ("", "")
+    unit: str = "seeds"
+
+    def verdict(self, effect: Effect) -> str:
+        """reproduced, not reproduced, or cannot tell here."""
+        if effect.low is None:
+            return "cannot tell here"
+        low, high = sorted(self.sign * (end - self.value) for end in (effect.low, effect.high))
+        if low > 0:
+            return "reproduced"
+        return "not reproduced" if high < 0 or -NOTHING < low <= high < NOTHING else "cannot tell here"
+
+
+@dataclass(frozen=True)
 class Study:
     """A named grid.
 
@@ -50,6 +89,8 @@ class Study:
         seeds: the usual number.
         stages: from a setting to lists of jobs; those of one list may run at the same time, in any order.
         finish: from the rows of all jobs to plain JSON values, a text for people and figures by file name.
+        claims: what `w2s-lab study findings` says of it beside the kit's own claims; their `study` is this name, and
+            the JSON values hold "rows".
     """
 
     name: str
@@ -57,6 +98,7 @@ class Study:
     seeds: int
     stages: Callable[[Setting], Sequence[Sequence[Job]]]
     finish: Callable[[Rows], tuple[dict, str, dict[str, Figure]]]
+    claims: tuple[Finding, ...] = ()
 
 
 def cell(function: Callable[..., Rows], setting: Setting, *arguments: Any) -> tuple[Rows, list[str]]:
@@ -92,7 +134,7 @@ def run_study(
             asked += keys
     facts, text, figures = study.finish(rows)
     trainings = {"asked for": len(asked), "different": len(set(asked)), "saved": len(asked) - len(set(asked))}
-    command = f"w2s-lab study {study.name} --seeds {seeds}"
+    command = " ".join(["w2s-lab study", study.name, f"--seeds {seeds}", *(f"--import {name}" for name in plugins())])
     facts = {"command": command, "versions": versions(), "trainings": trainings, **facts}
     path = output / f"{study.name}.json"
     with replacing(path) as new:

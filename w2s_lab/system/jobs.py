@@ -1,8 +1,9 @@
 """Many independent pieces of work: in processes of this machine, or on a Ray cluster, in the same way.
 
-A job is a function with its arguments. Who wants what is finished to outlive a stop writes it into a `store.Store`; on
+A job is a function with its arguments. To keep finished work after an interruption, write it to a `store.Store`; on
 several machines the store's folder must then be one that all of them share, under the same path, and all of them need
-this package in the same version.
+this package in the same version. The modules that `registry.load_plugin` has loaded here are loaded wherever a job
+runs, so that what they register has its name there too; on a cluster, every machine must be able to import them.
 """
 
 import contextlib
@@ -21,6 +22,8 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from tqdm.auto import tqdm
+
+from w2s_lab.system.registry import load_plugin, plugins
 
 RESTARTS = 2  # how often a job is started again after the process that held it died
 RAY_RESTARTS = 3  # the same on Ray, where a machine may go and take its processes along
@@ -136,9 +139,11 @@ def _travelling(job: Job) -> Iterator[None]:
         ) from error
 
 
-def _run(function: Callable[..., Any], arguments: tuple, threads: int) -> tuple[str, Any]:
+def _run(function: Callable[..., Any], arguments: tuple, threads: int, modules: Sequence[str]) -> tuple[str, Any]:
     """("done", result) or ("failed", what was raised)."""
     try:
+        for module in modules:
+            load_plugin(module)
         if "torch" in sys.modules:  # else it reads the number from the environment when it is imported
             sys.modules["torch"].set_num_threads(threads)
         return "done", function(*arguments)
@@ -184,7 +189,7 @@ class _Worker:
         self.job = job
         try:
             with _travelling(job):
-                self.pipe.send((job.function, job.arguments))
+                self.pipe.send((job.function, job.arguments, plugins()))
         except OSError:  # it has died; the pipe will tell
             pass
 
@@ -306,7 +311,8 @@ def _work(pipe: connection.Connection, threads: int) -> None:
             except Exception as error:  # the result cannot travel
                 pipe.send(("failed", _plain(error)))
             try:
-                said = _run(*pipe.recv(), threads)
+                function, arguments, modules = pipe.recv()
+                said = _run(function, arguments, threads, modules)
             except (EOFError, ConnectionError):
                 raise
             except Exception as error:  # what was sent cannot be read here
@@ -328,7 +334,7 @@ def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[End]:
         remote = ray.remote(num_cpus=1, max_retries=RAY_RESTARTS)(_run)
         for job in jobs:
             with _travelling(job):
-                pending[remote.remote(job.function, job.arguments, 1)] = job
+                pending[remote.remote(job.function, job.arguments, 1, plugins())] = job
         while pending:
             ready, _ = ray.wait(list(pending), num_returns=1, timeout=TICK)
             for reference in ready:

@@ -7,18 +7,12 @@ import torch
 from torch import Tensor
 
 from w2s_lab.models.language_model import LanguageModel
-from w2s_lab.objective import (
-    NextToken,
-    Targets,
-    entropy,
-    expected_token_log_prob,
-    sequence_log_prob,
-    with_temperature,
-)
+from w2s_lab.objective import Targets, token_log_probs
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
 from w2s_lab.system import parallel
 from w2s_lab.system.token_budget import TokenBudget
+from w2s_lab.training.requirements import check_set, losses_of, reading_of
 
 TRAINING_TOKENS = 65_536  # padded tokens that go through the network at once, at most
 
@@ -27,46 +21,39 @@ class BatchGradient:
     """Adds the gradient of a recipe's loss over one batch to the parameters of a network.
 
     Raises:
-        ValueError: the loss needs probabilities that the set does not have, or an instruction leaves no room.
+        ValueError: the loss cannot learn from the set, or an instruction leaves no room.
+        TypeError: the loss computes no tensor.
     """
 
     def __init__(self, model: LanguageModel, labelled: LabelledSet, recipe: Recipe) -> None:
-        self.model, self.loss, choices = model, recipe.loss, labelled.task.answers
-        self.over_list = self.loss.needs_probs and choices is not None  # [B, K] scores, else one score for each row
-        self.over_tokens = self.loss.needs_probs and choices is None
-        self._check_targets(labelled)
-        if isinstance(self.loss, NextToken):
+        choices = labelled.task.answers
+        closed = choices is not None
+        check_set(recipe.loss, labelled)
+        self.model, self.loss, self.reading = model, recipe.loss, reading_of(recipe.loss, closed=closed)
+        # else the loss sees the whole batch at once, and what does not fit goes through the network twice
+        self.by_row = getattr(self.loss, "by_row", False)
+        if self.reading == "text":
             start, self.answers = model.encode_documents(labelled.examples, model.window)
             self.prompts = [start] * len(labelled)
         else:
             self.answers = model.encode_answers(labelled.answers)
-            self.closed = model.encode_answers(choices) if choices else None
+            self.closed = model.encode_answers(choices) if closed else None
             room = max(map(len, self.closed or self.answers))
             self.prompts, _ = model.encode_prompts(labelled.examples, model.window - room)
         self.lengths = [len(p) + len(a) for p, a in zip(self.prompts, self.answers, strict=True)]
-        self.weight = None
-        if labelled.weight is not None:
-            self.weight = torch.tensor(labelled.weight, dtype=torch.float32, device=model.device)
-        if self.over_list:
-            self.weak_probs = torch.tensor(labelled.probs, dtype=torch.float32, device=model.device)
+        needs = self.loss.needs(closed)
+        self.weight = self._tensor(labelled.weight)
+        self.probs = self._tensor(labelled.probs if "probs" in needs else None)
+        self.kept = labelled.token_targets if "token_targets" in needs else None
+        self.numbers = self.class_balance = None
+        if closed and self.reading != "text":
             self.numbers = torch.tensor([choices.index(answer) for answer in labelled.answers], device=model.device)
             self.class_balance = [labelled.answers.count(answer) / len(labelled) for answer in choices]
-        self.token_targets, self.progress = labelled.token_targets, 0.0
+        self.progress = 0.0
         self.budget = TokenBudget(TRAINING_TOKENS)
 
-    def _check_targets(self, labelled: LabelledSet) -> None:
-        name = type(self.loss).__name__
-        if self.over_list and labelled.probs is None:
-            raise ValueError(
-                f"{name} needs the supervisor's probabilities, but the set ({labelled.source}) has "
-                "none. Hint: take labels from weak_labels on a task with a closed list, or use MaximumLikelihood"
-            )
-        if self.over_tokens and (labelled.token_targets is None or not hasattr(self.loss, "shares")):
-            raise ValueError(
-                f"{name} needs the supervisor's probabilities, but the set ({labelled.source}) belongs to an open task "
-                "and has none for its tokens. Hint: SoftTargets and Distillation learn from token_targets(weak, "
-                "labels); MaximumLikelihood learns from the answers alone"
-            )
+    def _tensor(self, values: np.ndarray | None) -> Tensor | None:
+        return None if values is None else torch.tensor(values, dtype=torch.float32, device=self.model.device)
 
     def __call__(self, rows: Sequence[int], progress: float) -> Tensor:
         """The mean loss over the rows `rows` of the set, in nats per answer, without gradient.
@@ -75,27 +62,24 @@ class BatchGradient:
             rows: row numbers of one batch; every process gets the same ones and computes its share.
             progress: fraction of the training done.
         """
-        share = [int(row) for row in parallel.own(rows)]
-        idle = not share and parallel.is_sharded(self.model.network)
-        if idle:  # the others need this process for their pass: a row without weight
-            share = [int(rows[0])]
+        rows = [int(row) for row in rows]
+        share = list(parallel.own(rows))
+        idle = not share
+        if idle:  # sharded processes go through the network in step: a row without weight
+            share = rows[:1]
         self.progress = progress
-        if not self.over_list:
-            slope = -self._weights(share) / len(rows) * (0.0 if idle else 1.0)
-            scores = self._backward(share, slope)
-            whole = parallel.gathered(scores[:0] if idle else scores, len(rows))
-            loss = -(self._weights(rows) * whole).mean()
+        if self.by_row:
+            slope = self._weights(share) / len(rows) * (0.0 if idle else 1.0)
+            losses = parallel.gathered(self._backward(share, slope)[: 0 if idle else None], len(rows))
         else:
             scores = self._scores(share)
             everyone = parallel.gathered(scores.detach()[: 0 if idle else None], len(rows)).requires_grad_()
-            batch = torch.as_tensor(rows, device=self.model.device)
-            targets = Targets(self.weak_probs[batch], self.numbers[batch], self.class_balance, progress)
-            loss = (self._weights(rows) * self.loss(everyone, targets)).mean()
-            (slope,) = torch.autograd.grad(loss, everyone)
+            losses = self._losses(everyone, rows)
+            (slope,) = torch.autograd.grad(losses, everyone, self._weights(rows) / len(rows))
             slope = torch.zeros_like(scores) if idle else parallel.own(slope)
             self._backward(share, slope, scores if scores.requires_grad else None)
         parallel.sum_gradients(self.model.network)
-        return loss.detach()
+        return (self._weights(rows) * losses.detach()).mean()
 
     def _weights(self, rows: Sequence[int]) -> Tensor:
         """[B] by how much each row counts."""
@@ -104,29 +88,48 @@ class BatchGradient:
         return self.weight[torch.as_tensor(rows, device=self.model.device)]
 
     def _score(self, rows: Sequence[int]) -> Tensor:
-        """[B, K] log-probabilities of all answers where the loss is over the list; [B] what is maximised otherwise."""
-        prompts = [self.prompts[row] for row in rows]
-        if self.over_list:
+        """What the loss reads of these rows, with gradient: [B], [B, K] or [B, T, 1 + M], see `objective.Loss`."""
+        prompts, answers = [self.prompts[row] for row in rows], [self.answers[row] for row in rows]
+        if self.reading == "list":
             return self.model.log_probs(prompts, self.closed)
-        answers = [self.answers[row] for row in rows]
-        if self.over_tokens:
-            return self._token_score(rows, *self.model.answer_logits(prompts, answers))
-        return self.model.log_prob(prompts, answers)
+        if self.reading != "tokens":
+            return self.model.log_prob(prompts, answers)
+        logits, tokens, mask = self.model.answer_logits(prompts, answers)
+        scores = token_log_probs(logits, tokens)[..., None]
+        if self.kept:
+            kept, _ = self._kept(rows)
+            at = logits.float().log_softmax(-1).gather(-1, kept[:, -tokens.shape[1] :])
+            scores = torch.cat([scores, at], -1)
+        scores = torch.where(mask.bool()[..., None], scores, 0.0)
+        return torch.nn.functional.pad(scores, (0, 0, self._width(rows) - tokens.shape[1], 0))
 
-    def _token_score(self, rows: Sequence[int], logits: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-        """[B] minus the loss of `SoftTargets` or `Distillation` over the tokens of an open answer."""
-        shape = (*tokens.shape, max(self.token_targets[row].tokens.shape[1] for row in rows))
+    def _width(self, rows: Sequence[int]) -> int:
+        """T: tokens of the longest answer, of the whole set where rows of several pieces must fit together."""
+        return max(len(self.answers[row]) for row in (rows if self.by_row else range(len(self.answers))))
+
+    def _kept(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """[B, T, M] the tokens that the supervisor finds most likely at each token of the answers, and their Pr.
+
+        Both are 0 where there is no token, or where fewer than M were kept.
+        """
+        everyone = rows if self.by_row else range(len(self.answers))
+        shape = (len(rows), self._width(rows), max(self.kept[row].tokens.shape[1] for row in everyone))
         ids, probs = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.float32)
-        for place, target in enumerate(self.token_targets[row] for row in rows):
+        for place, target in enumerate(self.kept[row] for row in rows):
             length, kept = target.tokens.shape
             ids[place, -length:, :kept], probs[place, -length:, :kept] = target.tokens, target.probs
-        ids, probs = (torch.from_numpy(array).to(logits.device) for array in (ids, probs))
-        probs = torch.where(mask.bool()[..., None], with_temperature(probs, self.loss.temperature), 0.0)
-        hard, soft = self.loss.shares(self.progress)
-        score = soft * expected_token_log_prob(logits, ids, probs, mask)
-        if hard:  # Distillation: its loss is a KL, that of SoftTargets a cross-entropy
-            score = score + soft * entropy(probs).sum(-1) + hard * sequence_log_prob(logits, tokens, mask)
-        return score
+        return torch.from_numpy(ids).to(self.model.device), torch.from_numpy(probs).to(self.model.device)
+
+    def _losses(self, scores: Tensor, rows: Sequence[int]) -> Tensor:
+        """[B] the loss of each row, with gradient in its scores."""
+        batch = torch.as_tensor(rows, device=self.model.device)
+        probs, mask = None if self.probs is None else self.probs[batch], None
+        if self.reading == "tokens":
+            lengths = torch.tensor([len(self.answers[row]) for row in rows])[:, None]
+            mask = (torch.arange(scores.shape[1], 0, -1) <= lengths).to(self.model.device)
+            probs = self._kept(rows)[1] if self.kept else probs
+        answers = None if self.numbers is None else self.numbers[batch]
+        return losses_of(self.loss, scores, Targets(probs, answers, self.class_balance, self.progress, mask))
 
     def _pieces(self, rows: list[int]) -> list[list[int]]:
         # sharded processes pass through the network in step, so they may not cut differently
@@ -147,7 +150,16 @@ class BatchGradient:
             self.budget.shrink(pieces, self.lengths)
 
     def _backward(self, rows: list[int], slope: Tensor, scores: Tensor | None = None) -> Tensor:
-        """Accumulate d(loss)/d(parameters), given d(loss)/d(scores); returns the scores without gradient."""
+        """Accumulate the gradient of the parameters.
+
+        Args:
+            rows: of this process.
+            slope: d(batch loss)/d(scores); where the loss goes by row, d(batch loss)/d(loss of each row), [B].
+            scores: of all rows, with gradient; None: computed here, piece by piece.
+
+        Returns:
+            What the slope belongs to, without gradient.
+        """
         if parallel.is_sharded(self.model.network):
             slope = slope * parallel.world()  # its reduction is a mean over the processes
         while True:
@@ -155,14 +167,15 @@ class BatchGradient:
             try:
                 found, place = [slope[:0]], 0
                 for piece in pieces:
-                    score = self._score(piece) if scores is None else scores
-                    score.backward(slope[place : place + len(piece)])
+                    value = self._score(piece) if scores is None else scores
+                    value = self._losses(value, piece) if self.by_row else value
+                    value.backward(slope[place : place + len(piece)])
                     place += len(piece)
-                    found.append(score.detach())
+                    found.append(value.detach())
                 return torch.cat(found)
             except torch.OutOfMemoryError:
                 if parallel.is_sharded(self.model.network):
                     raise
-                score = scores = None
+                value = scores = None
                 self.model.network.zero_grad(set_to_none=True)
             self.budget.shrink(pieces, self.lengths)

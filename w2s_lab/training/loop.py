@@ -11,7 +11,7 @@ import torch
 
 from w2s_lab.models import adapters
 from w2s_lab.models.language_model import LanguageModel, recompute
-from w2s_lab.models.loading import load_model, pick_device
+from w2s_lab.models.loading import load_model, network_digest, pick_device
 from w2s_lab.objective import NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
@@ -39,8 +39,13 @@ class NonFiniteLoss(ArithmeticError):
         self.step, self.learning_rate, self.ids, self.snapshot = step, learning_rate, ids, snapshot
 
 
-def training_key(model: LanguageModel, labelled: LabelledSet, recipe: Recipe) -> str:
-    """Content key of a training: what starts, what it learns, how, and by which version of the kit."""
+def training_key(model: LanguageModel, labelled: LabelledSet, recipe: Recipe) -> str | None:
+    """Content key of a training: what starts, what it learns, how, and by which version of the kit.
+
+    None where it cannot be told what the recipe's loss does (`Recipe.unknown_source`).
+    """
+    if recipe.unknown_source:
+        return None
     return content_key("train", model.digest, labelled.digest, recipe.as_dict(), __version__)
 
 
@@ -92,7 +97,8 @@ def training_steps(
         The untrained model (step 0), then a snapshot at each point of the grid; the last one is the finished model.
 
     Raises:
-        ValueError: the set is empty, or the loss needs probabilities that the set does not have.
+        ValueError: the set is empty, or the loss cannot learn from it, or computes something else than a loss a row.
+        TypeError: the loss computes no tensor.
         NonFiniteLoss: the loss is no longer a number.
         MemoryError: one example alone does not fit into the device's memory. (A batch that does not fit is cut into
             halves whose gradients add up to the same.)
@@ -187,7 +193,8 @@ def train(
         model.network.to(pick_device(device))
     key = training_key(model, labelled, recipe)
     history = tuple(training_steps(model, labelled, recipe, **options))
-    return replace(model, name=f"{model.name} trained on {labelled.source}", digest=key, history=history)
+    digest = key or network_digest(model.network, model.tokenizer)
+    return replace(model, name=f"{model.name} trained on {labelled.source}", digest=digest, history=history)
 
 
 def adapt(start: str | LanguageModel, inputs: LabelledSet, recipe: Recipe, **options) -> LanguageModel:

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from matplotlib.axes import Axes
-
 from w2s_lab.classroom.dashboards.flywheel_health import DIALS, UNITS, Dial, Rows, diagnosis, live_round, study_rounds
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops, table
-from w2s_lab.classroom.toolkit.svg import WIDTH, picture, words
-from w2s_lab.figures.plots import GREY, SIZE, SMALL, Role, styled_axes
+from w2s_lab.classroom.toolkit.svg import WIDTH, Drawing, picture, words
+from w2s_lab.figures.plots import GREY, Role
 from w2s_lab.figures.study_plots import SERIES
 from w2s_lab.methods.flywheel import Round
 
@@ -37,7 +35,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Dials:
+class Dials(Drawing):
     """Six small panels: each dial over the rounds up to now, its red side, and its value in words.
 
     Attributes:
@@ -110,32 +108,6 @@ class Dials:
         if value is not None:
             found.append(f'<circle cx="{px(self.number):.1f}" cy="{py(value):.1f}" r="5" fill="{LINE}"/>')
         return found
-
-    def draw(self, ax: Axes | None = None) -> Axes:
-        """The same on matplotlib Axes, as insets."""
-        ax = styled_axes(ax, (8.2, 4.9))
-        ax.set_axis_off()
-        for place, dial in enumerate(DIALS):
-            panel = ax.inset_axes([0.01 + place % 3 * 0.345, 0.56 - place // 3 * 0.55, 0.285, 0.3])
-            state, color = self.words(dial)
-            panel.set_title(dial.title, fontsize=SIZE, loc="left", pad=22, fontweight="bold")
-            panel.text(0, 1.06, state, transform=panel.transAxes, fontsize=SIZE, color=color, fontweight="bold")
-            if side := self._red_side(dial):
-                panel.axhspan(*side, color=RED, alpha=0.14, linewidth=0)
-                edge = side[0] if dial.worse == "above" else side[1]
-                panel.axhline(edge, color=RED, linestyle="--", linewidth=1)
-            for upto, alpha in ((len(self.rounds) - 1, 0.25), (self.number, 1)):
-                seen = [(n, self.rounds[n][dial.key]) for n in range(upto + 1)]
-                seen = [point for point in seen if point[1] is not None]
-                if seen:
-                    panel.plot(*zip(*seen, strict=True), color=LINE, alpha=alpha, linewidth=2.5)
-            if self.rounds[self.number][dial.key] is not None:
-                panel.plot(self.number, self.rounds[self.number][dial.key], "o", color=LINE, markersize=8)
-            panel.set(ylim=self.limits[dial.key], xlim=(-0.1, len(self.rounds) - 0.9), xticks=range(len(self.rounds)))
-            panel.set_yticks(self.limits[dial.key], [f"{end:.1f}" for end in self.limits[dial.key]])
-            panel.tick_params(labelsize=SMALL)
-            panel.spines[["top", "right"]].set_visible(False)
-        return ax
 
 
 # -- the dashboard ---------------------------------------------------------------------------------------------------

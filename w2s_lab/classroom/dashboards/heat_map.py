@@ -5,16 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from matplotlib.patches import Rectangle
 
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
-from w2s_lab.classroom.toolkit.svg import WIDTH, picture, words
-from w2s_lab.figures import study_plots
+from w2s_lab.classroom.toolkit.svg import WIDTH, Drawing, picture, words
 
-LEFT, BOTTOM, CELL = 108, 54, 58  # pixels: beside, below, height of a row
+LEFT, TOP, BOTTOM, CELL = 108, 30, 54, 58  # pixels: beside, above, below, height of a row
 MISSING = math.nan  # not measured; None is undefined
 
 
@@ -51,7 +48,7 @@ QUANTITIES = {
 
 
 @dataclass(frozen=True)
-class HeatMap:
+class HeatMap(Drawing):
     """A table of numbers, drawn with the smallest pair at the lower left; undefined cells are hatched and say so.
 
     Attributes:
@@ -87,24 +84,25 @@ class HeatMap:
     def svg(self) -> str:
         """The map as SVG."""
         rows, columns = len(self.weak), len(self.strong)
-        wide, height = (WIDTH - LEFT - 8) / columns, rows * CELL + BOTTOM + 8
+        wide, height = (WIDTH - LEFT - 8) / columns, TOP + rows * CELL + BOTTOM
         found = [
             '<defs><pattern id="undefined" width="8" height="8" patternUnits="userSpaceOnUse">'
-            '<path d="M-2 10L10 -2M-2 2L2 -2M6 10L10 6" stroke="#999" stroke-width="1"/></pattern></defs>'
+            '<path d="M-2 10L10 -2M-2 2L2 -2M6 10L10 6" stroke="#999" stroke-width="1"/></pattern></defs>',
+            words(LEFT, 18, self.quantity.name, anchor="start", bold=True),
         ]
         for i, weak in enumerate(self.weak):
-            y = 8 + (rows - 1 - i) * CELL
+            y = TOP + (rows - 1 - i) * CELL
             found.append(words(LEFT - 8, y + CELL / 2 + 5, weak, anchor="end"))
             for j in range(columns):
                 found += self._cell(i, j, LEFT + j * wide, y, wide)
         for j, strong in enumerate(self.strong):
             found.append(words(LEFT + (j + 0.5) * wide, height - BOTTOM + 18, strong))
         found.append(words(LEFT + columns * wide / 2, height - 12, "strong student (–: not measured)", bold=True))
-        middle = 8 + rows * CELL / 2
+        middle = TOP + rows * CELL / 2
         found.append(words(14, middle, "weak supervisor", bold=True, more=f'transform="rotate(-90 14 {middle:.0f})"'))
         if self.chosen:
             i, j = self.chosen
-            place = f'x="{LEFT + j * wide + 2:.1f}" y="{8 + (rows - 1 - i) * CELL + 2}"'
+            place = f'x="{LEFT + j * wide + 2:.1f}" y="{TOP + (rows - 1 - i) * CELL + 2}"'
             size = f'width="{wide - 4:.1f}" height="{CELL - 4}"'
             for stroke in ('stroke="black" stroke-width="6"', 'stroke="white" stroke-width="2"'):
                 found.append(f'<rect {place} {size} fill="none" {stroke}/>')
@@ -129,17 +127,6 @@ class HeatMap:
         if note:
             found.append(words(middle, y + CELL / 2 + 18, note, color=ink, size=12))
         return found
-
-    def draw(self, ax: Axes | None = None) -> Axes:
-        """The same by matplotlib: `study_plots.heat_map`, with the frame."""
-        colours = {"centre": self.quantity.centre, "limit": self.quantity.limit, "quantity": self.quantity.name}
-        ax = study_plots.heat_map(self.values, self.weak, self.strong, ax, notes=self.notes, **colours)
-        if self.chosen:
-            i, j = self.chosen
-            for colour, width in (("black", 6), ("white", 2)):
-                frame = {"facecolor": "none", "edgecolor": colour, "linewidth": width, "zorder": 5}
-                ax.add_patch(Rectangle((j - 0.47, i - 0.46), 0.94, 0.92, **frame))
-        return ax
 
 
 def heat_map(study: Mapping | None = None) -> Panel:

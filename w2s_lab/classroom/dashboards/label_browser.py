@@ -7,10 +7,10 @@ from textwrap import shorten, wrap
 
 import ipywidgets as widgets
 import numpy as np
-from matplotlib.axes import Axes
 
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, table
 from w2s_lab.classroom.toolkit.sketch import WIDTH, Box, Line, Sketch, Words
+from w2s_lab.classroom.toolkit.svg import Drawing
 from w2s_lab.figures.plots import ROLE
 from w2s_lab.records import LabelledSet
 
@@ -106,8 +106,8 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Cards:
-    """One page of labels: a table where it is live (`svg` gives HTML), a drawn list in a stored picture.
+class Cards(Drawing):
+    """One page of labels: a table where it is live, a drawn list in a stored picture.
 
     Attributes:
         rows: (input, label, truth, confidence, slices), as text; the confidence as a number.
@@ -117,8 +117,9 @@ class Cards:
     rows: tuple[tuple[str, str, str, float, str], ...]
     caption: str
 
-    def svg(self) -> str:
-        """An HTML table: text that can be selected and read aloud."""
+    @property
+    def html(self) -> str:
+        """A table: text that can be selected and read aloud."""
         cells = [
             (escape(shorten(text, LONGEST, placeholder=" …")), escape(label), escape(truth),
              f'<b style="white-space:nowrap">{_sign(label == truth)}</b>', f"{sure:.2f}", escape(tags))
@@ -128,24 +129,24 @@ class Cards:
         return table(head, cells, caption=escape(self.caption)) if cells else f"<p>{escape(self.caption)}</p>"
 
     @property
-    def inches(self) -> float:
-        """How high it is in a stored picture."""
-        return self.sketch.inches
+    def summary(self) -> str:
+        return self.caption
 
-    def draw(self, ax: Axes | None = None) -> Axes:
-        """The same by matplotlib."""
-        return self.sketch.draw(ax)
+    def svg(self) -> str:
+        """The list, drawn."""
+        return self.sketch.svg()
 
     @property
     def sketch(self) -> Sketch:
-        """The list, drawn."""
+        """What the list is made of."""
         items: list[Words | Line] = [Words(4, 18, self.caption, bold=True)]
         y = 30.0
         for text, label, truth, sure, tags in self.rows:
             items.append(Line(4, y, WIDTH - 4, y, 0.25))
             lines = wrap(shorten(text, LONGEST, placeholder=" …"), 54)
             items += [Words(4, y + 20 + 18 * i, line) for i, line in enumerate(lines)]
-            facts = (f"ŷ {label} {_sign(label == truth)}", f"y {truth}", f"confidence {sure:.2f}   {tags}")
+            about = " · ".join((f"confidence {sure:.2f}", *filter(None, [tags])))
+            facts = (f"ŷ {label} {_sign(label == truth)}", f"y {truth}", about)
             x, below = (420, 0) if len(label) <= 18 else (24, len(lines))  # a sentence: below, over the whole width
             items += [Words(x, y + 20 + 18 * (below + i), fact, size=13, bold=not i) for i, fact in enumerate(facts)]
             y += 18 * max(len(lines), below + 3) + 10
@@ -234,7 +235,7 @@ def label_browser(labels: LabelledSet) -> Panel:
         cards = columns.cards(found, first, which)
         picture = confidence_picture(columns.confidence[part], columns.right[part], *confidence, lowest)
         here = cards.caption.partition(" (")[0] + (" are on this page." if cards.rows else ".")
-        return View(f"{columns.says(show, slice, *confidence)} {here}", (picture, cards))
+        return View(f"{columns.says(show, slice, *confidence)} {here}", (picture,), cards.html, cards)
 
     controls = {
         "show": choice("show", [ALL, "right", "wrong"], width="160px"),

@@ -17,7 +17,7 @@ import ipywidgets as widgets
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.models.language_model import LanguageModel
-from w2s_lab.models.loading import load_model
+from w2s_lab.models.loading import load_model, network_digest
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
 from w2s_lab.training.loop import training_key, training_steps
@@ -189,6 +189,7 @@ class LiveTraining(Panel):
                     if self._halt.is_set():
                         break
             finished = history[-1].step == recipe.steps(len(labelled))[0]
+            key = key or network_digest(model.network, model.tokenizer)
             self.model = replace(
                 model,
                 name=f"{model.name} trained on {labelled.source}",

@@ -5,15 +5,11 @@ Xiao & Zhu (2025, arXiv 2501.09223), figure 4.5c, with the control that a measur
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch
 
 from w2s_lab.classroom.toolkit.panel import Panel, View, stops
-from w2s_lab.classroom.toolkit.svg import line, picture, words
-from w2s_lab.figures.plots import GREY, ROLE, SMALL, styled_axes
-from w2s_lab.methods.selection import keep, random_scores
+from w2s_lab.classroom.toolkit.svg import Drawing, line, picture, words
+from w2s_lab.figures.plots import GREY, ROLE
+from w2s_lab.methods.selection import RULES, keep, random_scores
 from w2s_lab.records import LabelledSet
 
 WIDTH, HEIGHT = 720, 330  # pixels, and units of the drawing
@@ -53,14 +49,13 @@ class Arrow:
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(Drawing):
     """Boxes joined by arrows, notes beside them, and all of it in words."""
 
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
     notes: tuple[tuple[float, float, str], ...]
     said: str
-    inches: ClassVar[float] = 8.2 * HEIGHT / WIDTH  # high, where it is stored
 
     def svg(self) -> str:
         """The diagram as SVG."""
@@ -81,26 +76,6 @@ class Flow:
             found += [words(box.x, y + 5, text, bold=bold) for y, text, bold in box.lines]
         found += [words(x, y + 5, text) for x, y, text in self.notes]
         return picture(WIDTH, HEIGHT, self.said, found)
-
-    def draw(self, ax: Axes | None = None) -> Axes:
-        """The same on matplotlib Axes."""
-        ax = styled_axes(ax, (8.2, self.inches))
-        ax.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), aspect="equal")
-        ax.set_axis_off()
-        for a in self.arrows:
-            look = {"arrowstyle": "<|-|>" if a.both else "-|>", "linestyle": "--" if a.dashed else "-"}
-            look |= {"color": "black", "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 14}
-            ax.annotate("", (a.x2, a.y2), (a.x1, a.y1), arrowprops=look)
-        style = {"ha": "center", "va": "center", "fontsize": SMALL + 1}
-        for box in self.boxes:
-            corner, size = (box.x - box.width / 2, box.y - box.height / 2), (box.width, box.height)
-            look = {"boxstyle": "round,pad=0,rounding_size=9", "linewidth": 1.8, "edgecolor": box.color}
-            ax.add_patch(FancyBboxPatch(corner, *size, **look, facecolor=(box.color, TINT)))
-            for y, text, bold in box.lines:
-                ax.text(box.x, y, text, **style, fontweight="bold" if bold else "normal")
-        for x, y, text in self.notes:
-            ax.text(x, y, text, **style)
-        return ax
 
 
 def flow(labels: LabelledSet, kept: LabelledSet, control: LabelledSet, *, rule: str, models: tuple[str, str]) -> Flow:
@@ -161,7 +136,7 @@ def _right(part: LabelledSet) -> str:
 
 def selection_diagram(
     labels: LabelledSet,
-    scores: Sequence[float],
+    scores: Sequence[float] | None = None,
     *,
     rule: str,
     fraction: float = 0.5,
@@ -173,7 +148,7 @@ def selection_diagram(
 
     Args:
         labels: weak labels, N of them. Where their truth is known the diagram says how many are right; no rule sees it.
-        scores: [N] of `w2s_lab.methods.selection`, higher is kept first.
+        scores: [N], higher is kept first; None: those of the registered rule, which then needs nothing but the labels.
         rule: what the scores are called.
         fraction: kept at first, one of 0.1, 0.2 ... 1.0.
         balanced: whether the answers keep their shares.
@@ -181,10 +156,11 @@ def selection_diagram(
         seed: of the control.
 
     Raises:
-        ValueError: `fraction` is none of those, or as for `selection.keep`.
+        ValueError: `fraction` is none of those, there are neither scores nor such a rule, or as for `selection.keep`.
     """
     if fraction not in FRACTIONS:
         raise ValueError(f"selection_diagram: fraction is {fraction}; expected one of {FRACTIONS}")
+    scores = RULES[rule](labels) if scores is None else scores
     chance = random_scores(labels, seed=seed)
 
     def draw(kept: float) -> View:

@@ -12,7 +12,8 @@ from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.figures.plots import Role
 from w2s_lab.methods.probe import fit_probe
-from w2s_lab.methods.selection import keep, random_scores
+from w2s_lab.methods.selection import RULES, keep, random_scores
+from w2s_lab.methods.selection import scores as scores_of
 from w2s_lab.records import LabelledSet
 
 FRACTIONS = tuple(tenth / 10 for tenth in range(1, 11))
@@ -110,7 +111,7 @@ class SelectionExplorer(Panel):
 
 def selection_explorer(
     labels: LabelledSet,
-    scores: Mapping[str, Sequence[float]],
+    scores: Mapping[str, Sequence[float]] | None,
     features: np.ndarray,
     test: LabelledSet,
     test_features: np.ndarray,
@@ -123,7 +124,8 @@ def selection_explorer(
 
     Args:
         labels: a pool of at most 1,000 weak labels with known truth (to look at; no rule sees it) of a closed task.
-        scores: rule -> [N] scores of `w2s_lab.methods.selection`, higher is kept first.
+        scores: rule -> [N] scores, higher is kept first, such as `selection.scores` gives; None: of every registered
+            rule that needs nothing but the labels. A registered rule is explained below the picture.
         features: [N, d] of the strong model, of `probe.features`.
         test: examples with their true answers.
         test_features: [M, d] of the same model.
@@ -140,6 +142,8 @@ def selection_explorer(
             f"selection_explorer: {len(labels):,} labels; expected at most {MANY:,}, so that a probe is fitted while a "
             f"slider moves. Hint: labels.take(range({MANY}))"
         )
+    if scores is None:
+        scores = scores_of(labels)
     if not scores:
         raise ValueError("selection_explorer: scores is empty; expected at least one rule: {name: [N] scores}")
     for name, values in scores.items():
@@ -188,10 +192,11 @@ def _words(selection: Selection, place: Place) -> str:
     chance, first = selection.control[kept], selection.labels.task.answers[0]
     shares = [one.answers.count(first) / len(one) for one in (part, selection.labels)]
     asked = round(kept * len(selection.labels))
+    explained = f" {rule}: {RULES[rule].about}" if rule in RULES else ""
     fewer = f" ({asked} were asked for, the rule refuses the rest)" if len(part) < asked else ""
     return (
         f"The best {kept:.0%} by {rule}{', within each answer' if balanced else ''}: {len(part)} labels{fewer}, "
         f"{part.label_accuracy:.1%} of them right; {shares[0]:.0%} say {first}, of all labels {shares[1]:.0%}. "
         f"A probe of them is right on {selection.fitted[place]:.3f} of the test examples, probes of random parts of "
-        f"that size on {min(chance):.3f} to {max(chance):.3f}."
+        f"that size on {min(chance):.3f} to {max(chance):.3f}.{explained}"
     )

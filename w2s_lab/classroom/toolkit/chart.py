@@ -1,22 +1,22 @@
-"""Small charts as data, drawn twice: as SVG for a slider that moves, by matplotlib for the stored notebook.
+"""Small charts as data, drawn as SVG: in milliseconds, so that a picture follows a slider.
 
-A chart is a record. `svg` gives text that a browser shows at once (about a tenth of matplotlib's time), `draw` puts the
-same on Axes. Colours and markers are those of `plots.ROLE`, so a role looks the same in every figure of the kit.
+A chart is a record. As the last line of a cell it shows itself, and `show` shows it from any other line. Colours and
+markers are those of `plots.ROLE`, so a role looks the same in every figure of the kit.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from w2s_lab.classroom.toolkit.svg import WIDTH, ink, line, picture, words
-from w2s_lab.figures.plots import HALO, ROLE, SIZE, SMALL, Role, legend_below, styled_axes
+from w2s_lab.classroom.toolkit.svg import WIDTH, Drawing, ink, line, picture, text_width, words
+from w2s_lab.figures.plots import ROLE, Role
 
 HEIGHT = 360  # pixels
-LEFT, RIGHT, TOP, BOTTOM = 68, 20, 14, 52  # pixels around the plotting area
-LETTER = 7.4  # pixels, the mean width of a letter at 14 pixels
+LEFT, RIGHT, TOP, BOTTOM = 68, 20, 14, 52  # pixels around the plotting area; more at the left for long numbers
+LEGEND, APART = 32, 20  # pixels: of a legend's line and marker, between two entries
+MINUS = "\N{MINUS SIGN}"
 DASHES = {"-": "", "--": "7 4", "-.": "9 4 2 4", ":": "2 4"}
 
 
@@ -51,6 +51,18 @@ class Series:
     def name(self) -> str:
         return self.style.name if self.label is None else self.label
 
+    @property
+    def band(self) -> tuple[float, ...]:
+        """All ends of the intervals."""
+        return (*(self.low or ()), *(self.high or ()))
+
+    @property
+    def in_words(self) -> str:
+        """Its name and where it leads: "student from 0.5 to 0.9"."""
+        seen = [v for v in self.y if v is not None and math.isfinite(v)]
+        ends = f" from {_number(seen[0])} to {_number(seen[-1])}" if self.line and seen else ""
+        return f"{self.name}{ends}".strip()
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -84,6 +96,17 @@ class Bar:
     def style(self) -> Role:
         return _role(self.role)
 
+    @property
+    def number(self) -> str:
+        """The value and the note behind the bar."""
+        return f"{'undefined' if self.value is None else f'{self.value:.3f}'.replace('-', MINUS)} {self.note}".strip()
+
+    @property
+    def in_words(self) -> str:
+        """Label, number and interval."""
+        ends = "" if self.low is None or self.high is None else f" [{_number(self.low)}, {_number(self.high)}]"
+        return f"{self.label} {self.number}{ends}"
+
 
 def _role(role: str | Role) -> Role:
     return ROLE[role] if isinstance(role, str) else role
@@ -111,7 +134,16 @@ def _ticks(low: float, high: float, n: int = 5, *, whole: bool = False) -> list[
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", MINUS)
+
+
+def _numbers(ticks: Sequence[float]) -> list[str]:
+    """Ticks as text, all with as many decimals as one of them needs."""
+    found = [_number(tick) for tick in ticks]
+    if any("e" in text for text in found):
+        return found
+    places = max((len(text.partition(".")[2]) for text in found), default=0)
+    return [f"{tick + 0.0:,.{places}f}".replace("-", MINUS) for tick in ticks]
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -122,7 +154,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Chart:
+class Chart(Drawing):
     """Lines and points over two axes.
 
     Attributes:
@@ -146,58 +178,64 @@ class Chart:
     height: int = HEIGHT
 
     @property
-    def inches(self) -> float:
-        """How high it is where it is stored."""
-        return 2.9 + self.height / 180
+    def summary(self) -> str:
+        """`said`, or the axes and the lines in words."""
+        lines = "; ".join(filter(None, (s.in_words for s in self.series if not s.faint)))
+        return self.said or f"{self.y_label} against {self.x_label}{': ' if lines else ''}{lines}"
 
     def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
         x = self.x_range or _range([v for s in self.series for v in s.x])
-        bands = [v for s in self.series for v in (*(s.low or ()), *(s.high or ()))]
-        return x, self.y_range or _range([*(v for s in self.series for v in s.y), *bands])
+        return x, self.y_range or _range([v for s in self.series for v in (*s.y, *s.band)])
 
     def svg(self, width: int = WIDTH) -> str:
         """The chart as SVG, with its legend above it."""
         (x0, x1), (y0, y1) = self.ranges()
         scale = math.log if self.log_x else float
         named = [s for s in self.series if s.name]
-        rows = _legend_rows([s.name for s in named], width - LEFT - RIGHT)
+        ticks = _ticks(y0, y1, max(4, self.height // 45))
+        numbers = _numbers(ticks)
+        left = max(LEFT, 36 + max(map(text_width, numbers), default=0))
+        rows = _legend_rows([s.name for s in named], width - left - RIGHT)
         top = TOP + 22 * len(rows)
         height = self.height + 22 * len(rows)
 
         def px(x: float) -> float:
-            return LEFT + (scale(x) - scale(x0)) / (scale(x1) - scale(x0)) * (width - LEFT - RIGHT)
+            return left + (scale(x) - scale(x0)) / (scale(x1) - scale(x0)) * (width - left - RIGHT)
 
         def py(y: float) -> float:
             return height - BOTTOM - (y - y0) / (y1 - y0) * (height - BOTTOM - top)
 
         found = []
         for row, members in enumerate(rows):
-            x = LEFT
+            x = left
             for index in members:
                 style, y = named[index].style, TOP + 22 * row + 4
                 if named[index].line:
-                    found.append(line(x, y, x + 26, y, style.color, _stroke(style, False)))
+                    found.append(line(x, y, x + 26, y, ink(style.color), _stroke(style, False)))
                 if named[index].points:
-                    found.append(_marker(style.marker, x + 13, y, style.color))
-                found.append(words(x + 32, y + 5, named[index].name, anchor="start"))
-                x += 32 + LETTER * len(named[index].name) + 20
-        for tick in _ticks(y0, y1):
-            found.append(line(LEFT, py(tick), width - RIGHT, py(tick), more='opacity="0.15"'))
-            found.append(words(LEFT - 8, py(tick) + 5, _number(tick), anchor="end"))
-        for tick in self._x_ticks(x0, x1):
+                    found.append(_marker(style.marker, x + 13, y, ink(style.color)))
+                found.append(words(x + LEGEND, y + 5, named[index].name, anchor="start"))
+                x += LEGEND + text_width(named[index].name) + APART
+        for tick, number in zip(ticks, numbers, strict=True):
+            found.append(line(left, py(tick), width - RIGHT, py(tick), more='opacity="0.15"'))
+            found.append(words(left - 8, py(tick) + 5, number, anchor="end"))
+        ticks = self._x_ticks(x0, x1)
+        for tick, number in zip(ticks, map(_number, ticks) if self.log_x else _numbers(ticks), strict=True):
             found.append(line(px(tick), height - BOTTOM, px(tick), height - BOTTOM + 5))
-            found.append(words(px(tick), height - BOTTOM + 20, _number(tick)))
-        found.append(line(LEFT, height - BOTTOM, width - RIGHT, height - BOTTOM))
-        found.append(words((LEFT + width - RIGHT) / 2, height - 10, self.x_label))
+            found.append(words(px(tick), height - BOTTOM + 20, number))
+        found.append(line(left, height - BOTTOM, width - RIGHT, height - BOTTOM))
+        found.append(words((left + width - RIGHT) / 2, height - 10, self.x_label))
         middle = (top + height - BOTTOM) / 2
         found.append(words(18, middle, self.y_label, more=f'transform="rotate(-90 18 {middle:.1f})"'))
         for s in self.series:
-            found += _series_svg(s, px, py, (y0, y1))
+            inside = all(x0 <= x <= x1 for x in s.x) and all(v is None or y0 <= v <= y1 for v in (*s.y, *s.band))
+            drawn = _series_svg(s, px, py)
+            found += drawn if inside else [_clipped(drawn, left, top, width - left - RIGHT, height - BOTTOM - top)]
         for mark in self.marks:
             color = ink(_role(mark.role).color)
             if mark.across:
                 y = py(min(max(mark.at, y0), y1))
-                found.append(line(LEFT, y, width - RIGHT, y, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
+                found.append(line(left, y, width - RIGHT, y, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
                 found.append(words(width - RIGHT - 2, y - 6, mark.text, anchor="end", size=13))
             else:
                 x = px(min(max(mark.at, x0), x1))
@@ -205,7 +243,7 @@ class Chart:
                 found.append(line(x, top, x, height - BOTTOM, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
                 side, anchor = (-6, "end") if late else (6, "start")
                 found.append(words(x + side, top + 14, mark.text, anchor=anchor, size=13))
-        return picture(width, height, self.said or f"{self.y_label} against {self.x_label}", found)
+        return picture(width, height, self.summary, found)
 
     def _x_ticks(self, x0: float, x1: float) -> list[float]:
         if not self.log_x:
@@ -217,49 +255,25 @@ class Chart:
         """Whether x counts something (rounds, epochs), so that there is nothing between two whole numbers."""
         return all(float(x).is_integer() for s in self.series for x in s.x)
 
-    def draw(self, ax: Axes | None = None) -> Axes:
-        """The same on matplotlib Axes."""
-        ax = styled_axes(ax, (8, 4.8))
-        (x0, x1), (y0, y1) = self.ranges()
-        for s in self.series:
-            style, y = s.style, [math.nan if v is None else v for v in s.y]
-            look = {"alpha": 0.35, "linewidth": 1} if s.faint else {"linewidth": 2}
-            if s.low is not None and s.high is not None:
-                ax.fill_between(s.x, s.low, s.high, color=style.color, alpha=0.18, linewidth=0)
-            ax.plot(s.x, y, color=style.color, linestyle=style.line if s.line else "none",
-                    marker=style.marker if s.points else "", markersize=6, label=s.name or None, **look)  # fmt: skip
-        for mark in self.marks:
-            color = _role(mark.role).color
-            (ax.axhline if mark.across else ax.axvline)(mark.at, color=color, linestyle=":", linewidth=1.5)
-            if mark.across:
-                ax.text(x1, mark.at, mark.text, ha="right", va="bottom", fontsize=SMALL)
-            else:
-                late = mark.at > x0 + 0.7 * (x1 - x0)
-                said = f"{mark.text} " if late else f" {mark.text}"
-                ax.text(mark.at, y1, said, ha="right" if late else "left", va="top", fontsize=SMALL)
-        if self.log_x:
-            ax.set_xscale("log")
-        elif self._counts():
-            ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        ax.set(xlim=(x0, x1), ylim=(y0, y1))
-        ax.set_xlabel(self.x_label, fontsize=SIZE)
-        ax.set_ylabel(self.y_label, fontsize=SIZE)
-        ax.grid(axis="y", alpha=0.25)
-        legend_below(ax, columns=2 if sum(bool(s.name) for s in self.series) > 3 else 1)
-        return ax
-
 
 def _stroke(style: Role, faint: bool) -> str:
     dash = f' stroke-dasharray="{DASHES[style.line]}"' if DASHES[style.line] else ""
     return f'fill="none" stroke-width="{1 if faint else 2.5}" opacity="{0.35 if faint else 1}"' + dash
 
 
-def _series_svg(s: Series, px, py, limits: tuple[float, float]) -> list[str]:
+def _clipped(inside: Sequence[str], x: float, y: float, width: float, height: float) -> str:
+    """Only what lies within the axes: an inner picture shows nothing beyond its own edges."""
+    place = f"{x:.1f} {y:.1f} {width:.1f} {height:.1f}"
+    size = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<svg {size} viewBox="{place}">{"".join(inside)}</svg>'
+
+
+def _series_svg(s: Series, px, py) -> list[str]:
     style, found, color = s.style, [], ink(s.style.color)
-    cut = [None if v is None or not math.isfinite(v) else min(max(v, limits[0]), limits[1]) for v in s.y]
+    cut = [None if v is None or not math.isfinite(v) else v for v in s.y]
     if s.low is not None and s.high is not None:
-        upper = [f"{px(x):.1f},{py(min(v, limits[1])):.1f}" for x, v in zip(s.x, s.high, strict=True)]
-        lower = [f"{px(x):.1f},{py(max(v, limits[0])):.1f}" for x, v in zip(s.x, s.low, strict=True)]
+        upper = [f"{px(x):.1f},{py(v):.1f}" for x, v in zip(s.x, s.high, strict=True)]
+        lower = [f"{px(x):.1f},{py(v):.1f}" for x, v in zip(s.x, s.low, strict=True)]
         found.append(f'<polygon points="{" ".join(upper + lower[::-1])}" fill="{color}" opacity="0.18"/>')
     if s.line:
         path, pen = [], "M"
@@ -279,7 +293,7 @@ def _legend_rows(names: list[str], width: float) -> list[list[int]]:
     rows: list[list[int]] = []
     used = math.inf
     for index, name in enumerate(names):
-        need = 32 + LETTER * len(name) + 20
+        need = LEGEND + text_width(name) + APART
         if used + need > width:
             rows.append([])
             used = 0.0
@@ -289,7 +303,7 @@ def _legend_rows(names: list[str], width: float) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
-class BarChart:
+class BarChart(Drawing):
     """Horizontal bars with their numbers, one below the other.
 
     Attributes:
@@ -307,61 +321,44 @@ class BarChart:
     said: str = ""
 
     @property
-    def inches(self) -> float:
-        """How high it is where it is stored."""
-        return 1.2 + 0.5 * len(self.bars)
+    def summary(self) -> str:
+        """`said`, or every bar in words."""
+        return self.said or f"{self.x_label}: {'; '.join(bar.in_words for bar in self.bars)}"
 
     def svg(self, width: int = WIDTH) -> str:
         """The bars as SVG; 34 pixels each."""
-        left = min(30 + LETTER * max((len(bar.label) for bar in self.bars), default=0), width * 0.5)
+        left = 14 + max((text_width(bar.label) for bar in self.bars), default=0)
+        right = 12 + max((text_width(bar.number) for bar in self.bars), default=0)
         (x0, x1), row, top = self.x_range, 34, 26 if self.marks else 8
         height = top + row * len(self.bars) + BOTTOM
 
         def px(x: float) -> float:
-            return left + (min(max(x, x0), x1) - x0) / (x1 - x0) * (width - left - 120)
+            return left + (min(max(x, x0), x1) - x0) / (x1 - x0) * (width - left - right)
 
-        found = []
-        for tick in _ticks(x0, x1):
+        zero = px(0.0)
+        found = [line(zero, top, zero, height - BOTTOM)]
+        ticks = _ticks(x0, x1)
+        for tick, number in zip(ticks, _numbers(ticks), strict=True):
             found.append(line(px(tick), top, px(tick), height - BOTTOM, more='opacity="0.15"'))
-            found.append(words(px(tick), height - BOTTOM + 20, _number(tick)))
+            found.append(words(px(tick), height - BOTTOM + 20, number))
         found.append(words((left + px(x1)) / 2, height - 10, self.x_label))
         for index, bar in enumerate(self.bars):
             y, color = top + row * index, ink(bar.style.color)
             found.append(words(left - 10, y + 21, bar.label, anchor="end"))
             if bar.value is None:
-                found.append(words(left + 8, y + 21, f"undefined {bar.note}".strip(), anchor="start"))
+                found.append(words(zero + 8, y + 21, bar.number, anchor="start"))
                 continue
-            zero = px(max(x0, min(0.0, x1)))
             a, b = sorted((zero, px(bar.value)))
             place = f'x="{a:.1f}" y="{y + 5}" width="{max(b - a, 1):.1f}" height="22"'
             found.append(f'<rect {place} fill="{color}" rx="2"/>')
             if bar.low is not None and bar.high is not None:
                 found.append(line(px(bar.low), y + 16, px(bar.high), y + 16, more='stroke-width="2"'))
             end = max(b, px(bar.high) if bar.high is not None else b) + 8
-            found.append(words(end, y + 21, f"{bar.value:.3f} {bar.note}".strip(), anchor="start"))
+            for at in sorted(px(mark.at) for mark in self.marks):
+                if end - 4 < at < end + text_width(bar.number):  # no line through a number
+                    end = at + 6
+            found.append(words(end, y + 21, bar.number, anchor="start"))
         for mark in self.marks:
             found.append(line(px(mark.at), top - 4, px(mark.at), height - BOTTOM, more='stroke-dasharray="3 4"'))
             found.append(words(px(mark.at), top - 10, mark.text, size=13))
-        return picture(width, height, self.said or self.x_label, found)
-
-    def draw(self, ax: Axes | None = None) -> Axes:
-        """The same on matplotlib Axes."""
-        ax = styled_axes(ax, (8, 1.2 + 0.5 * len(self.bars)))
-        for index, bar in enumerate(self.bars):
-            said = f"undefined {bar.note}" if bar.value is None else f"{bar.value:.3f} {bar.note}"
-            if bar.value is not None:
-                reach = None
-                if bar.low is not None and bar.high is not None:
-                    reach = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
-                ax.barh(index, bar.value, color=bar.style.color, hatch=bar.style.hatch, edgecolor="white", xerr=reach)
-            end = max(bar.value or 0.0, bar.high or 0.0, 0.0)
-            ax.text(end, index, f"  {said}", va="center", fontsize=SMALL, path_effects=HALO)
-        for mark in self.marks:
-            ax.axvline(mark.at, color="black", linestyle=":", linewidth=1.5)
-            ax.text(mark.at, -0.75, mark.text, ha="center", fontsize=SMALL)
-        ax.set_yticks(range(len(self.bars)), [bar.label for bar in self.bars], fontsize=SIZE)
-        ax.set_ylim(len(self.bars) - 0.4, -0.6)  # from the top down, with room for a bar that is undefined
-        ax.set_xticks(_ticks(*self.x_range))  # none beyond the range: there, only numbers stand
-        ax.set_xlim(self.x_range[0], self.x_range[1] + 0.25 * (self.x_range[1] - self.x_range[0]))
-        ax.set_xlabel(self.x_label, fontsize=SIZE)
-        return ax
+        return picture(width, height, self.summary, found)

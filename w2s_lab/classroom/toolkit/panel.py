@@ -4,30 +4,15 @@ Live it is a widget. In a stored, untrusted or hosted notebook it is a picture (
 in words, which is also what a screen reader hears when a control moves.
 """
 
-import base64
-import io
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Protocol
 
 import ipywidgets as widgets
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from w2s_lab.classroom.toolkit.svg import Drawing, with_png
 
 MAX_WIDTH = "760px"
-DPI, INCHES = 80, 4.9  # of stored pictures: dots per inch, usual height of a drawing
-LETTERS, CAPTION = 96, 11  # of the caption above them: letters in a line, their size in points
-
-
-class Drawing(Protocol):
-    """Anything that draws itself both ways, such as `chart.Chart`."""
-
-    def svg(self) -> str: ...
-
-    def draw(self, ax: Axes | None = None) -> Axes: ...
 
 
 @dataclass(frozen=True)
@@ -38,11 +23,13 @@ class View:
         says: one or two sentences of plain text that say what the picture shows, with its numbers.
         charts: drawings, from the top down.
         html: a table or marked text below them, for what is not a chart.
+        instead: a drawing that shows the same as `html` where only a picture is seen, below the charts.
     """
 
     says: str
     charts: tuple[Drawing, ...] = ()
     html: str = ""
+    instead: Drawing | None = None
 
 
 class Panel(widgets.VBox):
@@ -100,8 +87,12 @@ class Panel(widgets.VBox):
         """The panel in words: title, position of the controls, what is to be seen."""
         return in_words(self.title, self.controls, self.view.says)
 
-    def _repr_mimebundle_(self, **options: object) -> dict:
-        return with_fallback(super()._repr_mimebundle_(**options), self.summary, self.view.charts, self.view.html)
+    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
+        bundle, view = super()._repr_mimebundle_(**options), self.view
+        drawings = [*view.charts, *([view.instead] if view.instead else [])]
+        if drawings:
+            return with_png(with_fallback(bundle, self.summary), drawings, self.summary)
+        return with_fallback(bundle, self.summary, html=view.html), {}
 
 
 def spoken(text: str) -> str:
@@ -122,38 +113,15 @@ def _value(control: widgets.Widget) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def with_fallback(
-    bundle: dict | None, summary: str, charts: Sequence[Drawing] = (), html: str = "", markdown: str = ""
-) -> dict:
-    """A widget's bundle with a picture of the charts, the HTML or Markdown, and the words beside the live view."""
+def with_fallback(bundle: dict | None, summary: str, *, html: str = "", markdown: str = "") -> dict:
+    """A widget's bundle with the HTML or Markdown and the words beside the live view."""
     bundle = dict(bundle or {})
     bundle["text/plain"] = summary
     if markdown:
         bundle["text/markdown"] = markdown
-    if charts:
-        bundle["image/png"] = png(charts, summary)
-    elif html:
+    if html:
         bundle["text/html"] = html + spoken(summary)
     return bundle
-
-
-def png(charts: Sequence[Drawing], caption: str = "") -> str:
-    """The drawings one below the other, by matplotlib, under a caption, as base64 of a PNG. Nothing global is touched.
-
-    A drawing may say by an attribute `inches` how high it is.
-    """
-    heights, lines = [getattr(chart, "inches", INCHES) for chart in charts], textwrap.wrap(caption, LETTERS)
-    figure = Figure(figsize=(8.2, sum(heights) + 0.2 * len(lines)), layout="constrained", dpi=DPI)
-    FigureCanvasAgg(figure)
-    if lines:
-        words = "\n".join(lines).replace("$", r"\$")
-        figure.suptitle(words, x=0.01, ha="left", fontsize=CAPTION)
-    axes = figure.subplots(len(charts), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for chart, ax in zip(charts, axes, strict=True):
-        chart.draw(ax)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white", metadata={"Software": None})
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def slider(

@@ -1,15 +1,8 @@
-"""Pictures made of boxes, words and lines, for what is no chart: drawn as SVG and by matplotlib from one description.
-
-Places are in pixels, from the upper left corner; in matplotlib everything scales with the figure.
-"""
+"""Pictures made of boxes, words and lines, for what is no chart. Places are in pixels, from the upper left corner."""
 
 from dataclasses import dataclass
 
-from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
-
-from w2s_lab.classroom.toolkit.svg import INK, WIDTH, line, picture, words
-from w2s_lab.figures.plots import styled_axes
+from w2s_lab.classroom.toolkit.svg import INK, WIDTH, Drawing, line, picture, words
 
 MONO = 0.602  # width of a letter of a fixed-width font, in letter heights
 HATCH = "w2s-hatch"
@@ -42,12 +35,6 @@ class Box:
         place = f'x="{self.x:.1f}" y="{self.y:.1f}" width="{max(self.width, 0):.1f}" height="{max(self.height, 0):.1f}"'
         return f'<rect {place} rx="2" fill="{fill}" fill-opacity="{self.opacity:.2f}"{edge}/>'
 
-    def draw(self, ax: Axes, scale: float) -> None:
-        look = {"facecolor": "none" if self.hatch else (_color(self.color), self.opacity)}
-        edge = _color(self.color) if self.frame or self.hatch else "none"
-        hatch = "////" if self.hatch else None
-        ax.add_patch(Rectangle((self.x, self.y), self.width, self.height, edgecolor=edge, hatch=hatch, **look))
-
 
 @dataclass(frozen=True)
 class Words:
@@ -77,13 +64,6 @@ class Words:
             look += f' textLength="{room:.1f}" lengthAdjust="spacingAndGlyphs"'
         return words(self.x, self.y, self.text, anchor=self.anchor, size=self.size, bold=self.bold, more=look)
 
-    def draw(self, ax: Axes, scale: float) -> None:
-        side = {"start": "left", "middle": "center", "end": "right"}[self.anchor]
-        look = {"family": "monospace"} if self.mono else {}
-        look |= {"weight": "bold"} if self.bold else {}
-        text = ax.text(self.x, self.y, self.text.replace("$", r"\$"), ha=side, va="baseline", **look)
-        text.set(fontsize=self.size * scale, alpha=self.opacity, in_layout=False)  # no text shrinks the picture
-
 
 @dataclass(frozen=True)
 class Line:
@@ -101,13 +81,9 @@ class Line:
         dash = ' stroke-dasharray="4 4"' if self.dashed else ""
         return line(self.x1, self.y1, self.x2, self.y2, more=f'opacity="{self.opacity:.2f}"{dash}')
 
-    def draw(self, ax: Axes, scale: float) -> None:
-        look = {"linestyle": "--" if self.dashed else "-", "linewidth": 1, "alpha": self.opacity}
-        ax.plot([self.x1, self.x2], [self.y1, self.y2], color="black", **look)
-
 
 @dataclass(frozen=True)
-class Sketch:
+class Sketch(Drawing):
     """Things drawn one over the other.
 
     Attributes:
@@ -120,35 +96,11 @@ class Sketch:
     height: float
     said: str = ""
 
-    @property
-    def inches(self) -> float:
-        """How high it is where it is as wide as a stored picture."""
-        return 8.2 * self.height / WIDTH
-
     def svg(self) -> str:
         """The sketch as SVG."""
         hatched = {item.color for item in self.items if isinstance(item, Box) and item.hatch}
         inside = [*map(_pattern, sorted(hatched)), *(item.svg for item in self.items)]
         return picture(WIDTH, self.height, self.said, inside)
-
-    def draw(self, ax: Axes | None = None) -> Axes:
-        """The same on matplotlib Axes, without ticks; letters scale with the room that the figure gives."""
-        ax = styled_axes(ax, (8.2, self.inches))
-        width, height = ax.figure.get_size_inches() * 72  # points
-        if place := ax.get_subplotspec():  # the share of the figure that is ours
-            grid = place.get_gridspec()
-            shares = grid.get_height_ratios()
-            height, width = height * shares[place.rowspan.start] / sum(shares), width / grid.ncols
-        scale = 0.97 * min(width / WIDTH, height / self.height)
-        for item in self.items:
-            item.draw(ax, scale)
-        ax.set(xlim=(0, WIDTH), ylim=(self.height, 0), aspect="equal")
-        ax.axis("off")
-        return ax
-
-
-def _color(color: str) -> str:
-    return "black" if color == INK else color
 
 
 def _pattern(color: str) -> str:
