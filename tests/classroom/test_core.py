@@ -24,7 +24,7 @@ from w2s_lab.classroom.toolkit.svg import SHARP, Drawing, text_width
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path, monkeypatch):
     """A progress file of this test's own."""
-    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress.json"))
+    monkeypatch.setenv(assets.PROGRESS_VARIABLE, str(tmp_path / "progress.json"))
     return tmp_path / "progress.json"
 
 

@@ -1,14 +1,11 @@
 """What a learner has done, in one local file that can be read, moved and deleted."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from w2s_lab import assets
 from w2s_lab.system.files import replacing
-
-VARIABLE = "W2S_LAB_PROGRESS"
-DEFAULT = "progress.json"  # in the folder of the notebooks
 
 
 @dataclass
@@ -40,18 +37,13 @@ class LearnerProgress:
             new.write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def progress_path() -> Path:
-    """Where progress is kept: $W2S_LAB_PROGRESS, or progress.json in the folder of the notebooks."""
-    return Path(os.environ.get(VARIABLE) or DEFAULT)
-
-
 def load_progress(path: Path | None = None) -> LearnerProgress:
     """What was remembered, or a fresh start where there is nothing.
 
     Raises:
         ValueError: the file is no progress file; nothing is overwritten.
     """
-    path = path or progress_path()
+    path = path or assets.progress_file()
     if not path.exists():
         return LearnerProgress(path)
     try:
@@ -65,7 +57,7 @@ def load_progress(path: Path | None = None) -> LearnerProgress:
 
 def reset_progress() -> str:
     """Forget everything; says what was forgotten."""
-    path = progress_path()
+    path = assets.progress_file()
     if not path.exists():
         return "There was nothing to forget."
     path.unlink()

@@ -21,7 +21,8 @@ def add_import(command: argparse.ArgumentParser) -> None:
 
 def add_store(command: argparse.ArgumentParser) -> None:
     """`--store DIR`."""
-    command.add_argument("--store", default="runs", metavar="DIR", help="folder of finished work (default: runs)")
+    usual = "folder of finished work (default: the one that `w2s-lab doctor` names)"
+    command.add_argument("--store", metavar="DIR", help=usual)
 
 
 def add_device(command: argparse.ArgumentParser) -> None:

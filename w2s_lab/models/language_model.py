@@ -29,6 +29,25 @@ BFLOAT16_PAYS = 10_000_000  # parameters: on a CPU, 1.4 times as fast at 13 mill
 WORTH_SHARING = 4  # tokens: from this length on, a prefix that all prompts of a batch share is read once
 
 
+# What transformers calls the recomputation of activations on the way back: gradient checkpointing in 5.17, later
+# activation checkpointing; the old names warn then.
+RECOMPUTING = ("activation_checkpointing", "gradient_checkpointing")
+
+
+def is_recomputing(network: torch.nn.Module) -> bool:
+    """Whether activations are computed a second time on the way back instead of being kept."""
+    return next((getattr(network, f"is_{name}") for name in RECOMPUTING if hasattr(network, f"is_{name}")), False)
+
+
+def recompute(network: torch.nn.Module, yes: bool) -> None:
+    """From now on compute activations a second time on the way back, or keep them."""
+    name = next(name for name in RECOMPUTING if hasattr(network, f"{name}_enable"))
+    if yes:
+        getattr(network, f"{name}_enable")({"use_reentrant": False})
+    else:
+        getattr(network, f"{name}_disable")()
+
+
 @dataclass(eq=False)
 class LanguageModel:
     """A causal language model with its tokenizer.
@@ -297,7 +316,7 @@ class LanguageModel:
 
     @property
     def _recomputes(self) -> bool:
-        return self.network.training and getattr(self.network, "is_activation_checkpointing", False)
+        return self.network.training and is_recomputing(self.network)
 
     @cached_property
     def _drops(self) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from w2s_lab import assets
 
-REQUIREMENTS = assets.HOME / "requirements.txt"
+DISTRIBUTION = "w2s-lab"
 OLDEST_PYTHON = (3, 11)
 FREE_DISK = 2.0  # GB: models, runs and notebooks
 FREE_MEMORY = 2.0  # GB: torch, transformers and one pocket model in training
@@ -38,23 +38,22 @@ class DoctorCheck:
     advice: str = ""
 
 
-def checks(folder: Path | str = ".", *, seconds: float = SECONDS) -> Iterator[DoctorCheck]:
+def checks(store: Path | str | None = None, *, seconds: float = SECONDS) -> Iterator[DoctorCheck]:
     """Look at this machine, one check after another, quick ones first.
 
     A check that breaks is a failed check: nothing is raised.
 
     Args:
-        folder: the working folder, where `runs/` will be.
+        store: the folder of finished work; None: the usual one.
         seconds: time for the training at the end.
     """
-    folder = Path(folder)
     looks: tuple[tuple[str, Callable[[], Iterable[DoctorCheck]]], ...] = (
         ("Python", python_version),
         ("packages", packages),
         ("processor", processor),
         ("memory", memory),
-        ("disk", lambda: disk(folder)),
-        ("runs folder", lambda: runs_folder(folder)),
+        ("store", lambda: store_folder(Path(store) if store else assets.store_folder())),
+        ("progress", progress_file),
         ("C compiler", compiler),
         ("tasks", task_files),
         ("models", ladder_files),
@@ -64,7 +63,7 @@ def checks(folder: Path | str = ".", *, seconds: float = SECONDS) -> Iterator[Do
         try:
             yield from look()
         except ImportError as error:
-            yield DoctorCheck(name, False, f"cannot be checked: {error}", _pip(f'-r "{REQUIREMENTS}"'))
+            yield DoctorCheck(name, False, f"cannot be checked: {error}", "install the packages that are missing above")
         except Exception as error:
             found = f"{type(error).__name__}: {error}"
             yield DoctorCheck(name, False, found, "see the checks above first; if they are fine, report this as a bug")
@@ -102,24 +101,40 @@ def _pip(what: str) -> str:
 
 
 def python_version() -> Iterator[DoctorCheck]:
-    """Python itself, and which one it is."""
+    """Python itself, which one it is, and on which ones the tests passed."""
     new_enough = sys.version_info[:2] >= OLDEST_PYTHON
     wanted = ".".join(map(str, OLDEST_PYTHON))
     found = f"{'.'.join(map(str, sys.version_info[:3]))} on {platform.system()} {platform.machine()}, {sys.executable}"
+    tested = tested_pythons()
+    if tested and "{}.{}".format(*sys.version_info[:2]) not in tested:
+        found += f"; tested with {', '.join(tested)}"
     yield DoctorCheck(
         "Python", new_enough, found, f"install Python {wanted} or newer, then: make PYTHON=/path/to/python3 run"
     )
 
 
+def tested_pythons() -> list[str]:
+    """The versions that the installed kit's classifiers name; none where it is not installed."""
+    start = "Programming Language :: Python :: 3."
+    try:
+        classifiers = metadata.metadata(DISTRIBUTION).get_all("Classifier", [])
+    except metadata.PackageNotFoundError:
+        return []
+    return [line.rpartition(" ")[2] for line in classifiers if line.startswith(start)]
+
+
 def packages() -> Iterator[DoctorCheck]:
-    """Each package that `requirements.txt` asks for: the installed version against the range."""
+    """Each package that the installed kit asks for: its version against the range that the tests passed with."""
     from packaging.requirements import Requirement
 
-    for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
-        text = line.partition("#")[0].strip()
-        if not text:
+    try:
+        asked = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or ()]
+    except metadata.PackageNotFoundError:
+        yield DoctorCheck(DISTRIBUTION, False, "not installed", _pip("-e ."))
+        return
+    for wanted in asked:
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
             continue
-        wanted = Requirement(text)
         try:
             version = metadata.version(wanted.name)
         except metadata.PackageNotFoundError:
@@ -186,31 +201,34 @@ def memory() -> Iterator[DoctorCheck]:
     yield DoctorCheck("memory", enough, f"{shown[0]} in total, {shown[1]} available", advice)
 
 
-def disk(folder: Path) -> Iterator[DoctorCheck]:
-    """Free space in the working folder, in GB (10^9 bytes)."""
-    free = shutil.disk_usage(folder).free / GB
-    advice = f"free some space: {FREE_DISK:.0f} GB hold the models and the runs"
-    yield DoctorCheck("disk", free >= FREE_DISK, f"{free:.1f} GB free in {folder.resolve()}", advice)
+def store_folder(store: Path) -> Iterator[DoctorCheck]:
+    """Where finished work goes: may a file be written there, and how much space, in GB (10^9 bytes), is left?
 
-
-def runs_folder(folder: Path) -> Iterator[DoctorCheck]:
-    """May a file be written under `runs/`? The folder is left as it was found."""
-    runs = folder / "runs"
-    existed = runs.is_dir()
+    The folder is left as it was found.
+    """
+    missing = [folder for folder in (store, *store.parents) if not folder.exists()]
     try:
-        runs.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=runs) as file:
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=store) as file:
             file.write(b"w2s_lab")
-        yield DoctorCheck("runs folder", True, f"{runs.resolve()} can be written")
+        free = shutil.disk_usage(store).free / GB
+        yield DoctorCheck("store", True, f"{store.absolute()} can be written")
+        advice = f"free some space: {FREE_DISK:.0f} GB hold the models and the runs"
+        yield DoctorCheck("disk", free >= FREE_DISK, f"{free:.1f} GB free there", advice)
     except OSError as error:
-        advice = f"make {runs.resolve()} a folder that you may write to, or start in another folder"
-        yield DoctorCheck("runs folder", False, f"cannot be written: {error}", advice)
+        advice = f"make {store.absolute()} a folder that you may write to, or name another in ${assets.STORE_VARIABLE}"
+        yield DoctorCheck("store", False, f"cannot be written: {error}", advice)
     finally:
-        if not existed and runs.is_dir():
+        for folder in missing:
             try:
-                runs.rmdir()
-            except OSError:  # another process began to use it
+                folder.rmdir()
+            except OSError:  # never made, or another process began to use it
                 pass
+
+
+def progress_file() -> Iterator[DoctorCheck]:
+    """Where a learner's progress is kept."""
+    yield DoctorCheck("progress", True, f"{assets.progress_file()}")
 
 
 # -- files of the kit --------------------------------------------------------------------------------------------

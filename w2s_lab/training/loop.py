@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from w2s_lab.models import adapters
-from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.language_model import LanguageModel, recompute
 from w2s_lab.models.loading import load_model, network_digest, pick_device
 from w2s_lab.objective import NextToken
 from w2s_lab.recipe import Recipe
@@ -165,7 +165,7 @@ def prepared(model: LanguageModel, recipe: Recipe) -> Iterator[list[torch.nn.Par
     network.zero_grad(set_to_none=True)  # gradients that an earlier training may have left
     network.eval()
     if recipe.gradient_checkpointing:
-        network.activation_checkpointing_enable({"use_reentrant": False})
+        recompute(network, True)
     try:
         with contextlib.ExitStack() as stack:
             if recipe.lora:
@@ -175,7 +175,7 @@ def prepared(model: LanguageModel, recipe: Recipe) -> Iterator[list[torch.nn.Par
     finally:
         model.network.zero_grad(set_to_none=True)
         if recipe.gradient_checkpointing:
-            model.network.activation_checkpointing_disable()
+            recompute(model.network, False)
 
 
 def train(

@@ -118,7 +118,7 @@ def _scrub(folder: Path) -> None:
     for name in ("HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR", "HF_HOME", "XDG_CACHE_HOME"):
         os.environ[name] = str(folder)
     os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", MPLBACKEND="agg", TOKENIZERS_PARALLELISM="false")
-    os.environ["W2S_LAB_PROGRESS"] = str(folder / "progress.json")
+    os.environ.update(W2S_LAB_PROGRESS=str(folder / "progress.json"), W2S_LAB_STORE=str(folder / "runs"))
     os.chdir(folder)
     sys.argv = [""]
     sys.path[:] = [path for path in sys.path if path and Path(path).is_absolute()]
