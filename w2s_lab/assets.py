@@ -86,23 +86,23 @@ def _place(what: str, start: Path | None) -> Path:
     usual, variable = PLACES[what]
     if os.environ.get(variable):
         return Path(os.environ[variable]).expanduser().absolute()
-    found = marker(start)
-    said = _said(found).get(what) if found else None
-    if said:
-        return found.parent / Path(said).expanduser()
+    file = marker(start)
+    named = _read(file).get(what) if file else None
+    if file and named:
+        return file.parent / Path(named).expanduser()
     from platformdirs import user_data_path  # here, because a marker or a variable is the rule
 
     return user_data_path("w2s_lab", appauthor=False) / usual
 
 
-def _said(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, str]:
     """What a marker file says."""
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        places = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error}). Hint: correct it, or delete it") from error
-    wrong = [name for name, value in said.items() if name not in PLACES or not isinstance(value, str)]
+    wrong = [name for name, value in places.items() if name not in PLACES or not isinstance(value, str)]
     if wrong:
         expected = " and ".join(f'{name} = "..."' for name in PLACES)
         raise ValueError(f"{path}: {wrong[0]} is not understood; expected only {expected}")
-    return said
+    return places

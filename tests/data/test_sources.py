@@ -182,7 +182,7 @@ def test_no_header_is_recognised_and_reported(tmp_path):
         _, examples, notes = read_examples(put(tmp_path, name, rows(header="", sep=sep)))
         assert pairs(examples) == GOOD
         assert any("no header found" in note for note in notes)
-        assert any("column '1' is read as the input, '2' for the answer" in note for note in notes)
+        assert any("column '1' is read as the input, '2' as the answer" in note for note in notes)
     question = [("what is it?", "question"), *[(f"say {i}", "question" if i % 2 else "order") for i in range(9)]]
     _, examples, _ = read_examples(put(tmp_path, "q.csv", rows(question, header="")))
     assert pairs(examples) == question, "a class called like a usual column name is no header"

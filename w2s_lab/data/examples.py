@@ -152,7 +152,7 @@ def _choose_columns(table: Table, options: ReadOptions) -> tuple[str, str, list[
     unused = [name for name in free if name not in (input_column, answer_column)]
     notes = [f"columns not used: {listed(unused)}."] if unused else []
     if not (options.input_column and options.answer_column):
-        notes.append(f"column {shown(input_column)} is read as the input, {shown(answer_column)} for the answer.")
+        notes.append(f"column {shown(input_column)} is read as the input, {shown(answer_column)} as the answer.")
     return input_column, answer_column, notes
 
 
