@@ -29,6 +29,14 @@ STORE_VARIABLE = "W2S_LAB_STORE"
 PROGRESS_VARIABLE = "W2S_LAB_PROGRESS"
 PLACES = {"store": ("runs", STORE_VARIABLE), "progress": ("progress.json", PROGRESS_VARIABLE)}
 
+# What a graded submission may import: imported once, before the processes of all submissions are forked.
+PRELOADED = (
+    "w2s_lab.classroom.exercises.checks",
+    "w2s_lab.models.loading",
+    "w2s_lab.figures.plots",
+    "w2s_lab.methods.probe",
+)
+
 
 def readable() -> tuple[Path, ...]:
     """The folders that code of the kit reads while it runs: the package and its data, no notebook and no master."""

@@ -194,7 +194,7 @@ def test_columns_by_name_and_number(tmp_path):
     for names in (("said", "verdict"), ("3", "4")):
         _, examples, notes = read_examples(path, input_column=names[0], answer_column=names[1])
         assert pairs(examples) == GOOD
-        assert any("columns left aside: 'who', 'when'" in note for note in notes)
+        assert any("columns not used: 'who', 'when'" in note for note in notes)
     bare = put(tmp_path, "b.tsv", "".join(f"{a}\t{t}\n" for t, a in GOOD))
     assert pairs(read_examples(bare, input_column="2", answer_column="1")[1]) == GOOD
     assert pairs(read_examples(bare)[1]) == GOOD, "the guess goes by content, not by position"

@@ -12,16 +12,16 @@ from w2s_lab import assets
 from w2s_lab.data import sources
 from w2s_lab.models import loading
 from w2s_lab.planning import doctor
-from w2s_lab.planning.doctor import Check
+from w2s_lab.planning.doctor import DoctorCheck
 
 
-def only(found) -> Check:
+def only(found) -> DoctorCheck:
     (check,) = found
     return check
 
 
 @pytest.fixture(scope="module")
-def examined(tmp_path_factory) -> list[Check]:
+def examined(tmp_path_factory) -> list[DoctorCheck]:
     """This machine, with a short training."""
     return list(doctor.checks(tmp_path_factory.mktemp("work"), seconds=0.2))
 
@@ -187,7 +187,7 @@ def test_a_short_training_lowers_the_loss():
 
 def test_a_check_that_breaks_is_a_failed_check(tmp_path, monkeypatch):
     def broken():
-        yield Check("half", True, "seen before it broke")
+        yield DoctorCheck("half", True, "seen before it broke")
         raise RuntimeError("a loose cable")
 
     def without_torch():
@@ -204,8 +204,8 @@ def test_a_check_that_breaks_is_a_failed_check(tmp_path, monkeypatch):
 
 
 def test_the_report_is_aligned_and_ends_in_what_to_do():
-    good, warning = Check("Python", True, "3.12"), Check("C compiler", None, "none", "install one")
-    bad = Check("torch", False, "missing", "pip install torch")
+    good, warning = DoctorCheck("Python", True, "3.12"), DoctorCheck("C compiler", None, "none", "install one")
+    bad = DoctorCheck("torch", False, "missing", "pip install torch")
     text, ready = doctor.report([good, warning, bad])
     lines = text.splitlines()
     assert not ready and "First, torch: pip install torch" in lines[-1]

@@ -288,7 +288,7 @@ def test_cards_are_found_by_name():
     assert find_device("A100").precision("float32") == "float32"
     for card in DEVICES.values():
         assert card.speed("bfloat16") == (card.bfloat16 or card.float32) and card.speed("float32") == card.float32
-    with pytest.raises(ValueError, match=r"'abacus' is not there.*or one of the cards T4, L4, A10"):
+    with pytest.raises(ValueError, match=r"'abacus' is not available.*or one of the cards T4, L4, A10"):
         find_device("abacus")
 
 

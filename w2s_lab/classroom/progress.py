@@ -9,7 +9,7 @@ from w2s_lab.system.files import replacing
 
 
 @dataclass
-class Progress:
+class LearnerProgress:
     """Everything that is remembered: exercises, quiz questions and predictions, by their ids.
 
     Attributes:
@@ -37,7 +37,7 @@ class Progress:
             new.write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def load_progress(path: Path | None = None) -> Progress:
+def load_progress(path: Path | None = None) -> LearnerProgress:
     """What was remembered, or a fresh start where there is nothing.
 
     Raises:
@@ -45,10 +45,10 @@ def load_progress(path: Path | None = None) -> Progress:
     """
     path = path or assets.progress_file()
     if not path.exists():
-        return Progress(path)
+        return LearnerProgress(path)
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        return Progress(path, **{name: dict(facts[name]) for name in ("exercises", "questions", "predictions")})
+        return LearnerProgress(path, **{name: dict(facts[name]) for name in ("exercises", "questions", "predictions")})
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is not a progress file of this kit ({error}). Hint: move it away, or delete it, to start afresh"

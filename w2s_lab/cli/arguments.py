@@ -113,7 +113,7 @@ def losses() -> str:
         lines += ["", f"{name}: {kind.__name__}", *_filled(text.partition("\n\n")[0], "    ")]
         for field in fields(kind):
             meaning = re.search(rf"^    {field.name}: (.*(?:\n     +.*)*)", text, re.MULTILINE)
-            lines += _filled(f"{field.name}={field.default}  {meaning[1] if meaning else ''}", "    ")
+            lines += _filled(f"{field.name}={field.default}: {meaning[1] if meaning else ''}", "    ")
     return "\n".join(lines)
 
 

@@ -29,7 +29,7 @@ GB = 1e9
 
 
 @dataclass(frozen=True)
-class Check:
+class DoctorCheck:
     """One thing looked at: `ok` True, False, or None for a warning that stops nobody; advice where it is not True."""
 
     name: str
@@ -38,7 +38,7 @@ class Check:
     advice: str = ""
 
 
-def checks(store: Path | str | None = None, *, seconds: float = SECONDS) -> Iterator[Check]:
+def checks(store: Path | str | None = None, *, seconds: float = SECONDS) -> Iterator[DoctorCheck]:
     """Look at this machine, one check after another, quick ones first.
 
     A check that breaks is a failed check: nothing is raised.
@@ -47,7 +47,7 @@ def checks(store: Path | str | None = None, *, seconds: float = SECONDS) -> Iter
         store: the folder of finished work; None: the usual one.
         seconds: time for the training at the end.
     """
-    looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+    looks: tuple[tuple[str, Callable[[], Iterable[DoctorCheck]]], ...] = (
         ("Python", python_version),
         ("packages", packages),
         ("processor", processor),
@@ -63,13 +63,13 @@ def checks(store: Path | str | None = None, *, seconds: float = SECONDS) -> Iter
         try:
             yield from look()
         except ImportError as error:
-            yield Check(name, False, f"cannot be checked: {error}", "install the packages that are missing above")
+            yield DoctorCheck(name, False, f"cannot be checked: {error}", "install the packages that are missing above")
         except Exception as error:
             found = f"{type(error).__name__}: {error}"
-            yield Check(name, False, found, "see the checks above first; if they are fine, report this as a bug")
+            yield DoctorCheck(name, False, found, "see the checks above first; if they are fine, report this as a bug")
 
 
-def report(found: Iterable[Check]) -> tuple[str, bool]:
+def report(found: Iterable[DoctorCheck]) -> tuple[str, bool]:
     """An aligned table, advice under each problem, one final sentence; and whether the machine is ready.
 
     Ready means that no check failed; warnings are counted, not held against it.
@@ -100,7 +100,7 @@ def _pip(what: str) -> str:
 # -- software ----------------------------------------------------------------------------------------------------
 
 
-def python_version() -> Iterator[Check]:
+def python_version() -> Iterator[DoctorCheck]:
     """Python itself, which one it is, and on which ones the tests passed."""
     new_enough = sys.version_info[:2] >= OLDEST_PYTHON
     wanted = ".".join(map(str, OLDEST_PYTHON))
@@ -108,7 +108,7 @@ def python_version() -> Iterator[Check]:
     tested = tested_pythons()
     if tested and "{}.{}".format(*sys.version_info[:2]) not in tested:
         found += f"; tested with {', '.join(tested)}"
-    yield Check(
+    yield DoctorCheck(
         "Python", new_enough, found, f"install Python {wanted} or newer, then: make PYTHON=/path/to/python3 run"
     )
 
@@ -123,14 +123,14 @@ def tested_pythons() -> list[str]:
     return [line.rpartition(" ")[2] for line in classifiers if line.startswith(start)]
 
 
-def packages() -> Iterator[Check]:
+def packages() -> Iterator[DoctorCheck]:
     """Each package that the installed kit asks for: its version against the range that the tests passed with."""
     from packaging.requirements import Requirement
 
     try:
         asked = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or ()]
     except metadata.PackageNotFoundError:
-        yield Check(DISTRIBUTION, False, "not installed", _pip("-e ."))
+        yield DoctorCheck(DISTRIBUTION, False, "not installed", _pip("-e ."))
         return
     for wanted in asked:
         if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
@@ -138,14 +138,14 @@ def packages() -> Iterator[Check]:
         try:
             version = metadata.version(wanted.name)
         except metadata.PackageNotFoundError:
-            yield Check(wanted.name, False, f"missing; needed: {wanted}", _pip(f'"{wanted}"'))
+            yield DoctorCheck(wanted.name, False, f"missing; needed: {wanted}", _pip(f'"{wanted}"'))
             continue
         fits = wanted.specifier.contains(version, prereleases=True)
         found = version if fits else f"{version}; needed: {wanted.specifier}"
-        yield Check(wanted.name, fits, found, _pip(f'"{wanted}"'))
+        yield DoctorCheck(wanted.name, fits, found, _pip(f'"{wanted}"'))
 
 
-def compiler() -> Iterator[Check]:
+def compiler() -> Iterator[DoctorCheck]:
     """A C compiler, which `torch.compile` uses: pre-training is two to three times as fast with it."""
     name = next(
         (name for name in (os.environ.get("CC"), "cc", "gcc", "clang", "cl") if name and shutil.which(name)), None
@@ -153,13 +153,13 @@ def compiler() -> Iterator[Check]:
     advice = (
         "only pre-training is slower without it; Debian and Ubuntu: apt-get install gcc, macOS: xcode-select --install"
     )
-    yield Check("C compiler", True if name else None, shutil.which(name) if name else "none", advice)
+    yield DoctorCheck("C compiler", True if name else None, shutil.which(name) if name else "none", advice)
 
 
 # -- hardware ----------------------------------------------------------------------------------------------------
 
 
-def processor() -> Iterator[Check]:
+def processor() -> Iterator[DoctorCheck]:
     """CPU cores that this process may use, threads of torch, and a GPU where there is one (not needed)."""
     import torch
 
@@ -172,7 +172,7 @@ def processor() -> Iterator[Check]:
         found += "; GPU of an Apple chip (MPS)"
     else:
         found += "; no GPU, and none is needed"
-    yield Check("processor", True, found)
+    yield DoctorCheck("processor", True, found)
 
 
 def memory_bytes() -> tuple[int | None, int | None]:
@@ -189,7 +189,7 @@ def memory_bytes() -> tuple[int | None, int | None]:
         return None, None
 
 
-def memory() -> Iterator[Check]:
+def memory() -> Iterator[DoctorCheck]:
     """Main memory in GB (10^9 bytes); what a container or a scheduler allows may be less."""
     total, available = memory_bytes()
     shown = [f"{value / GB:.1f} GB" if value else "unknown" for value in (total, available)]
@@ -198,10 +198,10 @@ def memory() -> Iterator[Check]:
     if known is None:
         advice = f"fine if the machine has {2 * FREE_MEMORY:.0f} GB or more"
     enough = True if known is not None and known >= FREE_MEMORY * GB else None
-    yield Check("memory", enough, f"{shown[0]} in total, {shown[1]} available", advice)
+    yield DoctorCheck("memory", enough, f"{shown[0]} in total, {shown[1]} available", advice)
 
 
-def store_folder(store: Path) -> Iterator[Check]:
+def store_folder(store: Path) -> Iterator[DoctorCheck]:
     """Where finished work goes: may a file be written there, and how much space, in GB (10^9 bytes), is left?
 
     The folder is left as it was found.
@@ -212,12 +212,12 @@ def store_folder(store: Path) -> Iterator[Check]:
         with tempfile.TemporaryFile(dir=store) as file:
             file.write(b"w2s_lab")
         free = shutil.disk_usage(store).free / GB
-        yield Check("store", True, f"{store.absolute()} can be written")
+        yield DoctorCheck("store", True, f"{store.absolute()} can be written")
         advice = f"free some space: {FREE_DISK:.0f} GB hold the models and the runs"
-        yield Check("disk", free >= FREE_DISK, f"{free:.1f} GB free there", advice)
+        yield DoctorCheck("disk", free >= FREE_DISK, f"{free:.1f} GB free there", advice)
     except OSError as error:
         advice = f"make {store.absolute()} a folder that you may write to, or name another in ${assets.STORE_VARIABLE}"
-        yield Check("store", False, f"cannot be written: {error}", advice)
+        yield DoctorCheck("store", False, f"cannot be written: {error}", advice)
     finally:
         for folder in missing:
             try:
@@ -226,25 +226,25 @@ def store_folder(store: Path) -> Iterator[Check]:
                 pass
 
 
-def progress_file() -> Iterator[Check]:
+def progress_file() -> Iterator[DoctorCheck]:
     """Where a learner's progress is kept."""
-    yield Check("progress", True, f"{assets.progress_file()}")
+    yield DoctorCheck("progress", True, f"{assets.progress_file()}")
 
 
 # -- files of the kit --------------------------------------------------------------------------------------------
 
 
-def task_files() -> Iterator[Check]:
+def task_files() -> Iterator[DoctorCheck]:
     """The built-in tasks under `data/tasks`."""
     from w2s_lab.pocket.tasks import SOURCES
 
     wanted = [f"{name}.jsonl" for name in SOURCES] + ["tasks.json"]
     missing = [name for name in wanted if not (assets.TASKS / name).is_file()]
     advice = f'"{sys.executable}" -m w2s_lab.pocket.tasks'
-    yield Check("tasks", not missing, f"missing: {', '.join(missing)}" if missing else ", ".join(SOURCES), advice)
+    yield DoctorCheck("tasks", not missing, f"missing: {', '.join(missing)}" if missing else ", ".join(SOURCES), advice)
 
 
-def ladder_files() -> Iterator[Check]:
+def ladder_files() -> Iterator[DoctorCheck]:
     """The pre-trained models under `data/models`: failed where the ones of `w2s-lab run` are missing."""
     from w2s_lab.experiments.procedure import Plan
     from w2s_lab.models.loading import ladder
@@ -254,17 +254,17 @@ def ladder_files() -> Iterator[Check]:
     missing = [name for name in LADDER if name not in there]
     found = ", ".join(there) or "none"
     if not missing:
-        yield Check("models", True, found)
+        yield DoctorCheck("models", True, found)
     else:
         needed = {plan.weak, plan.strong} & set(missing)
         advice = "w2s-lab pretrain (goes on where it was stopped)"
-        yield Check("models", False if needed else None, f"{found}; missing: {', '.join(missing)}", advice)
+        yield DoctorCheck("models", False if needed else None, f"{found}; missing: {', '.join(missing)}", advice)
 
 
 # -- five seconds of training ------------------------------------------------------------------------------------
 
 
-def training(seconds: float = SECONDS) -> Iterator[Check]:
+def training(seconds: float = SECONDS) -> Iterator[DoctorCheck]:
     """Fine-tune the models of `w2s-lab run` for some seconds: does the loss fall, and how long will a run take?"""
     from w2s_lab.data.sources import load_splits
     from w2s_lab.experiments.procedure import Plan
@@ -272,7 +272,7 @@ def training(seconds: float = SECONDS) -> Iterator[Check]:
 
     plan, there = Plan(), ladder()
     if not there:
-        yield Check("training", False, "not tried: there is no pocket model", "w2s-lab pretrain")
+        yield DoctorCheck("training", False, "not tried: there is no pocket model", "w2s-lab pretrain")
         return
     splits = load_splits("sentiment", seed=0)
     first = plan.weak if plan.weak in there else there[0]
@@ -282,14 +282,16 @@ def training(seconds: float = SECONDS) -> Iterator[Check]:
         rates[name], before, after = train_for(seconds / len(names), name, splits.supervisor_train)
         found = f"{rates[name]:.0f} examples/s, loss {before:.2f} -> {after:.2f} nats per answer"
         advice = "the loss should fall: report this as a bug, with this table"
-        yield Check(f"training {name}", after < before, found, advice)
+        yield DoctorCheck(f"training {name}", after < before, found, advice)
     if {plan.weak, plan.strong} <= set(rates):
         supervisor = len(splits.supervisor_train) * plan.weak_recipe.epochs / rates[plan.weak]
         student_and_ceiling = 2 * len(splits.student_train) * plan.recipe.epochs / rates[plan.strong]
         minutes = (supervisor + student_and_ceiling) / 60
-        yield Check("w2s-lab run", True, f"about {minutes:.1f} minutes of training for each seed, plus evaluation")
+        yield DoctorCheck(
+            "w2s-lab run", True, f"about {minutes:.1f} minutes of training for each seed, plus evaluation"
+        )
     else:
-        yield Check("w2s-lab run", None, f"no estimate without {plan.weak} and {plan.strong}", "w2s-lab pretrain")
+        yield DoctorCheck("w2s-lab run", None, f"no estimate without {plan.weak} and {plan.strong}", "w2s-lab pretrain")
 
 
 def train_for(seconds: float, name: str, labelled) -> tuple[float, float, float]:
