@@ -51,6 +51,7 @@ $(LEARNER) $(DEVELOPER): pyproject.toml requirements.txt $(CONSTRAINTS)
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
 	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv $(VENV)
+	@rm -rf w2s_lab.egg-info  # an older install may have left it, and it would be read first
 	@echo "Installing the packages into $(VENV): some minutes, the first time."
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS:%=-c %) -e '.$(EXTRAS)'
 	@touch $(LEARNER) $@

@@ -77,5 +77,5 @@ def test_the_clone_keeps_its_places_also_for_notebooks_run_from_elsewhere(monkey
 
 
 def test_a_path_is_shown_from_the_current_directory_on(tmp_path):
-    assert assets.shown(Path.cwd() / "a" / "b") == Path("a/b")
-    assert assets.shown(tmp_path) == tmp_path
+    assert assets.shown_path(Path.cwd() / "a" / "b") == Path("a/b")
+    assert assets.shown_path(tmp_path) == tmp_path

@@ -76,7 +76,7 @@ def marker(start: Path | None = None) -> Path | None:
     return None
 
 
-def shown(path: Path) -> Path:
+def shown_path(path: Path) -> Path:
     """A path for people to read: from the current directory on, where it lies below it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

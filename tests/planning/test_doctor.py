@@ -93,22 +93,22 @@ def test_a_local_build_counts_as_the_version_it_is_built_from(monkeypatch):
 
 def test_a_runs_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "runs").write_text("a file stands in its place")
-    check = only(doctor.store_folder(tmp_path / "runs"))
+    check = only(doctor.finished_work(tmp_path / "runs"))
     assert check.ok is False and str(tmp_path / "runs") in check.advice and "W2S_LAB_STORE" in check.advice
     assert (tmp_path / "runs").read_text() == "a file stands in its place"
 
 
 def test_looking_leaves_the_folder_as_it_was(tmp_path):
-    assert all(check.ok for check in doctor.store_folder(tmp_path / "a" / "runs")) and not list(tmp_path.iterdir())
+    assert all(check.ok for check in doctor.finished_work(tmp_path / "a" / "runs")) and not list(tmp_path.iterdir())
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "kept").touch()
-    assert all(check.ok for check in doctor.store_folder(tmp_path / "runs"))
+    assert all(check.ok for check in doctor.finished_work(tmp_path / "runs"))
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["kept"]
 
 
 def test_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1_500_000_000))
-    _, check = doctor.store_folder(tmp_path)
+    _, check = doctor.finished_work(tmp_path)
     assert check.ok is False and check.found.startswith("1.5 GB") and "2 GB" in check.advice
 
 

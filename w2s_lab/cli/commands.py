@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.simplefilter("ignore", FutureWarning)  # from one library to another: not for who gives a command
     try:
         if getattr(arguments, "store", "") is None:
-            arguments.store = str(assets.shown(assets.store_folder()))
+            arguments.store = str(assets.shown_path(assets.store_folder()))
         return arguments.command(arguments) or 0
     except BrokenPipeError:  # as in `w2s-lab show | head`: who reads has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -224,7 +224,7 @@ def _notebooks(arguments: argparse.Namespace) -> None:
     if left:
         print(f"left as they are, because they differ: {', '.join(path.name for path in left)}")
         print("For a fresh copy of one of them, rename or delete it, and give this command again.")
-    store, progress = (assets.shown(place(folder)) for place in (assets.store_folder, assets.progress_file))
+    store, progress = (assets.shown_path(place(folder)) for place in (assets.store_folder, assets.progress_file))
     print(f"finished trainings: {store}; your progress: {progress}")
     print(f"To open them: jupyter lab {shlex.quote(str(folder))}")
 

@@ -52,8 +52,8 @@ def checks(store: Path | str | None = None, *, seconds: float = SECONDS) -> Iter
         ("packages", packages),
         ("processor", processor),
         ("memory", memory),
-        ("store", lambda: store_folder(Path(store) if store else assets.store_folder())),
-        ("progress", progress_file),
+        ("store", lambda: finished_work(Path(store) if store else assets.store_folder())),
+        ("progress", learner_progress),
         ("C compiler", compiler),
         ("tasks", task_files),
         ("models", ladder_files),
@@ -201,7 +201,7 @@ def memory() -> Iterator[DoctorCheck]:
     yield DoctorCheck("memory", enough, f"{shown[0]} in total, {shown[1]} available", advice)
 
 
-def store_folder(store: Path) -> Iterator[DoctorCheck]:
+def finished_work(store: Path) -> Iterator[DoctorCheck]:
     """Where finished work goes: may a file be written there, and how much space, in GB (10^9 bytes), is left?
 
     The folder is left as it was found.
@@ -226,7 +226,7 @@ def store_folder(store: Path) -> Iterator[DoctorCheck]:
                 pass
 
 
-def progress_file() -> Iterator[DoctorCheck]:
+def learner_progress() -> Iterator[DoctorCheck]:
     """Where a learner's progress is kept."""
     yield DoctorCheck("progress", True, f"{assets.progress_file()}")
 
