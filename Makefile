@@ -1,6 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
-INSTALLED := $(VENV)/.installed
+# The tested versions; `make CONSTRAINTS= test` tries today's newest instead, in a new .venv.
+CONSTRAINTS ?= constraints.txt
+# Two installs, a stamp file each: what a learner needs, and that with what the tests, lint and the build need.
+LEARNER := $(VENV)/.learner
+DEVELOPER := $(VENV)/.developer
 # Two test workers with one thread each: with more they fight over the cores.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 # Jupyter wants to be told that being root, as in a container, is meant.
@@ -12,30 +16,34 @@ AS_ROOT = $(shell test "$$(id -u)" = 0 && echo --allow-root)
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-run: $(INSTALLED) ## the weak-to-strong procedure, once, with a figure
+run: $(LEARNER) ## the weak-to-strong procedure, once, with a figure
 	$(VENV)/bin/w2s-lab run
 
-lab: $(INSTALLED) ## the notebooks, in the browser (this machine only)
-	$(VENV)/bin/jupyter lab --ip=127.0.0.1 $(AS_ROOT) notebooks
+lab: $(LEARNER) ## your copies of the notebooks, in my_notebooks/, in the browser (this machine only)
+	$(VENV)/bin/w2s-lab notebooks my_notebooks
+	$(VENV)/bin/jupyter lab --ip=127.0.0.1 $(AS_ROOT) my_notebooks
 
-notebooks: $(INSTALLED) ## build the notebooks from notebooks/src (only some: make notebooks ONLY="01 04")
+notebooks: $(DEVELOPER) ## build the notebooks from notebooks/src (only some: make notebooks ONLY="01 04")
 	$(VENV)/bin/python -m w2s_lab.classroom.build $(ONLY)
 
-test: $(INSTALLED) ## all tests
+test: $(DEVELOPER) ## all tests
 	$(PYTEST)
 
-test-fast: $(INSTALLED) ## the tests without the slow ones
+test-fast: $(DEVELOPER) ## the tests without the slow ones
 	$(PYTEST) -m "not slow"
 
-lint: $(INSTALLED) ## ruff
+lint: $(DEVELOPER) ## ruff, and the types of what users call
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
 
 clean: ## remove caches and build files (runs/ and .venv stay)
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage htmlcov
 	find . -path ./$(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
-# Made once, and again when the packages asked for change.
-$(INSTALLED): pyproject.toml requirements.txt
+# Made once, and again when the packages asked for change. The second holds the first.
+$(LEARNER): EXTRAS :=
+$(DEVELOPER): EXTRAS := [dev]
+$(LEARNER) $(DEVELOPER): pyproject.toml requirements.txt $(CONSTRAINTS)
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "No '$(PYTHON)' here: install Python 3.11 or newer, or say which one: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -43,6 +51,7 @@ $(INSTALLED): pyproject.toml requirements.txt
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
 	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv $(VENV)
+	@rm -rf w2s_lab.egg-info  # an older install may have left it, and it would be read first
 	@echo "Installing the packages into $(VENV): some minutes, the first time."
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -e '.[dev]'
-	@touch $@
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check $(CONSTRAINTS:%=-c %) -e '.$(EXTRAS)'
+	@touch $(LEARNER) $@

@@ -116,12 +116,10 @@ def free_port() -> int:
 def server(folder: Path, kind: str = "jupyterlab", notebook: str = "") -> Iterator[tuple[str, str]]:
     """JupyterLab (or voila) on a copy of the notebooks in `folder`; yields its address and its token.
 
-    The copy's `../runs` is the clone's store, so trainings are done once for all tests.
+    The store is the clone's, so trainings are done once for all tests.
     """
-    own, store = folder / "notebooks", ROOT / "runs"
+    own = folder / "notebooks"
     own.mkdir(parents=True)
-    store.mkdir(exist_ok=True)
-    (folder / "runs").symlink_to(store)
     (folder / "data").symlink_to(ROOT / "data")
     for path in NOTEBOOKS.glob("*.ipynb"):
         shutil.copy(path, own)

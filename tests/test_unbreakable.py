@@ -137,7 +137,7 @@ def tell_events(events: Events, root: str) -> None:
     events.phase("labels", store, "_write")
     events.half_written(Path, "write_text", lambda path, *_, **__: path)
     events.phase("finishing", pretrain, "_finish")
-    events.point(pretrain, "learning_rate_at", lambda step, *_: f"step {step}")
+    events.point(pretrain, "pretraining_rate_at", lambda step, *_: f"step {step}")
     events.watch_files(root)
 
 

@@ -1,6 +1,6 @@
-"""What is measured: pure functions on answers and on correctness, with their intervals.
+"""The measures: pure functions of answers and of correctness, with their 95 % intervals.
 
-All fractions lie in [0, 1] (not per cent) unless said otherwise. What is undefined is None, never 0.
+Fractions lie in [0, 1] and are not per cent. An undefined value is None, never 0.
 """
 
 import math
@@ -18,15 +18,15 @@ def _same_length(**fields: Sized) -> int:
     """The common length of the named sequences; raises ValueError, naming them, where they differ."""
     lengths = {name: len(values) for name, values in fields.items()}
     if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{name} has {n}" for name, n in lengths.items())
-        raise ValueError(f"expected sequences of one length, one entry per item; {found}")
+        sizes = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ValueError(f"expected sequences of one length, one entry per item; {sizes}")
     return next(iter(lengths.values()))
 
 
 def accuracy(predictions: Sequence[Hashable], truth: Sequence[Hashable]) -> float | None:
     """Fraction of the N predictions that equal the truth; None for N = 0.
 
-    With the weak supervisor's answers in place of the truth this is the agreement.
+    With the weak supervisor's answers in place of the truth, this is the agreement.
     Raises ValueError where the lengths differ.
     """
     n = _same_length(predictions=predictions, truth=truth)
@@ -36,7 +36,8 @@ def accuracy(predictions: Sequence[Hashable], truth: Sequence[Hashable]) -> floa
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """Wilson score interval (1927), 95 %, of a proportion: `successes` out of `n` independent items.
 
-    Within [0, 1]; (0, 1) for n = 0, where nothing is known. Raises ValueError unless 0 <= successes <= n.
+    The interval lies within [0, 1]. For n = 0, where nothing is known, it is (0, 1).
+    Raises ValueError unless 0 <= successes <= n.
     """
     if not 0 <= successes <= n:
         raise ValueError(f"successes is {successes} and n is {n}; expected 0 <= successes <= n")
@@ -45,7 +46,7 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     p, shrink = successes / n, 1 + Z95**2 / n
     middle = (p + Z95**2 / (2 * n)) / shrink
     half = Z95 / shrink * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2))
-    # At 0 and n successes one end is 0 or 1 exactly; in floating point it may miss by a rounding error.
+    # At 0 and n successes one end is exactly 0 or 1; floating point may miss it by a rounding error.
     return (0.0 if successes == 0 else middle - half), (1.0 if successes == n else middle + half)
 
 
@@ -75,7 +76,7 @@ def pgr(weak: float, student: float, ceiling: float) -> float | None:
 
     Xiao & Zhu (2025, arXiv 2501.09223), eq. 4.11. 0: as good as the weak supervisor; 1: as good as the strong ceiling.
     Not clipped, as in Burns et al. (2023): negative below the supervisor, above 1 beyond the ceiling.
-    The three are performances in the same unit. None where ceiling <= weak: there is no gap to recover.
+    All three arguments are performances in the same unit. None where ceiling <= weak: there is no gap to recover.
     """
     return (student - weak) / (ceiling - weak) if ceiling > weak else None
 
@@ -101,10 +102,11 @@ def pgr_interval(
     Args:
         weak_correct, student_correct, ceiling_correct: [N] bool, same items in the same order.
         samples: number of resamples, at least 40 (a 2.5 % tail must hold at least one).
-        seed: of the resampling.
+        seed: random seed of the resampling.
 
     Returns:
-        (low, high), or None where the PGR is undefined on the full sample (also for N = 0) or the interval unbounded.
+        (low, high); None where the PGR is undefined on the full sample (also for N = 0), or where the interval is
+            unbounded.
 
     Raises:
         ValueError: lengths differ, or `samples` is below 40.
@@ -171,7 +173,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Expected calibration error (None without items) and the non-empty bins of the reliability diagram."""
+    """Expected calibration error (None if there are no items) and the non-empty bins of the reliability diagram."""
 
     ece: float | None
     bins: tuple[Bin, ...]
@@ -180,7 +182,7 @@ class Calibration:
 def calibration(
     confidence: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray, *, bins: int = 10
 ) -> Calibration:
-    """Does a confidence of c mean right in a fraction c of the cases? Guo et al. (2017, arXiv 1706.04599, eq. 3).
+    """Is a model of confidence c right in a fraction c of the cases? Guo et al. (2017, arXiv 1706.04599, eq. 3).
 
     ECE = sum over bins b of n_b / N |accuracy_b - confidence_b|, over bins of equal width. Confidence 1 belongs to the
     last bin; empty bins are left out.
@@ -203,13 +205,13 @@ def calibration(
     sure = sure.clip(0, 1)  # a float32 softmax may sum to 1.0000001
     edges = np.arange(bins + 1) / bins
     owner = np.minimum(np.searchsorted(edges, sure, side="right") - 1, bins - 1)
-    found = []
+    filled = []
     for b in np.unique(owner):
         rows = owner == b
         ends = float(edges[b]), float(edges[b + 1])
-        found.append(Bin(*ends, float(sure[rows].mean()), float(right[rows].mean()), int(rows.sum())))
-    ece = sum(b.count / n * abs(b.accuracy - b.confidence) for b in found) if n else None
-    return Calibration(ece, tuple(found))
+        filled.append(Bin(*ends, float(sure[rows].mean()), float(right[rows].mean()), int(rows.sum())))
+    ece = sum(b.count / n * abs(b.accuracy - b.confidence) for b in filled) if n else None
+    return Calibration(ece, tuple(filled))
 
 
 def f1_macro(predictions: Sequence[Hashable], truth: Sequence[Hashable]) -> float | None:
@@ -230,10 +232,10 @@ def f1_macro(predictions: Sequence[Hashable], truth: Sequence[Hashable]) -> floa
 def summary_f1(predictions: Sequence[str], truth: Sequence[str]) -> float | None:
     """Micro F1 of short summaries such as "likes the plot, dislikes the acting".
 
-    An answer is the multiset of its comma-separated parts, stripped of surrounding whitespace; empty parts do not
-    count, order does not matter, case does. A part said twice must be true twice. Per item, TP is the size of the
-    intersection of the two multisets; F1 = 2 TP / (predicted parts + true parts), each summed over all N items first,
-    so longer summaries weigh more.
+    An answer is the multiset of its comma-separated parts, stripped of surrounding whitespace. Empty parts do not
+    count; order does not matter; case does. A part that is predicted twice is right twice only if the truth has it
+    twice. For each item, TP is the size of the intersection of the two multisets. F1 = 2 TP / (predicted parts + true
+    parts), where each is first summed over all N items, so that longer summaries weigh more.
 
     Returns:
         A fraction; None where neither side has any part. Raises ValueError where the lengths differ.

@@ -10,7 +10,7 @@ built-in ones, and at the end the list of them, from which the command line read
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -151,9 +151,10 @@ class Targets:
         mask: [B, T] where the loss reads tokens: true at the tokens of y_hat, false at padding.
     """
 
-    probs: Tensor | None
-    answers: Tensor | None
-    class_balance: Sequence[float] | None
+    # None where the loss does not read them: typed by what it gets where it does
+    probs: Tensor
+    answers: Tensor
+    class_balance: Sequence[float]
     progress: float = 0.0
     mask: Tensor | None = None
 
@@ -227,9 +228,9 @@ def check_loss(loss: Any) -> None:
     missing = [method for method in ("reads", "needs", "__call__") if not callable(getattr(loss, method, None))]
     if missing:
         raise TypeError(f"{name} is no loss: it has no method {' and no method '.join(missing)}. {hint}")
-    if not is_dataclass(loss) or "__dataclass_params__" not in vars(type(loss)):  # a subclass has to say so itself
+    if "__dataclass_params__" not in vars(type(loss)):  # a subclass has to say so itself
         raise TypeError(f"{name} is no dataclass; expected @dataclass(frozen=True) above the class. {hint}")
-    if not type(loss).__dataclass_params__.frozen:
+    if not vars(type(loss))["__dataclass_params__"].frozen:
         raise TypeError(f"{name} is not frozen: it could change after it was named. Hint: @dataclass(frozen=True)")
     read = {closed: loss.reads(closed) for closed in (True, False)}
     for closed, reading in read.items():

@@ -1,4 +1,4 @@
-"""How a model is fine-tuned: one record, the same for supervisor, student and ceiling."""
+"""The settings of a fine-tuning: one record for weak supervisor, strong student and strong ceiling."""
 
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -11,12 +11,16 @@ PLAIN = (bool, int, float, str, type(None))  # JSON values
 
 @dataclass(frozen=True)
 class LoRA:
-    """Low-rank adaptation: the model's own weights stay as they are, and every linear layer learns a product of two
-    thin matrices that is added to it (Hu et al. 2021, arXiv 2106.09685). Needs the package peft.
+    """Low-rank adaptation (LoRA): the model's own weights stay frozen; each linear layer learns an addition to them.
+
+    The addition is a product of two thin matrices (Hu et al. 2021, arXiv 2106.09685). Needs the package peft.
 
     Attributes:
         rank: inner width of the product.
         alpha: the product is scaled by alpha / rank.
+
+    Raises:
+        ValueError: `rank` or `alpha` is not above 0.
     """
 
     rank: int = 16
@@ -30,25 +34,29 @@ class LoRA:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is fine-tuned; the same record for supervisor, student and ceiling.
+    """The settings of a fine-tuning; the same record serves weak supervisor, strong student and strong ceiling.
 
     Attributes:
-        loss: a built-in loss, or one of your own (see `w2s_lab.objective.Loss`).
+        loss: the loss to minimise: a built-in one, or one of your own (see `w2s_lab.objective.Loss`).
         epochs: passes over the training set.
-        batch_size: examples.
+        batch_size: examples in one optimizer step.
         learning_rate: peak of the schedule.
-        warmup_fraction: fraction of all steps with a linearly rising rate; a cosine to 0 follows.
-        weight_decay: of AdamW.
-        max_tokens: prompt and answer together; a longer input is cut at its end, the answer never.
-        eval_every: steps between two evaluations on the watched set; None: at the end of each epoch.
-        seed: order of the examples.
-        lora: learn a low-rank adapter instead of all weights; None: all weights.
-        chat_template: put the prompt into the tokenizer's chat template, where it has one.
-        gradient_checkpointing: compute activations a second time on the way back instead of keeping them: less
-            memory, about a third more time, the same numbers.
-        precision: of matrix products: "float32", "bfloat16", or "auto": bfloat16 where the device has it and it pays
-            (every GPU that has it; a CPU that has it, from 10 million parameters), float32 elsewhere. Weights are
-            float32 (those that a LoRA leaves as they are take the precision).
+        warmup_fraction: fraction of all steps in which the rate rises linearly; then it falls to 0 as a cosine.
+        weight_decay: weight decay of AdamW.
+        max_tokens: most tokens that prompt and answer may take together. A longer input is cut at its end; the answer
+            is never cut.
+        eval_every: steps between two evaluations on the watched examples; None: evaluate at the end of each epoch.
+        seed: random seed of the examples' order, of dropout and of a new LoRA's weights.
+        lora: learn a low-rank adapter instead of all weights; None: learn all weights.
+        chat_template: put the prompt into the tokenizer's chat template, if it has one.
+        gradient_checkpointing: compute the activations again in the backward pass instead of storing them. This
+            needs less memory and about a third more time, and gives the same numbers.
+        precision: of matrix products: "float32", "bfloat16" or "auto". "auto" means bfloat16 on every GPU that
+            supports it, and on a CPU that supports it for models from 10 million parameters on, where it saves time;
+            float32 elsewhere. Weights are float32, except those that a LoRA freezes: they have this precision.
+
+    Raises:
+        ValueError: a setting is out of range.
     """
 
     loss: Loss = field(default_factory=MaximumLikelihood)
@@ -81,12 +89,12 @@ class Recipe:
                 raise ValueError(f"Recipe: {name} is {getattr(self, name)!r}, which is out of range (see help(Recipe))")
 
     def steps(self, examples: int) -> tuple[int, int]:
-        """Optimizer steps to learn from a set of `examples` examples, and those from one evaluation to the next."""
+        """Number of optimizer steps for a set of `examples` examples, and number of steps between two evaluations."""
         per_epoch = math.ceil(examples / self.batch_size)
         return self.epochs * per_epoch, self.eval_every or per_epoch
 
     def lasting(self, steps: int, examples: int) -> "Recipe":
-        """The same recipe with as many epochs over `examples` examples as come nearest to `steps` optimizer steps."""
+        """The same recipe, with as many epochs as come nearest to `steps` optimizer steps on `examples` examples."""
         per_epoch = math.ceil(examples / self.batch_size)
         return replace(self, epochs=max(1, round(steps / per_epoch)))
 
@@ -97,7 +105,7 @@ class Recipe:
         name; None where `unknown_source` says why there is none.
         """
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        dials = {one.name: getattr(self.loss, one.name) for one in fields(self.loss)}
+        dials = {one.name: getattr(self.loss, one.name) for one in fields(type(self.loss))}  # type: ignore[arg-type]  # check_loss saw to it
         loss = {"name": type(self.loss).__name__, **dials}
         if type(self.loss) not in LOSSES.values():
             words = {name: dial if isinstance(dial, PLAIN) else repr(dial) for name, dial in dials.items()}

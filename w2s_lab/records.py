@@ -1,7 +1,7 @@
-"""The data that crosses borders: frozen records, shared by every layer.
+"""The frozen records that every layer shares: examples, labelled sets, evaluations, comparisons.
 
-The weak supervisor, the strong student and the strong ceiling differ only in which answers they learn and which model
-learns them, so every training set is the same type, `LabelledSet`, whoever labelled it.
+The weak supervisor, the strong student and the strong ceiling differ only in the model that learns and in the answers
+that it learns. Every training set therefore has the same type, `LabelledSet`, no matter who labelled it.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ GROUND_TRUTH = "ground truth"
 
 
 def content_key(*parts: object) -> str:
-    """Sixteen hexadecimal digits: SHA-256 of the parts' canonical JSON."""
+    """The first sixteen hexadecimal digits of the SHA-256 of the parts' canonical JSON."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Example:
-    """One input x = instruction + user input, with its true answer where that is known.
+    """One input x = instruction + user input, with its true answer if that is known.
 
     Attributes:
-        instruction: what is asked.
-        input: the user's text; empty where the instruction says it all.
-        answer: the true answer, or None.
+        instruction: what the model is asked to do.
+        input: the user's text; empty if the instruction needs none.
+        answer: the true answer; None if it is unknown.
         tags: slices the example belongs to, such as `negated` or `rare-word`.
     """
 
@@ -42,13 +42,13 @@ class Example:
 
     @cached_property
     def id(self) -> str:
-        """Hash of instruction and input; the answer takes no part in it."""
+        """Content key of instruction and input. The answer is not part of it."""
         return content_key(self.instruction, self.input)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A name and the closed list of answers, or None for an open task whose answers are generated."""
+    """A task's name and its closed list of answers; `answers` is None for an open task, whose answers are generated."""
 
     name: str
     answers: tuple[str, ...] | None = None
@@ -56,11 +56,15 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class TokenTargets:
-    """The most likely next tokens of whoever labelled, at each of the T tokens of one answer, its end included.
+    """The labeller's M most likely next tokens at each of the T tokens of one answer, end-of-answer token included.
 
     Attributes:
         tokens: [T, M] token ids.
-        probs: [T, M] their probabilities Pr(y_t | x, y_<t); what they lack to 1 is on other tokens.
+        probs: [T, M] their probabilities Pr(y_t | x, y_<t). If a row sums to less than 1, other tokens have the
+            remaining probability.
+
+    Raises:
+        ValueError: the two shapes differ, or are not [T, M].
     """
 
     tokens: np.ndarray
@@ -74,23 +78,23 @@ class TokenTargets:
 
     @cached_property
     def digest(self) -> str:
-        """Content key."""
+        """Content key of tokens and probabilities."""
         return content_key(self.tokens.tolist(), self.probs.astype(float).tolist())
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledSet:
-    """Examples x, each with an answer y_hat, wherever that answer comes from.
+    """Examples x, each with one answer y_hat: the true answer, or the answer of a labeller such as the weak supervisor.
 
     Attributes:
-        task: what is asked of all of them.
+        task: the task that all examples belong to.
         examples: N examples.
         answers: N answers y_hat; for a closed task each is one of `task.answers`.
-        probs: [N, K] Pr(y_k|x) of whoever labelled, over `task.answers`; None where there is no distribution.
-        log_prob: [N] log Pr(y_hat|x) of whoever labelled, in nats; None where unknown.
-        source: "ground truth", or who labelled it and what was done since.
-        weight: [N] by how much each example counts in the loss, from 0; None: 1 each.
-        token_targets: N token distributions of whoever labelled, one for each answer; None where unknown.
+        probs: [N, K] the labeller's Pr(y_k|x) over `task.answers`; None if the labeller gave no distribution.
+        log_prob: [N] the labeller's log Pr(y_hat|x), in nats; None if unknown.
+        source: "ground truth", or the name of the labeller and what was done to the set afterwards.
+        weight: [N] the factor, 0 or more, by which each example counts in the loss; None: every factor is 1.
+        token_targets: N token distributions of the labeller, one for each answer; None if unknown.
 
     Raises:
         ValueError: lengths differ, an answer is not in the closed list, a weight is not a number from 0 up, or an
@@ -113,17 +117,17 @@ class LabelledSet:
         if self.probs is not None and self.probs.shape != (n, k):
             raise ValueError(f"LabelledSet ({self.source}): probs has shape {self.probs.shape}; expected {(n, k)}")
         for name in ("log_prob", "weight"):
-            found = getattr(self, name)
-            if found is not None and found.shape != (n,):
-                raise ValueError(f"LabelledSet ({self.source}): {name} has shape {found.shape}; expected {(n,)}")
+            values = getattr(self, name)
+            if values is not None and values.shape != (n,):
+                raise ValueError(f"LabelledSet ({self.source}): {name} has shape {values.shape}; expected {(n,)}")
         if self.weight is not None and not (np.isfinite(self.weight) & (self.weight >= 0)).all():
             worst = self.weight[~(self.weight >= 0) | ~np.isfinite(self.weight)][0]
             raise ValueError(f"LabelledSet ({self.source}): a weight is {worst}; expected finite numbers from 0 up")
         if self.token_targets is not None and len(self.token_targets) != n:
-            found = len(self.token_targets)
-            raise ValueError(f"LabelledSet ({self.source}): {n} examples but {found} token_targets")
+            count = len(self.token_targets)
+            raise ValueError(f"LabelledSet ({self.source}): {n} examples but {count} token_targets")
         for name in ("probs", "log_prob", "weight"):
-            if getattr(self, name) is not None:  # a read-only copy: the digest below must stay true
+            if getattr(self, name) is not None:  # a read-only copy: a later change would falsify the digest
                 array = np.array(getattr(self, name), dtype=np.float64)
                 array.setflags(write=False)
                 object.__setattr__(self, name, array)
@@ -138,7 +142,7 @@ class LabelledSet:
 
     @classmethod
     def ground_truth(cls, task: Task, examples: Sequence[Example]) -> "LabelledSet":
-        """The examples with their own true answers; raises ValueError where one has none."""
+        """The examples, labelled with their true answers; raises ValueError if an example has none."""
         truth = []
         for example in examples:
             if example.answer is None:
@@ -156,20 +160,20 @@ class LabelledSet:
 
     @property
     def label_accuracy(self) -> float | None:
-        """Fraction of the answers that equal the truth; None for an empty set or where a truth is unknown."""
+        """Fraction of the answers that equal the truth; None if the set is empty or a true answer is unknown."""
         truth = [example.answer for example in self.examples]
         return None if None in truth else metrics.accuracy(self.answers, truth)
 
     @cached_property
     def digest(self) -> str:
-        """Content key of the whole set but for `source`: task, examples, answers, probabilities, weights."""
+        """Content key of everything except `source`: task, examples, answers, probabilities, weights, token targets."""
         arrays = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in (self.probs, self.log_prob)]
-        more = [] if self.weight is None else [hashlib.sha256(self.weight.tobytes()).hexdigest()]
-        more += [target.digest for target in self.token_targets or ()]
-        return content_key(asdict(self.task), self.ids, self.answers, arrays, *more)
+        optional = [] if self.weight is None else [hashlib.sha256(self.weight.tobytes()).hexdigest()]
+        optional += [target.digest for target in self.token_targets or ()]
+        return content_key(asdict(self.task), self.ids, self.answers, arrays, *optional)
 
     def take(self, indices: Sequence[int], source: str | None = None) -> "LabelledSet":
-        """The rows at `indices` (row numbers or a mask of booleans), in that order; every field goes along."""
+        """The rows at `indices` (row numbers, or a mask of booleans), in that order, with all their fields."""
         rows = np.asarray(indices)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
         return replace(
@@ -186,13 +190,17 @@ class LabelledSet:
 
 @dataclass(frozen=True)
 class Splits:
-    """One task's examples, split once: no example is in two parts, or it raises ValueError.
+    """One task's examples in four parts that have no example in common.
 
     Attributes:
-        supervisor_train: truth for the weak supervisor.
-        student_train: inputs for the weak labels; their truth is for the strong ceiling and for looking only.
-        test: every model is scored on these.
-        validation: a small trusted set, for choices such as when to stop; never trained on.
+        supervisor_train: the weak supervisor learns the true answers of these examples.
+        student_train: the weak supervisor labels these examples, and the strong student learns its labels. Only the
+            strong ceiling learns their true answers, which otherwise serve to inspect the weak labels.
+        test: every model is scored on these examples.
+        validation: a small trusted set for choices such as when to stop. No model learns it.
+
+    Raises:
+        ValueError: an example is in two parts, or the parts belong to different tasks.
     """
 
     supervisor_train: LabelledSet
@@ -212,12 +220,13 @@ class Splits:
 
     @property
     def task(self) -> Task:
+        """The task of all four parts."""
         return self.test.task
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a model answered, item by item; every number is derived from these facts.
+    """A model's answers, item by item; accuracy, agreement and all other numbers are computed from these fields.
 
     Attributes:
         task: the task.
@@ -226,7 +235,10 @@ class Evaluation:
         truth: N true answers.
         reference: N answers of the weak supervisor on the same examples, or None.
         probs: [N, K] the model's distributions over `task.answers`, or None for an open task.
-        tags: N tuples of tags.
+        tags: N tuples of tags, or None.
+
+    Raises:
+        ValueError: the fields have different lengths.
     """
 
     task: Task
@@ -253,7 +265,7 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of predictions that equal the truth; for an open task, of exact matches. None without examples."""
+        """Fraction of predictions that equal the truth; for an open task, of exact matches. None if N is 0."""
         return metrics.accuracy(self.predictions, self.truth)  # type: ignore[return-value]  # hardly ever without
 
     @property
@@ -282,9 +294,9 @@ class Evaluation:
         return None if self.probs is None else metrics.calibration(self.probs.max(-1), self.correct)
 
     def take(self, ids: Sequence[str]) -> "Evaluation":
-        """The items with these ids, in that order; KeyError where one is missing."""
-        place = {example_id: row for row, example_id in enumerate(self.ids)}
-        rows = [place[example_id] for example_id in ids]
+        """The items with these ids, in that order; raises KeyError if an id is missing."""
+        row_of = {example_id: row for row, example_id in enumerate(self.ids)}
+        rows = [row_of[example_id] for example_id in ids]
 
         def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(values[row] for row in rows)
@@ -302,21 +314,20 @@ class Evaluation:
     def by_slice(self) -> dict[str, tuple[float, int]]:
         """tag -> (accuracy, number of examples), in alphabetical order."""
         per_item = self.tags or ()
-        members = {
-            tag: np.array([tag in own for own in per_item]) for tag in sorted({tag for own in per_item for tag in own})
-        }
+        every_tag = sorted({tag for tags in per_item for tag in tags})
+        members = {tag: np.array([tag in tags for tags in per_item]) for tag in every_tag}
         return {tag: (float(self.correct[rows].mean()), int(rows.sum())) for tag, rows in members.items()}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A moment of a training.
+    """What was measured at one moment of a training.
 
     Attributes:
-        step: optimizer steps done.
-        examples_seen: examples, repeats counted.
-        train_loss: mean loss since the last snapshot, in nats per answer; None before the first step.
-        evaluation: on the watched set, or None.
+        step: number of optimizer steps taken so far.
+        examples_seen: number of training examples seen so far, repeats counted.
+        train_loss: mean loss since the previous snapshot, in nats per answer; None before the first step.
+        evaluation: the model's answers on the watched examples; None if no examples are watched.
     """
 
     step: int
@@ -327,7 +338,11 @@ class Snapshot:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Weak supervisor, strong student and strong ceiling on the same examples, or it raises ValueError."""
+    """The evaluations of weak supervisor, strong student and strong ceiling on the same examples.
+
+    Raises:
+        ValueError: the three were scored on different examples or different true answers, or on none.
+    """
 
     weak: Evaluation
     student: Evaluation
@@ -344,7 +359,7 @@ class Comparison:
 
     @property
     def pgr(self) -> float | None:
-        """Performance gap recovered (eq. 4.11), not clipped; None where the ceiling is not above the weak one."""
+        """Performance gap recovered (eq. 4.11), not clipped; None where the ceiling is not above the supervisor."""
         return metrics.pgr(self.weak.accuracy, self.student.accuracy, self.ceiling.accuracy)
 
     def pgr_interval(self, *, samples: int = 2000, seed: int = 0) -> tuple[float, float] | None:
@@ -355,17 +370,20 @@ class Comparison:
 
 
 def accuracy_interval(evaluations: Sequence[Evaluation]) -> metrics.Interval:
-    """Mean accuracy of several runs with its interval: over seeds (Student t, not cut to [0, 1]), or Wilson for one."""
+    """Mean accuracy of several runs with its 95 % interval.
+
+    Several runs: Student t over the seeds, not cut to [0, 1]. One run: Wilson, over the test examples.
+    """
     if len(evaluations) == 1:
         return metrics.Interval(evaluations[0].accuracy, *evaluations[0].interval, 1)
     return metrics.mean_interval([evaluation.accuracy for evaluation in evaluations])
 
 
 def mean_pgr(comparisons: Sequence[Comparison]) -> tuple[metrics.Interval | None, int]:
-    """PGR over several runs: its interval, and for how many runs it is undefined and left out.
+    """Mean PGR of several runs with its 95 % interval, and the number of runs left out because their PGR is undefined.
 
-    The interval is over seeds (Student t) where at least two runs have a PGR, over test examples (bootstrap) for one
-    run; None where no run has one.
+    Two or more runs with a PGR: Student t over their seeds. One: bootstrap over its test examples. None: there is no
+    mean, and the first value is None.
     """
     defined = [(comparison, pgr) for comparison in comparisons if (pgr := comparison.pgr) is not None]
     undefined = len(comparisons) - len(defined)

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import w2s_lab as w2s
 from w2s_lab import classroom as room
 
-store = w2s.Store("../runs")  # finished trainings are kept here, so the second time is fast
+store = w2s.Store()  # finished trainings are kept here, so the second time is fast
 
 # %% [markdown]
 # ## Four roles

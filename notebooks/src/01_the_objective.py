@@ -20,7 +20,7 @@ from w2s_lab import classroom as room
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.models.language_model import prompt
 
-store = w2s.Store("../runs")
+store = w2s.Store()
 
 # %% [markdown]
 # ## An input and an answer

@@ -19,7 +19,7 @@ from w2s_lab import classroom as room
 from w2s_lab import metrics
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Mark
 
-store = w2s.Store("../runs")
+store = w2s.Store()
 
 # %% [markdown]
 # ## A supervisor

@@ -23,7 +23,7 @@ from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.training.gradient import BatchGradient
 from w2s_lab.training.loop import batches, learning_rate_at
 
-store = w2s.Store("../runs")
+store = w2s.Store()
 
 # %% [markdown]
 # ## The pieces

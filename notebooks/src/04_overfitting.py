@@ -28,7 +28,7 @@ from w2s_lab.studies.methods import MISFIT, MISFIT_GRIDS
 from w2s_lab.studies.overfitting import curves
 from w2s_lab.studies.study import gain_and_misfit
 
-store = w2s.Store("../runs")  # finished trainings are kept here, so the second time is fast
+store = w2s.Store()  # finished trainings are kept here, so the second time is fast
 
 # %% [markdown]
 # ## The labels

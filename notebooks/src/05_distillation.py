@@ -24,7 +24,7 @@ import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab.studies.losses import SCHEDULES, TRUTH, WEAK_LABELS, Dial, rows_at
 
-store = w2s.Store("../runs")
+store = w2s.Store()
 plt.rc("axes", labelsize=13)
 plt.rc("legend", fontsize=12, frameon=False)
 kd = w2s.objective  # the losses: pure functions on tensors

@@ -24,7 +24,7 @@ from w2s_lab import classroom as room
 from w2s_lab.studies.losses import Dial, rows_at
 from w2s_lab.training.evaluation import score
 
-store = w2s.Store("../runs")
+store = w2s.Store()
 plt.rc("axes", labelsize=13)
 plt.rc("legend", fontsize=12, frameon=False)
 objective = w2s.objective

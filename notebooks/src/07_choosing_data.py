@@ -22,7 +22,7 @@ from w2s_lab import classroom as room
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.studies.study import column, select
 
-store = w2s.Store("../runs")
+store = w2s.Store()
 
 # %% [markdown]
 # ## The flow

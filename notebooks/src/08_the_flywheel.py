@@ -25,7 +25,7 @@ from w2s_lab.methods.proposals import rouge_l
 from w2s_lab.pocket.parser import sentiment_world
 from w2s_lab.studies import policy
 
-store = w2s.Store("../runs")
+store = w2s.Store()
 
 # %% [markdown]
 # ## The wheel

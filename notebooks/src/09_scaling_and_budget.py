@@ -21,7 +21,7 @@ from w2s_lab.experiments.effects import Effect, difference, paired_effect
 from w2s_lab.experiments.procedure import Plan
 from w2s_lab.studies.study import column, select
 
-store = w2s.Store("../runs")
+store = w2s.Store()
 scaling, budget = room.measured("scaling"), room.measured("budget")
 
 # %% [markdown]

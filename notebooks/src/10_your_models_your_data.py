@@ -15,6 +15,7 @@
 
 # %%
 import csv
+import os
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -32,7 +33,7 @@ from w2s_lab.planning.dry_run import dry_run_table, plan_estimate
 from w2s_lab.planning.estimate import DEVICES, Texts
 from w2s_lab.planning.hub_models import MODELS, PAIRS, pair_plan
 
-store = w2s.Store("../runs")
+store = w2s.Store()
 
 # %% [markdown]
 # Two switches. With a GPU *and* the Hub, the last section fine-tunes a model of 1.7 billion parameters; without, it
@@ -50,7 +51,7 @@ print("GPU:", torch.cuda.get_device_name() if gpu else "none", "· Hub:", "yes" 
 # it: 2,000 reviews, as somebody might have kept them, with a 1 where the writer liked it and a 0 where not.
 
 # %%
-folder = Path("../runs/own")
+folder = Path(os.path.relpath(store.root / "own"))
 folder.mkdir(parents=True, exist_ok=True)
 _, reviews, _ = w2s.read_examples("sentiment")
 with open(folder / "reviews.csv", "w", newline="", encoding="utf-8") as file:

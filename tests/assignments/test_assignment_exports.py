@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from w2s_lab.assignments.grading.submissions import file_stems
 from w2s_lab.assignments.marks.by_hand import with_hand_marks, write_hand_sheet
 from w2s_lab.assignments.marks.canvas import write_canvas
-from w2s_lab.assignments.marks.csv_files import number, printable, protected
+from w2s_lab.assignments.marks.csv_files import number_text, printable, protected
 from w2s_lab.assignments.marks.exports import gradescope, told, write_gradebook, write_gradescope
 from w2s_lab.assignments.records import Assignment, Check, Marks, Question, Result
 
@@ -111,7 +111,7 @@ def test_printable_takes_out_what_a_terminal_acts_on():
 
 @pytest.mark.parametrize(("points", "text"), [(3, "3"), (2.5, "2.5"), (1 / 3, "0.33"), (0.0, "0"), (100.0, "100")])
 def test_points_for_people(points, text):
-    assert number(points) == text
+    assert number_text(points) == text
 
 
 # -- Canvas ------------------------------------------------------------------------------------------------------------

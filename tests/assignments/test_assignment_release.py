@@ -13,7 +13,7 @@ from nbformat import v4
 
 from w2s_lab.assignments.authoring import release as module
 from w2s_lab.assignments.authoring.handout import check_source
-from w2s_lab.assignments.authoring.markup import Cell
+from w2s_lab.assignments.authoring.markup import MasterCell
 from w2s_lab.assignments.authoring.master import read_assignment
 from w2s_lab.assignments.authoring.release import ReleaseError, prove, release, student_version
 
@@ -402,7 +402,7 @@ def test_nothing_is_written_where_the_proof_fails(tmp_path):
 def test_a_mistake_in_the_release_itself_is_found(keeps, path, tmp_path, monkeypatch):
     """The proof finds the regions for itself."""
     if keeps == "hidden tests":
-        monkeypatch.setattr(Cell, "outside", lambda cell: [line for line in cell.lines if "HIDDEN" not in line])
+        monkeypatch.setattr(MasterCell, "outside", lambda cell: [line for line in cell.lines if "HIDDEN" not in line])
     else:
         cut, kept = module._replaced, (lambda cell, region: cell.inside(region)[:1])
         if keeps == "marks":

@@ -24,7 +24,7 @@ from w2s_lab.classroom.toolkit.svg import SHARP, Drawing, text_width
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path, monkeypatch):
     """A progress file of this test's own."""
-    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress.json"))
+    monkeypatch.setenv(assets.PROGRESS_VARIABLE, str(tmp_path / "progress.json"))
     return tmp_path / "progress.json"
 
 
@@ -214,19 +214,19 @@ def test_a_design_is_judged_by_its_criteria():
 def test_hints_come_in_stages_and_the_solution_after_three_tries(own_progress):
     wrong = SUM.mistakes[0][1]
     for left in (2, 1):
-        seen = checks.Check(SUM, judge(SUM, wrong))
+        seen = checks.VerdictView(SUM, judge(SUM, wrong))
         assert seen.tries_left == left and f"{left} more" in seen.solution()
     assert seen.hint() == "Add." and seen.hint() == "Add.\nvalues.sum(-1)" == seen.hint()
-    last = checks.Check(SUM, judge(SUM, wrong))
+    last = checks.VerdictView(SUM, judge(SUM, wrong))
     assert last.tries_left == 0 and "return values.sum(-1)" in last.solution()
     kept = json.loads(own_progress.read_text())["exercises"]["total"]
     assert kept == {"tries": 3, "done": False, "hints": 2}
 
 
 def test_success_opens_the_solution_and_stays(own_progress):
-    assert checks.Check(SUM, judge(SUM, total)).tries_left == 0
-    assert checks.Check(SUM, judge(SUM, SUM.mistakes[0][1])).tries_left == 0  # once done, done
-    untouched = checks.Check(SUM, judge(SUM, lambda v: None))
+    assert checks.VerdictView(SUM, judge(SUM, total)).tries_left == 0
+    assert checks.VerdictView(SUM, judge(SUM, SUM.mistakes[0][1])).tries_left == 0  # once done, done
+    untouched = checks.VerdictView(SUM, judge(SUM, lambda v: None))
     assert untouched._facts()["tries"] == 2  # an untouched stub is no try
     assert untouched._repr_mimebundle_()["text/plain"].startswith("· Not attempted yet (total).")
 
@@ -347,7 +347,7 @@ def test_a_guess_is_kept_until_the_run():
 
 def test_progress_is_counted_shown_and_reset(own_progress):
     first = EXERCISES[NOTEBOOKS["00"][0]]
-    checks.Check(first, judge(first, first.answer))
+    checks.VerdictView(first, judge(first, first.answer))
     question = next(q for q in classroom.quiz("00").questions if q.question["kind"] == "one")
     right = next(letter for letter, o in zip(quiz.LETTERS, question.question["options"], strict=False) if o["right"])
     question.choose(right).check()

@@ -9,7 +9,7 @@ from pictures import SVG, sound, stored
 from w2s_lab.classroom.dashboards import flywheel_health
 from w2s_lab.classroom.dashboards.flywheel_dashboard import ALL, MEAN, flywheel_dashboard
 from w2s_lab.classroom.dashboards.flywheel_diagram import flywheel_diagram
-from w2s_lab.classroom.dashboards.flywheel_health import DIALS, Dial, diagnosis, live_round, study_rounds
+from w2s_lab.classroom.dashboards.flywheel_health import DIALS, HealthDial, diagnosis, live_round, study_rounds
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.methods.flywheel import Round
 from w2s_lab.records import Evaluation, Example, LabelledSet, Task
@@ -56,17 +56,17 @@ def test_what_was_not_measured_is_said(name, seed, words):
 
 def test_a_dial_is_red_beyond_its_limit_absolute_or_against_round_0():
     rounds = [QUIET, QUIET | {"accuracy": 0.7, "perplexity": 2.2}, QUIET | {"accuracy": 0.76, "perplexity": 2.05}]
-    accuracy = Dial("accuracy", "", -0.05, "below", against="minus")
-    perplexity = Dial("perplexity", "", 1.05, "above", against="times")
+    accuracy = HealthDial("accuracy", "", -0.05, "below", against="minus")
+    perplexity = HealthDial("perplexity", "", 1.05, "above", against="times")
     assert accuracy.at(rounds) == pytest.approx(0.75) and perplexity.at(rounds) == pytest.approx(2.1)
     assert [accuracy.is_red(rounds, n) for n in range(3)] == [False, True, False]
     assert [perplexity.is_red(rounds, n) for n in range(3)] == [False, True, False]
-    assert Dial("accuracy", "", 0.7, "below").is_red(rounds, 1) is False  # at the limit it is not red
+    assert HealthDial("accuracy", "", 0.7, "below").is_red(rounds, 1) is False  # at the limit it is not red
     assert accuracy.is_red([{"accuracy": None}], 0) is None
 
 
 def test_red_since_looks_back_to_the_first_round_without_a_break():
-    dial = Dial("distinct_2", "", 0.25, "below")
+    dial = HealthDial("distinct_2", "", 0.25, "below")
     rounds = [{"distinct_2": value} for value in (None, 0.2, 0.3, 0.2, 0.1)]
     assert [dial.red_since(rounds, n) for n in range(5)] == [None, 1, None, 3, 3]
 

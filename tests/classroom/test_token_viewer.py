@@ -9,9 +9,9 @@ from pictures import stored
 from w2s_lab import classroom as room
 from w2s_lab.classroom.dashboards.token_viewer import (
     MOST,
-    answer_log_prob,
-    prompt_log_prob,
     score_tokens,
+    shown_answer_log_prob,
+    shown_prompt_log_prob,
     token_picture,
     token_viewer,
 )
@@ -49,9 +49,9 @@ def test_the_sum_over_the_answer_is_the_sequence_log_probability(name, labelled,
         assert len(tokens) == len(prompt) + len(answer)
         assert [token.answer for token in tokens] == [False] * len(prompt) + [True] * len(answer)
         assert tokens[0].log_prob is None and all(token.log_prob <= 0 for token in tokens[1:])
-        assert answer_log_prob(tokens) == pytest.approx(model.log_prob([prompt], [answer]).item(), abs=1e-4)
+        assert shown_answer_log_prob(tokens) == pytest.approx(model.log_prob([prompt], [answer]).item(), abs=1e-4)
         whole = model.log_prob([prompt[:1]], [prompt[1:] + answer]).item()
-        assert answer_log_prob(tokens) + prompt_log_prob(tokens) == pytest.approx(whole, abs=1e-3)
+        assert shown_answer_log_prob(tokens) + shown_prompt_log_prob(tokens) == pytest.approx(whole, abs=1e-3)
         assert "".join(token.text for token in tokens[len(prompt) : -1]).strip() == labelled.answers[row]
         assert tokens[-1].text == "<end>"
 
@@ -117,7 +117,7 @@ def test_long_answers_keep_their_sum(llama, labelled):
     (answer,) = llama.encode_answers([" ".join(["a great film and a joy"] * 5)])
     tokens = score_tokens(llama, prompt, answer)
     texts = [item.text for item in token_picture(tokens, "#000000", "ŷ").items if isinstance(item, Words)]
-    assert f"{len(answer) - 12} more tokens" in texts and f"{-answer_log_prob(tokens):.3f}" in texts
+    assert f"{len(answer) - 12} more tokens" in texts and f"{-shown_answer_log_prob(tokens):.3f}" in texts
 
 
 def test_errors_say_what_is_expected(llama, labelled, closed_set):

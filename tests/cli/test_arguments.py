@@ -30,7 +30,7 @@ def test_the_losses_are_listed_with_their_dials(capsys):
     assert out == losses() + "\n"
     for name, kind in LOSSES.items():
         assert f"\n{name}: {kind.__name__}\n" in out
-        assert all(f"\n    {field.name}={field.default}  " in out for field in fields(kind))
+        assert all(f"\n    {field.name}={field.default}: " in out for field in fields(kind))
     assert "below 1 hardens, above 1 softens" in out and max(map(len, out.splitlines())) <= 100
 
 

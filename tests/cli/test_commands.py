@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from places import ROOT, SHARED
 
+from w2s_lab import assets
 from w2s_lab.cli import commands
 from w2s_lab.cli.run import Progress
 from w2s_lab.data.sources import builtin_tasks
@@ -19,13 +21,15 @@ from w2s_lab.version import __version__
 SST2 = SHARED / "data" / "sst2" / "train.tsv"
 TINY = ["--sizes", "40,32,24,8", "--weak", "pocket-s", "--strong", "pocket-s", "--epochs", "1", "--weak-epochs", "1",
         "--seeds", "1", "--device", "cpu"]  # fmt: skip
-COMMANDS = ["run", "pretrain", "study", "doctor", "show"]
+COMMANDS = ["run", "pretrain", "study", "notebooks", "doctor", "show"]
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """The default store is the folder `runs` of the present folder."""
+    """The default store is the folder `runs` of the present folder: its marker says so."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(assets.STORE_VARIABLE, raising=False)
+    (tmp_path / assets.MARKER).write_text('store = "runs"\nprogress = "progress.json"\n')
     monkeypatch.setattr("warnings.showwarning", lambda *args: None)  # `main` sets its own; afterwards it is put back
 
 
@@ -62,7 +66,7 @@ def test_help_has_an_example(command, capsys):
 def test_the_help_names_every_command(capsys):
     status, out, _ = call(capsys, "--help")
     assert status == 0 and "example: w2s-lab run" in out
-    assert [command for command in COMMANDS if f"\n    {command} " not in out] == []
+    assert [command for command in COMMANDS if not re.search(rf"\n    {command}\s", out)] == []
 
 
 HEAVY = """
@@ -81,7 +85,7 @@ sys.exit(f"imported for --help: {heavy}" if heavy else 0)
 def test_help_imports_nothing_heavy():
     done = process("", *COMMANDS, code=HEAVY)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("usage: w2s-lab") == 6
+    assert done.stdout.count("usage: w2s-lab") == 7
 
 
 def test_the_version(capsys):

@@ -377,7 +377,7 @@ def test_a_folder_that_may_not_be_written(index, home, tmp_path):
 
 def test_packages_that_are_not_installed(index, home, monkeypatch):
     monkeypatch.setattr(fetch, "find_spec", lambda name: None)
-    assert fails() == "to fetch thing the package pypi-simple is needed. Hint: pip install pypi-simple"
+    assert fails() == "to fetch thing, the package pypi-simple is needed. Hint: pip install 'w2s-lab[real]'"
     register(known("pkg", NAME, CONTENT), needs=("gguf",))
     copy = home.parent / NAME
     copy.write_bytes(CONTENT)

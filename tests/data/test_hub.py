@@ -248,7 +248,7 @@ def test_gated_repositories(online, what, name, token):
         ("a/tiny@v9", ("'a/tiny' has no revision 'v9'", "branch, a tag or a commit")),
         ("a/bad name", ("model 'a/bad name'", "cannot be loaded")),
         ("a/pickle", ("no weights in safetensors format", "pytorch_model.bin")),
-        ("a/code", ("'a/code' cannot be loaded: it needs code of its own, which is not run",)),
+        ("a/code", ("'a/code' cannot be loaded: it needs its own code, which this kit does not run",)),
         ("a/seq2seq", ("encoder-decoder (T5Config)", "causal language model")),
         ("a/encoder", ("'a/encoder' is an encoder (Bert",)),
         ("a/no-tokenizer", ("'a/no-tokenizer' cannot be loaded: it has no files of a tokenizer", "tokenizer.json")),
@@ -311,7 +311,7 @@ def test_a_data_set_by_its_id(online):
         ("hub:a/two", ("'a/two' has more than one configuration; expected one of 'one', 'two'", "hub:a/two:one")),
         ("hub:a/two:three", ("'a/two' has no configuration 'three'; expected one of 'one', 'two'",)),
         ("hub:a/test-only", ("'a/test-only' has no split 'train'; its splits are 'test'",)),
-        ("hub:a/script", ("'a/script' comes as a program", f"hub:a/script@{HUB_PARQUET}")),
+        ("hub:a/script", ("'a/script' is a program", f"hub:a/script@{HUB_PARQUET}")),
         ("hub:sst2:default", ("hub:sst2:default: sst2 has its own columns", "hub:stanfordnlp/sst2")),
     ],
 )

@@ -174,7 +174,7 @@ def test_header_is_recognised_and_reported(tmp_path):
         task, examples, notes = read_examples(put(tmp_path, name, content))
         assert pairs(examples) == GOOD
         assert task.answers == ("negative", "positive")
-        assert any(f"line 1 is taken for a header: {columns}" in note for note in notes)
+        assert any(f"line 1 is read as a header: {columns}" in note for note in notes)
 
 
 def test_no_header_is_recognised_and_reported(tmp_path):
@@ -182,7 +182,7 @@ def test_no_header_is_recognised_and_reported(tmp_path):
         _, examples, notes = read_examples(put(tmp_path, name, rows(header="", sep=sep)))
         assert pairs(examples) == GOOD
         assert any("no header found" in note for note in notes)
-        assert any("column '1' is taken for the input, '2' for the answer" in note for note in notes)
+        assert any("column '1' is read as the input, '2' as the answer" in note for note in notes)
     question = [("what is it?", "question"), *[(f"say {i}", "question" if i % 2 else "order") for i in range(9)]]
     _, examples, _ = read_examples(put(tmp_path, "q.csv", rows(question, header="")))
     assert pairs(examples) == question, "a class called like a usual column name is no header"
@@ -194,7 +194,7 @@ def test_columns_by_name_and_number(tmp_path):
     for names in (("said", "verdict"), ("3", "4")):
         _, examples, notes = read_examples(path, input_column=names[0], answer_column=names[1])
         assert pairs(examples) == GOOD
-        assert any("columns left aside: 'who', 'when'" in note for note in notes)
+        assert any("columns not used: 'who', 'when'" in note for note in notes)
     bare = put(tmp_path, "b.tsv", "".join(f"{a}\t{t}\n" for t, a in GOOD))
     assert pairs(read_examples(bare, input_column="2", answer_column="1")[1]) == GOOD
     assert pairs(read_examples(bare)[1]) == GOOD, "the guess goes by content, not by position"
@@ -478,7 +478,7 @@ def test_accounting_of_repeats(tmp_path, lines, header):
 def assert_accounts(content, suffix, examples, notes):
     """Data rows, counted here in another way, are the examples and the rows that a note gives as left out."""
     lost = sum(int(note.split()[0]) for note in notes if "rows left out" in note)
-    header = any("taken for a header" in note for note in notes)
+    header = any("read as a header" in note for note in notes)
     if suffix == ".csv":
         found = sum(any(map(str.strip, cells)) for cells in csv.reader(io.StringIO(content, newline="")))
     else:

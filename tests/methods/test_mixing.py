@@ -224,5 +224,5 @@ def test_next_unit_checks_its_grid():
         next_unit(POINTS, POINTS[0], human_cost=1, weak_cost=0)
     with pytest.raises(ValueError, match="is not one of the 6 points"):
         next_unit(POINTS, Measured(7, 7, 0.5), **PRICES)
-    with pytest.raises(ValueError, match="7 points at 6 places"):
+    with pytest.raises(ValueError, match="7 points, but only 6 different pairs"):
         next_unit((*POINTS, POINTS[0]), POINTS[0], **PRICES)

@@ -148,8 +148,8 @@ def test_the_places_of_class_conditional_errors_are_random():
     [
         ({"a": {"a": 0.5, "b": 0.4}}, r"given for 'a' are \[0.5, 0.4.*sum to 1"),
         ({"a": {"a": 1.5, "b": -0.5}}, r"given for 'a' are \[1.5, -0.5.*from 0 up"),
-        ({"a": {"x": 1.0}}, "'x' is no answer of the task"),
-        ({"y": {"a": 1.0}}, "'y' is no answer of the task"),
+        ({"a": {"x": 1.0}}, "'x' is not an answer of the task"),
+        ({"y": {"a": 1.0}}, "'y' is not an answer of the task"),
         (np.eye(3), r"shape \(3, 3\); expected \(4, 4\)"),
         (np.full((4, 4), np.nan), "sum to 1"),
     ],

@@ -512,7 +512,7 @@ def test_a_model_with_code_of_its_own_is_refused_without_a_question(folder, monk
 
 def test_code_of_its_own_is_the_reason_that_is_given(folder):
     edit_json(folder / "config.json", model_type="mine", auto_map={"AutoConfig": "a.B", "AutoModelForCausalLM": "a.C"})
-    with pytest.raises(ValueError, match="needs code of its own, which is not run"):
+    with pytest.raises(ValueError, match="needs its own code, which this kit does not run"):
         load_model(str(folder))
 
 
@@ -571,7 +571,7 @@ def test_only_the_hub_has_revisions(folder):
 
 
 def test_a_device_that_is_not_there_is_said_before_anything_is_loaded():
-    with pytest.raises(ValueError, match="device 'abacus' is not there"):
+    with pytest.raises(ValueError, match="device 'abacus' is not available"):
         load_model("owner/name", device="abacus")
 
 

@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, Olmo2Config, Qwen2Config
 
+from w2s_lab.models.language_model import recompute
 from w2s_lab.objective import SoftTargets
 from w2s_lab.planning import estimate as module
 from w2s_lab.planning.estimate import (
@@ -54,7 +55,7 @@ def network(family: str, *, layers: int = 3, lora: LoRA | None = None, checkpoin
     if lora and low:
         found = found.to(torch.bfloat16)
     if checkpointing:
-        found.activation_checkpointing_enable({"use_reentrant": False})
+        recompute(found, True)
     if lora:
         found = get_peft_model(found, LoraConfig(r=lora.rank, target_modules="all-linear"))
     return found.train(), model
@@ -287,7 +288,7 @@ def test_cards_are_found_by_name():
     assert find_device("A100").precision("float32") == "float32"
     for card in DEVICES.values():
         assert card.speed("bfloat16") == (card.bfloat16 or card.float32) and card.speed("float32") == card.float32
-    with pytest.raises(ValueError, match=r"'abacus' is not there.*or one of the cards T4, L4, A10"):
+    with pytest.raises(ValueError, match=r"'abacus' is not available.*or one of the cards T4, L4, A10"):
         find_device("abacus")
 
 

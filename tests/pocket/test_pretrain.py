@@ -22,7 +22,7 @@ from w2s_lab import assets
 from w2s_lab.models.loading import ladder, load_model
 from w2s_lab.pocket import pretrain
 from w2s_lab.pocket.corpus import documents, packed_tokens
-from w2s_lab.pocket.pretrain import CONTEXT, LADDER, Rung, learning_rate_at
+from w2s_lab.pocket.pretrain import CONTEXT, LADDER, Rung, pretraining_rate_at
 from w2s_lab.training.checkpoint import Checkpoint
 
 STEPS, ROWS, SAVE_EVERY, HELD_OUT = 30, 8, 5, 8 * CONTEXT
@@ -134,7 +134,7 @@ def test_the_loss_is_that_of_transformers(finished):
 
 
 def test_the_learning_rate_rises_and_falls_without_a_jump():
-    rates = [learning_rate_at(step, 1000, 2.0) for step in range(1000)]
+    rates = [pretraining_rate_at(step, 1000, 2.0) for step in range(1000)]
     top = rates.index(max(rates))
     assert max(rates) == 2.0 and 40 <= top <= 60
     assert rates[:top] == sorted(rates[:top]) and rates[top:] == sorted(rates[top:], reverse=True)
@@ -206,7 +206,7 @@ def test_a_killed_run_goes_on_bit_for_bit(point, count, expected_step, finished,
 
     steps_done = []
     monkeypatch.setattr(
-        pretrain, "learning_rate_at", lambda step, *rest: steps_done.append(step) or learning_rate_at(step, *rest)
+        pretrain, "pretraining_rate_at", lambda step, *rest: steps_done.append(step) or pretraining_rate_at(step, *rest)
     )
     assert same_weights(make(tmp_path), finished)
     assert steps_done == list(range(expected_step, STEPS))
@@ -221,10 +221,10 @@ def interrupted(quick, tmp_path, monkeypatch) -> Path:
     def stop(step: int, *rest) -> float:
         if step == 12:
             raise KeyboardInterrupt
-        return learning_rate_at(step, *rest)
+        return pretraining_rate_at(step, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pretrain, "learning_rate_at", stop)
+        patch.setattr(pretrain, "pretraining_rate_at", stop)
         with pytest.raises(KeyboardInterrupt):
             make(tmp_path)
     assert (tmp_path / "tiny.partial" / "state.safetensors").is_file()

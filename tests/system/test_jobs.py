@@ -358,7 +358,7 @@ def test_a_killed_parent_takes_its_workers_along(tmp_path):
 
 def test_without_ray_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ValueError, match=re.escape("pip install -e '.[ray]'")):
+    with pytest.raises(ValueError, match=re.escape("pip install 'w2s-lab[ray]'")):
         run_jobs(squares(tmp_path, 1), workers=1, ray="auto")
 
 

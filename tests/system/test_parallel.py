@@ -102,7 +102,7 @@ import json, os, sys
 from pathlib import Path
 from safetensors.torch import save_file
 from w2s_lab.system import parallel
-from tests.system.test_parallel import CASES, result
+from test_parallel import CASES, result
 
 folder = Path(sys.argv[1])
 assert parallel.start("cpu") == "cpu"
@@ -119,7 +119,8 @@ parallel.stop()
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    paths = (ROOT, ROOT / "tests", Path(__file__).parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ LOSSES = [
     AuxiliaryConfidence(0.6),
     Distillation(2.0, "cosine"),
     ProductTargets(0.5, 2.0),
-    ConfidenceWindow(0.3),
+    ConfidenceWindow(0.6),
     NextToken(),
 ]
 ROWS = [3, 20, 7, 41, 0, 12, 30]
@@ -180,9 +180,9 @@ def test_gradient_checkpointing_changes_nothing_but_memory(loss, llama, weak_set
     recipe = Recipe(loss, epochs=1, batch_size=16, learning_rate=1e-3)
     plain = train(llama, weak_set, recipe)
     less = train(llama, weak_set, replace(recipe, gradient_checkpointing=True))
-    assert not less.network.is_activation_checkpointing
+    assert not language_model.is_recomputing(less.network)
     for one, other in zip(plain.network.parameters(), less.network.parameters(), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(one, other, atol=5e-5, rtol=1e-4)  # AdamW makes whole steps of tiny gradients
 
 
 def test_gradient_checkpointing_keeps_less(llama, weak_set):
@@ -243,11 +243,11 @@ def test_who_leaves_an_adapted_training_has_an_ordinary_model(llama, closed_set)
         if snapshot.step:
             break
     assert model.network.state_dict().keys() == llama.network.state_dict().keys()
-    assert not model.network.is_activation_checkpointing
+    assert not language_model.is_recomputing(model.network)
     with pytest.raises(NonFiniteLoss):
         list(training_steps(model, closed_set, replace(recipe, learning_rate=1e30)))
     assert model.network.state_dict().keys() == llama.network.state_dict().keys()
-    assert not model.network.is_activation_checkpointing and all(p.requires_grad for p in model.network.parameters())
+    assert not language_model.is_recomputing(model.network) and all(p.requires_grad for p in model.network.parameters())
 
 
 def test_without_peft_a_lora_says_what_to_install(llama, closed_set, monkeypatch):

@@ -111,7 +111,7 @@ def test_histories_that_do_not_tell_raise():
         best_on(HISTORY, ("a", "z"))
     with pytest.raises(ValueError, match="ids is empty"):
         best_on(HISTORY, ())
-    with pytest.raises(ValueError, match="step 4 does not know the supervisor's labels"):
+    with pytest.raises(ValueError, match="step 4 was evaluated without the supervisor's labels"):
         at_agreement([snapshot(4, TRUTH, weak=None)], 0.5)
     for value in (-0.1, 75, float("nan")):
         with pytest.raises(ValueError, match="supervisor_accuracy is"):

@@ -1,4 +1,4 @@
-"""What an assignment is, and what grading it gives: the records that the other modules pass around."""
+"""The records of an assignment and of its marks, which the other modules pass around."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,23 +12,23 @@ UNREAD = "to read"  # the state of an answer in words that nobody has read yet
 class Check:
     """One call into a submission, and what should come back.
 
-    The call runs in the submission's own process, what is wanted is computed in another one from the master's
-    solutions; plain JSON values are compared in a third. So no submission ever meets an expectation.
+    The submission's own process runs the call. Another process computes the wanted value from the master's solutions.
+    The grader compares the two as plain data (see `equality`), so no submission ever sees an expected value.
 
     Attributes:
-        name: unique in its assignment; students read it, so it gives nothing away.
+        name: unique in its assignment; students read it, so it must not give the answer away.
         question: name of its question.
         call: a Python expression over the names that the submission defines, such as `loss(torch.zeros(3))`.
-        wanted: a Python expression, evaluated beside the master's solutions; None: the call itself. With `criterion`
-            unused.
-        criterion: a Python expression that is true of a good answer, which is called `given` there (a plain value);
-            for questions with many right answers.
+        wanted: a Python expression, evaluated with the names of the master's solutions; None: the call itself. Unused
+            with `criterion`.
+        criterion: a Python expression that is True for a good answer, which it calls `given` (an ordinary Python
+            value); for questions with many right answers.
         setup: statements that run before the call, in both processes.
-        points: earned where the check is met.
+        points: earned if the check is met.
         seconds: limit of the call and its setup.
         tolerance: of numbers, absolute and relative.
         hidden: not in the student version; its call, values and errors are never shown.
-        hint: what a student reads where it is not met.
+        hint: what a student reads if the check is not met.
     """
 
     name: str
@@ -52,9 +52,9 @@ class Question:
         name: the function or variable that a submission has to define; for an answer in words, the cell's id.
         cell: `grade_id` of its cell, the second way to find it.
         points: of all its checks together, or those given by hand.
-        minutes: about what it takes a student; None: not said.
+        minutes: estimated time for a student; None: not given.
         by_hand: an answer in words, which a person reads.
-        title: what people call it; the name where nothing else is said.
+        title: for people; by default the name.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A master, read.
+    """An assignment, as read from its master.
 
     Attributes:
         name: file name of the master without its ending.
@@ -75,8 +75,9 @@ class Assignment:
         path: the master.
         questions: in the notebook's order.
         checks: in the questions' order.
-        cells: source of each code cell with its solution, without the cells of checks: what computes what is wanted.
-        minutes: for all of it; None: not said.
+        cells: source of each code cell with its solution, without the cells of checks; the wanted values are computed
+            with the names that they define.
+        minutes: estimated time for the whole assignment; None: not given.
     """
 
     name: str
@@ -100,19 +101,19 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Result:
-    """What one check (or one answer in words) found.
+    """The outcome of one check, or of one answer in words.
 
     Attributes:
         check: its name.
-        question: of which question.
+        question: name of its question.
         state: "right"; "wrong": another value came back; "failed": nothing came back; "to read": by hand.
         points: earned.
-        of: to be had.
+        of: the most that can be earned.
         hidden: as the check.
-        says: for the student, in words: what was wrong and what was expected in kind. No hidden value.
+        says: for the student, in words: what was wrong, and which kind of value was expected. No hidden value.
         hint: the check's, for the student.
-        given: for the instructor only: what came back, as JSON text cut to some hundred characters; where nothing
-            came, the reason; for an answer in words, the answer.
+        given: for the instructor only: what came back, as text cut to some hundred characters; if nothing came back,
+            the reason; for an answer in words, the answer.
     """
 
     check: str
@@ -134,10 +135,10 @@ class Marks:
         student: name of its folder, or of its file.
         file: its notebook, relative to the folder of submissions.
         results: in the assignment's order.
-        notes: what a student should know beyond single checks: cells that failed, a file that could not be read.
-        digest: of the submission, the checks and the grader: the same digest, the same marks.
-        own_seconds: that the submission's own code took.
-        seconds: that all of it took.
+        notes: what a student should know besides the checks: cells that failed, a file that could not be read.
+        digest: of the submission, the checks and the grader; equal digests mean equal marks.
+        own_seconds: time that the submission's own code took.
+        seconds: time that grading it took in all.
     """
 
     student: str
@@ -158,7 +159,7 @@ class Marks:
         return sum(result.of for result in self.results)
 
     def question(self, name: str) -> tuple[float, float]:
-        """Points earned and points to be had."""
+        """Points earned, and the most that can be earned."""
         own = [result for result in self.results if result.question == name]
         return sum(result.points for result in own), sum(result.of for result in own)
 

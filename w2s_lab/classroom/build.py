@@ -19,7 +19,6 @@ from nbformat import NotebookNode
 
 from w2s_lab import assets
 from w2s_lab.classroom.exercises import EXERCISES
-from w2s_lab.classroom.progress import VARIABLE
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 STUB = re.compile(r"^def (\w+)\(", re.MULTILINE)
@@ -80,7 +79,7 @@ def run(
         client = NotebookClient(notebook, **options)
         if each:
             client.on_cell_executed = lambda cell, cell_index, execute_reply: each(cell_index + 1, len(notebook.cells))
-        environment = {**os.environ, VARIABLE: str(Path(temporary, "progress.json"))}
+        environment = {**os.environ, assets.PROGRESS_VARIABLE: str(Path(temporary, "progress.json"))}
         client.execute(env=environment)
     return tidy(notebook)
 

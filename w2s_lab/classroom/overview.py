@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from w2s_lab import assets
 from w2s_lab.classroom.exercises import NOTEBOOKS
-from w2s_lab.classroom.progress import Progress, load_progress
+from w2s_lab.classroom.progress import LearnerProgress, load_progress
 from w2s_lab.classroom.quizzes import load_quiz
 from w2s_lab.classroom.toolkit.panel import Panel, View, table
 
 
-def counts(progress: Progress) -> list[tuple[str, str, int, int, int, int]]:
+def counts(progress: LearnerProgress) -> list[tuple[str, str, int, int, int, int]]:
     """For each notebook: number, title, exercises done, exercises, questions answered right, questions."""
     found = []
     for path in sorted(assets.QUIZZES.glob("*.json")):

@@ -1,18 +1,15 @@
 """What a learner has done, in one local file that can be read, moved and deleted."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from w2s_lab import assets
 from w2s_lab.system.files import replacing
-
-VARIABLE = "W2S_LAB_PROGRESS"
-DEFAULT = "progress.json"  # in the folder of the notebooks
 
 
 @dataclass
-class Progress:
+class LearnerProgress:
     """Everything that is remembered: exercises, quiz questions and predictions, by their ids.
 
     Attributes:
@@ -40,23 +37,18 @@ class Progress:
             new.write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def progress_path() -> Path:
-    """Where progress is kept: $W2S_LAB_PROGRESS, or progress.json in the folder of the notebooks."""
-    return Path(os.environ.get(VARIABLE) or DEFAULT)
-
-
-def load_progress(path: Path | None = None) -> Progress:
+def load_progress(path: Path | None = None) -> LearnerProgress:
     """What was remembered, or a fresh start where there is nothing.
 
     Raises:
         ValueError: the file is no progress file; nothing is overwritten.
     """
-    path = path or progress_path()
+    path = path or assets.progress_file()
     if not path.exists():
-        return Progress(path)
+        return LearnerProgress(path)
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        return Progress(path, **{name: dict(facts[name]) for name in ("exercises", "questions", "predictions")})
+        return LearnerProgress(path, **{name: dict(facts[name]) for name in ("exercises", "questions", "predictions")})
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is not a progress file of this kit ({error}). Hint: move it away, or delete it, to start afresh"
@@ -65,7 +57,7 @@ def load_progress(path: Path | None = None) -> Progress:
 
 def reset_progress() -> str:
     """Forget everything; says what was forgotten."""
-    path = progress_path()
+    path = assets.progress_file()
     if not path.exists():
         return "There was nothing to forget."
     path.unlink()

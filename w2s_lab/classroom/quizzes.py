@@ -68,7 +68,7 @@ def _mover(place: int, way: str) -> widgets.Button:
     return widgets.Button(icon=f"arrow-{way}", tooltip=f"Move step {place + 1} {way}", layout=layout)
 
 
-class Question(widgets.VBox):
+class QuizQuestion(widgets.VBox):
     """One question of kind one, many or order, with its button and feedback.
 
     Attributes:
@@ -128,7 +128,7 @@ class Question(widgets.VBox):
             self.order[place], self.order[other] = self.order[other], self.order[place]
             self._lay_out()
 
-    def choose(self, *letters: str) -> "Question":
+    def choose(self, *letters: str) -> "QuizQuestion":
         """Tick these options, and no others; returns the question."""
         for letter, box in zip(LETTERS, self.boxes, strict=False):
             box.value = letter in letters
@@ -206,7 +206,7 @@ class Quiz(widgets.VBox):
 
     def __init__(self, notebook: str) -> None:
         self.quiz = load_quiz(notebook)
-        self.questions: list[Question] = []
+        self.questions: list[QuizQuestion] = []
         self._count = widgets.HTML()
         blocks: list[widgets.Widget] = []
         for number, question in enumerate(self.quiz["questions"], 1):
@@ -216,7 +216,7 @@ class Quiz(widgets.VBox):
             if "story" in question:
                 blocks.append(_words(question["story"]))
             for step in steps:
-                self.questions.append(Question(step))
+                self.questions.append(QuizQuestion(step))
                 self.questions[-1].button.on_click(lambda _: self._recount())
                 blocks.append(self.questions[-1])
         self._recount()
@@ -229,7 +229,7 @@ class Quiz(widgets.VBox):
         solved = sum(question.solved for question in self.questions)
         self._count.value = f'<b role="status">{solved} of {len(self.questions)} answered right.</b>'
 
-    def _numbered(self) -> Iterator[tuple[str, dict, Question | None]]:
+    def _numbered(self) -> Iterator[tuple[str, dict, QuizQuestion | None]]:
         """(number, question of the file, its widget) for every step; the widget is None for the story of a case."""
         widgets_ = iter(self.questions)
         for number, question in enumerate(self.quiz["questions"], 1):
@@ -315,7 +315,7 @@ def predict(name: str, text: str, options: Sequence[str]) -> Prediction:
     return Prediction(name, text, options)
 
 
-class Outcome(widgets.HTMLMath):
+class GuessOutcome(widgets.HTMLMath):
     """What the run says, beside what was guessed."""
 
     def __init__(self, name: str, found: str, because: str = "") -> None:
@@ -334,6 +334,6 @@ class Outcome(widgets.HTMLMath):
         return with_fallback(super()._repr_mimebundle_(**options), _bare(self.words))
 
 
-def outcome(name: str, found: str, because: str = "") -> Outcome:
+def outcome(name: str, found: str, because: str = "") -> GuessOutcome:
     """Compare a guess with what the run found (one of the options that `predict` offered), and say why."""
-    return Outcome(name, found, because)
+    return GuessOutcome(name, found, because)

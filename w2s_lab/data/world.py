@@ -1,4 +1,4 @@
-"""What is known of a task beyond its examples."""
+"""What the kit knows about a task beyond its examples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from w2s_lab.records import Example
 
 @dataclass(frozen=True)
 class World:
-    """What is known of a task beyond its examples: in a generated world everything, in the real one little.
+    """What the kit knows about a task beyond its examples: everything in a generated world, little in the real one.
 
     Attributes:
-        parse: the example behind an input's text, with its true answer and its tags (its instruction does not matter);
-            None where the text is no input of the task.
+        parse: text -> the example with this text as its input, with its true answer and its tags (the instruction does
+            not matter); None if the text is no input of the task.
         documents: real texts, on which a generator's perplexity is measured.
     """
 

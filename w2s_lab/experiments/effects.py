@@ -1,6 +1,6 @@
-"""What a method does, paired by seed: the difference, its interval, and a verdict that several tests do not undo.
+"""The effect of a method, paired by seed: the difference, its interval, and a verdict corrected for several tests.
 
-All statistics are over training seeds. What is undefined is None, never 0.
+All statistics are over training seeds. An undefined value is None, never 0.
 """
 
 import math
@@ -19,16 +19,16 @@ ROUNDING = 1e-12  # differences of accuracies that vary by less than this are eq
 
 @dataclass(frozen=True)
 class Effect:
-    """Treated minus control over the seeds that have both, in the unit of the values (accuracy, PGR: a fraction).
+    """Treated minus control, over the seeds that have both values, in their unit (accuracy and PGR: fractions).
 
     Attributes:
-        name: of the method.
-        mean: of the n paired differences; None for n = 0.
+        name: name of the method.
+        mean: mean of the n paired differences; None for n = 0.
         low, high: 95 % Student-t interval of that mean; None for n < 2, of width 0 where all differences are equal.
         n: seeds used.
         undefined: seeds left out because one of the two values was None.
-        p: two-sided paired t-test of "no difference"; None for n < 2. Where all differences are equal: 1 if they are 0,
-            else 0. The test takes the differences for normal, and two or three that happen to agree prove little.
+        p: p value of the two-sided paired t-test of "no difference"; None for n < 2. If all differences are equal, 1 if
+            they are 0, else 0. The test assumes normal differences; two or three that happen to agree prove little.
         treated, control: mean values over the same n seeds; None for n = 0.
     """
 
@@ -44,7 +44,7 @@ class Effect:
 
     @property
     def verdict(self) -> str:
-        """One of VERDICTS: the interval lies above 0, below 0, or holds 0 (also where there is no interval)."""
+        """One of VERDICTS: the interval lies above 0, below 0, or contains 0 (also if there is no interval)."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
             return "cannot tell"
         return "helps" if self.low > 0 else "hurts"
@@ -55,12 +55,13 @@ class Effect:
 
 
 def paired_effect(name: str, treated: Sequence[float | None], control: Sequence[float | None]) -> Effect:
-    """What the treatment changes: mean difference, 95 % interval and p value of the paired t-test (Student, 1908).
+    """The effect of the treatment: mean difference, 95 % interval and p value of the paired t-test (Student, 1908).
 
-    Pairing by seed takes out what both share (split, supervisor, first weights), so that far fewer seeds are enough.
-    More is better: for a loss or an error rate, give its negative, or the verdict is upside down.
+    Pairing by seed removes what both values share (split, supervisor, first weights), so that far fewer seeds suffice.
+    A larger value counts as better: of a loss or an error rate, give the negative, or the verdict is reversed.
 
     Args:
+        name: name of the method.
         treated, control: [seeds] values, the same seeds in the same order; None where undefined (a PGR without a gap).
 
     Raises:
@@ -84,16 +85,17 @@ def paired_effect(name: str, treated: Sequence[float | None], control: Sequence[
     if len(pairs) > 1 and np.ptp(differences) <= ROUNDING:
         mean = float(np.mean(differences)) if max(map(abs, differences)) > ROUNDING else 0.0
         return Effect(name, mean, mean, mean, len(pairs), undefined, float(mean == 0), *means)
-    found = mean_interval(differences)
-    p = float(stats.ttest_rel(*zip(*pairs, strict=True)).pvalue) if found.n > 1 else None
-    return Effect(name, found.mean, found.low, found.high, found.n, undefined, p, *means)
+    interval = mean_interval(differences)
+    p = float(stats.ttest_rel(*zip(*pairs, strict=True)).pvalue) if interval.n > 1 else None
+    return Effect(name, interval.mean, interval.low, interval.high, interval.n, undefined, p, *means)
 
 
 def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
     """p values of one family of tests, adjusted so that P(any false rejection) stays below the level. Holm (1979).
 
-    The i-th smallest of m (from 0) is multiplied by m - i, made no smaller than the one before, and cut at 1. Tests may
-    depend on each other, as those against one control do. None (no test was made) stays None and does not count in m.
+    The i-th smallest of m values (from 0) is multiplied by m - i, raised to the value before it if it is smaller, and
+    cut at 1. The tests may depend on each other, as tests against one control do. None (no test was made) stays None
+    and does not count in m.
 
     Raises:
         ValueError: a p value is outside [0, 1].
@@ -111,7 +113,7 @@ def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def holm(effects: Sequence[Effect], *, level: float = LEVEL) -> list[bool]:
-    """For each effect of one table: does its verdict survive Holm's correction for all of them?
+    """For each effect of one table, whether its verdict survives Holm's correction for all of them.
 
     True needs a verdict other than "cannot tell" and an adjusted p of at most `level`. At the default level, among
     twenty methods that do nothing about one gets a verdict by luck; with the correction, one table in twenty has any.
@@ -127,10 +129,10 @@ def holm(effects: Sequence[Effect], *, level: float = LEVEL) -> list[bool]:
 
 
 def number(value: float | None, *, signed: bool = False) -> str:
-    """Three decimals, "undefined" for None. A signed -0.0002 is "-0.000": the side of 0 is what a verdict hangs on."""
+    """Three decimals, or "undefined" for None. A signed -0.0002 is "-0.000": the verdict depends on the side of 0."""
     if value is None:
         return "undefined"
-    return f"{value + 0.0:{'+' if signed else ''}.3f}"  # + 0.0 makes a plus of negative zero
+    return f"{value + 0.0:{'+' if signed else ''}.3f}"  # + 0.0 turns -0.0 into 0.0
 
 
 def difference(effect: Effect) -> str:
@@ -176,10 +178,10 @@ def effects_table(effects: Sequence[Effect]) -> str:
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table of Markdown; columns of numbers are set to the right, None is an empty cell, | is escaped.
+    """A table in Markdown: columns of numbers are aligned to the right, None is an empty cell, | is escaped.
 
     Raises:
-        ValueError: a row has not as many cells as there are headers.
+        ValueError: a row and the headers differ in length.
     """
     for i, row in enumerate(rows):
         if len(row) != len(headers):
@@ -205,8 +207,8 @@ class Slope:
 
     Attributes:
         slope, intercept: None with fewer than two different x.
-        low, high: 95 % Student-t interval of the slope, n - 2 degrees of freedom; None for n < 3. It takes the points
-            for independent: where several share a supervisor or a seed it is too narrow.
+        low, high: 95 % Student-t interval of the slope, n - 2 degrees of freedom; None for n < 3. It assumes
+            independent points; if several share a supervisor or a seed, it is too narrow.
         correlation: in [-1, 1]; None where x or y does not vary.
         n: points used.
         undefined: points left out because x or y was None.
@@ -224,8 +226,8 @@ class Slope:
 def slope(x: Sequence[float | None], y: Sequence[float | None]) -> Slope:
     """Fit y on x by least squares (`scipy.stats.linregress`), as for gain against misfit.
 
-    Charikar et al. (2024, arXiv 2405.15116): under their conditions the gain in squared error equals the misfit, which
-    is a slope of 1 through the origin.
+    Under the conditions of Charikar et al. (2024, arXiv 2405.15116), the gain in squared error equals the misfit: this
+    is a line of slope 1 through the origin.
 
     Args:
         x, y: [N] values, point by point; None where undefined.

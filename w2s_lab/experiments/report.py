@@ -1,4 +1,4 @@
-"""Outcomes in, text and plain numbers out: what `w2s-lab run` prints and what a study records."""
+"""From outcomes to text and plain numbers: what `w2s-lab run` prints and what a study records."""
 
 import platform
 import textwrap
@@ -16,7 +16,7 @@ ROLES = {"weak supervisor": "weak", "strong student": "student", "strong ceiling
 
 
 def versions() -> dict[str, str]:
-    """What a result depends on besides its command: package -> version."""
+    """Package -> version, for the packages on which a result depends."""
     packages = {name: version(name) for name in ("torch", "transformers")}
     return {"w2s-lab": __version__, **packages, "python": platform.python_version()}
 
@@ -28,12 +28,12 @@ class Summary:
     Attributes:
         accuracy: role -> fraction of test examples (exact match for an open task).
         f1: role -> micro F1 of the parts of an open task's answers; empty for a closed task.
-        pgr: performance gap recovered at the end of the training; None where it is undefined for every seed.
+        pgr: performance gap recovered at the end of the training; None if it is undefined for every seed.
         pgr_undefined: number of seeds for which it is undefined.
         agreement, imitation, correction: of the student, on the test set; None where undefined.
         label_accuracy: fraction of the weak labels that are right.
         slices: tag -> role -> mean accuracy, and under "examples" the mean number of test examples.
-        best: accuracy at the best snapshot, chosen with the test set itself (an oracle's choice).
+        best: accuracy at the best snapshot, which an oracle chooses with the test set itself.
         trusted: accuracy at the snapshot that the trusted validation set chooses; None without validation examples.
     """
 
@@ -60,10 +60,10 @@ class Summary:
 
 
 def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summary:
-    """Numbers over the seeds of one procedure.
+    """The numbers of one procedure, over its seeds.
 
-    With one seed, the intervals of accuracies and of the PGR are over test examples (Wilson, bootstrap); with several
-    they are Student-t intervals over seeds, which include the luck of split and training.
+    With one seed, the intervals of accuracies and of the PGR are over test examples (Wilson, bootstrap). With several
+    seeds they are Student-t intervals over the seeds, which include the luck of split and training.
     """
     comparisons = [outcome.comparison for outcome in outcomes]
     evaluations = {role: [getattr(comparison, field) for comparison in comparisons] for role, field in ROLES.items()}
@@ -76,10 +76,10 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
         seeds=tuple(outcome.seed for outcome in outcomes),
         test_examples=len(students[0]),
         validation_examples=validation_examples,
-        accuracy={role: accuracy_interval(found) for role, found in evaluations.items()},
+        accuracy={role: accuracy_interval(per_seed) for role, per_seed in evaluations.items()},
         f1={
-            role: mean_interval([metrics.summary_f1(e.predictions, e.truth) for e in found])
-            for role, found in evaluations.items()
+            role: mean_interval([metrics.summary_f1(e.predictions, e.truth) for e in per_seed])
+            for role, per_seed in evaluations.items()
             if is_open
         },
         pgr=pgr,
@@ -102,15 +102,16 @@ def _mean_of_defined(values: Sequence[float | None]) -> Interval | None:
 
 
 def _slices(evaluations) -> dict[str, dict[str, float]]:
-    per_role = {role: [e.by_slice() for e in found] for role, found in evaluations.items()}
-    tags = sorted({tag for found in per_role["weak supervisor"] for tag in found})
+    """tag -> role -> mean accuracy over the seeds that have the tag, and under "examples" their mean number."""
+    per_role = {role: [e.by_slice() for e in per_seed] for role, per_seed in evaluations.items()}
+    tags = sorted({tag for slices in per_role["weak supervisor"] for tag in slices})
     rows = {}
     for tag in tags:
         rows[tag] = {
-            role: mean_interval([found[tag][0] for found in per_seed if tag in found]).mean
+            role: mean_interval([slices[tag][0] for slices in per_seed if tag in slices]).mean
             for role, per_seed in per_role.items()
         }
-        counts = [found[tag][1] for found in per_role["weak supervisor"] if tag in found]
+        counts = [slices[tag][1] for slices in per_role["weak supervisor"] if tag in slices]
         rows[tag]["examples"] = sum(counts) / len(counts)
     return rows
 
@@ -120,7 +121,7 @@ def _number(interval: Interval | None) -> str:
 
 
 def _range(interval: Interval | None, *, fraction: bool = True) -> str:
-    """The ends; those of a fraction are cut to what a fraction can be."""
+    """The ends of an interval, as text; those of a fraction are cut to [0, 1]."""
     if interval is None or interval.low is None:
         return ""
     low, high = (max(0.0, interval.low), min(1.0, interval.high)) if fraction else (interval.low, interval.high)
@@ -128,7 +129,7 @@ def _range(interval: Interval | None, *, fraction: bool = True) -> str:
 
 
 def table(summary: Summary, title: str) -> str:
-    """The result as aligned text, with a sentence on how to read it."""
+    """The result as aligned text, with sentences that explain how to read it."""
     seeds = len(summary.seeds)
     over = f"over {seeds} seeds" if seeds > 1 else "over test examples, one seed"
 
@@ -145,9 +146,9 @@ def table(summary: Summary, title: str) -> str:
     lines.append(row("correction", summary.correction, "student = truth, where weak is wrong"))
     if summary.slices:
         lines += ["", f"{'slice':<20}{'weak':>8}{'student':>9}{'ceiling':>9}{'examples':>10}"]
-        for tag, found in summary.slices.items():
-            accuracies = "".join(f"{found[role]:>{width}.3f}" for role, width in zip(ROLES, (8, 9, 9), strict=True))
-            lines.append(f"{tag:<20}{accuracies}{found['examples']:>10.0f}")
+        for tag, columns in summary.slices.items():
+            accuracies = "".join(f"{columns[role]:>{width}.3f}" for role, width in zip(ROLES, (8, 9, 9), strict=True))
+            lines.append(f"{tag:<20}{accuracies}{columns['examples']:>10.0f}")
     return "\n".join([*lines, "", *_wrapped(reading_help(summary)), "", *_wrapped(stopping_help(summary))])
 
 
@@ -156,7 +157,7 @@ def _wrapped(text: str) -> list[str]:
 
 
 def reading_help(summary: Summary) -> str:
-    """One sentence that says what the numbers mean for a reader who meets them for the first time."""
+    """One sentence that explains the numbers to a reader who sees such a table for the first time."""
     if summary.pgr is None:
         return (
             "Reading: the strong ceiling is not above the weak supervisor, so there is no gap to recover and the PGR "
@@ -179,7 +180,7 @@ def reading_help(summary: Summary) -> str:
 
 
 def stopping_help(summary: Summary) -> str:
-    """What stopping earlier would have given: by the test set itself, and by the trusted validation set."""
+    """What stopping earlier would have given, if the test set chose the snapshot and if the validation set did."""
     oracle = (
         f"Stopping: at its best snapshot the student has accuracy {summary.best.mean:.3f} "
         f"(PGR {_number(summary.best_pgr)}), an oracle's choice, made on the test set"

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from w2s_lab import assets
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model, save_model
 from w2s_lab.recipe import Recipe
@@ -44,8 +45,9 @@ class Store:
         asked: the keys of the trainings that this object was asked for, whether they had to be done or not.
     """
 
-    def __init__(self, root: str | Path = "runs") -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path | None = None) -> None:
+        """A store in the folder `root`; None: the usual one, `assets.store_folder`."""
+        self.root = assets.store_folder() if root is None else Path(root)
         self.asked: list[str] = []
 
     def train(

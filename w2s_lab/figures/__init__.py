@@ -1,4 +1,4 @@
-"""Records and numbers in, matplotlib Axes out; nothing here knows a model."""
+"""Figures: records and numbers in, matplotlib Axes out. Nothing here needs a model."""
 
 import lazy_loader
 

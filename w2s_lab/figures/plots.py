@@ -1,6 +1,6 @@
-"""Records in, matplotlib Axes out: one colour, one marker and one hatch per role in every figure.
+"""Records in, matplotlib Axes out: each role has one colour, one marker and one hatch in all figures.
 
-Every function draws on `ax` (or on new Axes where that is None) and returns the Axes; nothing global is changed.
+Every function draws on `ax` (if it is None, on new Axes) and returns the Axes; it changes nothing global.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from w2s_lab import metrics
 from w2s_lab.records import Comparison, Evaluation, Snapshot, accuracy_interval, mean_pgr
 
 SIZE, SMALL = 13, 11  # points: labels, ticks, legends and titles; notes inside the axes
-MIN_SLICE = 5  # examples: a slice with fewer is left out
+MIN_SLICE = 5  # examples; a slice with fewer is left out
 GREY = "#595959"
 HALO = [withStroke(linewidth=3, foreground="white")]  # keeps a number readable where a line passes behind it
 FRACTION = (0, 1)
@@ -28,7 +28,7 @@ History = Sequence[Snapshot]
 
 @dataclass(frozen=True)
 class Role:
-    """How one role is drawn, everywhere: its name in legends, its colour (Okabe & Ito), marker, hatch and line."""
+    """How all figures draw one role: its name in legends, its colour (Okabe & Ito), marker, hatch and line."""
 
     name: str
     color: str
@@ -48,7 +48,7 @@ ROLE: dict[str, Role] = {
 
 
 def styled_axes(ax: Axes | None, figsize: tuple[float, float] = (7.5, 5.5)) -> Axes:
-    """`ax`, or the Axes of a new figure (inches); ticks readable from the back row, and no box around it."""
+    """`ax`, or the Axes of a new figure of `figsize` inches, with ticks readable from the back row and no box."""
     ax = plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
     ax.tick_params(labelsize=SIZE)
     ax.spines[["top", "right"]].set_visible(False)
@@ -56,61 +56,64 @@ def styled_axes(ax: Axes | None, figsize: tuple[float, float] = (7.5, 5.5)) -> A
 
 
 def legend_below(ax: Axes, *, empty: str = "", pad: float = 4.4, columns: int = 1) -> None:
-    """The legend below the x label (`pad` letter heights down), where it covers no data; or the words `empty`."""
+    """Draw the legend below the x label, where it covers no data; without entries, write `empty` into the axes.
+
+    `pad` is the distance below the axes in letter heights.
+    """
     if ax.get_legend_handles_labels()[0]:
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": pad}
-        ax.legend(**place, ncols=columns, fontsize=SIZE, frameon=False, handlelength=2.4)
+        position = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": pad}
+        ax.legend(**position, ncols=columns, fontsize=SIZE, frameon=False, handlelength=2.4)
     else:
         ax.text(0.5, 0.5, empty, transform=ax.transAxes, ha="center", va="center", fontsize=SIZE)
 
 
 def _comparisons(result: Comparison | Sequence[Comparison]) -> list[Comparison]:
-    found = [result] if isinstance(result, Comparison) else list(result)
-    if not found or len({comparison.weak.task for comparison in found}) != 1:
-        raise ValueError(f"{len(found)} comparisons given; expected at least one, and all of the same task")
-    return found
+    comparisons = [result] if isinstance(result, Comparison) else list(result)
+    if not comparisons or len({comparison.weak.task for comparison in comparisons}) != 1:
+        raise ValueError(f"{len(comparisons)} comparisons given; expected at least one, and all of the same task")
+    return comparisons
 
 
 def _histories(histories: History | Sequence[History]) -> list[History]:
-    found = list(histories)
-    if not found:
+    given = list(histories)
+    if not given:
         raise ValueError("no history given; expected one sequence of snapshots for each seed")
-    return [found] if isinstance(found[0], Snapshot) else found
+    return [given] if isinstance(given[0], Snapshot) else given
 
 
 # -- accuracy of the three roles ---------------------------------------------------------------------------------
 
 
 def mean_accuracy(evaluations: Sequence[Evaluation]) -> metrics.Interval:
-    """Mean accuracy, 95 % interval: Wilson for one evaluation; for several (seeds) Student-t, cut to [0, 1]."""
-    found = accuracy_interval(evaluations)
-    low, high = np.clip([found.low, found.high], *FRACTION).tolist()
-    return metrics.Interval(found.mean, low, high, found.n)
+    """Mean accuracy with its 95 % interval: Wilson for one evaluation, Student-t (cut to [0, 1]) for several seeds."""
+    interval = accuracy_interval(evaluations)
+    low, high = np.clip([interval.low, interval.high], *FRACTION).tolist()
+    return metrics.Interval(interval.mean, low, high, interval.n)
 
 
 def pgr_text(result: Comparison | Sequence[Comparison]) -> str:
-    """The PGR with its 95 % interval and what that is over, in two lines of text.
+    """Two lines of text: the PGR with its 95 % interval, and the kind of interval.
 
-    One comparison: bootstrap over test examples. Several: mean and Student-t over the seeds where it is defined, and
-    how many those are (see `records.mean_pgr`).
+    One comparison: bootstrap over test examples. Several: mean and Student-t over the seeds that have a PGR, and the
+    number of these seeds (see `records.mean_pgr`).
     """
     comparisons = _comparisons(result)
-    found, undefined = mean_pgr(comparisons)
-    if found is None:
+    pgr, undefined = mean_pgr(comparisons)
+    if pgr is None:
         return "PGR undefined: ceiling not above\nthe weak supervisor"
-    interval = "[no interval]" if found.low is None else f"[{found.low:.2f}, {found.high:.2f}]"
-    seeds = f"{found.n} of {len(comparisons)} seeds" if undefined else f"{found.n} seeds"
+    interval = "[no interval]" if pgr.low is None else f"[{pgr.low:.2f}, {pgr.high:.2f}]"
+    seeds = f"{pgr.n} of {len(comparisons)} seeds" if undefined else f"{pgr.n} seeds"
     over = f"mean over {seeds}, 95 % Student-t"
-    if found.n == 1:
+    if pgr.n == 1:
         over = f"95 % bootstrap over {len(comparisons[0].weak):,} test examples" + f", {seeds}" * bool(undefined)
-    return f"PGR {found.mean:.2f} {interval}\n{over}"
+    return f"PGR {pgr.mean:.2f} {interval}\n{over}"
 
 
 def accuracy_bars(result: Comparison | Sequence[Comparison], ax: Axes | None = None) -> Axes:
     """Accuracy of weak supervisor, strong student and strong ceiling, with 95 % intervals; the PGR in the title.
 
-    One comparison: a bar per role. Several (seeds): a large dot per role at the mean, and the seeds beside it as small
-    open dots, those of one seed joined by a grey line.
+    One comparison: one bar for each role. Several (seeds): for each role a large dot at the mean, and the seeds beside
+    it as small open dots; a grey line joins the dots of one seed.
     """
     comparisons, ax = _comparisons(result), styled_axes(ax)
     keys, several = ("weak", "student", "ceiling"), len(comparisons) > 1
@@ -119,12 +122,12 @@ def accuracy_bars(result: Comparison | Sequence[Comparison], ax: Axes | None = N
     if several:
         _seed_dots(ax, table, [ROLE[key] for key in keys])
     for x, role in enumerate(ROLE[key] for key in keys):
-        found = mean_accuracy([getattr(comparison, keys[x]) for comparison in comparisons])
-        lowest = min(lowest, found.low)
+        interval = mean_accuracy([getattr(comparison, keys[x]) for comparison in comparisons])
+        lowest = min(lowest, interval.low)
         if not several:
             light = {"facecolor": f"{role.color}55", "edgecolor": role.color, "hatch": role.hatch, "linewidth": 1.5}
-            ax.bar(x, found.mean, 0.62, label=role.name, **light)
-        _mean_dot(ax, x + 0.1 if several else x, found, role, above=not several)
+            ax.bar(x, interval.mean, 0.62, label=role.name, **light)
+        _mean_dot(ax, x + 0.1 if several else x, interval, role, above=not several)
     ax.set(xlim=(-0.5, 3.0), ylim=(0, 1.09), xticks=range(3))
     ax.set_xticklabels([ROLE[key].name.replace(" ", "\n") for key in keys], fontsize=SIZE)
     answers = comparisons[0].weak.task.answers
@@ -138,24 +141,25 @@ def accuracy_bars(result: Comparison | Sequence[Comparison], ax: Axes | None = N
 
 
 def _seed_dots(ax: Axes, table: np.ndarray, roles: Sequence[Role]) -> None:
-    """[seeds, columns] small open dots, left of their column's place; those of one seed joined; nan is a gap."""
-    places = np.arange(table.shape[1]) - 0.14
+    """Small open dots for `table` [seeds, columns], left of each column; a line joins one seed's dots; nan is a gap."""
+    positions = np.arange(table.shape[1]) - 0.14
     for row in table:
-        ax.plot(places, row, color="#BBBBBB", linewidth=1, zorder=1)
-    for x, role, values in zip(places, roles, table.T, strict=True):
+        ax.plot(positions, row, color="#BBBBBB", linewidth=1, zorder=1)
+    for x, role, values in zip(positions, roles, table.T, strict=True):
         open_dot = {"facecolors": "white", "edgecolors": role.color, "linewidths": 1.5, "zorder": 2}
         ax.scatter([x] * len(values), values, 36, marker=role.marker, label="_one seed", **open_dot)
 
 
-def _mean_dot(ax: Axes, x: float, found: metrics.Interval, role: Role, *, above: bool = False) -> None:
-    """A large dot with its interval, where there is one, and the number beside the dot or above the interval."""
-    low, high = (found.mean, found.mean) if found.low is None else (found.low, found.high)
-    ends = None if found.low is None else [[max(0, found.mean - low)], [max(0, high - found.mean)]]
+def _mean_dot(ax: Axes, x: float, interval: metrics.Interval, role: Role, *, above: bool = False) -> None:
+    """A large dot, its interval if there is one, and the number beside the dot or above the interval."""
+    low, high = (interval.mean, interval.mean) if interval.low is None else (interval.low, interval.high)
+    ends = None if interval.low is None else [[max(0, interval.mean - low)], [max(0, high - interval.mean)]]
     style = {"color": role.color, "ecolor": "black", "markeredgecolor": "black", "zorder": 3}
-    ax.errorbar(x, found.mean, ends, marker=role.marker, markersize=11, capsize=5, linewidth=1.8, **style)
-    y, at = (high, {"xytext": (0, 9), "ha": "center"}) if above else (found.mean, {"xytext": (11, 0), "va": "center"})
+    ax.errorbar(x, interval.mean, ends, marker=role.marker, markersize=11, capsize=5, linewidth=1.8, **style)
+    y = high if above else interval.mean
+    at = {"xytext": (0, 9), "ha": "center"} if above else {"xytext": (11, 0), "va": "center"}
     at |= {"textcoords": "offset points", "path_effects": HALO, "fontsize": SIZE, "zorder": 4}
-    ax.annotate(f"{found.mean:.2f}", (x, y), **at)
+    ax.annotate(f"{interval.mean:.2f}", (x, y), **at)
 
 
 def _chance(ax: Axes, answers: tuple[str, ...] | None) -> None:
@@ -172,9 +176,12 @@ def pgr_dots(
     """PGR under several conditions: mean with its 95 % Student-t interval, and every seed as a small open dot.
 
     Args:
-        conditions: name -> PGR of each seed, seeds in the same order in all; None where it is undefined (left out of
-            the mean, and said under the name).
-        roles: name -> key of ROLE; those not named are drawn as the strong student.
+        conditions: name -> PGR of each seed, with the seeds in the same order for all; None where it is undefined
+            (left out of the mean; the number of seeds is then written below the name).
+        roles: name -> key of ROLE; conditions that are not named here are drawn as the strong student.
+
+    Raises:
+        ValueError: there is no condition, or the conditions have different numbers of seeds.
     """
     if not conditions or len({len(values) for values in conditions.values()}) != 1:
         raise ValueError(f"pgr_dots: {len(conditions)} conditions; expected at least one, all with as many seeds")
@@ -206,10 +213,10 @@ def pgr_dots(
 def _curve(
     ax: Axes, histories: list[History], value: Callable[[Evaluation], float | None], role: Role, label: str
 ) -> list[tuple[float, float]]:
-    """Draw and return the mean over seeds of `value` against examples seen; each seed thin where there are several.
+    """Draw and return the mean over seeds of `value` against examples seen; several seeds also get a thin line each.
 
-    The mean is taken where every seed has a value, so it never jumps because the seeds in it change. Seeds without any
-    value (no weak error to imitate) are left out, and the label says so.
+    The mean is taken at the steps where every seed has a value, so that it never jumps because a seed drops out. Seeds
+    without any value (with no weak error to imitate) are left out, and the label says so.
     """
     seeds = []
     for history in histories:
@@ -221,7 +228,8 @@ def _curve(
     if len(kept) > 1:
         for seed in kept:
             ax.plot(*zip(*seed.values(), strict=True), color=role.color, linestyle=role.line, linewidth=1, alpha=0.4)
-    # by step: the same step has seen a few examples more or less, as an epoch's short batch came sooner or later
+    # matched by step: at one step, seeds have seen slightly different numbers of examples, since an epoch's short batch
+    # comes at different steps
     common = sorted(set.intersection(*map(set, kept))) if kept else []
     mean = [tuple(np.mean([seed[step] for seed in kept], axis=0).tolist()) for step in common]
     if mean:
@@ -244,10 +252,10 @@ def learning_curves(
     weak: float | None = None,
     ceiling: float | None = None,
 ) -> Axes:
-    """The student on the watched examples, while it trains: accuracy (against truth) and agreement (with the weak one).
+    """The student on the watched examples during training: its accuracy and its agreement with the weak supervisor.
 
     Args:
-        histories: for each seed, the snapshots of its training; those without evaluation are passed over.
+        histories: for each seed, the snapshots of its training; those without an evaluation are skipped.
         weak, ceiling: accuracy of the weak supervisor and of the strong ceiling (fractions), as horizontal lines.
     """
     histories, ax = _histories(histories), styled_axes(ax)
@@ -257,7 +265,7 @@ def learning_curves(
         if y is not None:
             ax.axhline(y, color=role.color, linestyle=role.line, linewidth=2.2, label=f"{role.name}: accuracy")
     lowest = min((float(np.min(line.get_ydata())) for line in ax.get_lines()), default=0.0)
-    ax.set_ylim(max(-0.12, lowest - 0.35 * (1 - lowest)), 1.03)  # room at the foot for the words
+    ax.set_ylim(max(-0.12, lowest - 0.35 * (1 - lowest)), 1.03)  # room for the words at the bottom
     if mean:
         _mark_best(ax, mean)
     ax.set_ylabel("fraction of examples", fontsize=SIZE)
@@ -267,8 +275,8 @@ def learning_curves(
 
 
 def _mark_best(ax: Axes, mean: Sequence[tuple[float, float]]) -> None:
-    """A star on the highest point of the mean, and below it the words: nobody knows it without the truth."""
-    trained = [point for point in mean if point[0] > 0] or mean  # the untrained model is nobody's choice
+    """Draw a star on the highest point of the mean, and say below it that only an oracle can choose this snapshot."""
+    trained = [point for point in mean if point[0] > 0] or mean  # no rule chooses the untrained model
     seen, best = max(trained, key=lambda point: point[1])
     ax.plot(seen, best, marker="*", markersize=20, color="white", markeredgecolor="black", linestyle="", zorder=5)
     right = seen > (mean[0][0] + mean[-1][0]) / 2
@@ -280,7 +288,11 @@ def _mark_best(ax: Axes, mean: Sequence[tuple[float, float]]) -> None:
 
 
 def error_curves(histories: History | Sequence[History], ax: Axes | None = None) -> Axes:
-    """What the student answers where its weak supervisor is wrong, over training: imitation and correction."""
+    """Imitation and correction during training: the student's answers where its weak supervisor is wrong.
+
+    Args:
+        histories: for each seed, the snapshots of its training; those without an evaluation are skipped.
+    """
     histories, ax = _histories(histories), styled_axes(ax)
     _curve(ax, histories, lambda e: e.imitation, ROLE["same"], "imitation: repeats the weak error")
     _curve(ax, histories, lambda e: e.correction, ROLE["student"], "correction: gives the true answer")
@@ -297,7 +309,7 @@ def error_curves(histories: History | Sequence[History], ax: Axes | None = None)
 def slice_dots(comparisons: Comparison | Sequence[Comparison], ax: Axes | None = None) -> Axes:
     """Accuracy of the three roles for each tag, mean over comparisons, the student's best slice on top.
 
-    A tag is left out, and the axis label counts it, where a comparison has fewer than MIN_SLICE examples of it.
+    A tag is left out if a comparison has fewer than MIN_SLICE examples of it; the axis label counts such tags.
     """
     comparisons, ax = _comparisons(comparisons), styled_axes(ax)
     roles = ("weak", "student", "ceiling")
@@ -331,28 +343,30 @@ def slice_dots(comparisons: Comparison | Sequence[Comparison], ax: Axes | None =
 
 
 def reliability(evaluation: Evaluation, ax: Axes | None = None, *, role: str = "student") -> Axes:
-    """Is a model right as often as it is sure? Accuracy against confidence, with the number of examples in each bin.
+    """Reliability diagram: accuracy against confidence, with the number of examples in each bin.
+
+    It shows whether the model is right as often as it is sure (see `metrics.calibration`).
 
     Raises:
-        ValueError: the task is open, so there are no probabilities over a closed list.
+        ValueError: the evaluation has no probabilities, since the task is open, or no examples.
     """
     if evaluation.calibration is None or evaluation.calibration.ece is None:
         raise ValueError("reliability: the evaluation has no probabilities; expected one of a closed task, not empty")
-    ax, found, look = styled_axes(ax), evaluation.calibration, ROLE[role]
+    ax, calibration, look = styled_axes(ax), evaluation.calibration, ROLE[role]
     light = {"facecolor": f"{look.color}40", "edgecolor": look.color, "hatch": look.hatch, "linewidth": 1}
-    widths, heights = [b.high - b.low for b in found.bins], [b.accuracy for b in found.bins]
-    ax.bar([b.low for b in found.bins], heights, widths, align="edge", **light)
+    widths, heights = [b.high - b.low for b in calibration.bins], [b.accuracy for b in calibration.bins]
+    ax.bar([b.low for b in calibration.bins], heights, widths, align="edge", **light)
     ax.plot(FRACTION, FRACTION, color="black", linestyle=":", linewidth=2, label="calibrated: as often right as sure")
     dots = {"linestyle": "", "color": look.color, "marker": look.marker, "markeredgecolor": "black", "markersize": 9}
-    ax.plot([b.confidence for b in found.bins], heights, **dots, label=f"{look.name}, examples of one bin")
-    for b in found.bins:
+    ax.plot([b.confidence for b in calibration.bins], heights, **dots, label=f"{look.name}, examples of one bin")
+    for b in calibration.bins:
         middle = (b.low + b.high) / 2
         ax.text(middle, 0.02, f"{b.count}", ha="center", fontsize=SMALL, path_effects=HALO, zorder=4)
-    first = min((b.low for b in found.bins), default=0)
+    first = min((b.low for b in calibration.bins), default=0)
     ax.set(xlim=(max(0, first - 0.05), 1.01), ylim=(0, 1.04))
-    ax.set_xlabel("confidence (probability of the own answer)", fontsize=SIZE)
+    ax.set_xlabel("confidence (probability of its own answer)", fontsize=SIZE)
     ax.set_ylabel("accuracy (fraction of the bin)", fontsize=SIZE)
-    title = f"expected calibration error {found.ece:.3f}\nat the foot: examples in the bin"
+    title = f"expected calibration error {calibration.ece:.3f}\nnumbers at the bottom: examples in the bin"
     ax.set_title(title, fontsize=SIZE)
     legend_below(ax)
     return ax
@@ -363,6 +377,9 @@ def loss_against_size(cards: Sequence[Mapping], ax: Axes | None = None) -> Axes:
 
     Args:
         cards: for each model `name`, `parameters`, `held_out_loss` (nats per token) and `tokens_seen`.
+
+    Raises:
+        ValueError: there is no card.
     """
     if not cards:
         raise ValueError("loss_against_size: no card given; expected at least one pre-trained model")
@@ -385,16 +402,16 @@ def loss_against_size(cards: Sequence[Mapping], ax: Axes | None = None) -> Axes:
 
 
 def label_points(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
-    """Write each text at the first place around its point where it covers no other text and no point."""
+    """Write the text of each (x, y, text) at the first position around its point where it covers no text or point."""
     figure = ax.figure.get_figure(root=True)
-    figure.draw_without_rendering()  # a layout settles where the axes are
+    figure.draw_without_rendering()  # the layout moves the axes only when it is drawn
     taken = [ax.transData.transform((x, y)) + np.array([[-9], [9]]) * figure.dpi / 72 for x, y, _ in points]
     around = [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)]
-    places = [(dx * far, dy * far) for far in (11, 26, 44, 66) for dx, dy in around]
+    offsets = [(dx * far, dy * far) for far in (11, 26, 44, 66) for dx, dy in around]
     frame = ax.get_window_extent().get_points()
     look = {"fontsize": SIZE, "path_effects": HALO, "zorder": 4}
     for x, y, words in points:
-        for dx, dy in places:
+        for dx, dy in offsets:
             sides = {"ha": ("right", "center", "left")[np.sign(dx) + 1]}
             sides |= {"va": ("top", "center", "bottom")[np.sign(dy) + 1]}
             text = ax.annotate(words, (x, y), (dx, dy), textcoords="offset points", **look, **sides)
@@ -402,7 +419,7 @@ def label_points(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
             inside = (box[0] >= frame[0]).all() and (box[1] <= frame[1]).all()
             if inside and not any((box[0] < b[1]).all() and (b[0] < box[1]).all() for b in taken):
                 break
-            if (dx, dy) != places[-1]:
+            if (dx, dy) != offsets[-1]:
                 text.remove()
         taken.append(box)
 
@@ -418,7 +435,7 @@ def report_figure(
 ) -> Figure:
     """The figure of `w2s-lab run`: accuracies, learning curves where there are histories, accuracy by slice.
 
-    A Figure of its own, outside pyplot: nothing needs closing, and no screen is needed. 150 dots per inch.
+    The figure is not registered in pyplot, so it needs neither a screen nor closing. It has 150 dots per inch.
     """
     comparisons = _comparisons(comparisons)
     panels = 3 if histories else 2

@@ -1,8 +1,8 @@
-"""What studies found, as figures: plain values in, matplotlib Axes out, in the look of `plots`.
+"""The results of studies as figures: plain values in, matplotlib Axes out, in the style of `plots`.
 
-Every function draws on `ax` (or on new Axes where that is None; the panels on `figure`) and returns the Axes; nothing
-global is changed. New Axes are as large as their names and numbers need; Axes given should be about that size.
-Fractions lie in [0, 1].
+Every function draws on `ax` (if it is None, on new Axes; panels on `figure`) and returns the Axes; it changes nothing
+global. New Axes are as large as their names and numbers need; Axes that you give should be about that size. Fractions
+lie in [0, 1].
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from w2s_lab.experiments.effects import Effect, difference, holm, slope
 from w2s_lab.figures.plots import GREY, HALO, ROLE, SIZE, SMALL, Role, label_points, legend_below, styled_axes
 from w2s_lab.metrics import mean_interval
 
-# Colours after Paul Tol (muted), which colour-blind people tell apart too; none of them stands for a role of ROLE.
-# A verdict points where its difference lies.
+# Colours of Paul Tol (muted), which colour-blind people can tell apart; none of them stands for a role of ROLE.
+# The marker of a verdict points to the side of 0 on which the difference lies.
 VERDICT = {
     "helps": Role("helps: the interval lies above 0", "#332288", ">", ""),
     "hurts": Role("hurts: the interval lies below 0", "#CC6677", "<", ""),
     "cannot tell": Role("cannot tell: the interval holds 0", GREY, "o", ""),
 }
-# Things without a role of their own (strategies, groups, configurations) take these in the order they are given.
+# Things without a role (strategies, groups, configurations) take these looks in the order in which they are given.
 SERIES = (
     Role("", "#332288", "o", "", "-"),
     Role("", "#CC6677", "v", "", "--"),
@@ -37,7 +37,7 @@ SERIES = (
     Role("", "#88CCEE", "X", "", "--"),
     Role("", "#000000", "P", "", "-."),
 )
-# What the flywheel watches: key of a round -> title of its panel, with the unit.
+# The health of a flywheel: key of a round -> title of its panel, with the unit.
 HEALTH = {
     "test_accuracy": "test accuracy\n(fraction of examples)",
     "label_accuracy": "label accuracy\n(fraction of labels)",
@@ -61,13 +61,14 @@ def effect_dots(
     quantity: str = "accuracy (fraction of test examples)",
     by_mean: bool = False,
 ) -> Axes:
-    """What each method changes: mean paired difference with its 95 % interval, a line per method, from top to bottom.
+    """The effect of each method: mean paired difference with its 95 % interval, one method a line, from top to bottom.
 
     Args:
-        effects: in order, or heading -> effects. A star marks what survives Holm's correction for all of them.
-        control_name: what the methods are compared with, such as "plain weak labels".
+        effects: the effects in order, or heading -> effects. A star marks the verdicts that survive Holm's correction
+            for all of them.
+        control_name: name of the control that the methods are compared with, such as "plain weak labels".
         quantity: what was measured, with its unit.
-        by_mean: the largest mean on top (within its heading) instead of the order given.
+        by_mean: sort by the mean (within each heading), the largest on top, instead of keeping the order.
 
     Raises:
         ValueError: there is no effect.
@@ -112,10 +113,11 @@ def stopping_dots(rules: Mapping[str, Sequence[float | None]], ax: Axes | None =
 
     Args:
         rules: name -> for each seed (accuracy at the rule's snapshot - at the end) / (at the best snapshot - at the
-            end); None where the best snapshot is the last one. Means of ratios need gains well above 0.
+            end); None where the best snapshot is the last one. The mean is meaningful only if the gains (the
+            denominators) are well above 0.
 
     Raises:
-        ValueError: there is no rule, or they have not as many seeds each.
+        ValueError: there is no rule, or the rules have different numbers of seeds.
     """
     if not rules or len({len(values) for values in rules.values()}) != 1:
         raise ValueError(f"stopping_dots: {len(rules)} rules; expected at least one, all with as many seeds")
@@ -124,12 +126,12 @@ def stopping_dots(rules: Mapping[str, Sequence[float | None]], ax: Axes | None =
     names = []
     for y, (name, values) in enumerate(rules.items()):
         defined = [value for value in values if value is not None]
-        found = mean_interval(defined)
-        names.append(name + _counted(found.n, len(values) - found.n))
-        ax.scatter(defined, [y + 0.22] * found.n, 36, marker=look.marker, **small)
-        if found.mean is not None:
-            _across(ax, y, found.mean, found.low, found.high, look)
-        _beside(ax, y, "undefined" if found.mean is None else _minus(f"{found.mean:.2f}"))
+        interval = mean_interval(defined)
+        names.append(name + _counted(interval.n, len(values) - interval.n))
+        ax.scatter(defined, [y + 0.22] * interval.n, 36, marker=look.marker, **small)
+        if interval.mean is not None:
+            _across(ax, y, interval.mean, interval.low, interval.high, look)
+        _beside(ax, y, "undefined" if interval.mean is None else _minus(f"{interval.mean:.2f}"))
     for x, color, line, words in ((0, GREY, "--", "the end of the training"), (1, "black", ":", "the oracle's choice")):
         ax.axvline(x, color=color, linestyle=line, linewidth=2.2, zorder=0, label=f"{x}: as good as {words}")
     _key(ax, look, "mean over seeds, 95 % Student-t" if len(values) > 1 else "one seed")
@@ -145,7 +147,7 @@ def stopping_dots(rules: Mapping[str, Sequence[float | None]], ax: Axes | None =
 def _across(
     ax: Axes, y: float, mean: float, low: float | None, high: float | None, look: Role, *, is_open: bool = False
 ) -> None:
-    """A dot at height y, and its interval where there is one."""
+    """A dot at height y, with its interval if there is one."""
     ends = None if low is None or high is None else [[max(0, mean - low)], [max(0, high - mean)]]
     style = {"color": look.color, "markerfacecolor": "white" if is_open else look.color, "markeredgecolor": look.color}
     style |= {"marker": look.marker, "markersize": 10, "markeredgewidth": 1.8, "capsize": 4, "linewidth": 2.2}
@@ -153,19 +155,19 @@ def _across(
 
 
 def _key(ax: Axes, look: Role, label: str, *, is_open: bool = False) -> None:
-    """An entry of the legend for dots that were drawn one by one."""
+    """A legend entry for dots that are drawn one by one."""
     face = "white" if is_open else look.color
     style = {"color": look.color, "markerfacecolor": face, "markeredgecolor": look.color, "markeredgewidth": 1.8}
     ax.plot([], [], marker=look.marker, markersize=10, linewidth=2.2, label=label, **style)
 
 
 def _beside(ax: Axes, y: float, words: str) -> None:
-    """A number to the right of the axes, on its line."""
+    """Words to the right of the axes, on the line of height y."""
     ax.text(1.02, y, words, transform=ax.get_yaxis_transform(), va="center", fontsize=SIZE)
 
 
 def _minus(words: str) -> str:
-    """With the minus sign that the axes have; a hyphen is easily overlooked."""
+    """The words with the minus sign that the axes use; a hyphen is easily overlooked."""
     return words.replace("-", "\N{MINUS SIGN}")
 
 
@@ -174,7 +176,7 @@ def _counted(n: int, undefined: int) -> str:
 
 
 def _lines(ax: Axes, names: Sequence[str], *, headings: Sequence[int] = ()) -> None:
-    """The names down the left side, headings bold; a pale line leads the eye from each name to its dot."""
+    """Write the names down the left side, headings in bold; a pale line leads the eye from each name to its dot."""
     ax.set_yticks(range(len(names)), names, fontsize=SIZE)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
@@ -204,15 +206,16 @@ def heat_map(
 ) -> Axes:
     """One number for every pair of models, written into its cell; the smallest pair at the lower left.
 
-    Orange is below `centre` and purple above it; the same colour `limit` away and further. Both ends print dark on a
-    grey printer, so the number carries its sign.
+    Orange is below `centre` and purple above it; from a distance of `limit` on, the colour stays the same. Both ends
+    print dark on a grey printer, so each number carries its sign.
 
     Args:
-        values: [weak, strong]; None where undefined (hatched, and said), nan where not measured (a dash).
-        weak_names, strong_names: of the rows and columns, in ascending size.
-        quantity: what the numbers are.
+        values: [weak, strong]; None where undefined (hatched, with the word), nan where not measured (a dash).
+        weak_names, strong_names: names of the rows and columns, from the smallest model to the largest.
+        quantity: name of the quantity.
         notes: [weak, strong] a second, smaller line in a cell, such as its interval; "" for none.
-        centre: the value drawn white; None for a quantity without one, such as an accuracy: pale to dark.
+        centre: the value drawn white; None for a quantity without such a value, such as an accuracy: pale to dark.
+        limit: distance from `centre` at which the colour is darkest.
 
     Raises:
         ValueError: the table is not [weak, strong].
@@ -225,8 +228,8 @@ def heat_map(
     ax = styled_axes(ax, (3.6 + 1.45 * columns, 2.2 + 0.95 * rows))
     table = np.array([[np.nan if value is None else value for value in row] for row in values], dtype=float)
     if centre is None:
-        known = table[np.isfinite(table)] if np.isfinite(table).any() else np.array([0.0, 1.0])
-        colours, extend, sign = Normalize(known.min(), known.max()), "neither", ""
+        measured = table[np.isfinite(table)] if np.isfinite(table).any() else np.array([0.0, 1.0])
+        colours, extend, sign = Normalize(measured.min(), measured.max()), "neither", ""
     else:
         colours, sign = Normalize(centre - limit, centre + limit), "+"
         beyond = bool(np.any(table < colours.vmin)), bool(np.any(table > colours.vmax))
@@ -282,13 +285,14 @@ def misfit_scatter(
 ) -> Axes:
     """Is the student better by as much as it disagrees with its supervisor? One point for each student.
 
-    Charikar et al. (2024, arXiv 2405.15116): gain = misfit, for the squared error and under their conditions. Counted
-    in examples, the gain can never exceed the misfit: only where the two differ can the student be better.
+    Charikar et al. (2024, arXiv 2405.15116): gain = misfit, for the squared error and under their conditions. If both
+    are counted in examples, the gain cannot exceed the misfit: the student can be better only where the two differ.
 
     Args:
-        misfit: distance between student and weak supervisor; None leaves the point out, and the legend counts it.
-        gain: what the student is better by than the supervisor, in the same unit.
-        groups: name of each point's group; each has a marker and a colour of its own.
+        misfit: distance between student and weak supervisor; a point with None is left out, and the legend counts it.
+        gain: how much better the student is than the supervisor, in the same unit.
+        groups: name of each point's group; each group has its own marker and colour.
+        unit: the unit of both.
 
     Raises:
         ValueError: the lengths differ, or no point is defined.
@@ -303,8 +307,8 @@ def misfit_scatter(
     for look, group in zip(cycle(SERIES), dict.fromkeys(groups)):
         points = [
             (x, y)
-            for x, y, own in zip(misfit, gain, groups, strict=True)
-            if own == group and x is not None and y is not None
+            for x, y, its_group in zip(misfit, gain, groups, strict=True)
+            if its_group == group and x is not None and y is not None
         ]
         if points:
             style = {"color": look.color, "marker": look.marker, "edgecolors": "black", "linewidths": 0.6, "zorder": 3}
@@ -328,9 +332,10 @@ def misfit_scatter(
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The (cost, accuracy) points that no other one beats: cheaper and at least as accurate, or as cheap and better.
+    """The (cost, accuracy) points that no other point beats, sorted by cost; equal points count once.
 
-    Sorted by cost; equal points count once. Chosen by measured accuracy, it flatters the lucky.
+    One point beats another if it is cheaper and at least as accurate, or as cheap and more accurate. The frontier is
+    chosen by measured accuracy, so it favours points that were lucky in the measurement.
     """
     best: list[tuple[float, float]] = []
     for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
@@ -382,7 +387,7 @@ def cost_curve(
         ax.xaxis.set_major_formatter(ScalarFormatter())
         ax.xaxis.set_minor_formatter(NullFormatter())
     best = frontier(everything)
-    end = (max(everything)[0], best[-1][1])  # money left over does no harm
+    end = (max(everything)[0], best[-1][1])  # a larger budget buys at least the last accuracy
     style = {"color": "#F0E442", "linewidth": 9, "alpha": 0.8, "zorder": 1, "solid_joinstyle": "round"}
     ax.plot(*zip(*best, end, strict=True), **style, drawstyle="steps-post", label="frontier: the most for the money")
     if ceiling is not None:
@@ -405,13 +410,13 @@ def cascade_plot(
 ) -> Axes:
     """Weak model first, strong model where the weak one is not sure: accuracy against mean cost per example.
 
-    The dotted line is the control: a coin, not the confidence, chooses which of the two answers.
+    The dotted line is the control: a coin, not the confidence, chooses which model answers.
 
     Args:
         rows: (threshold, cost, accuracy) of the cascade, cost in FLOPs per example; the strong model is asked where the
-            weak one's confidence lies below the threshold.
-        weak, strong: (cost, accuracy) of each model alone; None for the cheapest and the dearest row.
-        marks: how many thresholds are written beside the curve, evenly spaced in cost.
+            confidence of the weak model lies below the threshold.
+        weak, strong: (cost, accuracy) of each model alone; None: those of the cheapest and the most expensive row.
+        marks: number of thresholds written beside the curve, evenly spaced in cost.
 
     Raises:
         ValueError: fewer than two rows.
@@ -426,7 +431,7 @@ def cascade_plot(
     control = {"color": GREY, "linestyle": ":", "linewidth": 2.2, "label": "control: a coin chooses the model"}
     ax.plot(*zip(weak, strong, strict=True), **control, zorder=1)
     inner = np.linspace(cost[0], cost[-1], marks + 2)[1:-1]
-    chosen = sorted({int(np.argmin(np.abs(np.subtract(cost, place)))) for place in inner} - {0, len(rows) - 1})
+    chosen = sorted({int(np.argmin(np.abs(np.subtract(cost, position)))) for position in inner} - {0, len(rows) - 1})
     dots = {"marker": student.marker, "markersize": 9, "markeredgecolor": "black", "linestyle": ""}
     at = [cost[i] for i in chosen], [accuracy[i] for i in chosen]
     ax.plot(*at, color=student.color, **dots, label="confidence threshold, beside its dot")
@@ -456,12 +461,13 @@ def overfitting_panels(
     *,
     label_accuracy: Mapping[float | str, float] | None = None,
 ) -> np.ndarray:
-    """Overfitting to weak errors: accuracy falls while agreement rises. A panel per learning rate and label noise.
+    """Overfitting to weak errors: accuracy falls while agreement rises. One panel for each learning rate and noise.
 
     Args:
-        curves: (learning rate, label noise) -> (epochs, mean accuracy against truth, mean agreement with the labels'
-            supervisor) in the order of training; noise is the fraction of wrong labels, or a name.
-        label_accuracy: label noise -> accuracy of the labels, a horizontal line: who agrees fully ends there.
+        curves: (learning rate, label noise) -> (epochs, mean accuracy, mean agreement with the supervisor that
+            gave the labels) in the order of training; noise is the fraction of wrong labels, or a name.
+        label_accuracy: label noise -> accuracy of the labels, a horizontal line. A student that agrees with every label
+            has this accuracy.
 
     Returns:
         [learning rates, label noises] Axes, both ascending (names in the order given).
@@ -508,7 +514,7 @@ def flywheel_panels(
     *,
     health: Mapping[str, str] = HEALTH,
 ) -> np.ndarray:
-    """The health of a self-instruct flywheel, round by round: a panel per measure, a line per configuration.
+    """The health of a self-instruct flywheel, round by round: one panel for each measure, one line per configuration.
 
     Args:
         configurations: name -> for each round, from round 0 (the seed pool), key of `health` -> value; a value that is
@@ -516,7 +522,7 @@ def flywheel_panels(
         health: key -> title of its panel, with the unit.
 
     Returns:
-        [rows, 3] Axes; those left over are hidden.
+        [rows, 3] Axes; unused ones are hidden.
 
     Raises:
         ValueError: there is no round, or a measure has no value at all.
@@ -524,7 +530,7 @@ def flywheel_panels(
     if not any(configurations.values()):
         raise ValueError("flywheel_panels: no round given; expected at least one configuration with its rounds")
     for key in health:
-        if all(found.get(key) is None for rounds in configurations.values() for found in rounds):
+        if all(health_now.get(key) is None for rounds in configurations.values() for health_now in rounds):
             raise ValueError(f"flywheel_panels: no round has a value of {key!r}; expected those of {list(health)}")
     rows = -(-len(health) // 3)
     figure = _figure(figure, (14, 1.6 + 3.3 * rows))
@@ -534,7 +540,7 @@ def flywheel_panels(
     for ax, (key, title) in zip(axes.flat, health.items(), strict=False):
         styled_axes(ax)
         for look, (name, rounds) in zip(cycle(SERIES), configurations.items()):
-            values = [np.nan if found.get(key) is None else found[key] for found in rounds]
+            values = [np.nan if health_now.get(key) is None else health_now[key] for health_now in rounds]
             style = {"color": look.color, "linestyle": look.line, "marker": look.marker, "markersize": 8}
             ax.plot(range(len(values)), values, **style, linewidth=2.6, label=name)
         ax.set_title(title, fontsize=SIZE)
@@ -552,15 +558,15 @@ def _figure(figure: Figure | SubFigure | None, figsize: tuple[float, float]) -> 
 
 
 def _ascending(values) -> list:
-    """Each once; numbers ascending, and after them the names in the order given."""
-    found = list(dict.fromkeys(values))
-    return sorted(v for v in found if not isinstance(v, str)) + [v for v in found if isinstance(v, str)]
+    """Each value once: numbers in ascending order, then names in the order given."""
+    unique = list(dict.fromkeys(values))
+    return sorted(v for v in unique if not isinstance(v, str)) + [v for v in unique if isinstance(v, str)]
 
 
 def _common_legend(figure: Figure | SubFigure, axes: np.ndarray) -> None:
-    """One legend for all panels, above them; entries that mean the same once."""
+    """One legend above all panels, with each label once."""
     entries = {}
     for ax in axes.flat:
         entries |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    place = {"loc": "outside upper center", "ncols": min(len(entries), 3)}
-    figure.legend(entries.values(), entries, **place, fontsize=SIZE, frameon=False, handlelength=3)
+    position = {"loc": "outside upper center", "ncols": min(len(entries), 3)}
+    figure.legend(entries.values(), entries, **position, fontsize=SIZE, frameon=False, handlelength=3)

@@ -1,7 +1,7 @@
-"""A cascade at inference: the weak model answers where it is confident, the strong model is asked elsewhere.
+"""A cascade at inference: the weak model answers where it is confident, and the strong model answers elsewhere.
 
-Xiao & Zhu (2025, arXiv 2501.09223), section 4.2.5 (fig. 4.5e). Both models have labelled the same examples
-beforehand, so that moving the threshold costs nothing; examples are matched by id.
+Xiao & Zhu (2025, arXiv 2501.09223), section 4.2.5 (fig. 4.5e). Both models label the same examples beforehand, so that
+another threshold needs no new computation. Examples are matched by id.
 """
 
 import math
@@ -26,21 +26,21 @@ def cascade(weak: LabelledSet, strong: LabelledSet, threshold: float) -> tuple[L
         threshold: on `selection.confidence`, a probability; 0 never asks the strong model, inf always does.
 
     Returns:
-        (answers in the order of `weak`, number of items that the strong model was asked). `probs` and `log_prob` are,
-        row by row, those of whoever answered; None where one of the two has none.
+        (answers in the order of `weak`, number of items that the strong model was asked). In each row, `probs`
+        and `log_prob` are those of the model that answered; None if one of the two sets has none.
 
     Raises:
         ValueError: `weak` has no probs, the sets hold different examples, or `threshold` is nan.
     """
     if math.isnan(threshold):
         raise ValueError("cascade: threshold is nan; expected a number")
-    second, asked = aligned(strong, weak), confidence(weak) < threshold
+    strong_labels, asked = aligned(strong, weak), confidence(weak) < threshold
 
     def mixed(name: str) -> np.ndarray | None:
-        a, b = getattr(weak, name), getattr(second, name)
+        a, b = getattr(weak, name), getattr(strong_labels, name)
         return None if a is None or b is None else np.where(asked if a.ndim == 1 else asked[:, None], b, a)
 
-    answers = tuple(s if ask else w for w, s, ask in zip(weak.answers, second.answers, asked, strict=True))
+    answers = tuple(s if ask else w for w, s, ask in zip(weak.answers, strong_labels.answers, asked, strict=True))
     source = f"cascade of [{weak.source}; {strong.source}] at confidence {threshold:.6g}"
     labels = LabelledSet(weak.task, weak.examples, answers, mixed("probs"), mixed("log_prob"), source)
     return labels, int(asked.sum())
@@ -53,7 +53,7 @@ class CascadePoint:
     Attributes:
         threshold: the strong model is asked where the weak confidence is below it; inf: always.
         asked: fraction of the items that the strong model is asked.
-        cost: mean per item, in the unit of the costs given.
+        cost: mean cost per item, in the unit of the given costs.
         accuracy: fraction of the answers that equal the truth.
     """
 
@@ -66,9 +66,9 @@ class CascadePoint:
 def cascade_curve(weak: LabelledSet, strong: LabelledSet, *, cost: tuple[float, float]) -> tuple[CascadePoint, ...]:
     """Cost against accuracy over all thresholds that make a difference, from never asking the strong model to always.
 
-    Thresholds are 0, the distinct weak confidences, and inf; where that is more than 101, the confidences are taken at
-    quantiles, so that points are about evenly spaced in the fraction asked. Cost grows along the curve, accuracy need
-    not.
+    The thresholds are 0, the distinct weak confidences, and inf. If these are more than 101, the confidences are
+    replaced by quantiles, so that the points are about evenly spaced in the fraction asked. Cost rises along the curve;
+    accuracy need not.
 
     Args:
         weak, strong: labels of the same examples, whose truth is known; `weak` with probs.
@@ -95,7 +95,10 @@ def cascade_curve(weak: LabelledSet, strong: LabelledSet, *, cost: tuple[float, 
 
 
 def _thresholds(sure: np.ndarray) -> list[float]:
-    """Rising: 0 asks nobody, each value asks those below it, inf asks all. The ends hold for unseen items too."""
+    """In rising order: 0 sends no item to the strong model, any other value the items below it, inf all.
+
+    The first and the last do so for unseen items too.
+    """
     between = np.unique(sure)[1:]
     if len(between) > POINTS - 2:
         inner = np.linspace(0, 1, POINTS)[1:-1]
@@ -105,14 +108,14 @@ def _thresholds(sure: np.ndarray) -> list[float]:
 
 
 def fit_threshold(weak_trusted: LabelledSet, strong_trusted: LabelledSet, *, tolerance: float = 0.0) -> float:
-    """The threshold of the cheapest cascade whose accuracy is within `tolerance` of the best one of the curve.
+    """The threshold of the cheapest cascade whose accuracy is within `tolerance` of the best of the curve.
 
-    Whatever the two models cost, the cheapest cascade is the one that asks the strong model least, and thus the lowest
-    such threshold. The best of many thresholds on few items looks better than it is: measure it on other items.
+    Whatever the two models cost, the cheapest cascade is the one that asks the strong model least often; it has the
+    lowest such threshold. The best of many thresholds looks better on these items than it is: measure it on others.
 
     Args:
         weak_trusted, strong_trusted: labels of the same held-out examples with known truth.
-        tolerance: accuracy that may be given up, a fraction (0.01: one item in a hundred).
+        tolerance: how much accuracy may be given up, a fraction (0.01: one item in a hundred).
 
     Raises:
         ValueError: `tolerance` is below 0 or nan, or as for `cascade_curve`.
@@ -128,11 +131,11 @@ def flops_per_item(model: LanguageModel, inputs: LabelledSet) -> float:
     """Floating-point operations to read one prompt, on average over the set: 2 x weights x prompt tokens.
 
     2 N per token for a forward pass is the count of Kaplan et al. (2020, arXiv 2001.08361): a multiplication and an
-    addition per weight. Counted are the entries of all matrices but embeddings, which are looked up, and the output
-    head, also where it shares its matrix with an embedding. Left out are the products of queries, keys and values
-    (about tokens / (6 width) of what a layer's matrices take), the arithmetic of norms, biases and activations,
-    and the tokens of answers. The head is counted at every token, although it is needed at the last one only. All
-    weights are taken to be in use, which is not so in a mixture of experts.
+    addition per weight. The count includes the entries of all matrices except embeddings, which are only looked up; it
+    includes the output head, even if the head shares its matrix with an embedding. It leaves out the products of
+    queries, keys and values (about tokens / (6 width) of what a layer's matrices take), the arithmetic of norms, biases
+    and activations, and the tokens of answers. It counts the head at every token, although only the last token needs
+    it. It assumes that all weights are in use, which is wrong for a mixture of experts.
 
     Raises:
         ValueError: the set is empty.

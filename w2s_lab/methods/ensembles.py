@@ -1,7 +1,7 @@
-"""Several weak supervisors at once: their labels of the same examples, made into one labelled set.
+"""Several weak supervisors: combine the labels that they give the same examples into one labelled set.
 
 Xiao & Zhu (2025, arXiv 2501.09223), section 4.2.5 (fig. 4.5d). The sets may list the examples in any order: they are
-matched by id, and the result has the order of the first. Loss weights and token targets of the sets are left behind.
+matched by id, and the result has the order of the first. It does not keep the sets' loss weights and token targets.
 """
 
 import math
@@ -13,14 +13,14 @@ from sklearn.linear_model import LogisticRegression
 from w2s_lab.methods.selection import aligned
 from w2s_lab.records import LabelledSet
 
-FLOOR = 1e-6  # for the logarithm of a probability: in single precision a sure supervisor's others are 0
+FLOOR = 1e-6  # lowest probability before a logarithm: in float32, a sure supervisor gives the other answers 0
 
 
 def vote(sets: Sequence[LabelledSet], *, weights: Sequence[float] | None = None) -> LabelledSet:
-    """The answer that most supervisors give; answers of an open task are the same where their strings are.
+    """For each example, the answer that most supervisors give; answers of an open task are equal if their strings are.
 
-    Ties go to the answer with the highest (weighted) mean probability over those supervisors that have probs, and then
-    to that of the tied answers whose supervisor comes first. In an open task nobody has probs.
+    A tie goes to the tied answer with the highest (weighted) mean probability over the supervisors that have probs; if
+    that is a tie too, to the answer of the supervisor that comes first. In an open task no supervisor has probs.
 
     Args:
         sets: the supervisors' labels.
@@ -34,16 +34,16 @@ def vote(sets: Sequence[LabelledSet], *, weights: Sequence[float] | None = None)
     """
     matched, shares = _matched(sets), _shares(weights, len(sets))
     first, choices = matched[0], matched[0].task.answers
-    known = [share * labels.probs for share, labels in zip(shares, matched, strict=True) if labels.probs is not None]
-    support = np.sum(known, axis=0) if known else None  # ranks answers as their mean does
+    scaled = [share * labels.probs for share, labels in zip(shares, matched, strict=True) if labels.probs is not None]
+    support = np.sum(scaled, axis=0) if scaled else None  # orders the answers as the mean would
     answers, won, probs = [], [], np.zeros((len(first), len(choices or ())))
-    for row, said in enumerate(zip(*(labels.answers for labels in matched), strict=True)):
+    for row, row_answers in enumerate(zip(*(labels.answers for labels in matched), strict=True)):
         votes: dict[str, float] = {}  # in the order of the supervisors
-        for answer, share in zip(said, shares, strict=True):
+        for answer, share in zip(row_answers, shares, strict=True):
             votes[answer] = votes.get(answer, 0.0) + share
         tied = [answer for answer, count in votes.items() if math.isclose(count, max(votes.values()))]
         preference = dict.fromkeys(tied, 0.0) if support is None else dict(zip(choices, support[row], strict=True))
-        answers.append(max(tied, key=preference.get))  # of equals the first
+        answers.append(max(tied, key=preference.get))  # of equals, the first
         won.append(votes[answers[-1]])
         probs[row] = [votes.get(answer, 0.0) for answer in choices or ()]
     source = f"{'majority' if weights is None else 'weighted'} vote of {_names(sets)}"
@@ -59,7 +59,7 @@ def average(sets: Sequence[LabelledSet], *, weights: Sequence[float] | None = No
         weights: [M] relative weights; None: equal ones.
 
     Returns:
-        `probs` is the mean [N, K], y_hat its argmax (of equals the first in `task.answers`), `log_prob` the log of
+        `probs` is the mean [N, K], y_hat its argmax (of equals, the first in `task.answers`), `log_prob` the log of
         y_hat's mean probability: among the listed answers, not among all strings as for a single supervisor.
 
     Raises:
@@ -72,16 +72,16 @@ def average(sets: Sequence[LabelledSet], *, weights: Sequence[float] | None = No
 
 
 def log_odds_weights(trusted: Sequence[LabelledSet]) -> np.ndarray:
-    """A supervisor's weight in a `vote`, from its accuracy p on trusted examples: log(p (K - 1) / (1 - p)), [M].
+    """Each supervisor's weight in a `vote`, [M]: log(p (K - 1) / (1 - p)), with its accuracy p on trusted examples.
 
-    Where supervisors err independently with known p, each wrong answer is as likely as another and all K answers are
-    equally frequent, the vote with these weights is Bayes' rule: no other function of the votes is right more often.
-    For two answers that is Nitzan & Paroush (1982, International Economic Review 23; see Berend & Kontorovich 2014,
-    arXiv 1312.0451). Supervisors that learnt from the same examples do not err independently.
+    The vote with these weights is Bayes' rule if the supervisors err independently with known p, all wrong answers are
+    equally likely, and all K answers are equally frequent: no other function of the votes is right more often. For two
+    answers this is the result of Nitzan & Paroush (1982, International Economic Review 23; see Berend & Kontorovich
+    2014, arXiv 1312.0451). Supervisors that learnt from the same examples do not err independently.
 
-    p = (right + 1) / (n + K), Laplace's rule with one example added for each answer: finite for a supervisor that is
-    always right, and a weight of 0, that of guessing, for one that nothing is known of. A weight below 0, that of a
-    supervisor worse than guessing, is set to 0 rather than trusted to be wrong.
+    p is estimated as (right + 1) / (n + K), which is Laplace's rule with one example added for each answer. A
+    supervisor that is always right thus has a finite weight, and a supervisor without trusted examples has weight 0,
+    as for guessing. A supervisor worse than guessing would have a negative weight, and gets 0 instead.
 
     Args:
         trusted: each supervisor's labels of the same examples, with known truth.
@@ -92,8 +92,8 @@ def log_odds_weights(trusted: Sequence[LabelledSet]) -> np.ndarray:
     matched = _matched(trusted)
     k = len(matched[0].task.answers or ())
     if k < 2:
-        found = "is open" if matched[0].task.answers is None else f"has {k} answer"
-        raise ValueError(f"log_odds_weights: the task {matched[0].task.name!r} {found}; expected a list of at least 2")
+        size = "is open" if matched[0].task.answers is None else f"has {k} answer"
+        raise ValueError(f"log_odds_weights: the task {matched[0].task.name!r} {size}; expected a list of at least 2")
     truth = LabelledSet.ground_truth(matched[0].task, matched[0].examples).answers
     right = np.array([sum(a == t for a, t in zip(labels.answers, truth, strict=True)) for labels in matched])
     p = (right + 1) / (len(truth) + k)
@@ -101,11 +101,11 @@ def log_odds_weights(trusted: Sequence[LabelledSet]) -> np.ndarray:
 
 
 def stack(sets: Sequence[LabelledSet], trusted_sets: Sequence[LabelledSet], *, C: float = 1.0) -> LabelledSet:
-    """A logistic regression from what all supervisors say to the truth: stacked generalization (Wolpert 1992).
+    """Stacked generalization (Wolpert 1992): a logistic regression predicts the truth from all supervisors' labels.
 
     Its features are the supervisors' log-probabilities of all answers, side by side, [N, M K], in nats, those below
     1e-6 raised to it. It is fitted on trusted examples that no supervisor was trained on, and applied to `sets`.
-    An answer that is never the truth there gets probability 0: the regression cannot know it.
+    An answer that is true for no trusted example gets probability 0: the regression cannot learn it.
 
     Args:
         sets: each supervisor's labels of a closed task.
@@ -116,8 +116,8 @@ def stack(sets: Sequence[LabelledSet], trusted_sets: Sequence[LabelledSet], *, C
         `probs` [N, K] of the regression, y_hat its argmax, `log_prob` the log of y_hat's probability.
 
     Raises:
-        ValueError: not as many trusted sets as sets, sets of different examples, one without probs, an unknown truth,
-            or fewer than two different truths among the trusted examples.
+        ValueError: there are not as many trusted sets as sets, the sets hold different examples, one has no probs, a
+            true answer is unknown, or the trusted examples have fewer than two different true answers.
     """
     if len(sets) != len(trusted_sets):
         raise ValueError(f"stack: {len(trusted_sets)} trusted sets for {len(sets)} sets; expected one per supervisor")
@@ -125,7 +125,7 @@ def stack(sets: Sequence[LabelledSet], trusted_sets: Sequence[LabelledSet], *, C
     task = matched[0].task
     if trusted[0].task != task:
         raise ValueError(f"stack: the trusted sets belong to {trusted[0].task}; expected {task}")
-    there, here = (_features(_distributions(found, "stack")) for found in (trusted, matched))
+    trusted_features, features = (_features(_distributions(labels, "stack")) for labels in (trusted, matched))
     truth = LabelledSet.ground_truth(task, trusted[0].examples).answers
     if len(set(truth)) < 2:
         raise ValueError(
@@ -133,10 +133,10 @@ def stack(sets: Sequence[LabelledSet], trusted_sets: Sequence[LabelledSet], *, C
             "different ones. Hint: more trusted examples, or `average`, which needs none"
         )
     numbers = [task.answers.index(answer) for answer in truth]
-    regression = LogisticRegression(C=C, max_iter=2000).fit(there, numbers)
+    regression = LogisticRegression(C=C, max_iter=2000).fit(trusted_features, numbers)
     probs = np.zeros((len(matched[0]), len(task.answers)))
     if len(probs):
-        probs[:, regression.classes_] = regression.predict_proba(here)
+        probs[:, regression.classes_] = regression.predict_proba(features)
     return _most_likely(matched[0], probs, f"stack of {_names(sets)}, fitted on {len(truth)} trusted examples")
 
 
@@ -162,7 +162,7 @@ def _shares(weights: Sequence[float] | None, m: int) -> np.ndarray:
 
 
 def _distributions(sets: Sequence[LabelledSet], asking: str) -> np.ndarray:
-    """[M, N, K]"""
+    """The distributions of all supervisors, [M, N, K]."""
     for labels in sets:
         if labels.probs is None:
             raise ValueError(

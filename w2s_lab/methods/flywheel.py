@@ -1,9 +1,9 @@
-"""The self-instruct flywheel: propose, label, filter, add to the pool, retrain, and again; with its health per round.
+"""The self-instruct flywheel: propose, label, filter, add to the pool, train again; with its health after each round.
 
-Self-Instruct (Wang et al. 2022, arXiv 2212.10560) grows a pool of tasks from a language model's own samples. Where the
-loop feeds on itself without care it narrows and drifts: models trained on what models wrote lose the tails of the real
-distribution first (model collapse, Shumailov et al. 2023, arXiv 2305.17493). `HEALTHY` and `DEGRADING` show both, and
-`MENDED` which change brings what back.
+Self-Instruct (Wang et al. 2022, arXiv 2212.10560) grows a pool of tasks from a language model's own samples. A loop
+that learns from its own output without care narrows and drifts: models trained on text that models wrote first lose
+the tails of the real distribution (model collapse, Shumailov et al. 2023, arXiv 2305.17493). `HEALTHY` is a careful
+loop, `DEGRADING` a careless one, and `MENDED` shows which change repairs which damage.
 """
 
 import math
@@ -24,12 +24,12 @@ from w2s_lab.training.evaluation import score
 from w2s_lab.training.labelling import in_pieces, weak_labels
 
 # ROUGE-L F1. Two long reviews that differ in one word reach 0.9. At the 0.7 of Self-Instruct, a pool of 1,500 real
-# inputs of the sentiment task refuses 858 of 1,000 other real inputs, and with them two constructions altogether
-# (reported-and-wrong, and double negation but for one): it would change the distribution, not clean it. At 0.9 it
+# inputs of the sentiment task refuses 858 of 1,000 other real inputs, among them all of the construction
+# reported-and-wrong and all but one double negation: this would change the distribution, not clean it. At 0.9 the pool
 # refuses 94, and every construction stays.
 NEAR_DUPLICATE = 0.9
 LABELLERS = ("supervisor", "student")
-SEED_EXAMPLES = 100  # true answers: the student alone gets to about 0.8 with them, and has most to gain
+SEED_EXAMPLES = 100  # true answers: with them alone the student reaches about 0.8, where it has most to gain
 
 FineTune = Callable[[LanguageModel, LabelledSet, Recipe], LanguageModel]
 Label = Callable[[LanguageModel, LabelledSet], LabelledSet]
@@ -37,24 +37,28 @@ Label = Callable[[LanguageModel, LabelledSet], LabelledSet]
 
 @dataclass(frozen=True)
 class FlywheelRecipe:
-    """How a flywheel turns.
+    """The settings of a flywheel.
 
     Attributes:
-        rounds: after round 0, which has the seed pool only.
-        proposals: inputs proposed in each round.
-        temperature: of the generator's sampling; below 1 it prefers what is likely already.
+        rounds: number of rounds after round 0, in which the pool is the seed pool.
+        proposals: number of inputs that the generator proposes in each round.
+        temperature: temperature of the generator's sampling; below 1, it prefers texts that are already likely.
         valid: refuse proposals that are no inputs of the task.
-        duplicates: refuse proposals that are in the pool already, or whose ROUGE-L F1 with an input of the pool or with
-            an accepted one is at least this; None: repeats are welcome, and count in the loss as often as they occur.
-        min_confidence: refuse answers to which the labeller gives less probability; None: all answers are welcome.
+        duplicates: refuse proposals that are already in the pool, or whose ROUGE-L F1 with an input of the pool or with
+            an accepted proposal is at least this number; None: accept repeats, each of which counts in the loss.
+        min_confidence: refuse answers to which the labeller gives less probability; None: accept all answers.
         balanced: accept the answers in the shares that they have in the seed pool.
-        keep_seed: the pool is the seed and all that was ever accepted; else only what was accepted in the last round.
-        trains_generator: the generator goes on learning, on the texts that were accepted in the round (and on those of
-            the seed pool, if it is kept).
-        labeller: who labels, "supervisor" or "student" (that of the round before).
-        paraphrases: fraction of the proposals whose instruction is put in other words.
-        student: how the student is fine-tuned, anew in each round, from its pre-trained start.
-        generator: how the generator goes on learning.
+        keep_seed: the pool is the seed pool and all proposals accepted so far; if False, only the proposals accepted
+            in the last round.
+        trains_generator: the generator continues to learn, from the texts accepted in the round (and, with `keep_seed`,
+            from those of the seed pool).
+        labeller: who labels the proposals: "supervisor", or "student" (the student of the round before).
+        paraphrases: fraction of the proposals whose instruction is paraphrased.
+        student: recipe of the student, which starts from its pre-trained model in each round.
+        generator: recipe of the generator's further learning.
+
+    Raises:
+        ValueError: a setting is out of range.
     """
 
     rounds: int = 4
@@ -89,10 +93,10 @@ class FlywheelRecipe:
         return {**asdict(self), "student": self.student.as_dict(), "generator": self.generator.as_dict()}
 
 
-# New inputs only, drawn as they come; answers of the supervisor, where it is sure; real examples stay in the pool.
+# Only new inputs, sampled at temperature 1; only answers that the supervisor is sure of; the real examples stay.
 HEALTHY = FlywheelRecipe(min_confidence=0.8, balanced=True)
 
-# The loop feeds on itself: the generator on its likeliest texts, the student on its own answers.
+# The loop learns from its own output: the generator from its likeliest texts, the student from its own answers.
 DEGRADING = FlywheelRecipe(
     temperature=0.5,
     valid=False,
@@ -102,9 +106,9 @@ DEGRADING = FlywheelRecipe(
     labeller="student",
 )
 
-# Two things go wrong, and no single change mends both: temperature 1 brings back the variety of the proposals, and
-# perplexity with it, while the student still ends up giving nearly one answer to everything; checked answers mend the
-# labels, while the proposals still narrow. Duplicates refused, or the seed kept, slow the decline but do not stop it.
+# Two things go wrong, and no single change repairs both. Temperature 1 restores the variety of the proposals, and with
+# it the perplexity, but the student still ends up giving nearly the same answer to everything. Checking the answers
+# repairs the labels, but the proposals still narrow. Refusing duplicates or keeping the seed only slows the decline.
 _CHECKED = {"labeller": "supervisor", "min_confidence": HEALTHY.min_confidence, "balanced": True}
 MENDED: dict[str, FlywheelRecipe] = {
     "temperature 1": replace(DEGRADING, temperature=1.0),
@@ -118,19 +122,19 @@ MENDED: dict[str, FlywheelRecipe] = {
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One turn of the flywheel and its health. Fractions are from 0 to 1; what is undefined is None.
+    """One round of the flywheel, with its health. Fractions lie in [0, 1]; an undefined value is None.
 
     Attributes:
-        number: 0 for the seed pool, where nothing is proposed.
-        evaluation: the student of this round on the test set.
-        perplexity: of the world's real documents under the generator as this round leaves it: see `perplexity`.
-        pool: what the student learnt from; equal examples are one, which weighs as many.
+        number: number of the round; in round 0 there is only the seed pool, and nothing is proposed.
+        evaluation: evaluation of this round's student on the test set.
+        perplexity: perplexity of the world's real documents under the generator after this round; see `perplexity`.
+        pool: the labelled set that the student learnt. Equal examples are merged; their number is the weight.
         proposed: the proposed texts; empty in round 0.
-        accepted: the labelled proposals that passed every filter, equal ones merged in the same way; None where none
-            did, and in round 0.
-        removed: filter -> how many proposals it removed; filters that are off are not in it.
-        fraction_valid: of the proposals, how many are inputs of the task, whether that filter is on or off.
-        duplicate_rate: of the proposals, how many have the text of an earlier proposal of the same round.
+        accepted: the labelled proposals that passed every filter, equal ones merged in the same way; None in round 0,
+            and if no proposal passed.
+        removed: filter -> how many proposals it removed; its keys are the filters in use.
+        fraction_valid: fraction of the proposals that are inputs of the task, whether or not that filter is used.
+        duplicate_rate: fraction of the proposals that have the text of an earlier proposal of the same round.
     """
 
     number: int
@@ -150,16 +154,16 @@ class Round:
 
     @property
     def label_accuracy(self) -> float | None:
-        """Of the accepted proposals whose truth the world knows, how many carry it, repeats counted."""
+        """Fraction of right labels among the accepted proposals whose true answer the world knows, repeats counted."""
         if self.accepted is None:
             return None
         counted = zip(self.accepted.examples, self.accepted.answers, _weights(self.accepted), strict=True)
-        known = [(example.answer == answer, weight) for example, answer, weight in counted if example.answer]
-        return sum(right * weight for right, weight in known) / sum(weight for _, weight in known) if known else None
+        judged = [(example.answer == answer, weight) for example, answer, weight in counted if example.answer]
+        return sum(right * weight for right, weight in judged) / sum(w for _, w in judged) if judged else None
 
     @property
     def answer_shares(self) -> dict[str, float]:
-        """Answer -> its share of the accepted proposals, repeats counted; empty where none was accepted."""
+        """Answer -> its share of the accepted proposals, repeats counted; empty if none was accepted."""
         return {} if self.accepted is None else _shares(self.accepted)
 
     def as_dict(self) -> dict:
@@ -196,27 +200,27 @@ def flywheel(
     adapt: FineTune = loop.adapt,
     label: Label = weak_labels,
 ) -> Iterator[Round]:
-    """Turn the flywheel, and yield the health of every round; leave the loop to stop it.
+    """Run the flywheel and yield every round with its health; to stop it, leave the loop.
 
-    A round: the generator proposes inputs; filters look at their texts; the labeller answers what is left; filters look
-    at the answers; what is left goes into the pool; the student, from its pre-trained start, learns the pool anew; if
-    the recipe says so, the generator goes on learning. A text of the test set is always refused. Where nothing is
-    accepted, the round keeps the pool and the student of the round before.
+    In each round, the generator proposes inputs, and filters check their texts. The labeller answers the inputs that
+    remain, and filters check the answers. The examples that remain go into the pool. The student, from its pre-trained
+    start, learns the pool. If the recipe says so, the generator continues to learn. A text of the test set is always
+    refused. If no proposal is accepted, the round keeps the pool and the student of the round before.
 
     Args:
         generator: samples texts.
-        supervisor: labels proposals where the recipe says so.
+        supervisor: labels proposals if the recipe says so.
         student: the pre-trained start of every student.
-        seed_pool: what there is before the first round. Its instructions are those of the proposals, its shares of
-            answers those of a balanced recipe.
-        test: every student is scored on it.
-        world: tells inputs of the task from others, and knows truths, for the health numbers only.
-        recipe: how.
-        seed: of the sampling. The order of the examples in a training is that of the recipe's own seeds.
+        seed_pool: the labelled examples before the first round. The proposals take their instructions from it, and a
+            balanced recipe its shares of answers.
+        test: every student is scored on this set.
+        world: tells which texts are inputs of the task; its true answers serve the health numbers only.
+        recipe: the settings.
+        seed: random seed of the sampling. The order of the examples in a training comes from the recipe's own seeds.
         fine_tune, adapt, label: `training.train`, `training.adapt` and `labelling.weak_labels`, or those of a store.
 
     Yields:
-        Round 0, then one for each of `recipe.rounds`.
+        Round 0, then `recipe.rounds` further rounds.
 
     Raises:
         ValueError: a recipe filters by confidence, and the labels come without probabilities (an open task).
@@ -262,8 +266,11 @@ def flywheel_rows(
 ) -> list[dict]:
     """The health of every round (see `Round.as_dict`), with `seed`, as plain JSON rows for a study.
 
-    The seed pool is the first `seed_examples` examples of the supervisor's own part of the split, with their true
-    answers; `seed` is also that of the order of examples in every training. `roles`: fine_tune, adapt, label.
+    The seed pool is the first `seed_examples` examples of `splits.supervisor_train`, with their true answers. `seed`
+    also fixes the order of the examples in every training. `roles` are `fine_tune`, `adapt` and `label` of `flywheel`.
+
+    Raises:
+        ValueError: `supervisor_train` has fewer than `seed_examples` examples; or as for `flywheel`.
     """
     if seed_examples > len(splits.supervisor_train):
         raise ValueError(
@@ -274,18 +281,18 @@ def flywheel_rows(
     pool = splits.supervisor_train.take(range(seed_examples), source="seed examples")
     models = generator, supervisor, student
     rounds = flywheel(*models, pool, splits.test, world, replace(recipe, **seeded), seed=seed, **roles)
-    return [{"seed": seed, **one.as_dict()} for one in rounds]
+    return [{"seed": seed, **turn.as_dict()} for turn in rounds]
 
 
 def _propose(
     generator: LanguageModel, instructions: Sequence[str], world: World, recipe: FlywheelRecipe, *, seed: int
 ) -> list[Example]:
-    """Proposals, with what the world knows of each as answer and tags; the answer is for the health numbers only."""
+    """Proposals, with the answer and tags that the world knows; the answer serves the health numbers only."""
     count = recipe.proposals
     texts = proposals.sample_texts(generator, count, accepts=world.accepts, temperature=recipe.temperature, seed=seed)
     asked = proposals.paraphrased(instructions, count, share=recipe.paraphrases, seed=seed)
     facts = [world.parse(text) or Example("", text) for text in texts]
-    return [replace(fact, instruction=one) for fact, one in zip(facts, asked, strict=True)]
+    return [replace(fact, instruction=instruction) for fact, instruction in zip(facts, asked, strict=True)]
 
 
 def _sift(
@@ -297,15 +304,15 @@ def _sift(
     recipe: FlywheelRecipe,
     label: Callable[[LabelledSet], LabelledSet],
 ) -> tuple[LabelledSet | None, dict[str, int]]:
-    """What passes the filters, labelled; and filter -> how many it removed. Equal examples are labelled once."""
+    """The proposals that pass all filters, labelled (equal ones once); and filter -> how many it removed."""
     removed: dict[str, int] = {}
-    known, tested = ([example.input for example in one.examples] for one in (pool, test))
-    steps = {"test input": lambda texts: proposals.unseen(texts, tested)}
+    pool_texts, test_texts = ([example.input for example in labelled.examples] for labelled in (pool, test))
+    steps = {"test input": lambda texts: proposals.unseen(texts, test_texts)}
     if recipe.valid:
         steps["invalid"] = lambda texts: proposals.valid(texts, world.accepts)
     if recipe.duplicates is not None:
-        steps["repeated"] = lambda texts: proposals.without_repeats(texts, known)
-        steps["near duplicate"] = lambda texts: proposals.without_near_duplicates(texts, known, recipe.duplicates)
+        steps["repeated"] = lambda texts: proposals.without_repeats(texts, pool_texts)
+        steps["near duplicate"] = lambda texts: proposals.without_near_duplicates(texts, pool_texts, recipe.duplicates)
     for name, step in steps.items():
         kept = step([example.input for example in proposed])
         proposed, removed[name] = [proposed[i] for i in kept.rows], kept.removed
@@ -349,34 +356,34 @@ def _shares(labelled: LabelledSet) -> dict[str, float]:
 def merged(sets: Sequence[LabelledSet]) -> LabelledSet:
     """All examples of several sets of one task, with answers and weights but without probabilities.
 
-    An example that occurs in several of them is there once: with the answer of the first, and the sum of the weights.
+    An example that occurs in several sets is taken once, with the answer of the first and the sum of the weights.
     """
     rows: dict[str, tuple[Example, str]] = {}
     weight: Counter[str] = Counter()
-    for one in sets:
-        for example, answer, times in zip(one.examples, one.answers, _weights(one), strict=True):
+    for labelled in sets:
+        for example, answer, times in zip(labelled.examples, labelled.answers, _weights(labelled), strict=True):
             rows.setdefault(example.id, (example, answer))
             weight[example.id] += times
     examples, answers = zip(*rows.values(), strict=True)
     weights = None if set(weight.values()) == {1.0} else np.array([weight[example_id] for example_id in rows])
-    source = " + ".join(dict.fromkeys(one.source for one in sets))
+    source = " + ".join(dict.fromkeys(labelled.source for labelled in sets))
     return LabelledSet(sets[0].task, examples, answers, source=source, weight=weights)
 
 
 @torch.no_grad()
 def perplexity(model: LanguageModel, documents: Sequence[str]) -> float | None:
-    """exp(-sum log Pr(token | what is before it in its document) / tokens), over all tokens of all documents.
+    """exp(-sum log Pr(token | the tokens before it in its document) / tokens), over all tokens of all documents.
 
-    The start token is given, the end of a document is not predicted. None without documents.
+    The start token is given, and the end of a document is not predicted. None if there are no documents.
     """
     if not documents:
         return None
     examples = [Example("", document) for document in documents]
     start, rows = model.encode_documents(examples, model.window)
 
-    def look(numbers: list[int]) -> list[tuple[int, float]]:
+    def log_probs(numbers: list[int]) -> list[tuple[int, float]]:
         scores = model.log_prob([start] * len(numbers), [rows[i] for i in numbers])
         return list(zip(numbers, scores.tolist(), strict=True))
 
-    found = in_pieces(look, [len(row) + 1 for row in rows], model)
-    return math.exp(-math.fsum(score for _, score in found) / sum(map(len, rows)))
+    scored = in_pieces(log_probs, [len(row) + 1 for row in rows], model)
+    return math.exp(-math.fsum(score for _, score in scored) / sum(map(len, rows)))

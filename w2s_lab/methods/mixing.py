@@ -1,4 +1,4 @@
-"""Training sets from several sources: joined, weighted, mended with trusted labels; what they cost, what they bring."""
+"""Training sets from several sources: join, weight and correct them; what their labels cost and what they gain."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,18 +9,18 @@ from w2s_lab.records import Example, LabelledSet
 
 
 def join(first: LabelledSet, second: LabelledSet, *, source: str | None = None) -> LabelledSet:
-    """The rows of both, one behind the other.
+    """The rows of both sets, those of `first` before those of `second`.
 
-    Where only one of them has weights, those of the other are 1. Where only one has probabilities, those of the other
-    are 1 for its own answers. `log_prob` and `token_targets` are kept where both have them.
+    If only one set has weights, the weights of the other are 1. If only one has probabilities, those of the other are
+    1 for its own answers. `log_prob` and `token_targets` are kept only if both sets have them.
 
     Raises:
         ValueError: the tasks differ, or an example is in both.
     """
     if first.task != second.task:
         raise ValueError(f"join: {first.source!r} belongs to task {first.task}, {second.source!r} to {second.task}")
-    known = set(first.ids)
-    if twice := [example_id for example_id in second.ids if example_id in known]:
+    first_ids = set(first.ids)
+    if twice := [example_id for example_id in second.ids if example_id in first_ids]:
         raise ValueError(
             f"join: {len(twice)} examples are in both sets: {', '.join(twice[:3])}{', ...' if len(twice) > 3 else ''}. "
             "Hint: with_truth(weak, trusted) lets trusted labels take the place of weak ones"
@@ -53,17 +53,17 @@ def weighted(labels: LabelledSet, weight: float | Sequence[float] | Mapping[str,
 
     Args:
         labels: N labels; weights that they have already are multiplied.
-        weight: one number; or N of them; or tag -> number, where an example with several of these tags takes the one
-            that is named first, and one with none of them stays as it is.
+        weight: one number, or N numbers, or tag -> number. An example with several of these tags takes the number of
+            the tag that is named first; an example with none of them keeps its weight.
 
     Raises:
-        ValueError: another number than N of them, a weight is not a number from 0 up, or no example has a tag.
+        ValueError: there are not N numbers, a weight is not a number from 0 up, or no example has one of the tags.
     """
     if isinstance(weight, Mapping):
-        known = {tag for example in labels.examples for tag in example.tags}
+        known_tags = {tag for example in labels.examples for tag in example.tags}
         for tag in weight:
-            if tag not in known:
-                expected = ", ".join(sorted(known))
+            if tag not in known_tags:
+                expected = ", ".join(sorted(known_tags))
                 raise ValueError(f"weighted: no example has the tag {tag!r}; expected one of {expected}")
         factor = [next((w for tag, w in weight.items() if tag in e.tags), 1.0) for e in labels.examples]
         name = ", ".join(f"{tag} x {w:g}" for tag, w in weight.items())
@@ -77,14 +77,14 @@ def weighted(labels: LabelledSet, weight: float | Sequence[float] | Mapping[str,
 
 
 def with_truth(labels: LabelledSet, truth: LabelledSet, *, weight: float = 1.0) -> LabelledSet:
-    """Weak labels with some trusted ones: these replace the weak labels of the same examples, and are added elsewhere.
+    """Weak labels with some trusted labels, which replace the weak labels of the same examples or are added.
 
-    The rows of `labels` keep their places; what is added follows. Fields that only one of them has: see `join`.
-    For n trusted labels of the student's own examples, give `splits.student_train.take(rows)`.
+    The rows of `labels` keep their order, and added rows follow them. `join` says what becomes of a field that only one
+    of the sets has. For n trusted labels of the student's own examples, give `splits.student_train.take(rows)`.
 
     Args:
         labels: weak labels.
-        truth: trusted labels, matched by the examples' ids; also one of a new policy, where `labels` follow the old.
+        truth: trusted labels, matched by the examples' ids. They may follow a new policy where `labels` follow the old.
         weight: how much more a trusted label counts in the loss than a weak one.
 
     Raises:
@@ -92,9 +92,9 @@ def with_truth(labels: LabelledSet, truth: LabelledSet, *, weight: float = 1.0) 
     """
     trusted = set(truth.ids)
     name = f"{labels.source}, {len(truth)} of {truth.source} (x {weight:g})"
-    rest = labels.take([row for row, example_id in enumerate(labels.ids) if example_id not in trusted])
-    # a weight of 1 is no weight: the set stays the same training set as without
-    mixed = join(rest, truth if weight == 1 else weighted(truth, weight), source=name)
+    untrusted = labels.take([row for row, example_id in enumerate(labels.ids) if example_id not in trusted])
+    # a weight of 1 is left out: the set keeps the digest that it has without weights
+    mixed = join(untrusted, truth if weight == 1 else weighted(truth, weight), source=name)
     row_of = {example_id: row for row, example_id in enumerate(mixed.ids)}
     ids = dict.fromkeys((*labels.ids, *truth.ids))
     return mixed.take([row_of[example_id] for example_id in ids])
@@ -103,7 +103,7 @@ def with_truth(labels: LabelledSet, truth: LabelledSet, *, weight: float = 1.0) 
 def without(labels: LabelledSet, condition: str | Callable[[Example], bool]) -> LabelledSet:
     """The labels of all examples but those with a tag (`condition` is its name) or for which `condition` holds.
 
-    How many were dropped is said in `source`; 0 of them where none has the tag.
+    `source` says how many examples were dropped; it is 0 if no example has the tag.
     """
     tagged = isinstance(condition, str)
     dropped = np.array([condition in e.tags if tagged else bool(condition(e)) for e in labels.examples], dtype=bool)
@@ -113,13 +113,13 @@ def without(labels: LabelledSet, condition: str | Callable[[Example], bool]) -> 
 
 @dataclass(frozen=True)
 class Measured:
-    """A training set of so many human and weak labels, and the accuracy of the student that learnt from it.
+    """How many human and weak labels a training set has, and the accuracy of the student that learnt from it.
 
     Attributes:
         human: number of human labels.
         weak: number of weak labels.
-        accuracy: of the student, a fraction; over several seeds, their mean.
-        error: standard error of the accuracy; 0 where unknown.
+        accuracy: accuracy of the student, a fraction; the mean if there are several seeds.
+        error: standard error of the accuracy; 0 if unknown.
     """
 
     human: int
@@ -135,7 +135,7 @@ class Gain:
     Attributes:
         per_unit: accuracy (a fraction) per unit of money; negative where more labels hurt.
         error: its standard error.
-        to: the point that was compared with.
+        to: the point at the other end of the step.
     """
 
     per_unit: float
@@ -144,7 +144,7 @@ class Gain:
 
 
 def cost(human: int, weak: int, *, human_cost: float, weak_cost: float) -> float:
-    """Money for so many human and weak labels at these prices per label; ValueError where one is below 0."""
+    """Total price of these numbers of labels at these prices per label; raises ValueError if a number is below 0."""
     for name, value in (("human", human), ("weak", weak), ("human_cost", human_cost), ("weak_cost", weak_cost)):
         if not value >= 0:
             raise ValueError(f"cost: {name} is {value}; expected a number from 0 up")
@@ -152,23 +152,23 @@ def cost(human: int, weak: int, *, human_cost: float, weak_cost: float) -> float
 
 
 def frontier(points: Sequence[Measured], *, human_cost: float, weak_cost: float) -> tuple[Measured, ...]:
-    """The Pareto frontier, cheapest first: points where whatever costs no more has a lower accuracy.
+    """The Pareto frontier, cheapest first: the points for which all points that cost no more have a lower accuracy.
 
-    Of points with the same cost and accuracy, the first.
+    Of points with the same cost and accuracy, it has the first.
     """
 
     def price(point: Measured) -> float:
         return cost(point.human, point.weak, human_cost=human_cost, weak_cost=weak_cost)
 
-    found: list[Measured] = []
+    best: list[Measured] = []
     for point in sorted(points, key=lambda point: (price(point), -point.accuracy)):
-        if not found or point.accuracy > found[-1].accuracy:
-            found.append(point)
-    return tuple(found)
+        if not best or point.accuracy > best[-1].accuracy:
+            best.append(point)
+    return tuple(best)
 
 
 def cheapest(points: Sequence[Measured], accuracy: float, *, human_cost: float, weak_cost: float) -> Measured | None:
-    """The cheapest point with at least this accuracy, a quality floor; None where there is none."""
+    """The cheapest point with at least this accuracy; None if there is no such point."""
     best = frontier(points, human_cost=human_cost, weak_cost=weak_cost)
     return next((point for point in best if point.accuracy >= accuracy), None)
 
@@ -176,11 +176,11 @@ def cheapest(points: Sequence[Measured], accuracy: float, *, human_cost: float, 
 def next_unit(
     points: Sequence[Measured], at: Measured, *, human_cost: float, weak_cost: float
 ) -> tuple[Gain | None, Gain | None]:
-    """Where the next unit of money helps most: the gain from more human labels, and that from more weak labels.
+    """What the next unit of money gains: if it buys human labels, and if it buys weak labels.
 
-    Finite differences on a grid of measured points: to the next larger number of human labels with as many weak ones,
-    divided by what these labels cost, and the other way round. A difference that is not well above its error says
-    nothing.
+    Both are finite differences on a grid of measured points. The first is the difference in accuracy from `at` to the
+    point with the next larger number of human labels and as many weak labels, divided by the price of the added labels;
+    the second does the same for weak labels. Trust a gain only if it is well above its error.
 
     Args:
         points: measured on a grid human x weak.
@@ -188,24 +188,27 @@ def next_unit(
         human_cost, weak_cost: price of one label, above 0.
 
     Returns:
-        (human, weak); None where the grid ends.
+        (gain by human labels, gain by weak labels); None where the grid ends.
 
     Raises:
-        ValueError: `at` is not one of the points, two points lie at the same place, or a price is not above 0.
+        ValueError: `at` is not one of the points, two points have equal numbers of labels, or a price is not above 0.
     """
     for name, price in (("human_cost", human_cost), ("weak_cost", weak_cost)):
         if not price > 0:
             raise ValueError(f"next_unit: {name} is {price}; expected a price above 0, or no unit of it can be bought")
     grid = {(point.human, point.weak): point for point in points}
     if len(grid) != len(points):
-        raise ValueError(f"next_unit: {len(points)} points at {len(grid)} places; expected one at each")
+        raise ValueError(
+            f"next_unit: {len(points)} points, but only {len(grid)} different pairs (human, weak); expected one point "
+            "for each pair"
+        )
     if at not in points:
         raise ValueError(f"next_unit: {at} is not one of the {len(points)} points")
 
-    def gain(more: list[Measured]) -> Gain | None:
-        if not more:
+    def gain(candidates: list[Measured]) -> Gain | None:
+        if not candidates:
             return None
-        to = min(more, key=lambda point: point.human + point.weak)
+        to = min(candidates, key=lambda point: point.human + point.weak)
         paid = cost(to.human - at.human, to.weak - at.weak, human_cost=human_cost, weak_cost=weak_cost)
         return Gain((to.accuracy - at.accuracy) / paid, float(np.hypot(to.error, at.error)) / paid, to)
 
@@ -220,7 +223,7 @@ def _weight(labels: LabelledSet) -> np.ndarray:
 
 
 def _probs(labels: LabelledSet) -> np.ndarray:
-    """[N, K]: those of whoever labelled, or 1 for the answer."""
+    """The labeller's probabilities, [N, K]; if there are none, 1 for the answer."""
     if labels.probs is not None:
         return labels.probs
     choices = labels.task.answers

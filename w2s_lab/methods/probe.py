@@ -1,7 +1,7 @@
-"""A student that learns in milliseconds: the strong model's features, frozen, and a linear model on top of them.
+"""A student that learns in milliseconds: a linear model on the frozen features of the strong model.
 
-Features are computed once; a linear probe (Alain & Bengio 2016, arXiv 1610.01644) can then be fitted anew at every move
-of a slider. Burns et al. (2023, arXiv 2312.09390) fit such probes to weak labels too.
+The features are computed once; a linear probe (Alain & Bengio 2016, arXiv 1610.01644) can then be fitted anew at every
+move of a slider. Burns et al. (2023, arXiv 2312.09390) fit such probes to weak labels too.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import LabelledSet
 from w2s_lab.training.labelling import MAX_NEW_TOKENS, in_pieces
 
-NEWTON = 512  # coefficients: up to here Newton's method is the fastest; its time grows with their square
+NEWTON = 512  # coefficients: up to this number Newton's method is the fastest; its time grows with their square
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,11 @@ class Probe:
 
     Attributes:
         answers: the K answers of the task.
-        mean, scale: [d] of the features it was fitted on.
-        coef, intercept: [K, d] and [K]; an answer that was never seen has the intercept -infinity.
+        mean, scale: [d] mean and standard deviation of the features that the probe was fitted on.
+        coef, intercept: [K, d] and [K]; an answer that no label has gets the intercept -infinity.
         loss: "logistic", whose probabilities are softmax(z), or "squared", whose probabilities are the distribution
             nearest to z.
-        source: what it was fitted on.
+        source: the kind of probe and the labels that it was fitted on.
     """
 
     answers: tuple[str, ...]
@@ -41,7 +41,7 @@ class Probe:
     source: str
 
     def probs(self, features: np.ndarray) -> np.ndarray:
-        """Pr(y_k|x), [N, K], of features [N, d]; raises ValueError where d is another one."""
+        """Pr(y_k|x), [N, K], of features [N, d]; raises ValueError if d is not the probe's."""
         if features.ndim != 2 or features.shape[1] != len(self.mean):
             raise ValueError(f"Probe: features have shape {features.shape}; expected [N, {len(self.mean)}]")
         scores = (features - self.mean) / self.scale @ self.coef.T + self.intercept
@@ -50,10 +50,13 @@ class Probe:
 
 @torch.no_grad()
 def features(model: LanguageModel, inputs: LabelledSet) -> np.ndarray:
-    """What the model's output head sees at the place where the answer begins: [N, d] float32, in the order of `inputs`.
+    """The input of the model's output head where the answer begins: [N, d] float32, in the order of `inputs`.
 
-    The last layer's state behind the final norm, at the prompt's last token. Prompts are those of `weak_labels`, cut in
-    the same way; the answers of `inputs` are not looked at, but for the length of a closed list's longest one.
+    It is the last layer's state after the final norm, at the prompt's last token. Prompts are those of `weak_labels`,
+    cut in the same way. The answers of `inputs` are not used; the length of the longest answer in a closed list is.
+
+    Raises:
+        MemoryError: one example alone does not fit into the device's memory.
     """
     choices = inputs.task.answers
     room = max(map(len, model.encode_answers(choices))) if choices else MAX_NEW_TOKENS
@@ -62,34 +65,35 @@ def features(model: LanguageModel, inputs: LabelledSet) -> np.ndarray:
     def read(rows: list[int]) -> list[tuple[int, np.ndarray]]:
         return list(zip(rows, model.hidden([prompts[row] for row in rows]).cpu().numpy(), strict=True))
 
-    found = in_pieces(read, [len(prompt) for prompt in prompts], model)
+    states = in_pieces(read, [len(prompt) for prompt in prompts], model)
     width = model.network.get_output_embeddings().weight.shape[-1]
-    return np.array([state for _, state in found], dtype=np.float32).reshape(-1, width)
+    return np.array([state for _, state in states], dtype=np.float32).reshape(-1, width)
 
 
 def fit_probe(features: np.ndarray, labels: LabelledSet, *, C: float = 1.0, soft: bool = False) -> Probe:
     """L2-regularised logistic regression: min 1/2 |coef|^2 + C sum over i of weight_i CE(labels_i, softmax(z_i)).
 
     With two answers the norm is that of the difference of their rows, as in scikit-learn. Features are standardised
-    with the mean and standard deviation of this set. Where all labels are one answer, the probe always says that one.
+    with the mean and standard deviation of this set. If all labels are one answer, the probe always gives that answer.
 
     1,500 examples with 128 features take one CPU core about 15 ms for two answers and 60 ms for three, but half a
     second for eight, and twice or three times as long with soft labels; `ridge_probe` takes 10 ms for any of them.
 
     Args:
-        features: [N, d], a row for each example of `labels`.
+        features: [N, d], one row for each example of `labels`.
         labels: answers of a closed task; their weights count in the loss and in the standardisation.
         C: inverse strength of the regularisation, above 0.
         soft: the targets are the distributions `labels.probs` instead of the answers.
 
     Raises:
-        ValueError: nothing to fit, an open task, other shapes, `C` out of range, or soft labels without `probs`.
+        ValueError: all weights are 0, the task is open, the shapes do not fit, `C` is out of range, or soft labels are
+            wanted of a set without `probs`.
     """
     if not C > 0:
         raise ValueError(f"fit_probe: C is {C}; expected a number above 0")
     targets, weight = _targets(features, labels, soft, "fit_probe")
     scaler, standard = _standardised(features, weight)
-    # each class a copy of the example, weighted with its probability: the cross-entropy of soft labels
+    # one copy of an example for each class, weighted by the class's probability: the cross-entropy of soft labels
     rows, classes = np.nonzero(targets * weight[:, None])
     sample_weight = (targets * weight[:, None])[rows, classes]
     k = len(labels.task.answers)
@@ -112,18 +116,19 @@ def fit_probe(features: np.ndarray, labels: LabelledSet, *, C: float = 1.0, soft
 def ridge_probe(features: np.ndarray, labels: LabelledSet, *, alpha: float = 1.0, soft: bool = False) -> Probe:
     """Least squares on one-hot targets: min sum over i of weight_i |labels_i - z_i|^2 + alpha |coef|^2.
 
-    A convex class of functions and the squared loss, as the theorem of Charikar et al. (2024, arXiv 2405.15116) wants
-    them: the student is then the projection of the supervisor onto the class, and where the truth is in the class, its
+    The theorem of Charikar et al. (2024, arXiv 2405.15116) holds for such a convex class of functions and the squared
+    loss: the student is the projection of the supervisor onto the class. If the truth is in the class, the student's
     squared error is below the supervisor's by at least the misfit |student - supervisor|^2.
 
     Args:
-        features: [N, d], a row for each example of `labels`.
+        features: [N, d], one row for each example of `labels`.
         labels: answers of a closed task; their weights count in the loss and in the standardisation.
-        alpha: strength of the regularisation, from 0.
+        alpha: strength of the regularisation, 0 or more.
         soft: the targets are the distributions `labels.probs` instead of the answers.
 
     Raises:
-        ValueError: nothing to fit, an open task, other shapes, `alpha` below 0, or soft labels without `probs`.
+        ValueError: all weights are 0, the task is open, the shapes do not fit, `alpha` is below 0, or soft labels are
+            wanted of a set without `probs`.
     """
     if not alpha >= 0:
         raise ValueError(f"ridge_probe: alpha is {alpha}; expected a number from 0 up")
@@ -140,10 +145,10 @@ def ridge_probe(features: np.ndarray, labels: LabelledSet, *, alpha: float = 1.0
 def predict(probe: Probe, features: np.ndarray, inputs: LabelledSet) -> LabelledSet:
     """The probe's answers for examples whose features are given, row by row; `probs` [N, K], `log_prob` of the answer.
 
-    The answers of `inputs` are not looked at.
+    The answers of `inputs` are not used.
 
     Raises:
-        ValueError: other answers than the probe's, or features of other examples by their number or width.
+        ValueError: the task's answers are not the probe's, or `features` has another shape than [N, d].
     """
     if inputs.task.answers != probe.answers:
         raise ValueError(f"predict: the task's answers are {inputs.task.answers}; expected {probe.answers}")
@@ -164,13 +169,13 @@ def nearest_distribution(scores: np.ndarray) -> np.ndarray:
     """The distribution p that minimises |p - z|^2 for each row z of `scores`, [N, K] to [N, K] (Duchi et al. 2008)."""
     ranks = np.arange(1, scores.shape[1] + 1)
     falling = -np.sort(-scores, axis=-1)
-    shift = (falling.cumsum(-1) - 1) / ranks  # where the largest 1, 2, ... answers share all probability
+    shift = (falling.cumsum(-1) - 1) / ranks  # what to subtract if the largest 1, 2, ... scores keep all probability
     positive = (falling > shift).sum(-1, keepdims=True)
     return np.maximum(scores - np.take_along_axis(shift, positive - 1, -1), 0.0)
 
 
 def _targets(features: np.ndarray, labels: LabelledSet, soft: bool, who: str) -> tuple[np.ndarray, np.ndarray]:
-    """[N, K] target distributions and [N] weights, checked."""
+    """The target distributions [N, K] and the weights [N], checked."""
     if labels.task.answers is None:
         raise ValueError(f"{who}: the task {labels.task.name!r} is open; expected a closed list of answers")
     if soft and labels.probs is None:
@@ -179,8 +184,8 @@ def _targets(features: np.ndarray, labels: LabelledSet, soft: bool, who: str) ->
     weight = np.ones(len(labels)) if labels.weight is None else labels.weight
     if not weight.sum() > 0:
         raise ValueError(f"{who}: {len(labels)} examples of total weight {weight.sum():g}; expected something to learn")
-    place = {answer: k for k, answer in enumerate(labels.task.answers)}
-    return labels.probs if soft else np.eye(len(place))[[place[answer] for answer in labels.answers]], weight
+    column = {answer: k for k, answer in enumerate(labels.task.answers)}
+    return labels.probs if soft else np.eye(len(column))[[column[answer] for answer in labels.answers]], weight
 
 
 def _check_rows(features: np.ndarray, labels: LabelledSet, who: str) -> None:
@@ -189,6 +194,7 @@ def _check_rows(features: np.ndarray, labels: LabelledSet, who: str) -> None:
 
 
 def _standardised(features: np.ndarray, weight: np.ndarray) -> tuple[StandardScaler, np.ndarray]:
+    """The scaler fitted on the weighted features, and the features that it scales, [N, d] float64."""
     table = np.asarray(features, dtype=np.float64)
     scaler = StandardScaler().fit(table, sample_weight=weight)
     return scaler, scaler.transform(table)

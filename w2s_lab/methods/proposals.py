@@ -1,8 +1,9 @@
-"""New inputs from a language model's own sampling, and the filters that stand between them and a pool of examples.
+"""New inputs that a language model samples, and the filters that they must pass to enter a pool of examples.
 
-The parts of Self-Instruct (Wang et al. 2022, arXiv 2212.10560) in a small world: a model proposes, filters refuse what
-is no input of the task, what is there already or nearly so, and what the labeller is unsure of. A filter is a pure
-function that says which rows it keeps; how many it removed follows, so nothing is dropped in silence.
+These are the parts of Self-Instruct (Wang et al. 2022, arXiv 2212.10560) in a small world. A model proposes inputs.
+Filters refuse texts that are no inputs of the task, texts that repeat or nearly repeat another, and inputs whose answer
+the labeller is unsure of. A filter is a pure function that returns which rows it keeps and how many it removes, so that
+nothing is dropped in silence.
 """
 
 import re
@@ -33,10 +34,10 @@ FRAMES = (  # rule-made paraphrases of an instruction
 def sample_documents(
     model: LanguageModel, count: int, *, temperature: float = 1.0, seed: int, max_new_tokens: int = 48
 ) -> list[str]:
-    """`count` documents, sampled token by token from Pr(y_t|y_<t)^(1/temperature), from the bare start token on.
+    """`count` documents, sampled token by token from Pr(y_t|y_<t)^(1/temperature), after the start token alone.
 
-    Nothing is cut off the distribution (no top-k, no nucleus). A document ends at the end token, or unfinished after
-    `max_new_tokens` tokens. torch's global generator is afterwards as it was before.
+    Every token can be drawn (no top-k, no nucleus). A document ends at the end token, or unfinished after
+    `max_new_tokens` tokens. torch's global generator stays as it was.
 
     Raises:
         ValueError: `count`, `temperature` or `max_new_tokens` is not above 0, or the tokenizer has no start token.
@@ -48,11 +49,11 @@ def sample_documents(
     start = end if model.tokenizer.bos_token_id is None else model.tokenizer.bos_token_id
     if start is None:
         raise ValueError(f"{model.name}: its tokenizer has no start token. Hint: take a model that has one")
-    found: list[str] = []
+    texts: list[str] = []
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        while len(found) < count:
-            ids = torch.full((min(BATCH, count - len(found)), 1), start, device=model.device)
+        while len(texts) < count:
+            ids = torch.full((min(BATCH, count - len(texts)), 1), start, device=model.device)
             rows = model.network.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
@@ -64,15 +65,18 @@ def sample_documents(
                 eos_token_id=end,
                 pad_token_id=end,
             )
-            found += model.tokenizer.batch_decode(
+            texts += model.tokenizer.batch_decode(
                 rows[:, 1:], skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
-    return [text.strip() for text in found]
+    return [text.strip() for text in texts]
 
 
 def task_input(document: str, accepts: Callable[[str], bool]) -> str:
-    """The longest prefix of whole sentences that is an input of the task; else the first sentence, to be refused."""
-    ends = [found.end() for found in re.finditer(r"[.!?](?=\s|$)", document)]
+    """The longest prefix of whole sentences that is an input of the task.
+
+    If there is none, the first sentence, which the filter `valid` will refuse.
+    """
+    ends = [stop.end() for stop in re.finditer(r"[.!?](?=\s|$)", document)]
     for end in reversed(ends):
         if accepts(document[:end]):
             return document[:end]
@@ -107,7 +111,8 @@ def paraphrased(instructions: Sequence[str], count: int, *, share: float = 0.5, 
     drawn = [instructions[i] for i in rng.integers(len(instructions), size=count)]
     framed, frames = rng.random(count) < share, rng.integers(len(FRAMES), size=count)
     return tuple(
-        FRAMES[frame].format(one) if new else one for one, new, frame in zip(drawn, framed, frames, strict=True)
+        FRAMES[frame].format(instruction) if is_framed else instruction
+        for instruction, is_framed, frame in zip(drawn, framed, frames, strict=True)
     )
 
 
@@ -146,7 +151,7 @@ def _f1(a: Sequence[str], b: Sequence[str]) -> float:
 
 
 def distinct(texts: Sequence[str], n: int) -> float | None:
-    """Distinct-n: different n-grams of words over all n-grams (Li et al. 2016, arXiv 1510.03055); None without any.
+    """Distinct-n: different n-grams of words over all n-grams (Li et al. 2016, arXiv 1510.03055); None without n-grams.
 
     It falls as the number of texts grows: compare equal numbers of texts only.
     """
@@ -159,14 +164,14 @@ def distinct(texts: Sequence[str], n: int) -> float | None:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a filter says of N rows: `rows`, the numbers of those it keeps, in order, and how many it `removed`."""
+    """The result of a filter on N rows: `rows`, the numbers of those it keeps, in order, and how many it `removed`."""
 
     rows: tuple[int, ...]
     removed: int
 
     @classmethod
     def where(cls, mask: Sequence[bool]) -> "Kept":
-        """From one truth value per row."""
+        """The result of a filter that keeps the rows where `mask` is true."""
         rows = tuple(i for i, keep in enumerate(mask) if keep)
         return cls(rows, len(mask) - len(rows))
 
@@ -178,8 +183,8 @@ def valid(texts: Sequence[str], accepts: Callable[[str], bool]) -> Kept:
 
 def unseen(texts: Sequence[str], others: Sequence[str]) -> Kept:
     """Keeps the texts that are not in `others`; a text may occur twice."""
-    there = set(others)
-    return Kept.where([text not in there for text in texts])
+    known_texts = set(others)
+    return Kept.where([text not in known_texts for text in texts])
 
 
 def without_repeats(texts: Sequence[str], pool: Sequence[str]) -> Kept:
@@ -194,31 +199,31 @@ def without_repeats(texts: Sequence[str], pool: Sequence[str]) -> Kept:
 def without_near_duplicates(texts: Sequence[str], pool: Sequence[str], threshold: float) -> Kept:
     """Keeps a text whose ROUGE-L F1 with every text of the pool and every text kept before it is below `threshold`.
 
-    Self-Instruct takes 0.7. Two texts of a small grammar are alike much sooner: see `flywheel.NEAR_DUPLICATE`.
-    The longest common subsequence is sought only for pairs whose words alone, 2 |multiset intersection| / (|a| + |b|),
-    reach the threshold.
+    Self-Instruct takes 0.7. Texts of a small grammar are more alike, and need more: see `flywheel.NEAR_DUPLICATE`. To
+    save time, ROUGE-L is computed only for pairs whose upper bound, 2 |multiset intersection of words| / (|a| + |b|),
+    reaches the threshold.
 
     Raises:
         ValueError: the threshold is not above 0 and at most 1.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"without_near_duplicates: threshold is {threshold}; expected a number above 0, up to 1")
-    known = [words(text) for text in pool]
-    tokens = [*known, *map(words, texts)]
+    pool_words = [words(text) for text in pool]
+    tokens = [*pool_words, *map(words, texts)]
     kept = np.zeros(len(tokens), dtype=bool)
-    kept[: len(known)] = True
-    for row, candidates in zip(range(len(known), len(tokens)), _bounded(tokens, len(known), threshold), strict=True):
-        own = tokens[row]
-        alike = (_f1(tokens[other], own) >= threshold for other in candidates if kept[other])
+    kept[: len(pool_words)] = True
+    new_rows = range(len(pool_words), len(tokens))
+    for row, candidates in zip(new_rows, _bounded(tokens, len(pool_words), threshold), strict=True):
+        alike = (_f1(tokens[other], tokens[row]) >= threshold for other in candidates if kept[other])
         kept[row] = not any(alike)
-    return Kept.where(kept[len(known) :].tolist())
+    return Kept.where(kept[len(pool_words) :].tolist())
 
 
 def _bounded(tokens: Sequence[Sequence[str]], first: int, threshold: float) -> Iterator[np.ndarray]:
     """For each row from `first` on, the earlier rows whose ROUGE-L may reach the threshold, the most alike first.
 
-    The k-th time that a word occurs in a text is a feature of its own, so that the product of two rows of zeros and
-    ones is the size of the intersection of two multisets.
+    Each text is a row of zeros and ones, with a feature for "word w occurs at least k times". The product of two rows
+    is then the size of the intersection of the two multisets of words.
     """
     features: dict[tuple[str, int], int] = {}
     rows, columns = [], []
@@ -254,7 +259,7 @@ def confident(labels: LabelledSet, minimum: float) -> Kept:
 
 
 def balanced(answers: Sequence[str], shares: dict[str, float]) -> Kept:
-    """Keeps as many as can be kept with every answer in its share (rounded down): of each answer the first ones.
+    """Keeps as many rows as possible with every answer in its share (rounded down); of each answer, the first rows.
 
     Raises:
         ValueError: an answer has no share.
@@ -264,7 +269,7 @@ def balanced(answers: Sequence[str], shares: dict[str, float]) -> Kept:
         missing = sorted(counts.keys() - shares.keys())
         raise ValueError(f"balanced: no share for {', '.join(map(repr, missing))}; given are {', '.join(shares)}")
     total = min(counts[answer] / share for answer, share in shares.items() if share > 0)
-    # the smallest addition keeps a whole number whole in floating point
+    # 1e-9: floating point may put a whole number a little below itself
     left = {answer: int(total * share + 1e-9) for answer, share in shares.items()}
     mask = []
     for answer in answers:

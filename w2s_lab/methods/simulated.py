@@ -1,7 +1,7 @@
-"""Supervisors whose errors we choose: labels that are wrong as often, and where, as asked for.
+"""Simulated supervisors: labels with as many errors as you ask for, in the examples that you ask for.
 
-All start from the truth inside the examples of a closed task, draw with a seed, and hit the numbers asked for exactly
-(rounded to whole examples), so that two supervisors of equal accuracy differ in nothing but where they are wrong.
+Each function starts from the true answers of a closed task, draws with a seed, and meets the numbers that you ask for
+exactly (rounded to whole examples). Two supervisors of equal accuracy thus differ only in where they are wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,10 @@ from w2s_lab.records import LabelledSet
 
 
 def random_errors(truth: LabelledSet, accuracy: float, *, seed: int) -> LabelledSet:
-    """The true answers with errors at random places, so that exactly round(accuracy * N) of them are right.
+    """The true answers with errors in random examples, so that exactly round(accuracy * N) of them are right.
 
-    The control for weak labels: the same label accuracy, but nothing about the input predicts which label is wrong.
+    This is the control for weak labels: the label accuracy is the same, but nothing about the input predicts which
+    label is wrong.
 
     Raises:
         ValueError: the task is open, a truth is unknown, or `accuracy` is not between 0 and 1.
@@ -35,26 +36,26 @@ def class_conditional_errors(
     """Errors that depend on the true answer alone: Pr(given | true), the noise of Natarajan et al. (NeurIPS 2013).
 
     Counts are exact: of the n examples of a class, answer k is given to n * Pr(k | class) of them, rounded by largest
-    remainder (ties to the answer named first in the task). Only the places are random.
+    remainder (ties to the answer named first in the task). Only the choice of examples is random.
 
     Args:
-        truth: examples of a closed task; their present answers are not looked at.
+        truth: examples of a closed task; their present answers are not used.
         confusion: true answer -> {given answer: probability}, where answers that are not named have probability 0 and
             true answers that are not named are always right; or [K, K], row = true, column = given, in the order of
             `task.answers`. Each row sums to 1.
-        seed: of the places.
+        seed: random seed of that choice.
 
     Raises:
-        ValueError: the task is open, a truth is unknown, an answer is not in the task, or a row is no distribution.
+        ValueError: the task is open, a truth is unknown, an answer is not in the task, or a row is not a distribution.
     """
     right, choices = _closed(truth, "class_conditional_errors")
     table = _confusion_table(confusion, choices)
     rng = np.random.default_rng(seed)
     answers = np.array(right.answers, dtype=object)
     for row, name in enumerate(choices):
-        places = rng.permutation(np.flatnonzero(np.array(right.answers, dtype=object) == name))
-        given = np.repeat(np.arange(len(choices)), _largest_remainder(len(places), table[row]))
-        answers[places] = [choices[k] for k in given]
+        members = rng.permutation(np.flatnonzero(np.array(right.answers, dtype=object) == name))
+        given = np.repeat(np.arange(len(choices)), _largest_remainder(len(members), table[row]))
+        answers[members] = [choices[k] for k in given]
     rates = ", ".join(f"{name} {table[k, k]:.3f}" for k, name in enumerate(choices))
     return _labels(right, answers.tolist(), f"class-conditional errors, accuracy of {rates}")
 
@@ -64,16 +65,16 @@ def slice_errors(
 ) -> LabelledSet:
     """Systematic errors: a supervisor that is worse on some slices of the data, such as negated reviews.
 
-    Where it errs can be learnt from the input, and so can how: it mistakes each true answer for always the same other
-    one, the next in `task.answers` (the first for the last). In a slice of n examples exactly round(accuracy * n)
-    labels are right.
+    A student can learn from the input where such a supervisor is wrong, and how: it always mistakes a true answer for
+    the same other answer, the next in `task.answers` (the last for the first). In a slice of n examples, exactly
+    round(accuracy * n) labels are right.
 
     Args:
-        truth: examples of a closed task; their present answers are not looked at.
+        truth: examples of a closed task; their present answers are not used.
         accuracy_by_tag: tag -> fraction of right labels among the examples with it. An example that has several of
             these tags belongs to the slice that is named first here.
         otherwise: fraction of right labels among all other examples.
-        seed: of the places within each slice.
+        seed: random seed of the choice of examples within each slice.
 
     Raises:
         ValueError: the task is open, a truth is unknown, no example has a tag, or a number is not between 0 and 1.
@@ -87,8 +88,8 @@ def slice_errors(
     owner = np.array([_first_of(accuracy_by_tag, example.tags) for example in right.examples], dtype=object)
     wrong: list[int] = []
     for tag, accuracy in (*accuracy_by_tag.items(), (None, otherwise)):
-        places = rng.permutation(np.array([i for i, own in enumerate(owner) if own == tag], dtype=int))
-        wrong += places[round(accuracy * len(places)) :].tolist()
+        members = rng.permutation(np.array([i for i, slice_tag in enumerate(owner) if slice_tag == tag], dtype=int))
+        wrong += members[round(accuracy * len(members)) :].tolist()
     rates = ", ".join(f"{tag} {accuracy:.3f}" for tag, accuracy in accuracy_by_tag.items())
     return _labels(right, _mistaken(right, wrong), f"errors by slice: accuracy of {rates}, otherwise {otherwise:.3f}")
 
@@ -97,8 +98,8 @@ def systematic_errors(truth: LabelledSet, tags: Sequence[str], accuracy: float, 
     """As many errors as `random_errors` of this accuracy, but all within the slices named by `tags`.
 
     Exactly round(accuracy * N) labels are right. The errors are spread at random over the examples that have at least
-    one of the tags, and are of the kind that `slice_errors` makes; they are the easier to imitate the larger the share
-    of these examples that is wrong.
+    one of the tags, and are of the kind that `slice_errors` makes. The larger the fraction of these examples that is
+    wrong, the easier the errors are to imitate.
 
     Raises:
         ValueError: the task is open, a truth is unknown, no example has a tag, `accuracy` is not between 0 and 1, or
@@ -109,15 +110,15 @@ def systematic_errors(truth: LabelledSet, tags: Sequence[str], accuracy: float, 
     if isinstance(tags, str) or not tags:
         raise ValueError(f"systematic_errors: tags is {tags!r}; expected a sequence of at least one tag")
     _check_tags(right, tags, "systematic_errors")
-    places = [i for i, example in enumerate(right.examples) if _first_of(tags, example.tags) is not None]
+    candidates = [i for i, example in enumerate(right.examples) if _first_of(tags, example.tags) is not None]
     errors = len(right) - round(accuracy * len(right))
-    if errors > len(places):
+    if errors > len(candidates):
         raise ValueError(
-            f"systematic_errors: accuracy {accuracy:.3f} takes {errors} errors, but only {len(places)} of "
+            f"systematic_errors: accuracy {accuracy:.3f} takes {errors} errors, but only {len(candidates)} of "
             f"{len(right)} examples have one of the tags {', '.join(tags)}. "
-            f"Hint: name more tags, or ask for an accuracy of at least {1 - len(places) / len(right):.3f}"
+            f"Hint: name more tags, or ask for an accuracy of at least {1 - len(candidates) / len(right):.3f}"
         )
-    wrong = np.random.default_rng(seed).permutation(np.array(places, dtype=int))[:errors].tolist()
+    wrong = np.random.default_rng(seed).permutation(np.array(candidates, dtype=int))[:errors].tolist()
     name = f"systematic errors in {', '.join(tags)}, label accuracy {accuracy:.3f}"
     return _labels(right, _mistaken(right, wrong), name)
 
@@ -143,6 +144,7 @@ def _mistaken(right: LabelledSet, wrong: Sequence[int]) -> list[str]:
 
 
 def _first_of(named: Sequence[str] | Mapping[str, float], tags: Sequence[str]) -> str | None:
+    """The first name in `named` that is among the tags; None if there is none."""
     return next((tag for tag in named if tag in tags), None)
 
 
@@ -152,10 +154,10 @@ def _check_fraction(value: float, name: str) -> None:
 
 
 def _check_tags(right: LabelledSet, tags: Sequence[str], who: str) -> None:
-    known = sorted({tag for example in right.examples for tag in example.tags})
+    known_tags = sorted({tag for example in right.examples for tag in example.tags})
     for tag in tags:
-        if tag not in known:
-            raise ValueError(f"{who}: no example has the tag {tag!r}; expected one of {', '.join(known)}")
+        if tag not in known_tags:
+            raise ValueError(f"{who}: no example has the tag {tag!r}; expected one of {', '.join(known_tags)}")
 
 
 def _confusion_table(confusion: Mapping[str, Mapping[str, float]] | np.ndarray, choices: Sequence[str]) -> np.ndarray:
@@ -163,8 +165,10 @@ def _confusion_table(confusion: Mapping[str, Mapping[str, float]] | np.ndarray, 
     if isinstance(confusion, Mapping):
         for name in [*confusion, *(given for row in confusion.values() for given in row)]:
             if name not in choices:
-                expected = ", ".join(map(repr, choices))
-                raise ValueError(f"class_conditional_errors: {name!r} is no answer of the task; expected {expected}")
+                raise ValueError(
+                    f"class_conditional_errors: {name!r} is not an answer of the task; expected one of "
+                    f"{', '.join(map(repr, choices))}"
+                )
         rows = [confusion.get(name, {name: 1.0}) for name in choices]
         table = np.array([[row.get(given, 0.0) for given in choices] for row in rows], dtype=float)
     else:
@@ -182,7 +186,7 @@ def _confusion_table(confusion: Mapping[str, Mapping[str, float]] | np.ndarray, 
 
 
 def _largest_remainder(n: int, shares: np.ndarray) -> np.ndarray:
-    """[K] whole numbers that sum to n, as near to n * shares as can be; ties to the first."""
+    """[K] whole numbers that sum to n, as near to n * shares as possible; a tie goes to the first."""
     exact = np.round(n * shares / shares.sum(), 9)  # 0.29 * 100 is a little below 29
     counts = np.floor(exact).astype(int)
     counts[np.argsort(counts - exact, kind="stable")[: n - counts.sum()]] += 1

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA) of the package peft, put in and merged away again."""
+"""Low-rank adapters (LoRA) of the package peft: added for a training, then merged into the weights."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,9 +11,14 @@ from w2s_lab.recipe import LoRA
 
 @contextlib.contextmanager
 def adapted(model: LanguageModel, lora: LoRA, *, seed: int) -> Iterator[None]:
-    """Inside, only a low-rank adapter of `model.network` learns; afterwards it is merged into the weights.
+    """Inside the block, only a low-rank adapter of `model.network` learns; at its end, merge it into the weights.
 
-    The frozen weights are held in bfloat16 inside, where the model computes in bfloat16.
+    If the model computes in bfloat16, the frozen weights are in bfloat16 inside the block.
+
+    Args:
+        model: the model that learns; its network changes.
+        lora: rank and scale of the adapter.
+        seed: random seed of the adapter's first weights.
 
     Raises:
         ValueError: peft is not installed.

@@ -23,10 +23,29 @@ from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, Snapshot
 from w2s_lab.system import parallel
 
-LONGEST_WORD = 32  # characters looked at beyond the place where an over-long input is cut
-KEPT = 4  # sets of examples whose tokens are kept, so that each is tokenised once
+LONGEST_WORD = 32  # characters tried beyond the point where an over-long input is cut
+KEPT = 4  # sets of examples whose tokens are kept, so that no set is tokenised twice
 BFLOAT16_PAYS = 10_000_000  # parameters: on a CPU, 1.4 times as fast at 13 million, a tenth slower at one million
-WORTH_SHARING = 4  # tokens that all prompts of a batch begin with: from here on they are read once
+WORTH_SHARING = 4  # tokens: from this length on, a prefix that all prompts of a batch share is read once
+
+
+# What transformers calls the recomputation of activations on the way back: gradient checkpointing in 5.17, later
+# activation checkpointing; the old names warn then.
+RECOMPUTING = ("activation_checkpointing", "gradient_checkpointing")
+
+
+def is_recomputing(network: torch.nn.Module) -> bool:
+    """Whether activations are computed a second time on the way back instead of being kept."""
+    return next((getattr(network, f"is_{name}") for name in RECOMPUTING if hasattr(network, f"is_{name}")), False)
+
+
+def recompute(network: torch.nn.Module, yes: bool) -> None:
+    """From now on compute activations a second time on the way back, or keep them."""
+    name = next(name for name in RECOMPUTING if hasattr(network, f"{name}_enable"))
+    if yes:
+        getattr(network, f"{name}_enable")({"use_reentrant": False})
+    else:
+        getattr(network, f"{name}_disable")()
 
 
 @dataclass(eq=False)
@@ -34,12 +53,12 @@ class LanguageModel:
     """A causal language model with its tokenizer.
 
     Attributes:
-        name: as the user gave it, or how it came about.
+        name: the name that the user gave, or how the model was trained.
         digest: content key of weights and tokenizer.
         tokenizer: a `PreTrainedTokenizerBase` of transformers.
         network: a causal `PreTrainedModel` of transformers, float32 on `device`.
         history: snapshots of the training that made it; empty for a model that was loaded.
-        max_tokens, chat_template, precision: how it is read, in training and after; see `Recipe`.
+        max_tokens, chat_template, precision: as in `Recipe`, in training and afterwards.
     """
 
     name: str
@@ -54,6 +73,7 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
+        """The device that holds the weights."""
         return self.network.device
 
     @property
@@ -62,11 +82,11 @@ class LanguageModel:
         return sum(p.numel() for p in self.network.parameters())
 
     def copy(self) -> "LanguageModel":
-        """The same model with weights of its own."""
+        """The same model with its own copy of the weights and an empty history."""
         return replace(self, network=copy.deepcopy(self.network), history=())
 
     def read_as(self, recipe: Recipe) -> None:
-        """From now on, prompts and precision are those of `recipe`."""
+        """Take `max_tokens`, `precision` and (if the tokenizer has one) `chat_template` from the recipe."""
         self.max_tokens, self.precision = recipe.max_tokens, recipe.precision
         self.chat_template = recipe.chat_template and bool(getattr(self.tokenizer, "chat_template", None))
 
@@ -94,7 +114,7 @@ class LanguageModel:
     def _tokens(self, texts: Sequence[str], *, special: bool = True) -> list[list[int]]:
         if not texts:
             return []
-        # split_special_tokens: a user's text that contains "<|endoftext|>" is text, not the end of it
+        # split_special_tokens: "<|endoftext|>" inside a user's text is read as ordinary characters
         return self.tokenizer(
             list(texts), add_special_tokens=special, split_special_tokens=True, truncation=False, verbose=False
         )["input_ids"]
@@ -113,14 +133,14 @@ class LanguageModel:
         for row, answer in enumerate(answers):
             if rows[row][: len(stem)] == stem:
                 rows[row] = rows[row][len(stem) :]
-            else:  # the tokenizer merged across the colon: take the answer on its own
+            else:  # the tokenizer merged characters across the colon: encode the answer alone
                 (rows[row],) = self._tokens([f" {answer}"], special=False)
         return rows
 
     def encode_documents(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[int], list[list[int]]]:
-        """The token that a text starts with, and the token ids of each input (or instruction, where there is no input).
+        """The start token, as a list of one id, and the token ids of each input (of the instruction, if it is empty).
 
-        A text is cut after `max_tokens` tokens; that it ends is not part of it.
+        A text is cut so that it has at most `max_tokens` tokens, start token included. No end token is added.
         """
         rows = self._tokens([example.input or example.instruction for example in examples], special=False)
         start = self.tokenizer.bos_token_id
@@ -128,7 +148,7 @@ class LanguageModel:
         return [start], [row[: max_tokens - 1] for row in rows]
 
     def encode_prompts(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[list[int]], int]:
-        """Token ids of each prompt, at most `max_tokens`, and how many inputs had to be cut at their end for that.
+        """Token ids of each prompt, at most `max_tokens` of them, and the number of inputs that were cut at their end.
 
         Raises:
             ValueError: an instruction alone is too long.
@@ -167,11 +187,11 @@ class LanguageModel:
 
     @cached_property
     def _chat_frame(self) -> tuple[list[int], list[int]]:
-        """Tokens of the chat template before and after what the user says, up to where the model answers."""
+        """The chat template's tokens before and after the user's text, up to where the model answers."""
         mark = "THE-USER-SAYS-THIS"
         message = [{"role": "user", "content": mark}]
         text = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        # apart from the user's text, so that the template's special tokens count and those in the user's text do not
+        # without the user's text: special tokens of the template count, those in the user's text must not
         before, after = self.tokenizer(text.split(mark), add_special_tokens=False)["input_ids"]
         return before, after
 
@@ -191,9 +211,9 @@ class LanguageModel:
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if len(tokens(middle)[0]) <= max_tokens else (low, middle - 1)
-        # half a word can take more tokens than the whole one, so a few characters more may fit again
-        more = tokens(*range(low, min(low + LONGEST_WORD, len(example.input)) + 1))
-        return [row for row in more if len(row) <= max_tokens][-1]
+        # half a word can take more tokens than the whole word, so a slightly longer input may fit again
+        longer = tokens(*range(low, min(low + LONGEST_WORD, len(example.input)) + 1))
+        return [row for row in longer if len(row) <= max_tokens][-1]
 
     # -- log Pr(y|x) ---------------------------------------------------------------------------------------------
 
@@ -203,9 +223,9 @@ class LanguageModel:
 
     @cached_property
     def cache_name(self) -> str | None:
-        """Name of the keys and values that a network takes and returns; None: it takes none.
+        """The name by which the network takes and returns its keys and values; None if it takes none.
 
-        transformers calls them `cache` since 5.24. A network swallows a name that it does not know without an error.
+        transformers has called them `cache` since 5.24. A network ignores an unknown name without an error.
         """
         return next((name for name in ("cache", "past_key_values") if name in self._accepts), None)
 
@@ -214,14 +234,14 @@ class LanguageModel:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def _forward(self, ids: Tensor, mask: Tensor, keep: int, **more):
+    def _forward(self, ids: Tensor, mask: Tensor, keep: int, **extra):
         """The network's output with logits at the last `keep` positions."""
         if "position_ids" in self._accepts:
-            more["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
+            extra["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
         if "logits_to_keep" in self._accepts:
-            more["logits_to_keep"] = keep
+            extra["logits_to_keep"] = keep
         with self._autocast():
-            output = self.network(input_ids=ids, attention_mask=mask, **more)
+            output = self.network(input_ids=ids, attention_mask=mask, **extra)
         output.logits = output.logits[:, -keep:]
         return output
 
@@ -232,10 +252,10 @@ class LanguageModel:
     def answer_logits(
         self, prompts: Sequence[list[int]], answers: Sequence[list[int]]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits [B, T, V] that predict the tokens of B answers behind their prompts, those tokens [B, T], the mask.
+        """For B answers after their prompts: logits [B, T, V] that predict them, their tokens [B, T], the mask [B, T].
 
-        Rows are padded on the left, so that all answers end at the last position and logits are computed only there.
-        The last token is only predicted, never read.
+        Rows are padded on the left: all answers end at the last position, so logits are computed for the last T
+        positions only. The network predicts the last token of an answer but never reads it.
         """
         width = max(map(len, answers))
         read, _ = self._read([p + a[:-1] for p, a in zip(prompts, answers, strict=True)], prompts, width)
@@ -244,9 +264,9 @@ class LanguageModel:
     def log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
         """log Pr(y_k|x) of K answers for each of B prompts, in nats per answer, [B, K], with gradient.
 
-        The prompt is read once; its keys and values are shared by the K answers.
+        The network reads each prompt once, and the K answers share its keys and values.
         """
-        if self._recomputes or not self.cache_name:  # what is not kept cannot be shared: every answer with its prompt
+        if self._recomputes or not self.cache_name:  # nothing to share: each answer is read with its prompt
             pairs = [(p, a) for p in prompts for a in answers]
             return self.log_prob([p for p, _ in pairs], [a for _, a in pairs]).view(len(prompts), len(answers))
         batch, k, width = len(prompts), len(answers), max(map(len, answers))
@@ -259,34 +279,34 @@ class LanguageModel:
             cache = getattr(read, self.cache_name)
             cache.batch_repeat_interleave(k)
             full_mask = torch.cat([mask.repeat_interleave(k, 0), answer_mask[:, :-1].long()], -1)
-            rest = self._forward(targets[:, :-1], full_mask, width - 1, **{self.cache_name: cache}, use_cache=True)
-            logits = torch.cat([logits, rest.logits], 1)
+            continued = self._forward(targets[:, :-1], full_mask, width - 1, **{self.cache_name: cache}, use_cache=True)
+            logits = torch.cat([logits, continued.logits], 1)
         return sequence_log_prob(logits, targets, answer_mask).view(batch, k)
 
-    def _read(self, rows: Sequence[list[int]], prompts: Sequence[list[int]], keep: int, **more) -> tuple[Any, Tensor]:
-        """The network's output after rows that begin with prompts, with logits at the last `keep` positions; the mask.
+    def _read(self, rows: Sequence[list[int]], prompts: Sequence[list[int]], keep: int, **extra) -> tuple[Any, Tensor]:
+        """The network's output for rows that begin with `prompts`, with logits at the last `keep` positions; the mask.
 
-        What all prompts begin with, such as the instruction, is read once.
+        A prefix that all prompts share, such as the instruction, is read once.
         """
         shared = self._shared_prefix(rows, prompts)
         ids, mask = self._pad_left([row[shared:] for row in rows])
         if not shared:
-            return self._forward(ids, mask, keep, **({"use_cache": False} | more)), mask
+            return self._forward(ids, mask, keep, **({"use_cache": False} | extra)), mask
         ids, mask = with_prefix_row(ids, mask, torch.tensor(prompts[0][:shared], device=self.device))
         cache = shared_cache(self.network, shared)
         read = self._forward(ids, mask, keep, **{self.cache_name: cache}, use_cache=True)
         read.logits = read.logits[:-1]
-        if more:  # who goes on has no use for the prefix row
+        if extra:  # the caller will continue the rows, but not the prefix row
             cache.batch_select_indices(torch.arange(len(rows), device=self.device))
         return read, mask[:-1]
 
     def _shared_prefix(self, rows: Sequence[list[int]], prompts: Sequence[list[int]]) -> int:
-        """How many tokens at the beginning of all prompts are worth reading apart; the last of a prompt never is."""
+        """How many tokens at the start of all prompts are worth reading once; never a prompt's last token."""
         if len(prompts) == 1 or self._recomputes or not self._can_share or (self.network.training and self._drops):
-            return 0  # with dropout, every row has its own draws
-        first, last = min(prompts), max(prompts)  # in alphabetical order: what these two share, all share
+            return 0  # with dropout, each row needs its own random draws
+        first, last = min(prompts), max(prompts)  # in sorted order: a prefix of both is a prefix of all
         shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-        # the prefix is a row of the batch: it should not be longer than what is left of the others
+        # the prefix becomes a row of the batch: it should not be longer than the remaining parts of the other rows
         shared = min(shared, min(map(len, prompts)) - 1, max(map(len, rows)) // 2)
         return shared if shared >= WORTH_SHARING else 0
 
@@ -296,11 +316,11 @@ class LanguageModel:
 
     @property
     def _recomputes(self) -> bool:
-        return self.network.training and getattr(self.network, "is_activation_checkpointing", False)
+        return self.network.training and is_recomputing(self.network)
 
     @cached_property
     def _drops(self) -> bool:
-        """Whether there is dropout in training."""
+        """Whether the network uses dropout in training."""
         values = self.network.config.to_dict().items()
         return any("drop" in name and isinstance(value, float) and value > 0 for name, value in values)
 
@@ -313,16 +333,16 @@ class LanguageModel:
         return self._send(ids), self._send(mask.astype(np.int64))
 
     def _send(self, array: np.ndarray) -> Tensor:
-        """To the device; to a GPU from pinned memory, so that nobody waits for the copy."""
+        """The array on the device; copied to a GPU from pinned memory, so that the CPU need not wait for the copy."""
         tensor = torch.from_numpy(array)
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
     def hidden(self, prompts: Sequence[list[int]]) -> Tensor:
-        """What the output head multiplies at the last token of B prompts, where the answer begins: [B, d] float32.
+        """The input of the output head at the last token of B prompts, where the answer begins: [B, d] float32.
 
-        The last layer's state behind the final norm, with gradient.
+        It is the last layer's state after the final norm, with gradient.
         """
         seen: list[Tensor] = []
         hook = self.network.get_output_embeddings().register_forward_pre_hook(
@@ -332,7 +352,7 @@ class LanguageModel:
             self._read(prompts, prompts, 1)
         finally:
             hook.remove()
-        return seen[0][: len(prompts)].float()  # a row behind these is the prefix that they share
+        return seen[0][: len(prompts)].float()  # without the row of the shared prefix, if there is one
 
     # -- generation ----------------------------------------------------------------------------------------------
 
@@ -344,9 +364,9 @@ class LanguageModel:
     def generate_scored(
         self, prompts: Sequence[list[int]], *, beams: int = 1, max_new_tokens: int = 48
     ) -> tuple[list[str], Tensor]:
-        """What `generate` returns, and log Pr(answer|prompt) of these texts as answers, in nats, [B]."""
+        """The texts that `generate` returns, and log Pr(text|prompt) of each text as an answer, in nats, [B]."""
         ids, mask = self._pad_left(prompts)
-        on_the_way = _GreedyScore(self.tokenizer.eos_token_id)
+        greedy_score = _GreedyScore(self.tokenizer.eos_token_id)
         eos = self.tokenizer.eos_token_id
         # rank beams by log Pr(y|x) itself, as argmax_y asks, not by a mean per token
         ranking = {"length_penalty": 0.0} if beams > 1 else {}
@@ -359,21 +379,23 @@ class LanguageModel:
                 max_new_tokens=max_new_tokens,
                 eos_token_id=eos,
                 pad_token_id=eos,
-                synced_gpus=parallel.is_sharded(self.network),  # else who ends first leaves the others waiting
-                logits_processor=[on_the_way] if beams == 1 else None,
+                synced_gpus=parallel.is_sharded(self.network),  # else a process that ends first blocks the others
+                logits_processor=[greedy_score] if beams == 1 else None,
                 **ranking,
             )
-        found = output[:, ids.shape[1] :]
+        generated = output[:, ids.shape[1] :]
         texts = [
             text.strip()
-            for text in self.tokenizer.batch_decode(found, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            for text in self.tokenizer.batch_decode(
+                generated, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
         ]
         answers = self.encode_answers(texts)
-        if beams > 1:  # the search has scored many
+        if beams > 1:  # the sums above belong to greedy search
             return texts, self.log_prob(prompts, answers)
-        scores = on_the_way.of(found)
-        # a text that was cut off, or is written with other tokens, is another answer than what was generated
-        other = [row for row, a in enumerate(answers) if found[row, : len(a)].tolist() != a]
+        scores = greedy_score.of(generated)
+        # a text that was cut off, or that the tokenizer encodes otherwise, has other tokens than those generated
+        other = [row for row, a in enumerate(answers) if generated[row, : len(a)].tolist() != a]
         if other:
             scores[other] = self.log_prob([prompts[row] for row in other], [answers[row] for row in other])
         return texts, scores
@@ -381,8 +403,8 @@ class LanguageModel:
 
 @cache
 def _instructions() -> set[str]:
-    """What this CPU can do, as torch names it."""
-    return {name for name, there in torch.cpu.get_capabilities().items() if there is True}
+    """The instruction sets of this CPU, by torch's names."""
+    return {name for name, supported in torch.cpu.get_capabilities().items() if supported is True}
 
 
 class _GreedyScore:
@@ -403,9 +425,9 @@ class _GreedyScore:
         self.total = self.total + torch.where(alive, scores, 0.0)
         self.alive = alive & (chosen != self.eos)
 
-    def of(self, found: Tensor) -> Tensor:
+    def of(self, generated: Tensor) -> Tensor:
         """The sums, [B], the end-of-answer token included, given all generated tokens."""
-        self._add(found[:, -1])
+        self._add(generated[:, -1])
         return self.total
 
 

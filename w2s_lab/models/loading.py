@@ -35,22 +35,28 @@ from w2s_lab.records import content_key
 
 START, PAD = "<|endoftext|>", "<|pad|>"
 NOT_ARCHITECTURE = {"_name_or_path", "architectures", "dtype", "transformers_version", "use_cache"}  # of a config
-MAX_LENGTH = 1024  # tokens that a pocket model accepts; rotary positions have no table to run out of
+MAX_LENGTH = 1024  # tokens that a pocket model accepts; its rotary positions need no table
 
 
 def ladder() -> tuple[str, ...]:
-    """Names of the pocket models that are there, smallest first."""
+    """Names of the installed pocket models, smallest first."""
     sizes = {p.parent.name: p.stat().st_size for p in assets.MODELS.glob("pocket-*/model.safetensors")}
     return tuple(sorted(sizes, key=sizes.__getitem__))
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """`auto` is a GPU if there is one, else the CPU; ValueError where the device is unknown or not there."""
+    """The torch device of this name; `auto` is a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: the device is unknown, or this machine has none.
+    """
     if device != "auto":
         try:
             return torch.empty(0, device=device).device
         except (RuntimeError, AssertionError):  # torch without CUDA asserts
-            raise ValueError(f"device {device!r} is not there; expected auto, cpu, or cuda or mps if present") from None
+            raise ValueError(
+                f"device {device!r} is not available; expected auto, cpu, or cuda or mps if present"
+            ) from None
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -58,15 +64,15 @@ def pick_device(device: str = "auto") -> torch.device:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No bars and no log of transformers: what goes wrong is said by an exception."""
-    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    """Silence transformers, bars and log: an exception says what goes wrong."""
+    bar_enabled, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)
     try:
         yield
     finally:
         transformers_logging.set_verbosity(level)
-        if shown:
+        if bar_enabled:
             transformers_logging.enable_progress_bar()
 
 
@@ -75,15 +81,20 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
 
     A Hub id is `owner/name` or `owner/name@revision`.
 
-    `scratch:NAME` is the same architecture and tokenizer with new random weights (drawn from seed 0). What the Hub has
-    sent once is read from its cache; an access token is taken from HF_TOKEN, or from the Hub's own login.
+    `scratch:NAME` is the same architecture and tokenizer with new random weights (drawn from seed 0). A model that was
+    downloaded once is read from the Hub's cache. The access token comes from HF_TOKEN or from the Hub's own login.
+
+    Args:
+        name: as above.
+        revision: branch, tag or commit of a model of the Hub; None: the one in `name`, else the main branch.
+        device: auto, cpu, cuda or mps.
 
     Raises:
         ValueError: there is no such model or it cannot be fetched, its safetensors weights are missing, damaged or do
-            not fit, it needs code of its own, it is not a causal language model, or its tokenizer is missing, has no
+            not fit, it needs its own code, it is not a causal language model, or its tokenizer is missing, has no
             end token, or has more tokens than the network.
     """
-    place = pick_device(device)
+    chosen_device = pick_device(device)
     scratch, bare = name.startswith("scratch:"), name.removeprefix("scratch:")
     folder = _locate(bare, revision, weights=not scratch)
     _check_files(name, folder, weights=not scratch)
@@ -93,14 +104,15 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
             network, unusable = _read_network(folder, scratch)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"model {name!r} cannot be loaded: {_loading_problem(error)}") from error
-    network.to(place).eval()
+    network.to(chosen_device).eval()
     _check_model(name, tokenizer, network, unusable)
-    network.generation_config = GenerationConfig.from_model_config(network.config)  # argmax, not its authors' taste
+    # plain argmax, not the sampling settings of the model's authors
+    network.generation_config = GenerationConfig.from_model_config(network.config)
     return LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
 
 
 def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
-    """The folder of a model; one of the Hub is downloaded, unless the cache has it."""
+    """The folder of a model; a model of the Hub is downloaded unless the cache has it."""
     if name in ladder():
         folder = assets.MODELS / name
     elif fetchable(name):
@@ -111,12 +123,12 @@ def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
         if revision is not None:
             raise ValueError(f"model {name!r} is a folder; only a model of the Hub has revisions, such as {revision!r}")
         return folder
-    bare, own = split_revision(name)
+    bare, in_name = split_revision(name)
     if bare.count("/") == 1 and not bare.startswith((".", "/", "~")) and not bare.endswith("/"):
-        if own is not None and revision not in (None, own):
+        if in_name is not None and revision not in (None, in_name):
             raise ValueError(f"model {name!r} names one revision, and revision={revision!r} another; expected one")
         expected = f"a model of the ladder ({', '.join(ladder())}), a folder, or owner/name as on huggingface.co"
-        return fetch_model(bare, own or revision, weights=weights, expected=expected)
+        return fetch_model(bare, in_name or revision, weights=weights, expected=expected)
     fetched = [other for other in fetch.FETCHABLE if fetchable(other)]
     near = get_close_matches(name, (*ladder(), *fetched), n=1)
     raise ValueError(
@@ -148,7 +160,7 @@ def _check_files(name: str, folder: Path, *, weights: bool) -> None:
             with safe_open(path, "pt"):  # reads the header, and compares it with the file's size
                 pass
         except (OSError, SafetensorError):
-            size = path.stat().st_size if path.exists() else 0  # a link of the cache may lead nowhere
+            size = path.stat().st_size if path.exists() else 0  # a link in the cache may be broken
             raise ValueError(
                 f"model {name!r} cannot be loaded: its file {path.name} is damaged or cut off at "
                 f"{size:,} bytes. Hint: delete {path.resolve()}, and fetch or make the model again"
@@ -175,7 +187,7 @@ def _read_network(folder: Path, scratch: bool) -> tuple[PreTrainedModel, list[st
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False), []
-    network, found = AutoModelForCausalLM.from_pretrained(
+    network, report = AutoModelForCausalLM.from_pretrained(
         folder,
         config=config,
         trust_remote_code=False,
@@ -184,7 +196,7 @@ def _read_network(folder: Path, scratch: bool) -> tuple[PreTrainedModel, list[st
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # reported later, in one sentence
     )
-    return network, [*found["missing_keys"], *(entry[0] for entry in found["mismatched_keys"])]
+    return network, [*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])]
 
 
 def _needs_code(error: Exception) -> bool:
@@ -192,11 +204,11 @@ def _needs_code(error: Exception) -> bool:
 
 
 def _loading_problem(error: Exception) -> str:
-    """What transformers' message means for a student."""
+    """What an error of transformers means, in words for a student."""
     if _needs_code(error):
-        return "it needs code of its own, which is not run; expected an architecture of transformers"
-    if found := re.search(r"Unrecognized configuration class <class '[\w.]*?(\w+)'>", str(error)):
-        return f"it is not a causal language model ({found[1]}); expected one that generates text"
+        return "it needs its own code, which this kit does not run; expected an architecture of transformers"
+    if not_causal := re.search(r"Unrecognized configuration class <class '[\w.]*?(\w+)'>", str(error)):
+        return f"it is not a causal language model ({not_causal[1]}); expected one that generates text"
     return brief(error)
 
 
@@ -207,7 +219,8 @@ def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: PreTrai
     """
     if tokenizer.eos_token_id is None:
         raise ValueError(f"model {name!r}: its tokenizer has no end-of-text token, so an answer could not end")
-    if not tokenizer("Answer:", add_special_tokens=False)["input_ids"]:  # what transformers makes up without its file
+    # where the tokenizer's file is missing, transformers makes up an empty tokenizer
+    if not tokenizer("Answer:", add_special_tokens=False)["input_ids"]:
         raise ValueError(f"model {name!r} cannot be loaded: its tokenizer is missing or has an empty vocabulary")
     if not _reads_forward(network):
         raise ValueError(
@@ -241,13 +254,13 @@ def network_digest(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
     for key, value in sorted(network.state_dict().items()):
         seen.update(key.encode())
         seen.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
-    # heads or the base of the rotary positions leave no trace in the weights' shapes
+    # the weights' shapes do not show the number of heads or the base of the rotary positions
     config = {key: value for key, value in network.config.to_dict().items() if key not in NOT_ARCHITECTURE}
     return content_key(seen.hexdigest(), type(network).__name__, config, sorted(tokenizer.get_vocab().items()))
 
 
 def save_model(model: LanguageModel, folder: Path) -> None:
-    """Weights (safetensors), configuration and tokenizer, as transformers reads them."""
+    """Write weights (safetensors), configuration and tokenizer to `folder`, in the layout that transformers reads."""
     with quiet():
         model.network.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""What all rows of a batch begin with, read once: their instruction, or the frame of a chat template."""
+"""Read once what all rows of a batch begin with: an instruction, or the frame of a chat template."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 
 class SharedPrefixLayer(DynamicLayer):
-    """Keys and values of one layer, for a batch whose last row is the prefix that the other rows go on from.
+    """Keys and values of one layer, for a batch whose last row is the prefix that the other rows continue.
 
-    In the network's first pass every row sees the prefix row's keys and values in front of its own, so that neither the
-    prefix is computed more than once nor the network is called twice. Gradients flow through both.
+    In the network's first pass, every row sees the prefix row's keys and values before its own. The network thus
+    computes the prefix once, and is called once. Gradients flow through the rows and through the prefix.
     """
 
     def __init__(self, shared: int) -> None:
@@ -19,11 +19,11 @@ class SharedPrefixLayer(DynamicLayer):
         self.shared = shared  # tokens of the prefix: the last ones of the last row
 
     def get_seq_length(self) -> int:
-        """Tokens that stand before those of the next pass."""
+        """Number of tokens before those of the next pass."""
         return super().get_seq_length() if self.is_initialized else self.shared
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Keys and values that the queries of this pass see."""
+        """The keys and values that the queries of this pass see."""
         if self.is_initialized:
             return super().update(key_states, value_states, *args, **kwargs)
         self.lazy_initialization(key_states, value_states)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from w2s_lab import assets
 
-REQUIREMENTS = assets.HOME / "requirements.txt"
+DISTRIBUTION = "w2s-lab"
 OLDEST_PYTHON = (3, 11)
 FREE_DISK = 2.0  # GB: models, runs and notebooks
 FREE_MEMORY = 2.0  # GB: torch, transformers and one pocket model in training
@@ -29,7 +29,7 @@ GB = 1e9
 
 
 @dataclass(frozen=True)
-class Check:
+class DoctorCheck:
     """One thing looked at: `ok` True, False, or None for a warning that stops nobody; advice where it is not True."""
 
     name: str
@@ -38,23 +38,22 @@ class Check:
     advice: str = ""
 
 
-def checks(folder: Path | str = ".", *, seconds: float = SECONDS) -> Iterator[Check]:
+def checks(store: Path | str | None = None, *, seconds: float = SECONDS) -> Iterator[DoctorCheck]:
     """Look at this machine, one check after another, quick ones first.
 
     A check that breaks is a failed check: nothing is raised.
 
     Args:
-        folder: the working folder, where `runs/` will be.
+        store: the folder of finished work; None: the usual one.
         seconds: time for the training at the end.
     """
-    folder = Path(folder)
-    looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+    looks: tuple[tuple[str, Callable[[], Iterable[DoctorCheck]]], ...] = (
         ("Python", python_version),
         ("packages", packages),
         ("processor", processor),
         ("memory", memory),
-        ("disk", lambda: disk(folder)),
-        ("runs folder", lambda: runs_folder(folder)),
+        ("store", lambda: finished_work(Path(store) if store else assets.store_folder())),
+        ("progress", learner_progress),
         ("C compiler", compiler),
         ("tasks", task_files),
         ("models", ladder_files),
@@ -64,13 +63,13 @@ def checks(folder: Path | str = ".", *, seconds: float = SECONDS) -> Iterator[Ch
         try:
             yield from look()
         except ImportError as error:
-            yield Check(name, False, f"cannot be checked: {error}", _pip(f'-r "{REQUIREMENTS}"'))
+            yield DoctorCheck(name, False, f"cannot be checked: {error}", "install the packages that are missing above")
         except Exception as error:
             found = f"{type(error).__name__}: {error}"
-            yield Check(name, False, found, "see the checks above first; if they are fine, report this as a bug")
+            yield DoctorCheck(name, False, found, "see the checks above first; if they are fine, report this as a bug")
 
 
-def report(found: Iterable[Check]) -> tuple[str, bool]:
+def report(found: Iterable[DoctorCheck]) -> tuple[str, bool]:
     """An aligned table, advice under each problem, one final sentence; and whether the machine is ready.
 
     Ready means that no check failed; warnings are counted, not held against it.
@@ -101,36 +100,52 @@ def _pip(what: str) -> str:
 # -- software ----------------------------------------------------------------------------------------------------
 
 
-def python_version() -> Iterator[Check]:
-    """Python itself, and which one it is."""
+def python_version() -> Iterator[DoctorCheck]:
+    """Python itself, which one it is, and on which ones the tests passed."""
     new_enough = sys.version_info[:2] >= OLDEST_PYTHON
     wanted = ".".join(map(str, OLDEST_PYTHON))
     found = f"{'.'.join(map(str, sys.version_info[:3]))} on {platform.system()} {platform.machine()}, {sys.executable}"
-    yield Check(
+    tested = tested_pythons()
+    if tested and "{}.{}".format(*sys.version_info[:2]) not in tested:
+        found += f"; tested with {', '.join(tested)}"
+    yield DoctorCheck(
         "Python", new_enough, found, f"install Python {wanted} or newer, then: make PYTHON=/path/to/python3 run"
     )
 
 
-def packages() -> Iterator[Check]:
-    """Each package that `requirements.txt` asks for: the installed version against the range."""
+def tested_pythons() -> list[str]:
+    """The versions that the installed kit's classifiers name; none where it is not installed."""
+    start = "Programming Language :: Python :: 3."
+    try:
+        classifiers = metadata.metadata(DISTRIBUTION).get_all("Classifier", [])
+    except metadata.PackageNotFoundError:
+        return []
+    return [line.rpartition(" ")[2] for line in classifiers if line.startswith(start)]
+
+
+def packages() -> Iterator[DoctorCheck]:
+    """Each package that the installed kit asks for: its version against the range that the tests passed with."""
     from packaging.requirements import Requirement
 
-    for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
-        text = line.partition("#")[0].strip()
-        if not text:
+    try:
+        asked = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or ()]
+    except metadata.PackageNotFoundError:
+        yield DoctorCheck(DISTRIBUTION, False, "not installed", _pip("-e ."))
+        return
+    for wanted in asked:
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
             continue
-        wanted = Requirement(text)
         try:
             version = metadata.version(wanted.name)
         except metadata.PackageNotFoundError:
-            yield Check(wanted.name, False, f"missing; needed: {wanted}", _pip(f'"{wanted}"'))
+            yield DoctorCheck(wanted.name, False, f"missing; needed: {wanted}", _pip(f'"{wanted}"'))
             continue
         fits = wanted.specifier.contains(version, prereleases=True)
         found = version if fits else f"{version}; needed: {wanted.specifier}"
-        yield Check(wanted.name, fits, found, _pip(f'"{wanted}"'))
+        yield DoctorCheck(wanted.name, fits, found, _pip(f'"{wanted}"'))
 
 
-def compiler() -> Iterator[Check]:
+def compiler() -> Iterator[DoctorCheck]:
     """A C compiler, which `torch.compile` uses: pre-training is two to three times as fast with it."""
     name = next(
         (name for name in (os.environ.get("CC"), "cc", "gcc", "clang", "cl") if name and shutil.which(name)), None
@@ -138,13 +153,13 @@ def compiler() -> Iterator[Check]:
     advice = (
         "only pre-training is slower without it; Debian and Ubuntu: apt-get install gcc, macOS: xcode-select --install"
     )
-    yield Check("C compiler", True if name else None, shutil.which(name) if name else "none", advice)
+    yield DoctorCheck("C compiler", True if name else None, shutil.which(name) if name else "none", advice)
 
 
 # -- hardware ----------------------------------------------------------------------------------------------------
 
 
-def processor() -> Iterator[Check]:
+def processor() -> Iterator[DoctorCheck]:
     """CPU cores that this process may use, threads of torch, and a GPU where there is one (not needed)."""
     import torch
 
@@ -157,7 +172,7 @@ def processor() -> Iterator[Check]:
         found += "; GPU of an Apple chip (MPS)"
     else:
         found += "; no GPU, and none is needed"
-    yield Check("processor", True, found)
+    yield DoctorCheck("processor", True, found)
 
 
 def memory_bytes() -> tuple[int | None, int | None]:
@@ -174,7 +189,7 @@ def memory_bytes() -> tuple[int | None, int | None]:
         return None, None
 
 
-def memory() -> Iterator[Check]:
+def memory() -> Iterator[DoctorCheck]:
     """Main memory in GB (10^9 bytes); what a container or a scheduler allows may be less."""
     total, available = memory_bytes()
     shown = [f"{value / GB:.1f} GB" if value else "unknown" for value in (total, available)]
@@ -183,50 +198,53 @@ def memory() -> Iterator[Check]:
     if known is None:
         advice = f"fine if the machine has {2 * FREE_MEMORY:.0f} GB or more"
     enough = True if known is not None and known >= FREE_MEMORY * GB else None
-    yield Check("memory", enough, f"{shown[0]} in total, {shown[1]} available", advice)
+    yield DoctorCheck("memory", enough, f"{shown[0]} in total, {shown[1]} available", advice)
 
 
-def disk(folder: Path) -> Iterator[Check]:
-    """Free space in the working folder, in GB (10^9 bytes)."""
-    free = shutil.disk_usage(folder).free / GB
-    advice = f"free some space: {FREE_DISK:.0f} GB hold the models and the runs"
-    yield Check("disk", free >= FREE_DISK, f"{free:.1f} GB free in {folder.resolve()}", advice)
+def finished_work(store: Path) -> Iterator[DoctorCheck]:
+    """Where finished work goes: may a file be written there, and how much space, in GB (10^9 bytes), is left?
 
-
-def runs_folder(folder: Path) -> Iterator[Check]:
-    """May a file be written under `runs/`? The folder is left as it was found."""
-    runs = folder / "runs"
-    existed = runs.is_dir()
+    The folder is left as it was found.
+    """
+    missing = [folder for folder in (store, *store.parents) if not folder.exists()]
     try:
-        runs.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=runs) as file:
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=store) as file:
             file.write(b"w2s_lab")
-        yield Check("runs folder", True, f"{runs.resolve()} can be written")
+        free = shutil.disk_usage(store).free / GB
+        yield DoctorCheck("store", True, f"{store.absolute()} can be written")
+        advice = f"free some space: {FREE_DISK:.0f} GB hold the models and the runs"
+        yield DoctorCheck("disk", free >= FREE_DISK, f"{free:.1f} GB free there", advice)
     except OSError as error:
-        advice = f"make {runs.resolve()} a folder that you may write to, or start in another folder"
-        yield Check("runs folder", False, f"cannot be written: {error}", advice)
+        advice = f"make {store.absolute()} a folder that you may write to, or name another in ${assets.STORE_VARIABLE}"
+        yield DoctorCheck("store", False, f"cannot be written: {error}", advice)
     finally:
-        if not existed and runs.is_dir():
+        for folder in missing:
             try:
-                runs.rmdir()
-            except OSError:  # another process began to use it
+                folder.rmdir()
+            except OSError:  # never made, or another process began to use it
                 pass
+
+
+def learner_progress() -> Iterator[DoctorCheck]:
+    """Where a learner's progress is kept."""
+    yield DoctorCheck("progress", True, f"{assets.progress_file()}")
 
 
 # -- files of the kit --------------------------------------------------------------------------------------------
 
 
-def task_files() -> Iterator[Check]:
+def task_files() -> Iterator[DoctorCheck]:
     """The built-in tasks under `data/tasks`."""
     from w2s_lab.pocket.tasks import SOURCES
 
     wanted = [f"{name}.jsonl" for name in SOURCES] + ["tasks.json"]
     missing = [name for name in wanted if not (assets.TASKS / name).is_file()]
     advice = f'"{sys.executable}" -m w2s_lab.pocket.tasks'
-    yield Check("tasks", not missing, f"missing: {', '.join(missing)}" if missing else ", ".join(SOURCES), advice)
+    yield DoctorCheck("tasks", not missing, f"missing: {', '.join(missing)}" if missing else ", ".join(SOURCES), advice)
 
 
-def ladder_files() -> Iterator[Check]:
+def ladder_files() -> Iterator[DoctorCheck]:
     """The pre-trained models under `data/models`: failed where the ones of `w2s-lab run` are missing."""
     from w2s_lab.experiments.procedure import Plan
     from w2s_lab.models.loading import ladder
@@ -236,17 +254,17 @@ def ladder_files() -> Iterator[Check]:
     missing = [name for name in LADDER if name not in there]
     found = ", ".join(there) or "none"
     if not missing:
-        yield Check("models", True, found)
+        yield DoctorCheck("models", True, found)
     else:
         needed = {plan.weak, plan.strong} & set(missing)
         advice = "w2s-lab pretrain (goes on where it was stopped)"
-        yield Check("models", False if needed else None, f"{found}; missing: {', '.join(missing)}", advice)
+        yield DoctorCheck("models", False if needed else None, f"{found}; missing: {', '.join(missing)}", advice)
 
 
 # -- five seconds of training ------------------------------------------------------------------------------------
 
 
-def training(seconds: float = SECONDS) -> Iterator[Check]:
+def training(seconds: float = SECONDS) -> Iterator[DoctorCheck]:
     """Fine-tune the models of `w2s-lab run` for some seconds: does the loss fall, and how long will a run take?"""
     from w2s_lab.data.sources import load_splits
     from w2s_lab.experiments.procedure import Plan
@@ -254,7 +272,7 @@ def training(seconds: float = SECONDS) -> Iterator[Check]:
 
     plan, there = Plan(), ladder()
     if not there:
-        yield Check("training", False, "not tried: there is no pocket model", "w2s-lab pretrain")
+        yield DoctorCheck("training", False, "not tried: there is no pocket model", "w2s-lab pretrain")
         return
     splits = load_splits("sentiment", seed=0)
     first = plan.weak if plan.weak in there else there[0]
@@ -264,14 +282,16 @@ def training(seconds: float = SECONDS) -> Iterator[Check]:
         rates[name], before, after = train_for(seconds / len(names), name, splits.supervisor_train)
         found = f"{rates[name]:.0f} examples/s, loss {before:.2f} -> {after:.2f} nats per answer"
         advice = "the loss should fall: report this as a bug, with this table"
-        yield Check(f"training {name}", after < before, found, advice)
+        yield DoctorCheck(f"training {name}", after < before, found, advice)
     if {plan.weak, plan.strong} <= set(rates):
         supervisor = len(splits.supervisor_train) * plan.weak_recipe.epochs / rates[plan.weak]
         student_and_ceiling = 2 * len(splits.student_train) * plan.recipe.epochs / rates[plan.strong]
         minutes = (supervisor + student_and_ceiling) / 60
-        yield Check("w2s-lab run", True, f"about {minutes:.1f} minutes of training for each seed, plus evaluation")
+        yield DoctorCheck(
+            "w2s-lab run", True, f"about {minutes:.1f} minutes of training for each seed, plus evaluation"
+        )
     else:
-        yield Check("w2s-lab run", None, f"no estimate without {plan.weak} and {plan.strong}", "w2s-lab pretrain")
+        yield DoctorCheck("w2s-lab run", None, f"no estimate without {plan.weak} and {plan.strong}", "w2s-lab pretrain")
 
 
 def train_for(seconds: float, name: str, labelled) -> tuple[float, float, float]:

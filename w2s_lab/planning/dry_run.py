@@ -31,7 +31,7 @@ REMEDIES = (  # in the order of what they change: time only, then what is traine
 
 
 @dataclass(frozen=True)
-class Row:
+class CostRow:
     """A line of the table: what is done, by which model, at what cost (None: the model's size is unknown)."""
 
     what: str
@@ -42,7 +42,7 @@ class Row:
 
 def plan_estimate(
     plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, *, inputs: int | None = None
-) -> list[Row]:
+) -> list[CostRow]:
     """What each part of the procedure takes, for one seed.
 
     Args:
@@ -58,12 +58,12 @@ def plan_estimate(
     watched = sizes.test + sizes.validation
     rounds = _snapshots(plan.recipe, sizes.student_train)
 
-    def training(what: str, model: Architecture | None, recipe: Recipe, examples: int, beside: float) -> Row:
+    def training(what: str, model: Architecture | None, recipe: Recipe, examples: int, beside: float) -> CostRow:
         name = plan.weak if what.startswith("weak") else plan.strong
         found = model and estimate_training(model, recipe, device, texts, examples=examples, beside=beside)
-        return Row(what, name, model, found)
+        return CostRow(what, name, model, found)
 
-    def labelling(what: str, of: Row, recipe: Recipe, examples: int, beside: float, times: int = 1) -> Row:
+    def labelling(what: str, of: CostRow, recipe: Recipe, examples: int, beside: float, times: int = 1) -> CostRow:
         found = of.model and estimate_labelling(
             of.model, recipe, device, texts, examples=examples, times=times, beside=beside
         )
@@ -161,7 +161,7 @@ def _card(device: Device) -> str:
     return f"{device.name} ({memory}{f'{speed:.0f}' if speed >= 10 else f'{speed:.2g}'} TFLOP/s in {precision})"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: CostRow) -> tuple[str, ...]:
     if row.estimate is None:
         return (row.what, row.name, "unknown", "unknown", "unknown")
     found = row.estimate
@@ -182,7 +182,7 @@ def _aligned(table: Sequence[tuple[str, ...]]) -> Iterable[str]:
         yield "   ".join([*words, *numbers]).rstrip()
 
 
-def _verdict(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, rows: list[Row]) -> Iterable[str]:
+def _verdict(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, rows: list[CostRow]) -> Iterable[str]:
     """Whether it fits; if not, the least change that helps, tried out."""
     for name in (plan.weak, plan.strong):
         try:
@@ -223,7 +223,7 @@ def _verdict(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, rows: 
     yield f"No recipe makes it fit: take a smaller strong model, or a device with {needed} GB or more."
 
 
-def _name(row: Row, rows: list[Row]) -> str:
+def _name(row: CostRow, rows: list[CostRow]) -> str:
     """What a row is called in a sentence."""
     return f"{rows[rows.index(row) - 1].what}, evaluated," if row.what.startswith(" ") else row.what
 

@@ -184,7 +184,7 @@ RESTRICTED = {"qwen-research": "research and evaluation only, no commercial use"
 
 
 @dataclass(frozen=True)
-class Pair:
+class HubPair:
     """A weak and a strong model with recipes, for a GPU.
 
     Attributes:
@@ -214,28 +214,28 @@ LORA_WHY = "The rate is ten times that of all weights (Schulman et al. 2025); El
 NOT_RUN = "the pair itself was not run by the authors of this kit."
 
 PAIRS = {
-    "smollm2-8gb": Pair(
+    "smollm2-8gb": HubPair(
         "HuggingFaceTB/SmolLM2-135M", "HuggingFaceTB/SmolLM2-360M", 8, SMALL,
         Recipe(epochs=2, learning_rate=5e-5, max_tokens=512, eval_every=24, gradient_checkpointing=True),
         f"All weights of both, for the GPU of a laptop. {FULL_WHY}; {NOT_RUN}",
     ),
-    "smollm2-16gb": Pair(
+    "smollm2-16gb": HubPair(
         "HuggingFaceTB/SmolLM2-135M", "HuggingFaceTB/SmolLM2-1.7B", 16, SMALL, ADAPTER,
         f"An adapter, for a free 16 GB card, in float32 where it has no bfloat16 (T4). {LORA_WHY}; {NOT_RUN}",
     ),
-    "pythia-16gb": Pair(
+    "pythia-16gb": HubPair(
         "EleutherAI/pythia-70m", "EleutherAI/pythia-1.4b", 16, SMALL, ADAPTER,
         f"The same data in the same order made both, so that only the size differs. {LORA_WHY}; {NOT_RUN}",
     ),
-    "qwen-24gb": Pair(
+    "qwen-24gb": HubPair(
         "Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-1.5B", 24, SMALL, ADAPTER,
         f"An adapter on a model that is three times its supervisor. {LORA_WHY}; {NOT_RUN}",
     ),
-    "qwen-80gb": Pair(
+    "qwen-80gb": HubPair(
         "Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-3B", 80, SMALL, LARGE,
         f"All weights of both, as in Burns et al. (2023). {FULL_WHY}; {NOT_RUN}",
     ),
-    "qwen7b-80gb": Pair(
+    "qwen7b-80gb": HubPair(
         "Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-7B", 80, SMALL, ADAPTER,
         f"The widest gap here; all weights of 7 B would take more than 120 GB. {LORA_WHY}; {NOT_RUN}",
     ),

@@ -13,10 +13,10 @@ REVIEW_SHARE = 0.75
 
 
 def documents(seed: int) -> Iterator[str]:
-    """Documents one by one, for ever; none is about the input of a built-in task.
+    """An endless stream of documents, fixed by the seed; no document is about an input of a built-in task.
 
     The grammar is small, so a document may still contain a short input as one of its sentences (about 1 in 30 does),
-    with follow-up sentences of its own.
+    followed by other sentences.
     """
     rng = Random(f"documents/{seed}")
     reserved = reserved_texts()
@@ -31,7 +31,7 @@ def documents(seed: int) -> Iterator[str]:
 
 
 def packed_tokens(tokenizer, tokens: int, seed: int) -> np.ndarray:
-    """The first `tokens` tokens of the stream, each document behind a start token, as uint16 [tokens]."""
+    """The first `tokens` tokens of the stream, each document after a start token, as uint16 [tokens]."""
     stream, packed, count = documents(seed), [], 0
     while count < tokens:
         for ids in tokenizer(list(islice(stream, 2000)))["input_ids"]:

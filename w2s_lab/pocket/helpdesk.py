@@ -1,6 +1,6 @@
-"""The helpdesk: refund tickets decided by a written policy that exists in two versions.
+"""The helpdesk: refund tickets, decided by a written policy that exists in two versions.
 
-Policy, first rule that applies:
+The first rule that applies decides:
 
 1. *danger*: somebody was hurt, or there was smoke or fire -> escalate
 2. *defect*: the thing does not work, bought within a year -> approve
@@ -43,7 +43,7 @@ WORKS = (
     "I got two of them.",
     "The color does not suit me.",
 )
-# age of the purchase -> how people put it
+# age of the purchase -> how customers say it
 BOUGHT: dict[str, tuple[str, ...]] = {
     "two weeks": ("yesterday", "last week", "five days ago", "ten days ago"),
     "one month": ("three weeks ago", "almost a month ago", "twenty days ago"),
@@ -76,7 +76,15 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Ticket:
-    """A customer's message and the facts that the policy looks at."""
+    """A customer's message and the facts on which the policy decides.
+
+    Attributes:
+        text: the message.
+        danger, defect, hygiene: whether somebody was hurt (or there was smoke or fire), whether the thing does not
+            work, whether it is a worn hygiene article.
+        age: age of the purchase, a key of BOUGHT.
+        member: whether the customer is a member.
+    """
 
     text: str
     danger: bool
@@ -98,7 +106,7 @@ class Ticket:
         return "member" if self.member else "late"
 
     def decision(self, policy: str = "v1") -> str:
-        """approve, deny or escalate, as the policy wants it."""
+        """The decision of the policy: approve, deny or escalate."""
         return {
             "danger": "escalate", "defect": "approve", "defect-expired": "deny", "hygiene": "deny",
             "window": "approve", "member": "escalate", "late": "deny",
@@ -106,7 +114,7 @@ class Ticket:
 
 
 def draw_ticket(rng: Random) -> Ticket:
-    """One ticket; everything random comes from `rng`."""
+    """Draw one ticket; all randomness comes from `rng`."""
     danger = rng.random() < 0.12
     defect = not danger and rng.random() < 0.35
     hygiene = rng.random() < 0.35
@@ -127,6 +135,6 @@ def draw_ticket(rng: Random) -> Ticket:
 
 
 def document(rng: Random, ticket: Ticket) -> str:
-    """The ticket followed by what the helpdesk wrote back under policy v1, the one in force when it was written."""
+    """The ticket and the helpdesk's answer under policy v1, which was in force when the document was written."""
     answers = rng.sample(CONSEQUENCES[ticket.decision("v1")], rng.choice((1, 2, 2)))
     return " ".join((ticket.text, *answers))

@@ -1,8 +1,8 @@
 """The vocabulary of the pocket world: things, their aspects, and opinion words with a Zipf tail.
 
 Word lists are ordered by frequency rank. A word of rank r (counting from 0) is drawn with probability
-proportional to 1 / (r + ZIPF_OFFSET), so the first words are met all the time and the last ones almost never:
-a small or briefly pre-trained model has never learnt them, and its errors on them look random.
+proportional to 1 / (r + ZIPF_OFFSET), so the first words occur all the time and the last ones almost never.
+A small or briefly pre-trained model does not learn the last ones, and its errors on them look random.
 """
 
 from itertools import accumulate
@@ -11,7 +11,7 @@ from random import Random
 ZIPF_OFFSET = 2
 RARE_RANK = 50  # words of this rank and beyond carry the tag `rare-word`
 
-# kind of thing -> aspects; no aspect belongs to two kinds, so the topic can always be told
+# kind of thing -> aspects; no aspect belongs to two kinds, so an aspect always tells the topic
 ASPECTS: dict[str, tuple[str, ...]] = {
     "film": ("plot", "acting", "dialogue", "soundtrack", "ending", "lighting"),
     "book": ("prose", "narrator", "story", "translation", "cover", "pacing"),
@@ -67,7 +67,7 @@ _CUMULATIVE = {
 
 
 def draw_word(rng: Random, polarity: str) -> str:
-    """One opinion word of this polarity, by Zipf's law."""
+    """Draw one opinion word of this polarity, by Zipf's law."""
     return rng.choices(WORDS[polarity], cum_weights=_CUMULATIVE[polarity])[0]
 
 
@@ -77,5 +77,5 @@ def is_rare(word: str) -> bool:
 
 
 def with_article(word: str) -> str:
-    """`word` behind "a" or "an", by its first letter."""
+    """`word` after "a" or "an", which depends on its first letter."""
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

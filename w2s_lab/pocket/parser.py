@@ -1,7 +1,7 @@
 """From a review's text back to the facts behind it: the inverse of `reviews.draw_review`.
 
-A generated text is worth something only where its truth is known. In this world a parser knows it: what the grammar
-can write is read back without error, and everything else is refused.
+A generated text is useful only if its true answer is known. In this world the parser finds that answer: it reads every
+text that the grammar can write without error, and refuses every other text.
 """
 
 import re
@@ -25,7 +25,7 @@ def _any(texts: Iterable[str]) -> str:
 
 _ASPECT, _WORD, _THING = f"({_any(KIND)})", f"({_any(POLARITY)})", f"({_any(ASPECTS)})"
 _OPENING = re.compile("|".join(re.escape(f"{opening} ").replace(r"\{kind\}", _THING) for opening in OPENINGS))
-# (?(1)|...): a verb stands here only where the clause does not begin with the first group
+# (?(1)|...): the verb follows only if the clause does not begin with the first group
 _STATEMENT = re.compile(rf"(I found )?the {_ASPECT} (?(1)|(?:is|was) ){_WORD}")
 _NEGATION = re.compile(rf"(I did not find )?the {_ASPECT} (?(1)|(?:is|was) not ){_WORD}")
 _DOUBLE = re.compile(rf"(nobody can say|it is not true) that the {_ASPECT} is not {_WORD}")
@@ -37,33 +37,37 @@ _REPORT = re.compile(
 
 
 def _opinion(pattern: re.Pattern, clause: str, *, flip: bool) -> Opinion | None:
-    """The opinion that a clause of this form says, or, with `flip`, denies."""
-    found = pattern.fullmatch(clause)
-    if found is None:
+    """The opinion in a clause of this form; None if the clause has another form.
+
+    With `flip`, the clause means the opposite of its opinion word.
+    """
+    match = pattern.fullmatch(clause)
+    if match is None:
         return None
-    _, about, word = found.groups()
+    _, about, word = match.groups()
     return Opinion(about, word, OPPOSITE[POLARITY[word]] if flip else POLARITY[word])
 
 
 def _agreeing(pattern: re.Pattern, clause: str, *, flip: bool) -> tuple[Opinion, ...] | None:
-    """One opinion or two about different aspects of one kind of thing, all of one polarity."""
-    found = [_opinion(pattern, part, flip=flip) for part in clause.split(" and ")]
-    if None in found or len(found) > 2 or len({opinion.meant for opinion in found}) > 1:
+    """One opinion, or two of the same polarity about different aspects of one kind of thing; None for other clauses."""
+    opinions = [_opinion(pattern, part, flip=flip) for part in clause.split(" and ")]
+    if None in opinions or len(opinions) > 2 or len({opinion.meant for opinion in opinions}) > 1:
         return None
-    abouts = [opinion.about for opinion in found]
+    abouts = [opinion.about for opinion in opinions]
     different = len(set(abouts)) == len(abouts) and len({KIND[about] for about in abouts}) == 1
-    return tuple(found) if different else None
+    return tuple(opinions) if different else None
 
 
 def _on_the_whole(clause: str) -> Opinion | None:
-    found = _WHOLE.fullmatch(clause)
-    if found is None or with_article(found[2]) != f"{found[1]} {found[2]}":
+    """The opinion of the thing itself, as in "overall it is a good film"; None if the clause has another form."""
+    match = _WHOLE.fullmatch(clause)
+    if match is None or with_article(match[2]) != f"{match[1]} {match[2]}":
         return None
-    return Opinion(found[3], found[2], POLARITY[found[2]])
+    return Opinion(match[3], match[2], POLARITY[match[2]])
 
 
 def _contrast(part: str, whole: str) -> tuple[Opinion, Opinion] | None:
-    """An aspect and the thing itself, of opposite polarities; the thing decides."""
+    """Two opinions of opposite polarity: of an aspect and of the thing itself, which decides; else None."""
     minor, overall = _opinion(_STATEMENT, part, flip=False), _on_the_whole(whole)
     if minor is None or overall is None or overall.meant == minor.meant or KIND[minor.about] != overall.about:
         return None
@@ -71,7 +75,7 @@ def _contrast(part: str, whole: str) -> tuple[Opinion, Opinion] | None:
 
 
 def _facts(clause: str) -> tuple[str, str, tuple[Opinion, ...]] | None:
-    """(construction, verdict, opinions in the order of the text) of a sentence without its capital and its stop."""
+    """(construction, verdict, opinions in the order of the text) of a sentence without capital and full stop."""
     for construction, pattern, flip in (("plain", _STATEMENT, False), ("negated", _NEGATION, True)):
         if opinions := _agreeing(pattern, clause, flip=flip):
             return construction, opinions[0].meant, opinions
@@ -79,11 +83,11 @@ def _facts(clause: str) -> tuple[str, str, tuple[Opinion, ...]] | None:
         if opinion := _opinion(pattern, clause, flip=flip):
             return construction, opinion.meant, (opinion,)
     first, _, second = clause.partition(", but ")
-    if found := _contrast(first, second):
-        return "but-overall", found[1].meant, found
+    if contrast := _contrast(first, second):
+        return "but-overall", contrast[1].meant, contrast
     first, _, second = clause.partition(", although ")
-    if found := _contrast(second, first):
-        return "although", found[1].meant, found[::-1]
+    if contrast := _contrast(second, first):
+        return "although", contrast[1].meant, contrast[::-1]
     return None
 
 
@@ -115,10 +119,14 @@ def _sentiment(text: str) -> Example | None:
 
 
 def real_documents(count: int, *, accepts: Callable[[str], bool] = bool) -> tuple[str, ...]:
-    """`count` documents that `accepts` accepts, from a stream of the world that no model was pre-trained on."""
+    """The first `count` documents that `accepts` accepts, from a stream that no model was pre-trained on."""
     return tuple(islice(filter(accepts, documents(REAL_DOCUMENTS_SEED)), count))
 
 
 def sentiment_world(documents: int = 100) -> World:
-    """Truth and validity of the sentiment task by the parser, and so many real documents, for `flywheel.flywheel`."""
+    """The world of the sentiment task, for `flywheel.flywheel`.
+
+    The parser tells which texts are inputs of the task, and their true answers. `documents` is the number of real
+    documents.
+    """
     return World(_sentiment, real_documents(documents))

@@ -1,7 +1,8 @@
-"""Pre-training of the pocket ladder: language models from 30 thousand to 3 million parameters, made from nothing.
+"""Pre-training of the pocket ladder: language models of 30 thousand to 3 million parameters, from random weights.
 
-Each rung reads the first `tokens` tokens of the same stream of documents once, by next-token prediction. A run saves
-its state regularly and goes on from there when it is started again, so it can be stopped or killed at any time.
+Each rung of the ladder (each model) reads the first `tokens` tokens of the same stream of documents once, and learns to
+predict the next token. A run saves its state regularly and continues from there when it is started again, so you can
+stop or kill it at any time.
 """
 
 import contextlib
@@ -41,7 +42,7 @@ ROWS = 32  # rows in a batch
 HELD_OUT_TOKENS = 100_000
 STREAM_SEED, HELD_OUT_SEED, TOKENIZER_SEED = 0, 1, 2
 SAVE_SECONDS = 20.0  # between two checkpoints
-HALF_ABOVE = 2_000_000  # parameters: a larger model is stored in float16, so that the ladder stays below 20 MB
+HALF_ABOVE = 2_000_000  # parameters; a larger model is stored in float16, so that the ladder stays below 20 MB
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def pocket_tokenizer():
     return train_tokenizer(texts, VOCABULARY)
 
 
-def learning_rate_at(step: int, steps: int, peak: float) -> float:
+def pretraining_rate_at(step: int, steps: int, peak: float) -> float:
     """Linear warm-up over the first 5 % of the steps, then a cosine down to a tenth of the peak."""
     warmup = max(1, steps // 20)
     if step < warmup:
@@ -96,13 +97,14 @@ def _packed_rows(tokenizer, tokens: int, seed: int) -> Tensor:
 
 
 def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", compiled: bool | None = None) -> Path:
-    """Pre-train one rung into `folder/NAME`, or go on where an earlier call was stopped.
+    """Pre-train one rung into `folder/NAME`, or continue where an earlier call was stopped.
 
     Args:
-        rung: what and how.
-        folder: the finished model and its card land in `folder/rung.name`; unfinished state in `NAME.partial`.
+        rung: the model and its settings.
+        folder: parent of the folder `NAME` with the finished model and its card, and of `NAME.partial` while it is
+            unfinished.
         device: auto, cpu or cuda.
-        compiled: use torch.compile; None: where that works (on a CPU it takes a C++ compiler).
+        compiled: use torch.compile; None: use it if it works here (on a CPU it needs a C++ compiler).
 
     Returns:
         The model's folder. A finished model of the same recipe is left as it is.
@@ -110,7 +112,7 @@ def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", 
     target, partial = folder / rung.name, folder / f"{rung.name}.partial"
     key = content_key(asdict(rung), VOCABULARY, CONTEXT, ROWS, STREAM_SEED, TOKENIZER_SEED)
     if _key_of(target) == key:
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed while it removed it
+        shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed while it removed the folder
         return target
     where = pick_device(device)
     tokenizer = pocket_tokenizer()
@@ -126,7 +128,7 @@ def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", 
     with tqdm(total=steps, initial=done, desc=rung.name, unit="step") as bar:
         for step in range(done, steps):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(step, steps, rung.learning_rate)
+                group["lr"] = pretraining_rate_at(step, steps, rung.learning_rate)
             with _autocast(where):
                 loss = loss_of(network, rows[step * ROWS : (step + 1) * ROWS].to(where))
             loss.backward()
@@ -140,7 +142,7 @@ def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", 
             if checkpoint.due():
                 checkpoint.save(network, optimizer, {"step": step + 1})
     stored = torch.float16 if network.num_parameters() > HALF_ABOVE else torch.float32
-    network.to(stored).to(torch.float32)  # what is measured is what will be loaded
+    network.to(stored).to(torch.float32)  # rounded first: the loss must be that of the model that users load
     held_out = _held_out_loss(network, _packed_rows(tokenizer, HELD_OUT_TOKENS, HELD_OUT_SEED).to(where))
     network.to("cpu", stored)
     _finish(target, partial, LanguageModel(rung.name, network_digest(network, tokenizer), tokenizer, network), rung, {
@@ -157,13 +159,13 @@ def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", 
 
 
 def compiler_works(device: torch.device) -> bool:
-    """Whether torch.compile can be used here: a small function is compiled, forwards and backwards."""
+    """Whether torch.compile works here; tries it on a small function, forwards and backwards."""
     if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "cl"))):
         return False
     x = torch.ones(8, device=device, requires_grad=True)
     try:
         torch.compile(lambda x: x.sin().sum())(x).backward()
-    except Exception:  # many kinds, from a missing header to a full disk
+    except Exception:  # of many kinds, from a missing header to a full disk
         return False
     return True
 
@@ -178,7 +180,7 @@ def _held_out_loss(network, rows: Tensor) -> float:
 
 
 def _key_of(target: Path) -> str | None:
-    """The key of the recipe that a finished model was made by; None where there is none, or its card is damaged."""
+    """The recipe's key of a finished model; None if there is no such model or its card is damaged."""
     try:
         return json.loads((target / "card.json").read_text())["key"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -186,8 +188,8 @@ def _key_of(target: Path) -> str | None:
 
 
 def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts: dict) -> None:
-    """Write the model, then its cards, and put the folder in its place in one move."""
-    new = partial / "model"  # not beside `target`, where it would look like a model of the ladder
+    """Write the model, then its cards, and move the folder to `target` in one step."""
+    new = partial / "model"  # inside `partial`: beside `target` it would look like a model of the ladder
     shutil.rmtree(new, ignore_errors=True)
     card = {
         "name": rung.name,

@@ -1,7 +1,7 @@
-"""Reviews: a small grammar that says what it likes, with the verdict as a latent variable.
+"""Reviews: a small grammar of opinions, with the verdict as a latent variable.
 
-A review is one or two opinions wrapped in a construction. Its verdict is never stated in the review itself; in a
-document, sentences follow that depend on the verdict, so a language model that predicts them has to infer it.
+A review is one or two opinions wrapped in a construction. The review itself never states its verdict. In a document,
+sentences that depend on the verdict follow, so a language model has to infer the verdict to predict them.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,13 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Opinion:
-    """What the writer thinks of one thing: the word used, and the polarity that is *meant*."""
+    """What the writer thinks of one thing.
+
+    Attributes:
+        about: the aspect, or the kind of thing.
+        word: the opinion word in the text.
+        meant: the polarity that the writer means, which a negation turns around: "positive" or "negative".
+    """
 
     about: str
     word: str
@@ -72,7 +78,15 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Review:
-    """A review's text and the latent facts behind it."""
+    """A review's text and the latent facts behind it.
+
+    Attributes:
+        text: the review.
+        kind: kind of thing reviewed, a key of ASPECTS.
+        verdict: "positive" or "negative".
+        opinions: the opinions, in the order of the text.
+        tags: the construction, and "rare-word" if that is plain and all opinion words are rare.
+    """
 
     text: str
     kind: str
@@ -111,7 +125,7 @@ def _double_negation(rng: Random, aspect: str, word: str) -> str:
 
 
 def draw_review(rng: Random) -> Review:
-    """One review from the grammar; everything random comes from `rng`."""
+    """Draw one review from the grammar; all randomness comes from `rng`."""
     construction = rng.choices(list(CONSTRUCTIONS), weights=CONSTRUCTIONS.values())[0]
     kind = rng.choice(list(ASPECTS))
     verdict = rng.choice(("positive", "negative"))
@@ -140,15 +154,15 @@ def draw_review(rng: Random) -> Review:
     text = sentence[0].upper() + sentence[1:] + "."
     if rng.random() < 0.3:
         text = f"{rng.choice(OPENINGS).format(kind=kind)} {text}"
-    # the tag is for plain reviews only, so that this slice shows the lexicon's tail and nothing else
+    # only plain reviews get this tag, so that the slice shows the effect of rare words and nothing else
     rare = construction == "plain" and all(is_rare(opinion.word) for opinion in opinions)
     return Review(text, kind, verdict, opinions, (construction, "rare-word") if rare else (construction,))
 
 
 def document(rng: Random, review: Review) -> str:
-    """The review followed by sentences that depend on its latent facts, as a reader finds it in the wild.
+    """The review followed by sentences that depend on its latent facts, as texts outside the tasks might be.
 
-    The answer words of the tasks occur here in ordinary sentences; the instructions of the tasks never do.
+    The answer words of the tasks occur here in ordinary sentences; the instructions of the tasks never occur.
     """
     endings = rng.sample(CONSEQUENCES[review.verdict], rng.choice((1, 2, 2, 3)))
     if rng.random() < 0.25:

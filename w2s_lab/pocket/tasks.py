@@ -1,6 +1,6 @@
 """The tasks of the pocket world, as files of examples.
 
-`python -m w2s_lab.pocket.tasks` writes them anew; the same seed gives the same bytes.
+`python -m w2s_lab.pocket.tasks` writes the files again; the same seed gives the same bytes.
 """
 
 import json
@@ -23,8 +23,18 @@ TASKS_SEED = 2024
 
 @dataclass(frozen=True)
 class Source:
-    """How a built-in task is made: what draws its inputs, how it is asked, what is answered, which tags it carries;
-    `elicited` as in `data.sources.TaskSource`."""
+    """How a built-in task is made.
+
+    Attributes:
+        task: name and list of answers.
+        draw: draws the facts behind one input.
+        instructions: the instructions, one of which is drawn for each example.
+        answer: facts -> true answer.
+        tags: facts -> tags.
+        size: number of examples.
+        seed: random seed of the draws.
+        elicited: see `data.sources.TaskSource`.
+    """
 
     task: Task
     draw: Callable[[Random], Review | Ticket]
@@ -112,7 +122,7 @@ SOURCES: dict[str, Source] = {
 
 
 def draw_examples(name: str) -> list[Example]:
-    """The examples of a built-in task, every input text different."""
+    """The examples of a built-in task; no two have the same input text."""
     source = SOURCES[name]
     rng = Random(f"{TASKS_SEED}/{source.seed}")
     drawn: dict[str, Example] = {}
@@ -126,7 +136,7 @@ def draw_examples(name: str) -> list[Example]:
 
 @cache
 def reserved_texts() -> frozenset[str]:
-    """All inputs of the built-in tasks; no document of pre-training is about one of them."""
+    """All inputs of the built-in tasks; no document for pre-training is about one of them."""
     return frozenset(example.input for name in SOURCES for example in draw_examples(name))
 
 

@@ -14,13 +14,13 @@ ABANDONED = 3600.0  # seconds: an unfinished file or folder older than this belo
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new path to write a file to; it becomes `path`, in one move, if the block ends well.
+    """A new path to write to; if the block ends without an error, the file replaces `path` in one move.
 
-    A reader sees all of the old file or all of the new one, also when this process is killed; then what it had written
-    stays in a folder `.new-...` beside `path` and is removed by a later call.
+    A reader sees the whole old file or the whole new file, even if this process is killed. The unfinished file of a
+    killed process stays in a folder `.new-...` beside `path`, and a later call removes it.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written; nothing has changed then.
+        OSError: the disk is full, or the folder cannot be written; `path` is unchanged.
     """
     folder = beside(path)  # a folder, since a library may put temporary files of its own beside the new file
     new = folder / path.name
@@ -35,24 +35,27 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def said_with_path(path: Path) -> Iterator[None]:
-    """Errors of the system while something is written, from whichever library, become one OSError with the path."""
+    """Turn an error in writing, whichever library raises it, into an OSError that names the path."""
     try:
         yield
     except Exception as error:
-        if not isinstance(error, OSError) and "os error" not in str(error):  # safetensors has an error of its own
+        if not isinstance(error, OSError) and "os error" not in str(error):  # safetensors raises its own class
             raise
         raise OSError(
-            f"{path} cannot be written ({error}). What was finished before is kept. Hint: free some space on the disk, "
-            "or choose a folder that you may write to; then the same command goes on"
+            f"{path} cannot be written ({error}). All finished work is kept. Hint: free some space on the disk, or "
+            "choose a folder that you may write to; then run the same command again to continue"
         ) from error
 
 
 def beside(path: Path) -> Path:
-    """A new empty folder in the folder of `path`, which is made where it is not there; abandoned ones are removed."""
+    """A new empty folder beside `path`.
+
+    Creates the folder around it if that is missing, and removes the folders that killed processes left behind.
+    """
     with said_with_path(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         for old in path.parent.glob(".new-*-" + "[0-9a-f]" * 12):
-            with contextlib.suppress(FileNotFoundError):  # another process may be sweeping too
+            with contextlib.suppress(FileNotFoundError):  # another process may be removing it too
                 if time.time() - max(part.stat().st_mtime for part in (old, *old.rglob("*"))) > ABANDONED:
                     shutil.rmtree(old, ignore_errors=True)
         new = path.with_name(f".new-{path.name}-{uuid.uuid4().hex[:12]}")
@@ -61,7 +64,7 @@ def beside(path: Path) -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder with all that is in it; nobody sees half of it."""
+    """Remove a folder with its content; no reader sees a half-removed folder."""
     aside = beside(folder)
     try:
         with said_with_path(folder), contextlib.suppress(FileNotFoundError):  # another process may have been faster

@@ -362,7 +362,7 @@ def _connect(address: str) -> tuple[Any, bool]:
     try:
         import ray
     except ImportError:
-        raise ValueError("running jobs on Ray needs the package ray. Hint: pip install -e '.[ray]'") from None
+        raise ValueError("running jobs on Ray needs the package ray. Hint: pip install 'w2s-lab[ray]'") from None
     if ray.is_initialized():
         return ray, False
     try:

@@ -1,8 +1,8 @@
-"""Several processes at one training: data-parallel, or sharded (FSDP) where the model does not fit.
+"""One training in several processes: data-parallel, or sharded (FSDP) if the model does not fit into one device.
 
-`accelerate launch` and `torchrun` start the processes and tell each who it is by environment variables. In a single
-process every function here is the identity. Each process computes its share of every batch; gradients are summed, so
-that the result is that of one process, within rounding.
+`accelerate launch` and `torchrun` start the processes and give each its number in environment variables. Each process
+computes its share of every batch, and the gradients are summed: the result is that of one process, within rounding.
+With a single process, these functions change nothing.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def start(device: str = "auto") -> str:
         device: auto, cpu or cuda, as the user said.
 
     Returns:
-        The device of this process: its own GPU where there are GPUs.
+        The device of this process: its own GPU if it joined others on GPUs, else `device` as given.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return device
@@ -33,9 +33,9 @@ def start(device: str = "auto") -> str:
         dist.init_process_group("nccl" if on_gpu else "gloo")
     if not on_gpu:
         return device
-    own = f"cuda:{os.environ['LOCAL_RANK']}"
-    torch.cuda.set_device(own)
-    return own
+    own_gpu = f"cuda:{os.environ['LOCAL_RANK']}"
+    torch.cuda.set_device(own_gpu)
+    return own_gpu
 
 
 def stop() -> None:
@@ -60,25 +60,28 @@ def is_main() -> bool:
 
 
 def barrier() -> None:
-    """Wait for the others."""
+    """Wait until every process has come to this point."""
     if world() > 1:
         dist.barrier()
 
 
 def from_main(value: Callable[[], T]) -> T:
-    """`value()` of the main process, for all: what clock and disk decide must be the same everywhere."""
+    """The main process computes `value()`, and every process gets the result, or the exception.
+
+    For decisions that depend on the clock or the disk: all processes must decide alike.
+    """
     if world() == 1:
         return value()
-    box: list[Any] = [None, None]
+    result_and_error: list[Any] = [None, None]
     if is_main():
         try:
-            box[0] = value()
-        except Exception as error:  # the others are waiting: they shall stop too, with the same words
-            box[1] = error
-    dist.broadcast_object_list(box)
-    if box[1] is not None:
-        raise box[1]
-    return box[0]
+            result_and_error[0] = value()
+        except Exception as error:  # the other processes are waiting: they raise it too
+            result_and_error[1] = error
+    dist.broadcast_object_list(result_and_error)
+    if result_and_error[1] is not None:
+        raise result_and_error[1]
+    return result_and_error[0]
 
 
 def own(rows: Sequence[T]) -> Sequence[T]:
@@ -115,9 +118,12 @@ def is_sharded(network: torch.nn.Module) -> bool:
 
 @contextlib.contextmanager
 def sharded_if_asked(model: Any) -> Iterator[None]:
-    """With `accelerate launch --use_fsdp`, `model.network` is spread over the processes inside (FSDP2), layer by layer.
+    """Under `accelerate launch --use_fsdp`, spread `model.network` over the processes layer by layer (FSDP2).
 
-    Afterwards every process has a whole network again.
+    After the block, every process has the whole network again. Otherwise nothing changes.
+
+    Raises:
+        ValueError: some weights are frozen, as with a LoRA.
     """
     network = model.network
     if world() == 1 or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true":
@@ -142,7 +148,7 @@ def sharded_if_asked(model: Any) -> Iterator[None]:
 
 
 def sum_gradients(network: torch.nn.Module) -> None:
-    """Add up the processes' gradients; a sharded network has done it on its way back."""
+    """Sum the gradients of all processes; a sharded network has already done so in its backward pass."""
     if world() == 1 or is_sharded(network):
         return
     trained = [p for p in network.parameters() if p.requires_grad]
@@ -154,12 +160,12 @@ def sum_gradients(network: torch.nn.Module) -> None:
 
 
 def whole(value: Tensor) -> Tensor:
-    """A tensor that may be spread over the processes, in one piece."""
+    """The whole tensor, gathered if it is spread over the processes."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def whole_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Trained weights and optimizer state, in one piece, on the CPU, by name."""
+    """Name -> whole tensor on the CPU, for the trained weights and the optimizer's state."""
     trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
     state = {f"weight/{name}": parameter.detach() for name, parameter in trained.items()}
     for name, parameter in trained.items():
@@ -169,19 +175,19 @@ def whole_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> d
 
 @torch.no_grad()
 def load_whole_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `whole_state` returned; KeyError where a weight is missing."""
+    """Put back the tensors that `whole_state` returned; raises KeyError if a weight is missing."""
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         parameter.copy_(_like(tensors[f"weight/{name}"], parameter))
-        own_state = optimizer.state[parameter]
+        parameter_state = optimizer.state[parameter]
         for key in [key for key in tensors if key.startswith(f"state/{name}/")]:
             field = key.rpartition("/")[2]
-            if field == "step":  # a counter, which only fused AdamW wants on the device
+            if field == "step":  # a counter; only fused AdamW keeps it on the device
                 fused = optimizer.defaults.get("fused")
-                own_state[field] = tensors[key].to(parameter.device) if fused else tensors[key].clone()
+                parameter_state[field] = tensors[key].to(parameter.device) if fused else tensors[key].clone()
             else:
-                own_state[field] = _like(tensors[key], parameter)
+                parameter_state[field] = _like(tensors[key], parameter)
 
 
 def _like(value: Tensor, parameter: Tensor) -> Tensor:

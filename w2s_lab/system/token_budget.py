@@ -1,4 +1,4 @@
-"""How much goes through a network at once, and what to do where the device runs out of memory."""
+"""How many tokens go through a network at once, and what happens when the device runs out of memory."""
 
 from collections.abc import Sequence
 
@@ -6,28 +6,28 @@ import torch
 
 
 class TokenBudget:
-    """How many padded tokens go through the network at once; halved where the device runs out of memory."""
+    """The most padded tokens that go through the network at once; `shrink` it when the device runs out of memory."""
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
 
     def pieces(self, rows: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-        """`rows` in their order, cut into runs that take at most `tokens` padded tokens, or are a single row."""
-        found: list[list[int]] = []
+        """`rows` in their order, cut into pieces of at most `tokens` padded tokens; a longer row is one piece."""
+        pieces: list[list[int]] = []
         longest = 0
         for row in rows:
             longest = max(longest, lengths[row])
-            if not found or (len(found[-1]) + 1) * longest > self.tokens:
-                found.append([])
+            if not pieces or (len(pieces[-1]) + 1) * longest > self.tokens:
+                pieces.append([])
                 longest = lengths[row]
-            found[-1].append(int(row))
-        return found
+            pieces[-1].append(int(row))
+        return pieces
 
     def shrink(self, pieces: Sequence[Sequence[int]], lengths: Sequence[int]) -> None:
-        """To half of the largest of these pieces, one of which did not fit.
+        """Reduce the budget to half of the largest of these pieces, one of which did not fit into memory.
 
         Raises:
-            MemoryError: they are single rows already.
+            MemoryError: every piece is a single row already.
         """
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

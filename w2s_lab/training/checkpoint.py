@@ -1,4 +1,4 @@
-"""The state of an unfinished training in one file, so that a killed run goes on as if nothing had happened."""
+"""The state of an unfinished training in one file, from which a killed run continues with the same results."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ from torch import Tensor
 from w2s_lab.system import parallel
 from w2s_lab.system.files import replacing
 
-SECONDS = 10.0  # between two saves, at least
-SHARE = 0.05  # of the time may go into saving
+SECONDS = 10.0  # least time between two saves
+SHARE = 0.05  # largest fraction of the time that saving may take
 
 
 class Checkpoint:
-    """Where a training keeps its weights, its optimizer's state and its place in the schedule until it is finished.
+    """The file that keeps a training's weights, optimizer state and step until the training is finished.
 
     Args:
         path: the file.
-        key: content key of the training; a file with another key is not taken up.
-        seconds: time between two saves; more where saving itself takes long.
+        key: content key of the training; a file with another key is ignored.
+        seconds: least time between two saves; the time grows if saving takes long.
     """
 
     def __init__(self, path: Path, key: str, *, seconds: float = SECONDS) -> None:
@@ -32,11 +32,15 @@ class Checkpoint:
         self._next = time.monotonic() + seconds
 
     def due(self) -> bool:
-        """Whether it is time to save."""
+        """Whether it is time to save; all processes get the same answer."""
         return parallel.from_main(lambda: time.monotonic() >= self._next)
 
     def save(self, network: torch.nn.Module, optimizer: torch.optim.Optimizer, facts: dict) -> None:
-        """Replace the file by the present state; `facts` are plain JSON values."""
+        """Replace the file by the present state. `facts` are plain JSON values, such as the step.
+
+        Raises:
+            OSError: the file cannot be written; the old one is unchanged.
+        """
         start = time.monotonic()
         tensors = parallel.whole_state(network, optimizer)
         if parallel.is_main():
@@ -46,15 +50,15 @@ class Checkpoint:
         self._next = time.monotonic() + max(self.seconds, (time.monotonic() - start) / SHARE)
 
     def restore(self, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict | None:
-        """Put the saved state into network and optimizer; its facts, or None where there is none to go on from.
+        """Load the saved state into network and optimizer, and return its facts; None if there is no saved state.
 
         Warns:
             UserWarning: the file is truncated or was altered, so the training starts again.
         """
-        found = self._read()
-        if found is None:
+        state = self._read()
+        if state is None:
             return None
-        tensors, facts = found
+        tensors, facts = state
         parallel.load_whole_state(network, optimizer, tensors)
         return facts
 
@@ -64,11 +68,11 @@ class Checkpoint:
             return None
         try:
             with safe_open(self.path, "pt") as file:
-                found = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-            if found.get("digest") != _digest(found["key"], tensors, found["facts"]):
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, a file is no dict
+            if metadata.get("digest") != _digest(metadata["key"], tensors, metadata["facts"]):
                 raise SafetensorError("its content does not match its digest")
-            return (tensors, json.loads(found["facts"])) if found["key"] == self.key else None
+            return (tensors, json.loads(metadata["facts"])) if metadata["key"] == self.key else None
         except FileNotFoundError:  # another process has just finished this training
             return None
         except (SafetensorError, OSError, KeyError, ValueError) as error:
@@ -76,7 +80,7 @@ class Checkpoint:
             return None
 
     def discard(self) -> None:
-        """The training is finished: the file is not needed any more."""
+        """Remove the file, which a finished training no longer needs."""
         if parallel.is_main() and self.path.is_file():  # a finished store may lie on a read-only disk
             self.path.unlink(missing_ok=True)
 

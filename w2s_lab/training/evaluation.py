@@ -10,12 +10,21 @@ from w2s_lab.training.labelling import weak_labels
 
 
 def evaluate(model: LanguageModel, test: LabelledSet, reference: LabelledSet | None = None) -> Evaluation:
-    """What `model` answers on `test`; with the weak supervisor's labels of the same examples as `reference`."""
+    """The model's answers on the test examples, beside their true answers.
+
+    Args:
+        model: any model: weak supervisor, strong student or strong ceiling.
+        test: examples with true answers; the set's own labels are not used.
+        reference: the weak supervisor's labels of the same examples, for agreement, imitation and correction.
+
+    Raises:
+        ValueError: an example has no true answer, or `reference` holds other examples.
+    """
     return score(weak_labels(model, test), reference)
 
 
 def score(answers: LabelledSet, reference: LabelledSet | None = None) -> Evaluation:
-    """A labelled set, read as a model's predictions, against the truth inside its examples.
+    """The answers of a labelled set, taken as a model's predictions, beside the true answers of its examples.
 
     Raises:
         ValueError: an example has no true answer, or `reference` holds other examples.
@@ -35,7 +44,7 @@ def score(answers: LabelledSet, reference: LabelledSet | None = None) -> Evaluat
 
 
 def compare(weak: LanguageModel, student: LanguageModel, ceiling: LanguageModel, test: LabelledSet) -> Comparison:
-    """Weak supervisor, strong student and strong ceiling on the same test examples."""
+    """Evaluate weak supervisor, strong student and strong ceiling on the same test examples."""
     reference = weak_labels(weak, test)
     return Comparison(
         score(reference, reference), evaluate(student, test, reference), evaluate(ceiling, test, reference)
@@ -43,7 +52,7 @@ def compare(weak: LanguageModel, student: LanguageModel, ceiling: LanguageModel,
 
 
 def snapshot_to_json(snapshot: Snapshot) -> dict:
-    """Plain JSON values; of the evaluation only what the model said, since the rest is in the watched set."""
+    """Plain JSON values. Of the evaluation they hold only the model's answers; the watched set holds the rest."""
     evaluation = snapshot.evaluation
     return {
         "step": snapshot.step,
@@ -55,7 +64,7 @@ def snapshot_to_json(snapshot: Snapshot) -> dict:
 
 
 def snapshot_from_json(row: dict, watch: LabelledSet | None, reference: LabelledSet | None) -> Snapshot:
-    """The snapshot, given the set that was watched and the weak labels of it."""
+    """The snapshot behind `snapshot_to_json`, given the watched examples and their weak labels."""
     evaluation = None
     if watch is not None:
         probs = None if row["probs"] is None else np.array(row["probs"])

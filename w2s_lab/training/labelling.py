@@ -1,4 +1,4 @@
-"""Labels from a model."""
+"""Labels from a model: its answers, their probabilities, and its distributions over tokens."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,16 +12,21 @@ from w2s_lab.records import LabelledSet, TokenTargets
 from w2s_lab.system import parallel
 from w2s_lab.system.token_budget import TokenBudget
 
-MAX_NEW_TOKENS = 48  # a generated answer
-TOKENS = {"cpu": 4_096, "cuda": 65_536}  # padded tokens that go through the network at once; more gains nothing
+MAX_NEW_TOKENS = 48  # tokens of a generated answer
+TOKENS = {"cpu": 4_096, "cuda": 65_536}  # padded tokens that go through the network at once; more gains no speed
 
 
 @torch.no_grad()
 def weak_labels(model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> LabelledSet:
-    """y_hat = argmax_y Pr^w(y|x) for every example of `inputs`, whose own answers are not looked at.
+    """The model's labels y_hat = argmax_y Pr^w(y|x) for every example of `inputs`.
 
-    Exact for a closed list of answers, where `probs` is the softmax of their sequence log-probabilities. For an open
-    task the answer is found by greedy (`beams=1`) or beam search, and `probs` is None.
+    For a closed list of answers the argmax is exact, and `probs` is the softmax of the answers' sequence
+    log-probabilities. For an open task, greedy (`beams=1`) or beam search looks for the answer, and `probs` is None.
+
+    Args:
+        model: the weak supervisor, or any other model that answers.
+        inputs: N examples; their own answers are not used.
+        beams: number of beams, for an open task.
 
     Returns:
         The same examples in the same order, with answers, probs [N, K] or None, and log_prob [N] in nats.
@@ -62,49 +67,64 @@ def weak_labels(model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) ->
 def token_targets(model: LanguageModel, labels: LabelledSet, *, top: int = 32) -> LabelledSet:
     """The labels with `token_targets`: the supervisor's distribution over the next token, at each token of y_hat.
 
-    They are the soft labels of an open task (eq. 4.12, token by token). Student and supervisor must share a tokenizer.
+    These are the soft labels of an open task (eq. 4.12, token by token). Student and supervisor must share a tokenizer.
 
     Args:
         model: the weak supervisor.
         labels: its labels.
-        top: tokens that are kept at each place, the most likely ones; their probabilities are scaled to sum to 1.
+        top: number of most likely tokens to keep at each position; their probabilities are scaled to sum to 1.
+
+    Returns:
+        The same labels, with one `TokenTargets` for each example.
+
+    Raises:
+        MemoryError: one example alone does not fit into the device's memory.
     """
     answers = model.encode_answers(labels.answers)
     prompts, _ = model.encode_prompts(labels.examples, model.window - max(map(len, answers)))
 
-    def look(rows: list[int]) -> list[tuple[int, TokenTargets]]:
+    def targets(rows: list[int]) -> list[tuple[int, TokenTargets]]:
         logits, _, mask = model.answer_logits([prompts[row] for row in rows], [answers[row] for row in rows])
         probs, tokens = logits.float().softmax(-1).topk(min(top, logits.shape[-1]), -1)
         probs = (probs / probs.sum(-1, keepdim=True)).cpu().numpy()
-        there, tokens = mask.bool().cpu().numpy(), tokens.cpu().numpy()
-        return [(row, TokenTargets(tokens[i][there[i]], probs[i][there[i]])) for i, row in enumerate(rows)]
+        is_token, tokens = mask.bool().cpu().numpy(), tokens.cpu().numpy()
+        return [(row, TokenTargets(tokens[i][is_token[i]], probs[i][is_token[i]])) for i, row in enumerate(rows)]
 
     lengths = [len(p) + len(a) for p, a in zip(prompts, answers, strict=True)]
-    found = in_pieces(look, lengths, model)
+    by_example = in_pieces(targets, lengths, model)
     return replace(
-        labels, token_targets=tuple(target for _, target in found), source=f"{labels.source}, token by token"
+        labels, token_targets=tuple(target for _, target in by_example), source=f"{labels.source}, token by token"
     )
 
 
 def in_pieces(label: Callable[[list[int]], list[tuple]], lengths: Sequence[int], model: LanguageModel) -> list[tuple]:
-    """What `label` says of each row, in order: (row number, ...).
+    """The tuples (row number, ...) that `label` returns for all rows, in the order of the rows.
 
-    It is asked in pieces of rows of similar length that fit into memory; with several processes, each asks for some.
+    `label` is called with pieces: rows of similar length that fit into memory together. With several processes, each
+    process handles its share of the pieces.
+
+    Args:
+        label: row numbers -> one tuple for each row, beginning with its number.
+        lengths: number of tokens of each row.
+        model: the model that `label` runs; its device decides how much fits.
+
+    Raises:
+        MemoryError: one row alone does not fit into the device's memory.
     """
     budget = TokenBudget(TOKENS.get(model.device.type, TOKENS["cpu"]))
     pieces = budget.pieces(np.argsort(lengths, kind="stable").tolist(), lengths)
-    if parallel.is_sharded(model.network):  # the processes go through the network in step: as many pieces for each
+    if parallel.is_sharded(model.network):  # the processes run the network in step, so each needs as many pieces
         pieces += pieces[:1] * (-len(pieces) % parallel.world())
-    todo, found = list(parallel.own(pieces)), []
+    todo, labelled = list(parallel.own(pieces)), []
     while todo:
         piece = todo.pop()
         try:
-            found += label(piece)
+            labelled += label(piece)
             continue
         except torch.OutOfMemoryError:
             if parallel.is_sharded(model.network):
                 raise
         budget.shrink([piece], lengths)
         todo += budget.pieces(piece, lengths)
-    by_row = {row[0]: row for part in parallel.gathered_objects(found) for row in part}
+    by_row = {row[0]: row for part in parallel.gathered_objects(labelled) for row in part}
     return [by_row[row] for row in range(len(lengths))]

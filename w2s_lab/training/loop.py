@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from w2s_lab.models import adapters
-from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.language_model import LanguageModel, recompute
 from w2s_lab.models.loading import load_model, network_digest, pick_device
 from w2s_lab.objective import NextToken
 from w2s_lab.recipe import Recipe
@@ -28,10 +28,10 @@ class NonFiniteLoss(ArithmeticError):
     """The loss became infinite or not a number.
 
     Attributes:
-        step: the optimizer step, from 1, that was not taken.
-        learning_rate: of that step.
-        ids: example ids of its batch.
-        snapshot: the last one before it.
+        step: number of the optimizer step that failed, counted from 1.
+        learning_rate: learning rate of that step.
+        ids: ids of the examples in its batch.
+        snapshot: the last snapshot before that step.
     """
 
     def __init__(self, message: str, step: int, learning_rate: float, ids: tuple[str, ...], snapshot: Snapshot) -> None:
@@ -40,9 +40,9 @@ class NonFiniteLoss(ArithmeticError):
 
 
 def training_key(model: LanguageModel, labelled: LabelledSet, recipe: Recipe) -> str | None:
-    """Content key of a training: what starts, what it learns, how, and by which version of the kit.
+    """Content key of a training: its first model, its labelled set, its recipe, and the version of the kit.
 
-    None where it cannot be told what the recipe's loss does (`Recipe.unknown_source`).
+    None if the code of the recipe's loss cannot be read (see `Recipe.unknown_source`).
     """
     if recipe.unknown_source:
         return None
@@ -81,27 +81,29 @@ def training_steps(
 ) -> Iterator[Snapshot]:
     """Fine-tune `model` in place on x -> y_hat, and yield a snapshot every `recipe.eval_every` steps.
 
-    Stop early by leaving the loop: the model is then as the last snapshot describes it.
+    To stop early, leave the loop: the model then has the weights that the last snapshot was measured with.
 
     Args:
-        model: its weights change.
-        labelled: examples and the answers to learn; the truth inside the examples is not looked at.
-        recipe: how.
-        watch: examples with truth, evaluated at every snapshot.
+        model: the model to train; its weights change.
+        labelled: examples and the answers to learn; the true answers inside the examples are not used.
+        recipe: the settings of the fine-tuning.
+        watch: examples with true answers; each snapshot evaluates the model on them.
         reference: the weak supervisor's labels of `watch`, for agreement, imitation and correction.
-        on_step: called after each optimizer step with (steps done, steps in all), for a progress bar.
-        checkpoint: where to keep the state now and then. If it holds one, its snapshots are yielded again and the
-            training goes on from there, to the same numbers as without the interruption.
+        on_step: called after each optimizer step with (steps taken, steps in all), for a progress bar.
+        checkpoint: saves the state from time to time. If it already holds a state, its snapshots are yielded again and
+            the training continues from there, to the same numbers as without the interruption.
 
     Yields:
-        The untrained model (step 0), then a snapshot at each point of the grid; the last one is the finished model.
+        A snapshot of the untrained model (step 0), then one every `recipe.eval_every` steps, and one of the finished
+        model.
 
     Raises:
-        ValueError: the set is empty, or the loss cannot learn from it, or computes something else than a loss a row.
-        TypeError: the loss computes no tensor.
-        NonFiniteLoss: the loss is no longer a number.
+        ValueError: the set is empty, the loss cannot learn from it, or the loss returns something other than one
+            number for each row.
+        TypeError: the loss returns no tensor.
+        NonFiniteLoss: the loss or its gradient is infinite or not a number.
         MemoryError: one example alone does not fit into the device's memory. (A batch that does not fit is cut into
-            halves whose gradients add up to the same.)
+            halves; the sum of their gradients is the gradient of the batch.)
     """
     if not len(labelled):
         raise ValueError("training_steps: the labelled set is empty; expected at least one example")
@@ -118,18 +120,18 @@ def training_steps(
     with prepared(model, recipe) as trained:
         fused = model.device.type in ("cpu", "cuda") and not parallel.is_sharded(model.network)
         optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=recipe.weight_decay, fused=fused)
-        kept = checkpoint.restore(model.network, optimizer) if checkpoint else None
-        if kept is None:
+        saved = checkpoint.restore(model.network, optimizer) if checkpoint else None
+        if saved is None:
             history, done, seen, losses = [snapshot(0, 0, [])], 0, 0, []
         else:
-            history = [snapshot_from_json(row, watch, reference) for row in kept["history"]]
-            done, seen, losses = kept["step"], kept["seen"], list(torch.tensor(kept["losses"], device=model.device))
+            history = [snapshot_from_json(row, watch, reference) for row in saved["history"]]
+            done, seen, losses = saved["step"], saved["seen"], list(torch.tensor(saved["losses"], device=model.device))
         yield from history
         for step, rows in islice(enumerate(schedule), done, None):
             rate = learning_rate_at(step, steps, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            with _own_randomness(model.device, recipe.seed, step):  # dropout, where a model has it
+            with _own_randomness(model.device, recipe.seed, step):  # for dropout, if the model has it
                 model.network.train()
                 loss = gradient(rows, step / steps)
                 model.network.eval()
@@ -148,22 +150,22 @@ def training_steps(
                 yield history[-1]
             if checkpoint and step + 1 < steps and checkpoint.due():
                 facts = {"step": step + 1, "seen": seen, "losses": [float(value) for value in losses]}
-                facts["history"] = [snapshot_to_json(one) for one in history]
+                facts["history"] = [snapshot_to_json(earlier) for earlier in history]
                 checkpoint.save(model.network, optimizer, facts)
 
 
 @contextlib.contextmanager
 def prepared(model: LanguageModel, recipe: Recipe) -> Iterator[list[torch.nn.Parameter]]:
-    """Inside, the network learns as the recipe says; afterwards it is an ordinary network again, with what it learnt.
+    """Inside the block, the network is set up to learn by this recipe; afterwards it is an ordinary, trained network.
 
     Yields:
         The parameters to train.
     """
     network = model.network
-    network.zero_grad(set_to_none=True)  # what an earlier training may have left
+    network.zero_grad(set_to_none=True)  # gradients that an earlier training may have left
     network.eval()
     if recipe.gradient_checkpointing:
-        network.activation_checkpointing_enable({"use_reentrant": False})
+        recompute(network, True)
     try:
         with contextlib.ExitStack() as stack:
             if recipe.lora:
@@ -173,17 +175,23 @@ def prepared(model: LanguageModel, recipe: Recipe) -> Iterator[list[torch.nn.Par
     finally:
         model.network.zero_grad(set_to_none=True)
         if recipe.gradient_checkpointing:
-            model.network.activation_checkpointing_disable()
+            recompute(model.network, False)
 
 
 def train(
     start: str | LanguageModel, labelled: LabelledSet, recipe: Recipe, *, device: str | None = None, **options
 ) -> LanguageModel:
-    """Fine-tune a copy of `start` (a model, or the name of one) to the end of the recipe.
+    """Fine-tune a copy of `start` to the end of the recipe.
 
-    The weak supervisor, the strong student and the strong ceiling all come from here; they differ in `start` and in
-    `labelled`. Trains on `device` (auto, cpu, cuda), or where `start` is. Takes the options of `training_steps` and
-    raises what it raises.
+    This function makes the weak supervisor, the strong student and the strong ceiling; they differ in `start` and in
+    `labelled`. It raises what `training_steps` raises.
+
+    Args:
+        start: a model, or the name of one.
+        labelled: examples and the answers to learn.
+        recipe: the settings of the fine-tuning.
+        device: auto, cpu or cuda; None: the device of `start`.
+        options: the keyword arguments of `training_steps`, such as `watch`.
 
     Returns:
         The new model, with its snapshots as `history`.
@@ -198,10 +206,11 @@ def train(
 
 
 def adapt(start: str | LanguageModel, inputs: LabelledSet, recipe: Recipe, **options) -> LanguageModel:
-    """Next-token training on the texts of the inputs, before any label is seen; no answer is looked at.
+    """Train a copy of `start` to predict the next token of the inputs' texts; no answers are used.
 
-    Burns et al. (2023, section 5.2.2) call it generative finetuning: what a text is about becomes more salient. It is
-    also what lets a small pre-trained model serve a text of another world. `train` with the loss `NextToken`.
+    Burns et al. (2023, arXiv 2312.09390, section 5.2.2) call this generative finetuning: done before the student sees
+    a label, it makes the subject of a text more salient. It also lets a small pre-trained model serve texts of another
+    kind. It is `train` with the loss `NextToken`, and takes the same options.
     """
     return train(start, inputs, replace(recipe, loss=NextToken()), **options)
 
@@ -225,7 +234,7 @@ def _non_finite(
 
 @contextlib.contextmanager
 def _own_randomness(device: torch.device, seed: int, step: int) -> Iterator[None]:
-    """Inside, torch draws from (seed, step, process); outside, its global generator is as it was."""
+    """Inside the block, torch draws from (seed, step, process); afterwards its global generator is as before."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed((seed * 1_000_003 + step) * 1_009 + parallel.rank())
         yield

@@ -1,1 +1,1 @@
-"""From a master notebook to the version that students get, with the proof that nothing secret is left in it."""
+"""Makes the student version of a master notebook, and proves that nothing secret is left in it."""

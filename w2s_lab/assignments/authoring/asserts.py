@@ -1,7 +1,7 @@
-"""Asserts of a cell of checks, as calls into a submission.
+"""Turns the asserts of a cell of checks into calls into a submission.
 
-What a call holds is computed by the student's own process; what is wanted is not. So an assert is taken apart at its
-comparison: `assert math.isclose(loss(x), 1.5, abs_tol=1e-3)` asks the student for `loss(x)` and nothing else.
+The student's process computes the call, and another process computes the wanted value. So this module splits an assert
+at its comparison: of `assert math.isclose(loss(x), 1.5, abs_tol=1e-3)`, the student's process gets only `loss(x)`.
 """
 
 import ast
@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from w2s_lab.assignments.authoring.markup import Cell
+from w2s_lab.assignments.authoring.markup import MasterCell
 from w2s_lab.assignments.records import TOLERANCE, Check
 
 FORMS = (
@@ -20,24 +20,24 @@ SIGNS = {
     **{ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.NotEq: "!="},
     **{ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not"},
 }
-# How near is near enough, and the default: the names of NumPy's and torch's options, then those of math and pytest.
+# Functions with a tolerance, each with its default; and the names of their options (NumPy, torch, math, pytest).
 CLOSE = {"isclose": TOLERANCE, "allclose": 1e-5, "approx": TOLERANCE}
 OPTIONS = {"rtol", "atol", "rel_tol", "abs_tol", "rel", "abs"}
 EQUAL = {"array_equal", "equal"}
 
 
-def checks_of(cell: Cell, *, question: str, depends: set[str], first: int = 1) -> tuple[Check, ...]:
-    """The checks of one cell, each with an equal share of the cell's points (1 each where it has none).
+def checks_of(cell: MasterCell, *, question: str, depends: set[str], first: int = 1) -> tuple[Check, ...]:
+    """The checks of one cell, each with an equal share of the cell's points (1 each if the cell has none).
 
     Args:
         cell: one of checks.
         question: the name that they belong to.
-        depends: names whose values hang on what a student writes.
+        depends: names whose values depend on what a student writes.
         first: number of the cell's first check among its question's.
 
     Raises:
-        ValueError: for the instructor: an assert of another form, inside a loop or after `with`; one that would be
-            right whatever a student writes; no assert at all.
+        ValueError: for the instructor: an assert of another form, inside a loop or a `with`; an assert that is right
+            whatever a student writes; no assert at all.
     """
     found: list[Check] = []
     setup: list[tuple[str, bool]] = []  # statement, hidden
@@ -70,7 +70,7 @@ def checks_of(cell: Cell, *, question: str, depends: set[str], first: int = 1) -
 
 
 def spread(statements: Iterable[ast.stmt], names: set[str]) -> set[str]:
-    """Those names whose values hang on `names`, after the statements ran."""
+    """The names whose values depend on `names` after the statements have run."""
     names = set(names)
     for one in statements:
         if not mentions(one, names):
@@ -98,7 +98,7 @@ def _root(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _refuse_nested(statement: ast.stmt, cell: Cell) -> None:
+def _refuse_nested(statement: ast.stmt, cell: MasterCell) -> None:
     for node in ast.walk(statement):
         called = _called(node) if isinstance(node, ast.Call) else ""
         if isinstance(node, ast.Assert) or called.startswith("assert") or called == "raises":
@@ -193,7 +193,7 @@ def _distance(node: ast.expr) -> tuple[ast.expr, ast.expr] | None:
 
 
 def _tolerance(call: ast.Call, positional: list[ast.expr], where: str) -> float:
-    """The largest that is given; for NumPy and torch, what follows the two values is relative, then absolute."""
+    """The largest tolerance given; in NumPy and torch, the relative and then the absolute one follow the two values."""
     given = [*positional, *(option.value for option in call.keywords if option.arg in OPTIONS)]
     odd = [option.arg for option in call.keywords if option.arg not in {*OPTIONS, "equal_nan", "nan_ok"}]
     if odd:

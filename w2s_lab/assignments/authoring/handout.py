@@ -3,9 +3,9 @@
 import ast
 import re
 
-from w2s_lab.assignments.authoring.markup import Cell, Region, dedented
+from w2s_lab.assignments.authoring.markup import MasterCell, Region, dedented
 from w2s_lab.assignments.authoring.master import Master, owners
-from w2s_lab.assignments.marks.csv_files import number, points_text
+from w2s_lab.assignments.marks.csv_files import number_text, points_text
 from w2s_lab.assignments.records import Assignment, Check, Question
 
 CODE_STUB = "...  # your code here"
@@ -26,8 +26,10 @@ def points_table(assignment: Assignment) -> str:
     total = assignment.minutes if assignment.minutes is not None else None if None in each else sum(each)
     rows = [("question", "points", "minutes, about"), ("---",) * 3]
     for place, one in enumerate(assignment.questions, 1):
-        rows.append((f"{place}. {_named(one, '`')}".replace("|", "\\|"), number(one.points), _minutes(one.minutes)))
-    rows.append(("**all**", f"**{number(assignment.points)}**", f"**{_minutes(total)}**" if total else ""))
+        rows.append(
+            (f"{place}. {_named(one, '`')}".replace("|", "\\|"), number_text(one.points), _minutes(one.minutes))
+        )
+    rows.append(("**all**", f"**{number_text(assignment.points)}**", f"**{_minutes(total)}**" if total else ""))
     return "\n".join("| " + " | ".join(row if timed else row[:2]) + " |" for row in rows)
 
 
@@ -38,17 +40,18 @@ def _named(question: Question, quote: str) -> str:
 
 
 def _minutes(minutes: float | None) -> str:
-    return "" if minutes is None else number(minutes)
+    return "" if minutes is None else number_text(minutes)
 
 
 def _about(minutes: float | None) -> str:
-    return "" if minutes is None else f", about {number(minutes)} minute{'' if minutes == 1 else 's'}"
+    return "" if minutes is None else f", about {number_text(minutes)} minute{'' if minutes == 1 else 's'}"
 
 
-def stub(cell: Cell, region: Region) -> list[str]:
-    """The lines that stand in a student version where a region of a solution stood.
+def stub(cell: MasterCell, region: Region) -> list[str]:
+    """The lines that replace a region of a solution in a student version.
 
-    They run: `...` inside a function or class, `NAME = None` at top level, a comment inside a statement.
+    They run without an error: `...` inside a function or class, `NAME = None` at top level, a comment inside a
+    statement.
     """
     inside = cell.inside(region)
     first = next((line for line in inside if line.strip() and not line.lstrip().startswith("#")), "")
@@ -65,8 +68,8 @@ def stub(cell: Cell, region: Region) -> list[str]:
 def check_source(check: Check) -> str:
     """A public check of the TOML file as a cell that a student can run.
 
-    Where nothing says what is wanted but the master's solution, the cell shows the call only: no code of a master runs
-    at a release.
+    If only the master's solution says what is wanted, the cell shows just the call, since a release runs no code of a
+    master.
     """
     head = f"# {' '.join(check.name.split())} ({points_text(check.points)})"
     setup = [dedented(check.setup.split("\n"))] if check.setup.strip() else []
@@ -93,7 +96,7 @@ def _side(code: str) -> str:
 
 
 def _literal(code: str) -> object:
-    """The value of a literal; 0.0 for an expression, which is taken for a number; None where there is None."""
+    """The value of a literal; 0.0 for any other expression, which is assumed to be a number."""
     try:
         return ast.literal_eval(code)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -107,7 +110,7 @@ def _numbers(value: object) -> bool:
 
 
 def added(master: Master) -> list[str]:
-    """All that a release writes of its own, piece by piece: public by intention."""
+    """All texts that a release itself adds, one by one; they are public on purpose."""
     assignment = master.assignment
     pieces = [points_line(question) for question in assignment.questions]
     pieces += [points_table(assignment), *(check_source(check) for check in master.more if not check.hidden)]

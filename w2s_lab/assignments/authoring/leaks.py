@@ -1,19 +1,19 @@
-"""The proof of a release: what no student may see stands nowhere in the notebook that students get.
+"""Proves of a release that the notebook for students holds nothing that no student may see.
 
-What is secret: each line of a solution and of hidden tests, the region as a whole, comments and the parts right of
-`=` and `return` in it; call, setup, criterion and what is wanted of each hidden check, and the numbers wanted; model
+What is secret: each line of a solution and of hidden tests, the region as a whole, comments and the parts right of `=`
+and `return` in it; call, setup, criterion and wanted value of each hidden check, and the numbers in that value; model
 answers, line by line and sentence by sentence.
 
-What is no secret: a line may stand in a student version as often as it stands in the master's public part, and no more
-often. So a line that an instructor shows on purpose is fine, and the same line left over from a solution is not. Two
-lines or more of a solution that stand together in public are an error all the same: there, marks were forgotten.
-Lines that say nothing by themselves (`else:`, `)`, `return x`, `total = 0`, `import torch`) are looked at only as parts
-of their region. An answer of one word cannot be told from any other word.
+What is not secret: a student version may hold a line as often as the master's public part holds it, and no more often.
+So a line that an instructor shows on purpose is allowed, and the same line left over from a solution is not. Two or
+more consecutive lines of a solution in public are an error in any case: the instructor forgot the marks. Lines that say
+nothing by themselves (`else:`, `)`, `return x`, `total = 0`, `import torch`) are searched only as parts of their
+region. An answer of one word cannot be told from any other word.
 
-How it is compared: as tokens, so that quotes, spaces, brackets, line breaks and the spelling of numbers do not matter,
-of the text and of what `ast.unparse` makes of it; and as bare letters and digits, which also finds what was escaped or
-put into an id. Searched are all texts, names and numbers of the notebook's JSON, and inside base64 and nested JSON.
-Compressed data, such as the pixels of a picture, are not read.
+How texts are compared: as tokens, both of the text and of what `ast.unparse` makes of it, so that quotes, spaces,
+brackets, line breaks and the spelling of numbers do not matter; and as bare letters and digits, which also finds what
+was escaped or put into an id. The search covers all texts, names and numbers of the notebook's JSON, and what is inside
+base64 and nested JSON. It does not read compressed data, such as the pixels of a picture.
 """
 
 import ast
@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from nbformat import NotebookNode
 
 from w2s_lab.assignments.authoring.handout import added
-from w2s_lab.assignments.authoring.markup import MARK, Cell, Region, dedented
+from w2s_lab.assignments.authoring.markup import MARK, MasterCell, Region, dedented
 from w2s_lab.assignments.authoring.master import Master, read_master
 from w2s_lab.assignments.marks.csv_files import cut
 from w2s_lab.assignments.records import Assignment, Check
@@ -56,15 +56,15 @@ class ReleaseError(ValueError):
 
 @dataclass(frozen=True)
 class Secret:
-    """One thing to look for.
+    """One text to search for.
 
     Attributes:
-        what: whose it is, for the instructor.
+        what: where it comes from, for the instructor.
         shown: as the master has it.
-        tokens: as `_code` writes them; empty: not looked for.
-        letters: as `_letters` writes them; empty: too short to be told from anything else.
-        number: it is a single number, which names of cells may hold.
-        never: also where the public part has it.
+        tokens: as `_code` writes them; empty: not searched for.
+        letters: as `_letters` writes them; empty: too short to be told from other text.
+        number: it is a single number, which ids of cells may contain.
+        never: an error even if the public part holds it.
     """
 
     what: str
@@ -96,7 +96,7 @@ class Text:
         return _letters(self.text)
 
     def counts(self, secret: Secret) -> tuple[int, int, int]:
-        """How often a secret stands here: in the tokens, in the tidied tokens, in the letters."""
+        """How often a secret occurs here: in the tokens, in the tidied tokens, in the letters."""
         if secret.number and (self.name or (self.packed and _digits(secret.shown) < 5)):
             return 0, 0, 0
         codes = [code.count(secret.tokens) if secret.tokens else 0 for code in self.codes]
@@ -104,14 +104,14 @@ class Text:
 
 
 def prove(assignment: Assignment, notebook: NotebookNode) -> None:
-    """Raise where a notebook holds anything of the assignment's that no student may see.
+    """Raise an error if a notebook holds anything of the assignment that no student may see.
 
     Args:
         assignment: as read; its master is read again.
         notebook: what students would get.
 
     Raises:
-        ReleaseError: what of which question stands where; also where a mark of nbgrader's was left.
+        ReleaseError: names the secret, its question and its place; also raised if a mark of nbgrader's is left.
         ValueError: the master has a mistake.
     """
     master = read_master(assignment.path)
@@ -197,7 +197,7 @@ def _digits(number: str) -> int:
 
 
 def _weight(tokens: list[str], small: bool) -> int:
-    """How much a line says: its names and numbers; where `small`, also numbers of one digit, True, False and None."""
+    """How many names and numbers a line has; with `small`, one-digit numbers, True, False and None count too."""
     names = [
         token
         for token in tokens
@@ -271,8 +271,8 @@ def _public(master: Master) -> Iterator[str]:
     yield from added(master)
 
 
-def _seen(cell: Cell) -> list[str]:
-    """A cell's public lines, found line by line: a mistake in how a release cuts regions out is not repeated here."""
+def _seen(cell: MasterCell) -> list[str]:
+    """A cell's public lines, found in another way than a release finds them, so as not to repeat a mistake there."""
     marked = any(MARK.search(line) for line in cell.lines)
     if not marked and cell.kind in ("solution", "words"):
         return []
@@ -307,7 +307,7 @@ def _secret(what: str, shown: str, *, never: bool = False) -> Secret:
     return Secret(what, shown, _code(shown), letters if len(letters) >= 16 else "", never=never)
 
 
-def _of_code(cell: Cell, region: Region, name: str) -> Iterator[Secret]:
+def _of_code(cell: MasterCell, region: Region, name: str) -> Iterator[Secret]:
     kind = "hidden tests" if region.hidden else "solution"
     inside = cell.inside(region)
     bare, comments = _without_comments(inside)
@@ -333,7 +333,7 @@ def _of_code(cell: Cell, region: Region, name: str) -> Iterator[Secret]:
 
 
 def _tells(line: str, hidden: bool) -> bool:
-    """Whether a line of a region says something by itself."""
+    """Whether a line of a region says enough by itself to be searched for."""
     line = line.strip()
     tokens = _tokens(line)
     if re.match(r"import\b", line):

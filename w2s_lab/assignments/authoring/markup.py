@@ -1,4 +1,4 @@
-"""nbgrader's markup: what each cell of a master is for, and the marked regions in it.
+"""Reads nbgrader's markup: what each cell of a master is for, and the marked regions in it.
 
 Marks are found as nbgrader 0.9 finds them: a line that contains `BEGIN SOLUTION`, whatever else it holds and however
 far it is indented, opens a region; the next line with `END SOLUTION` closes it. `HIDDEN TESTS` likewise.
@@ -26,9 +26,9 @@ class Region:
     """Lines between two marks.
 
     Attributes:
-        start: place of the opening mark among the cell's lines, from 0; -1: the whole cell is the region.
-        end: place of the closing mark.
-        hidden: of hidden tests; else of a solution.
+        start: line of the opening mark in the cell, from 0; -1: the whole cell is the region.
+        end: line of the closing mark.
+        hidden: a region of hidden tests; else of a solution.
     """
 
     start: int
@@ -41,16 +41,16 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MasterCell:
     """One cell of a master.
 
     Attributes:
         file: name of the master.
         number: from 1, in the notebook's order.
         kind: "solution", "checks", "words" (an answer in words), "code" or "text".
-        source: as it stands.
-        grade_id: of nbgrader's metadata; empty where there is none.
-        points: of nbgrader's metadata; None where there are none.
+        source: its text, unchanged.
+        grade_id: of nbgrader's metadata; empty: none.
+        points: of nbgrader's metadata; None: none.
         regions: in order; a solution cell without marks is one region as a whole.
     """
 
@@ -79,7 +79,7 @@ class Cell:
         return place(self.file, self.number, self.grade_id) + (f", line {line}" if line else "")
 
     def tree(self) -> ast.Module:
-        """The cell as Python; raises ValueError for the instructor where it is none."""
+        """The cell's syntax tree; raises ValueError, for the instructor, if it is no Python."""
         return parse(self.source, self.where())
 
 
@@ -89,15 +89,15 @@ def place(file: str, number: int, grade_id: str = "") -> str:
 
 
 def parse(source: str, where: str) -> ast.Module:
-    """A cell's code, in which IPython's magics are allowed; line numbers are those of the cell.
+    """The syntax tree of a cell's code, in which IPython's magics are allowed; line numbers are those of the cell.
 
     Raises:
-        ValueError: no Python; or a magic over several lines, after which no line would be where it was.
+        ValueError: no Python; or a magic over several lines, after which line numbers would be wrong.
     """
     lines = source.split("\n")
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     timed = lines[first].startswith("%%")
-    # Below `%%time` stands Python; below `%%bash` something else, which the transformer turns into one string.
+    # What follows `%%time` is Python; what follows `%%bash` is not, and the transformer turns it into one string.
     plain = "\n".join(["" if timed and number == first else line for number, line in enumerate(lines)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # "\d" in somebody's cell
@@ -119,20 +119,20 @@ def parse(source: str, where: str) -> ast.Module:
     return tree
 
 
-def read_cells(path: Path) -> tuple[NotebookNode, tuple[Cell, ...]]:
+def read_master_cells(path: Path) -> tuple[NotebookNode, tuple[MasterCell, ...]]:
     """A master's notebook, and what each of its cells is.
 
     Raises:
-        ValueError: the file is missing or no notebook of format 4; a mark is open or stands where no region may be;
-            metadata that contradict each other; a `grade_id` that two cells have.
+        ValueError: the file is missing or no notebook of format 4; a mark is not closed or is where no region may be;
+            metadata contradict each other; two cells have the same `grade_id`.
     """
     notebook = read_notebook(path)
     stripped = not any(isinstance(cell.metadata.get("nbgrader"), dict) for cell in notebook.cells)
-    cells: list[Cell] = []
+    cells: list[MasterCell] = []
     for number, node in enumerate(notebook.cells, 1):
         before = next((cell for cell in reversed(cells) if cell.kind != "text"), None)
         cells.append(_read_cell(path.name, number, node, before if stripped else None))
-    known: dict[str, Cell] = {}
+    known: dict[str, MasterCell] = {}
     for cell in cells:
         if cell.grade_id and known.setdefault(cell.grade_id, cell) is not cell:
             raise ValueError(
@@ -142,7 +142,7 @@ def read_cells(path: Path) -> tuple[NotebookNode, tuple[Cell, ...]]:
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """A notebook of format 4; raises ValueError where a file is none."""
+    """A notebook of format 4; raises ValueError if a file is none."""
     hint = "Hint: save it anew in Jupyter"
     try:
         text = path.read_text(encoding="utf-8")
@@ -164,7 +164,7 @@ def read_notebook(path: Path) -> NotebookNode:
 
 
 def _with_ids(text: str) -> str:
-    """A notebook's JSON, in which each cell has an id of its own that is the same at every reading."""
+    """A notebook's JSON in which every cell has an id of its own, the same one each time it is read."""
     raw = json.loads(text)
     if not isinstance(raw, dict) or raw.get("nbformat") != 4:
         raise ValueError(f"its format is {raw.get('nbformat') if isinstance(raw, dict) else None!r}, expected 4")
@@ -180,8 +180,8 @@ def _with_ids(text: str) -> str:
     return json.dumps(raw)
 
 
-def _read_cell(file: str, number: int, node: NotebookNode, before: Cell | None) -> Cell:
-    """One cell; `before` is the last one with code or an answer, where the notebook lost all its metadata."""
+def _read_cell(file: str, number: int, node: NotebookNode, before: MasterCell | None) -> MasterCell:
+    """One cell. `before`: the last cell with code or an answer, if the notebook has lost all its metadata."""
     meta = node.metadata.get("nbgrader")
     meta = meta if isinstance(meta, dict) else {}
     grade_id = str(meta.get("grade_id") or "")
@@ -220,7 +220,7 @@ def _read_cell(file: str, number: int, node: NotebookNode, before: Cell | None) 
     if kind in ("solution", "words") and not regions:
         regions = (Region(-1, len(node.source.split("\n")), hidden=False),)
     points = _points(meta, where) if kind in ("checks", "words") and meta else None
-    return Cell(file, number, kind, node.source, grade_id, points, regions)
+    return MasterCell(file, number, kind, node.source, grade_id, points, regions)
 
 
 def _points(meta: dict, where: str) -> float:
@@ -260,8 +260,8 @@ def _regions(source: str, where: str) -> tuple[Region, ...]:
     return tuple(found)
 
 
-def _looks_like_checks(source: str, before: Cell | None) -> bool:
-    """Setup and asserts, and nothing else, right after a solution or other checks."""
+def _looks_like_checks(source: str, before: MasterCell | None) -> bool:
+    """Whether a cell is only setup and asserts, right after a solution or other checks."""
     if before is None or before.kind not in ("solution", "checks") or "assert" not in source:
         return False
     try:

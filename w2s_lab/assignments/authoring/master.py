@@ -1,6 +1,6 @@
-"""A master, read: a notebook with nbgrader's markup, and beside it a TOML file with more checks and what people read.
+"""Reads a master: a notebook with nbgrader's markup and a TOML file beside it, with more checks, titles and minutes.
 
-The code of a master is not run here. Everything that is wrong with one is a ValueError that an instructor can act on:
+This module does not run a master's code. Every mistake in a master raises a ValueError that an instructor can act on:
 it names the file, the cell and the line.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from w2s_lab.assignments.authoring.asserts import checks_of, mentions, spread
-from w2s_lab.assignments.authoring.markup import Cell, Region, read_cells, top_level_span
+from w2s_lab.assignments.authoring.markup import MasterCell, Region, read_master_cells, top_level_span
 from w2s_lab.assignments.records import Assignment, Check, Question
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -34,7 +34,7 @@ class Master:
 
     Attributes:
         assignment: what grading needs.
-        notebook: as the file holds it.
+        notebook: as in the file.
         cells: one for each of the notebook's, in its order.
         names: number of a cell -> name of its question, for solutions, checks and answers in words.
         more: the checks of the TOML file.
@@ -42,17 +42,18 @@ class Master:
 
     assignment: Assignment
     notebook: NotebookNode
-    cells: tuple[Cell, ...]
+    cells: tuple[MasterCell, ...]
     names: dict[int, str]
     more: tuple[Check, ...] = ()
 
 
 def read_assignment(path: Path) -> Assignment:
-    """Read a master `NAME.ipynb`, with `NAME.toml` beside it where there is one.
+    """Read a master `NAME.ipynb`, and `NAME.toml` beside it if it exists.
 
-    Marks and metadata are nbgrader's. A notebook that an editor stripped of all its metadata still reads: solutions are
-    found by their marks, checks by theirs or by being only setup and asserts right after a solution (then each assert
-    is worth 1 point); an answer in words is not, since nothing else says how many points it has.
+    Marks and metadata are nbgrader's. A notebook that lost all its metadata in an editor can still be read: solutions
+    are found by their marks; checks by theirs, or because a cell right after a solution has only setup and asserts
+    (each assert is then worth 1 point). Answers in words are not found, since only metadata say how many points they
+    have.
 
     Raises:
         ValueError: for the instructor, with the file, the cell and the line: what is wrong, what was expected, a hint.
@@ -61,9 +62,9 @@ def read_assignment(path: Path) -> Assignment:
 
 
 def read_master(path: Path) -> Master:
-    """As `read_assignment`, with the notebook."""
+    """Like `read_assignment`, but with the notebook."""
     path = Path(path)
-    notebook, cells = read_cells(path)
+    notebook, cells = read_master_cells(path)
     names = _names(cells)
     known = {names[cell.number]: cell for cell in cells if cell.kind in ("solution", "words")}
     depends = {names[cell.number] for cell in cells if cell.kind == "solution"}
@@ -96,7 +97,7 @@ def read_master(path: Path) -> Master:
     return Master(assignment, notebook, cells, names, more)
 
 
-def _names(cells: tuple[Cell, ...]) -> dict[int, str]:
+def _names(cells: tuple[MasterCell, ...]) -> dict[int, str]:
     """Which question each cell belongs to; checks belong to the last solution before them."""
     names: dict[int, str] = {}
     last = ""
@@ -123,7 +124,7 @@ def _names(cells: tuple[Cell, ...]) -> dict[int, str]:
     return names
 
 
-def name_of(cell: Cell) -> str:
+def name_of(cell: MasterCell) -> str:
     """The one function or variable that a solution cell's regions define; names with a leading _ are helpers.
 
     Raises:
@@ -141,8 +142,8 @@ def name_of(cell: Cell) -> str:
     )
 
 
-def owners(cell: Cell, region: Region, tree: ast.Module | None = None) -> tuple[str, tuple[str, ...]]:
-    """Where a region is, and whose it is.
+def owners(cell: MasterCell, region: Region, tree: ast.Module | None = None) -> tuple[str, tuple[str, ...]]:
+    """Where a region is, and the names that it defines.
 
     Returns:
         "in a definition" (part of a function or class), "in a statement" (part of a dict, say) or "at top level"; and
@@ -170,7 +171,7 @@ def owners(cell: Cell, region: Region, tree: ast.Module | None = None) -> tuple[
 
 
 def _assigned(statements: list[ast.stmt]) -> list[str]:
-    """Names that statements assign or define, from left to right; those of loops and inside functions are not asked."""
+    """Names that statements assign or define, from left to right; without those of loops and inside functions."""
     found = []
     for statement in statements:
         if isinstance(statement, DEFINITIONS):
@@ -190,7 +191,7 @@ def _assigned(statements: list[ast.stmt]) -> list[str]:
     return found
 
 
-def _question(name: str, cell: Cell, checks: list[Check], facts: dict) -> Question:
+def _question(name: str, cell: MasterCell, checks: list[Check], facts: dict) -> Question:
     by_hand = cell.kind == "words"
     if not checks and not by_hand:
         raise ValueError(
@@ -230,9 +231,9 @@ def _title(notebook: NotebookNode) -> str:
 
 
 def _read_toml(
-    path: Path, known: dict[str, Cell], depends: set[str]
+    path: Path, known: dict[str, MasterCell], depends: set[str]
 ) -> tuple[dict[str, dict], tuple[Check, ...], float | None]:
-    """Facts of questions by name, checks, and minutes for all; nothing where there is no file."""
+    """Titles and minutes of questions by name, checks, and minutes of the assignment; nothing if there is no file."""
     try:
         text = path.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
@@ -267,7 +268,7 @@ def _read_toml(
     return facts, tuple(checks), _positive(tables, "minutes", path.name) if "minutes" in tables else None
 
 
-def _read_check(table: dict, where: str, known: dict[str, Cell], depends: set[str]) -> Check:
+def _read_check(table: dict, where: str, known: dict[str, MasterCell], depends: set[str]) -> Check:
     _refuse_keys(table, CHECK_KEYS, where)
     question = _known(table, "question", known, where)
     if known[question].kind == "words":
@@ -319,7 +320,7 @@ def _refuse_keys(table: dict, keys: tuple[str, ...], where: str) -> None:
             raise ValueError(f"{where}: unknown key {key!r}, expected one of {', '.join(keys)}. Hint: {hint}")
 
 
-def _known(table: dict, key: str, known: dict[str, Cell], where: str) -> str:
+def _known(table: dict, key: str, known: dict[str, MasterCell], where: str) -> str:
     name = _text(table, key, where)
     if name not in known:
         raise ValueError(

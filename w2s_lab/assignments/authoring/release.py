@@ -1,6 +1,6 @@
-"""The student version of a master: stubs that run, points and minutes, public checks; and the proof that nothing else.
+"""Writes the student version of a master: stubs that run, points and minutes, public checks, and nothing secret.
 
-No code of a master runs here.
+This module does not run a master's code.
 """
 
 import re
@@ -20,7 +20,7 @@ from w2s_lab.assignments.authoring.handout import (
     stub,
 )
 from w2s_lab.assignments.authoring.leaks import ReleaseError, prove
-from w2s_lab.assignments.authoring.markup import Cell, Region, parse
+from w2s_lab.assignments.authoring.markup import MasterCell, Region, parse
 from w2s_lab.assignments.authoring.master import Master, read_assignment, read_master
 from w2s_lab.assignments.records import Assignment, Question
 from w2s_lab.system.files import replacing
@@ -59,12 +59,12 @@ def release(master: Path, output: Path) -> Path:
 
 
 def student_version(assignment: Assignment) -> NotebookNode:
-    """The notebook that students get, in nbformat 4.5, made anew cell by cell: what is not meant to stay is not copied.
+    """The notebook that students get, in nbformat 4.5, built cell by cell: only what is meant to stay is copied.
 
-    Solutions become stubs that run, hidden tests go, public checks of the TOML file stand below the question's last
-    cell. Checks are tagged `raises-exception`. Points and minutes stand at each question and, with the total, in the
-    first cell. Outputs, execution counts, attachments that the text does not use and metadata other than nbgrader's,
-    slides', locks and the kernel's are gone. Ids are the master's, or count cells where it has none.
+    Solutions become stubs that run, hidden tests are left out, and public checks of the TOML file follow the question's
+    last cell. Checks are tagged `raises-exception`. Each question shows its points and minutes, and the first cell
+    shows them all with the total. Outputs, execution counts, unused attachments, and metadata other than nbgrader's,
+    slides', locks and the kernel's are left out. Ids are the master's, or the cell's number if it has none.
 
     Raises:
         ValueError: the master has a mistake.
@@ -95,7 +95,7 @@ def student_version(assignment: Assignment) -> NotebookNode:
     return notebook
 
 
-def _student_cell(cell: Cell, node: NotebookNode, question: Question | None) -> NotebookNode:
+def _student_cell(cell: MasterCell, node: NotebookNode, question: Question | None) -> NotebookNode:
     metadata = {key: node.metadata[key] for key in CELL_KEYS if key in node.metadata}
     tags = [tag for tag in node.metadata.get("tags", []) if tag in TAGS]
     nbgrader = node.metadata.get("nbgrader")
@@ -140,7 +140,7 @@ def _public_id(name: str) -> str:
 
 
 def _nbgrader(grade_id: str, *, grade: bool = False, solution: bool = False, points: float | None = None) -> dict:
-    """Metadata as nbgrader writes them, where the master has none."""
+    """Metadata as nbgrader writes them, for a master without any."""
     made = {"grade": grade, "solution": solution, "locked": not solution, "task": False}
     made |= {"grade_id": grade_id, "schema_version": 3}
     return made | ({"points": 1.0 if points is None else points} if grade else {})
@@ -152,8 +152,8 @@ def _notebook_metadata(master: Master) -> dict:
     return {"kernelspec": {key: kernel.get(key, default[key]) for key in default}, "language_info": {"name": "python"}}
 
 
-def _with_stubs(cell: Cell) -> str:
-    """A solution cell for students; raises ReleaseError where no stub makes Python of it."""
+def _with_stubs(cell: MasterCell) -> str:
+    """A solution cell for students; raises ReleaseError if it is no Python with any stub."""
     for choice in (lambda region: stub(cell, region), lambda region: _inner(cell, region)):
         source = _replaced(cell, choice)
         try:
@@ -167,11 +167,11 @@ def _with_stubs(cell: Cell) -> str:
     )
 
 
-def _inner(cell: Cell, region: Region) -> list[str]:
+def _inner(cell: MasterCell, region: Region) -> list[str]:
     return [re.match(r"\s*", stub(cell, region)[0])[0] + INNER_STUB]
 
 
-def _replaced(cell: Cell, by) -> str:
+def _replaced(cell: MasterCell, by) -> str:
     lines, done = [], -1
     for region in cell.regions:
         lines += [*cell.lines[done + 1 : max(region.start, 0)], *by(region)]
@@ -180,12 +180,12 @@ def _replaced(cell: Cell, by) -> str:
 
 
 def _with_comment(source: str, comment: str) -> str:
-    """One more line at the top; under a cell magic such as `%%time`, which has to be the first line."""
+    """Add a line at the top, or below a cell magic such as `%%time`, which has to be the first line."""
     first, _, rest = source.partition("\n")
     return f"{first}\n{comment}\n{rest}" if first.startswith("%%") else f"{comment}\n{source}"
 
 
 def _with_words(source: str, words: str) -> str:
-    """A paragraph at the top, or below a heading there."""
+    """Add a paragraph at the top, or below a heading there."""
     first, _, rest = source.partition("\n")
     return f"{first}\n\n{words}\n\n{rest.strip()}" if re.match(r"#+ ", first) else f"{words}\n\n{source}"

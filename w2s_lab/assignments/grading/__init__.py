@@ -1,1 +1,1 @@
-"""From what students hand in to what their code computes, each in a guarded process of its own."""
+"""Runs what students hand in, each submission in a guarded process of its own, and compares what it computes."""

@@ -1,4 +1,4 @@
-"""What a learning platform gives for download, sorted into one folder for each student."""
+"""Sorts the download of a learning platform into one folder for each student."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ def collect(archive: Path, output: Path) -> tuple[list[str], list[str]]:
         output: must not exist yet, or be empty.
 
     Returns:
-        names of the students' folders; and in words what was left out, and why.
+        names of the students' folders; and what was left out and why, in words.
 
     Raises:
         ValueError: not a ZIP file, too many files, or the folder is in use.
@@ -54,7 +54,7 @@ def collect(archive: Path, output: Path) -> tuple[list[str], list[str]]:
 
 
 def _common(entries: list[zipfile.ZipInfo]) -> str:
-    """The one folder that everything is in, where several students' folders or files lie inside it."""
+    """The one folder that holds everything, if it holds the folders or files of several students; else empty."""
     paths = [PurePosixPath(entry.filename).parts for entry in entries if not _ignored(entry.filename)]
     heads, seconds = {parts[0] for parts in paths}, {parts[1] for parts in paths if len(parts) > 1}
     deep = all(len(parts) > 2 for parts in paths)
@@ -69,7 +69,7 @@ def _ignored(name: str) -> bool:
 
 
 def _place(name: str, common: str) -> PurePosixPath | None:
-    """STUDENT/file for an entry of the archive; None for what platforms and editors add."""
+    """STUDENT/file for an entry of the archive; None for files that platforms and editors add."""
     if _ignored(name):
         return None
     parts = PurePosixPath(name.replace("\\", "/")).parts

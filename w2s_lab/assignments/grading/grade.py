@@ -1,4 +1,4 @@
-"""From submissions to marks: each question is asked of a submission's own process and compared out of its reach."""
+"""Turns submissions into marks: asks a submission's own process for values, and compares them in another process."""
 
 import builtins
 import hashlib
@@ -11,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
+from w2s_lab.assignments.forms import Form
 from w2s_lab.assignments.grading import guards, values
 from w2s_lab.assignments.grading.guards import Limits
 from w2s_lab.assignments.grading.session import Answer, Session
 from w2s_lab.assignments.grading.submissions import (
-    Cell,
     Submission,
+    SubmittedCell,
     definitions,
     file_stems,
     read_bytes,
@@ -33,17 +34,17 @@ NOT_RIGHT = "What came back does not meet it."
 
 
 class Key:
-    """What is wanted: computed once, from the master's solutions, in a process of their own."""
+    """The wanted values, computed once from the master's solutions, in a process of their own."""
 
     def __init__(self, assignment: Assignment, *, limits: Limits | None = None) -> None:
-        """Compute what is wanted.
+        """Compute the wanted values.
 
         Raises:
-            ValueError: the master's own solution raises, or does not meet one of its checks.
+            ValueError: the master's own solution raises an error, or misses one of its checks.
         """
         self.assignment, self.limits = assignment, limits or Limits()
         self.wanted: dict[str, object] = {}
-        self.stop = threading.Event()  # set: whoever waits for a process is told to stop
+        self.stop = threading.Event()  # once it is set, every thread that waits for a process stops
         self._own = threading.local()  # a process for criteria, one for each thread of the grader
         self._open: list[Session] = []
         session = self._session()
@@ -55,10 +56,7 @@ class Key:
                 continue
             self.wanted[check.name] = given if check.wanted is None else self._of_master(session, check, check.wanted)
             if not values.same(given, self.wanted[check.name], check.tolerance):
-                wanted = values.short(self.wanted[check.name])
-                raise ValueError(
-                    self._named(check, f"the master's own solution gives {values.short(given)}, wanted is {wanted}")
-                )
+                raise ValueError(self._named(check, _own_miss(given, self.wanted[check.name])))
 
     def _named(self, check: Check, what: str) -> str:
         return f"{self.assignment.path.name}, check {check.name!r} of {check.question}: {what}"
@@ -81,9 +79,9 @@ class Key:
         return answer.value
 
     def meets(self, check: Check, given: object) -> bool:
-        """Whether a plain value meets the check's criterion; one that cannot be evaluated is not met."""
+        """Whether a value meets the check's criterion; a criterion that cannot be evaluated is not met."""
         session = self._session()
-        answer = session.call(check.setup, check.criterion, seconds=check.seconds, given=values.plain(given))
+        answer = session.call(check.setup, check.criterion, seconds=check.seconds, given=given)
         return answer.kind == "" and answer.value is True
 
     def compare(self, check: Check, given: object) -> tuple[bool, str]:
@@ -93,7 +91,7 @@ class Key:
         wanted = self.wanted[check.name]
         if values.same(given, wanted, check.tolerance):
             return True, ""
-        return False, values.difference(given, wanted, hidden=check.hidden)
+        return False, values.explain_difference(given, wanted, hidden=check.hidden)
 
     def __enter__(self) -> "Key":
         return self
@@ -103,8 +101,15 @@ class Key:
             session.close()
 
 
+def _own_miss(given: Form, wanted: Form) -> str:
+    texts = values.short(given), values.short(wanted)
+    if values.look_alike(*texts):
+        return f"the master's own solution misses it. {values.explain_difference(given, wanted, hidden=False)}"
+    return f"the master's own solution gives {texts[0]}, wanted is {texts[1]}"
+
+
 def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> Marks:
-    """The marks of one submission. Nothing that it does raises here; what costs it points is said in its marks."""
+    """The marks of one submission. Nothing that it does raises an error here; its marks say what cost it points."""
     started = perf_counter()
     marks = Marks(submission.student, submission.file, (), submission.notes)
     problem, cells = submission.problem, []
@@ -146,7 +151,7 @@ def _parts(assignment: Assignment) -> Iterator[Check | Question]:
 
 
 def _result(
-    part: Check | Question, cells: Sequence[Cell], missing: dict[str, str], session: Session, key: Key
+    part: Check | Question, cells: Sequence[SubmittedCell], missing: dict[str, str], session: Session, key: Key
 ) -> Result:
     if isinstance(part, Question):
         return _in_words(part, cells)
@@ -167,9 +172,9 @@ def _nothing(marks: Marks, assignment: Assignment, says: str, note: str) -> Mark
     return replace(marks, results=results, notes=(note, *marks.notes))
 
 
-def _run(cells: Sequence[Cell], session: Session, own: set[str]) -> list[str]:
-    """Run all code cells; returns what went wrong, for the student. Of the given check cells, known by an id that is
-    no question's (`own`), nothing is said: what they ask is graded anyway."""
+def _run(cells: Sequence[SubmittedCell], session: Session, own: set[str]) -> list[str]:
+    """Run all code cells; returns what went wrong, for the student. Nothing is said about given cells of checks (their
+    id is not one of the questions' ids, `own`), since their checks are graded anyway."""
     notes, number, repeated = [], 0, set()
     for cell in cells:
         if cell.kind != "code":
@@ -191,12 +196,15 @@ def _run(cells: Sequence[Cell], session: Session, own: set[str]) -> list[str]:
     return notes
 
 
-def _begin(cell: Cell) -> str:
+def _begin(cell: SubmittedCell) -> str:
     return cut(next(line for line in cell.source.splitlines() if line.strip()).strip(), 50)
 
 
-def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> tuple[dict[str, str], list[str]]:
-    """Questions that the submission does not define, with the reason; by name first, by the cell's id second."""
+def _match(
+    assignment: Assignment, cells: Sequence[SubmittedCell], session: Session
+) -> tuple[dict[str, str], list[str]]:
+    """The questions that the submission does not define, each with the reason. A question is found by its name, or else
+    by its cell's id."""
     asked = [question for question in assignment.questions if not question.by_hand]
     defined = session.defined([question.name for question in asked])
     written = [name for cell in cells for name in definitions(cell)]
@@ -219,8 +227,8 @@ def _match(assignment: Assignment, cells: Sequence[Cell], session: Session) -> t
     return missing, notes
 
 
-def _in_words(question: Question, cells: Sequence[Cell]) -> Result:
-    """An answer that a person reads: its cell is known by its id, or by the line with the question's name."""
+def _in_words(question: Question, cells: Sequence[SubmittedCell]) -> Result:
+    """An answer that a person reads. Its cell is found by its id, or by the line with the question's name."""
     own = next((cell for cell in cells if cell.kind == "markdown" and cell.grade_id == question.cell), None)
     marked = (cell for cell in cells if cell.kind == "markdown" and f"({question.name}): " in cell.source)
     own = own or next(marked, None)
@@ -244,7 +252,7 @@ def _ask(check: Check, session: Session, key: Key) -> Result:
 
 
 def _why(answer: Answer, check: Check) -> str:
-    """Why nothing came back. The message of an error may hold what it was called with, so a hidden check's stays in."""
+    """Why nothing came back. An error's message may contain the call's arguments, so a hidden check's is not shown."""
     if answer.kind == "raised":
         known = isinstance(getattr(builtins, answer.error, None), type)
         return f"Your code raised {answer.reason if not check.hidden else answer.error if known else 'an error'}."
@@ -263,16 +271,16 @@ def grade_all(
     limits: Limits | None = None,
     each: Callable[[Marks, bool], None] | None = None,
 ) -> list[Marks]:
-    """Grade submissions side by side, in their order. What an earlier run with the same checks graded is not repeated.
+    """Grade submissions in parallel; returns their marks in order, with those of an earlier run where nothing changed.
 
     Args:
-        output: `marks/STUDENT.json` is written there as soon as a submission is done.
-        workers: submissions at once.
-        each: told (marks, whether they come from an earlier run) after each submission.
+        output: `marks/STUDENT.json` is written there when a submission is done.
+        workers: how many submissions are graded at once.
+        each: called with (marks, whether they come from an earlier run) after each submission.
 
     Raises:
         ValueError: the master does not pass its own checks.
-        OSError: no process could be started, or nothing be written.
+        OSError: a process could not be started, or a file not be written.
     """
     guards.not_dumpable()
     limits = limits or Limits()
@@ -288,9 +296,11 @@ def grade_all(
                 return earlier, True
             try:
                 marks = replace(grade_one(submission, key), digest=digest)
-            except OSError:  # no process, no space: the next submission would fare no better
+            except OSError:  # no process or no space: the next submission would fail too
                 raise
-            except Exception as error:  # an error of the grader's: it costs nobody else, and is tried again next time
+            except (
+                Exception
+            ) as error:  # an error of the grader: the others are graded, and this one is tried again next time
                 marks = Marks(submission.student, submission.file, (), submission.notes)
                 note = f"The grader itself failed: {type(error).__name__}: {error}."
                 marks = _nothing(marks, assignment, "the grader itself failed here; grade again, or by hand", note)
@@ -308,7 +318,7 @@ def grade_all(
                     done[place], again = future.result()
                     if each:
                         each(done[place], again)
-        except BaseException:  # Ctrl-C above all: what is under way is dropped, what is done is kept
+        except BaseException:  # Ctrl-C above all: work in progress is dropped, finished marks are kept
             key.stop.set()
             pool.shutdown(cancel_futures=True)
             raise
@@ -316,8 +326,8 @@ def grade_all(
 
 
 def _digest(submission: Submission, assignment: Assignment, limits: Limits) -> str:
-    """Of everything that marks depend on."""
-    facts = [asdict(assignment) | {"path": ""}, asdict(limits), version("torch"), version("w2s-lab")]
+    """A digest of everything that marks depend on."""
+    facts = [asdict(assignment) | {"path": ""}, asdict(limits), version("torch"), version(__name__.partition(".")[0])]
     found = hashlib.sha256(json.dumps([*facts, asdict(replace(submission, path=None))]).encode())
     if submission.path and not submission.problem:
         try:

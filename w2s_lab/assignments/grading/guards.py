@@ -1,8 +1,8 @@
-"""What a submission's process may not do, set by itself, before any code of a student's runs, and never undone.
+"""Limits what a submission's process may do. The process sets them itself before a student's code runs, for good.
 
-On Linux the kernel keeps the promises, without any privilege: seccomp (no new processes, no network, no signals to
-others, no look into others' memory), Landlock (files) and resource limits. Where Landlock or seccomp are missing, as
-on macOS, an audit hook of Python's refuses the same from Python code: enough against accidents and ordinary cheating.
+On Linux the kernel enforces them, without any privilege: seccomp (no new processes, no network, no signals to other
+processes, no reading of their memory), Landlock (files) and resource limits. Without Landlock or seccomp, as on macOS,
+an audit hook refuses the same to Python code, which is enough against accidents and ordinary cheating.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class Limits:
         folder: bytes of all its files together.
         cell: seconds of one cell.
         total: seconds of all its own code together.
-        answer: characters of one value that comes back.
+        answer: characters of one returned value.
     """
 
     memory: int = 3_000 * MB
@@ -121,7 +121,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _seccomp() -> bool:
-    """Filter this process's system calls; False where the system has no such thing."""
+    """Filter this process's system calls; False if the system cannot."""
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         return False
     program = system_call_filter(platform.machine(), os.getpid())
@@ -142,7 +142,7 @@ _ALONE = (1 << 0) | (1 << 1)  # no abstract sockets and no signals to processes 
 
 
 def landlock_version() -> int:
-    """Of the kernel; 0 where it has none or has it switched off."""
+    """Landlock's version in this kernel; 0 if it has none or has it switched off."""
     if sys.platform != "linux":
         return 0
     call = _libc().syscall
@@ -150,7 +150,7 @@ def landlock_version() -> int:
 
 
 def _landlock(folder: Path, readable: Sequence[Path]) -> bool:
-    """Everything in `folder`, reading in `readable`, no other file; False where the kernel cannot."""
+    """Allow everything in `folder`, reading in `readable`, and no other file; False if the kernel cannot."""
     version = landlock_version()
     if not version:
         return False
@@ -187,7 +187,7 @@ _PATHS = (
 
 
 def _audit(folder: Path, readable: Sequence[Path]) -> None:
-    """An audit hook: it cannot be taken out again, but code that is not Python's does not ask it."""
+    """Add an audit hook. It cannot be removed, but code that is not Python does not call it."""
     inside = os.path.realpath(folder)
     may_read = [os.path.realpath(path) for path in readable] + ["/dev/null", "/dev/urandom"]
 
@@ -212,7 +212,7 @@ def _audit(folder: Path, readable: Sequence[Path]) -> None:
 
 
 def _limit(limits: Limits) -> None:
-    """Resource limits; as root only seccomp keeps the number of processes down."""
+    """Set resource limits; for root, only seccomp limits the number of processes."""
 
     def at_most(what: int, number: int) -> None:
         hard = resource.getrlimit(what)[1]
@@ -233,7 +233,7 @@ def _limit(limits: Limits) -> None:
 
 
 def _drop_capabilities() -> None:
-    """Where the grader was made to run as root: the process keeps root's name, not its powers."""
+    """If the grader runs as root: give up root's powers, though not its name."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return
     libc = _libc()
@@ -245,7 +245,7 @@ def _drop_capabilities() -> None:
 
 
 def not_dumpable() -> None:
-    """The memory of this process cannot be read by others of the same user (Linux)."""
+    """Forbid other processes of the same user to read this one's memory (Linux)."""
     if sys.platform == "linux":
         _libc().prctl(4, 0, 0, 0, 0)
 
@@ -260,12 +260,12 @@ def close_all_but(kept: Sequence[int]) -> None:
 
 
 def enter(folder: Path, readable: Sequence[Path], limits: Limits, *, only_audit: bool = False) -> tuple[str, ...]:
-    """Guard this process for good; returns what is in force.
+    """Guard this process for good; returns the names of the guards in force.
 
     Args:
         folder: may be read and written.
         readable: may be read.
-        only_audit: as on a system without Landlock and seccomp, to try that there too.
+        only_audit: guard as on a system without Landlock and seccomp, to test that case.
 
     Raises:
         OSError: a guard that the system has could not be set.

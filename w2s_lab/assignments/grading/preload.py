@@ -1,6 +1,6 @@
-"""What every submission's process begins with, imported once: processes are forked from the one that has read this.
+"""Imports once what every submission's process starts with: those processes are forked from the one that imports this.
 
-It holds no assignment, no expectation and no other submission.
+That process holds no assignment, no expected value and no submission.
 """
 
 import gc
@@ -9,20 +9,18 @@ from importlib import import_module
 import matplotlib
 import torch
 
-IMPORTED = (
+from w2s_lab import assets
+from w2s_lab.assignments.authoring import master  # noqa: F401  the grader's own module is read again in each process
+from w2s_lab.assignments.grading import worker  # noqa: F401
+
+LIBRARIES = (
     "matplotlib.pyplot",
     "scipy.stats",
     "sklearn.linear_model",
     "transformers",  # takes seconds, and any model asks for it
-    "w2s_lab.classroom.exercises.checks",
-    "w2s_lab.models.loading",
-    "w2s_lab.figures.plots",
-    "w2s_lab.methods.probe",
-    "w2s_lab.assignments.authoring.master",  # the grader's own module is read again in each process, and wants it
-    "w2s_lab.assignments.grading.worker",
 )
 matplotlib.use("agg")
-for name in IMPORTED:
+for name in (*LIBRARIES, *assets.PRELOADED):
     import_module(name)
 torch.set_num_threads(1)  # threads and forks do not mix; and submissions run side by side
 gc.collect()

@@ -1,4 +1,4 @@
-"""A submission's process, from outside: requests with a time limit; where it dies, another one takes its place."""
+"""The grader's side of a submission's process: sends requests with a time limit, and replaces a process that dies."""
 
 import contextlib
 import json
@@ -17,11 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from w2s_lab import assets
 from w2s_lab.assignments.grading import values, worker
 from w2s_lab.assignments.grading.guards import Limits
+
+try:
+    import psutil
+except ImportError:  # an extra: who reads the notebooks does not need it
+    psutil = None
 
 START = 120.0  # seconds for the first process, which imports torch
 PAGE = 4096  # bytes that a file or folder takes at least
@@ -30,17 +33,17 @@ PATIENCE = 4  # times its limit in CPU seconds may pass on the clock: a busy mac
 
 
 class Stopped(BaseException):
-    """The grader was asked to stop; no answer of a submission's."""
+    """The grader was asked to stop while it waited for a submission."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back from a request.
+    """The answer to a request.
 
     Attributes:
-        text: JSON text of a value; None: none came.
-        reason: why there is none, in words that may tell what the submission's own code said.
-        kind: "raised", "time", "died", "size", "unreadable"; "" where a value came.
+        text: JSON text of a value; None: no value came back.
+        reason: why there is no value, in words that may repeat what the submission's own code said.
+        kind: "raised", "time", "died", "size", "unreadable"; "" with a value.
         error: type of the error that was raised.
         seconds: until it came.
         computed: CPU seconds of the process until then, which the limits count.
@@ -58,25 +61,25 @@ class Answer:
         return None if self.text is None else values.read(self.text)
 
 
-def readable() -> list[str]:
-    """What a submission may read: Python, its packages, this one with the data it ships, fonts and time zones."""
+def readable_places() -> list[str]:
+    """What a submission may read: Python, its packages, the kit with its data, fonts and time zones."""
     places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
     places |= {*map(str, assets.readable()), "/usr/lib", "/usr/share", "/lib", "/lib64", "/etc/localtime"}
-    # A virtual environment may lie inside a project whose other files are nobody's business, never the other way round.
+    # Not the folder above a virtual environment: it may be a project whose other files a submission must not read.
     return sorted(os.path.realpath(place) for place in places if place and Path(place).exists())
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    """Processes forked from a server that has imported the libraries, and nothing else."""
+    """The way to start processes: forked from a server that has imported the libraries and nothing else."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         raise OSError("grading needs Linux or macOS: on Windows, grade in WSL or in a container")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["w2s_lab.assignments.grading.preload"])
+    context.set_forkserver_preload([f"{__package__}.preload"])
     return context
 
 
 def guards_here() -> tuple[str, ...]:
-    """What is in force for submissions on this machine: "limits", and "Landlock", "seccomp" or "audit hook"."""
+    """The guards in force for submissions on this machine: "limits", and "Landlock", "seccomp" or "audit hook"."""
     with Session() as session:
         session.cell("pass")
         return session.guards
@@ -85,26 +88,31 @@ def guards_here() -> tuple[str, ...]:
 class Session:
     """One submission's code, run cell by cell and then asked for values.
 
-    A cell that takes too long or ends its process is left out, and all before it runs again in a new process: so one
+    If a cell takes too long or ends its process, a new process runs all cells before it again and leaves it out. So one
     bad cell costs what depends on it, not the rest.
     """
 
     def __init__(
         self, *, limits: Limits | None = None, only_audit: bool = False, stop: threading.Event | None = None
     ) -> None:
-        """Make ready; the process comes with the first request.
+        """Prepare a session; its process starts with the first request.
 
         Args:
             only_audit: guard as on a system without Landlock and seccomp.
-            stop: once it is set, whoever waits for an answer gets Stopped.
+            stop: once it is set, waiting for an answer raises Stopped.
+
+        Raises:
+            OSError: this machine cannot grade.
         """
+        if psutil is None:
+            raise OSError("grading needs the package psutil. Hint: pip install 'w2s-lab[grading]'")
         self.limits = limits or Limits()
         self._stop = stop or threading.Event()
         self.own_seconds = 0.0  # on the clock
         self.computed = 0.0  # CPU seconds
         self.guards: tuple[str, ...] = ()
         self._only_audit = only_audit
-        self._done: list[tuple[str, dict]] = []  # what a new process has to repeat
+        self._done: list[tuple[str, dict]] = []  # requests that a new process has to repeat
         self._process = self._line = self._folder = self._meter = None
 
     def __enter__(self) -> "Session":
@@ -116,7 +124,7 @@ class Session:
     # -- requests ------------------------------------------------------------------------------------------------------
 
     def cell(self, source: str, *, seconds: float | None = None) -> Answer:
-        """Run a cell. One that times out or kills its process will not run again."""
+        """Run a cell. A cell that times out or ends its process does not run again."""
         answer = self._ask("cell", {"source": source}, seconds or self.limits.cell)
         if answer.kind in ("", "raised"):
             self._done.append(("cell", {"source": source}))
@@ -156,11 +164,11 @@ class Session:
         return answer
 
     def _begin(self) -> Answer | None:
-        """A new process that has repeated what was done; an Answer where it did not come so far."""
+        """Start a process and repeat what was done; returns an Answer if that fails."""
         self._folder = Path(tempfile.mkdtemp(prefix="w2s-grade-"))
         context = _context()
         self._line, far = context.Pipe()
-        room = (far, str(self._folder), readable(), self.limits, self._only_audit)
+        room = (far, str(self._folder), readable_places(), self.limits, self._only_audit)
         self._process = context.Process(target=worker.serve, args=room, daemon=True)
         with _small_environment():
             self._process.start()
@@ -187,8 +195,8 @@ class Session:
         return answer
 
     def _exchange(self, request: bytes, number: int, seconds: float) -> Answer:
-        """Send a request and read the line that answers it, never waiting longer than allowed: the other side may read
-        nothing, or send half a line."""
+        """Send a request and read the line that answers it. Never waits longer than allowed, since the other side may
+        read nothing or send half a line."""
         started, before = time.perf_counter(), self._used()
         out, found = memoryview(request), bytearray()
 
@@ -257,7 +265,7 @@ class Session:
 
 
 def _size(folder: Path, enough: int) -> int:
-    """Bytes of all files below, links not followed; a small file counts as a page. Stops where it is enough."""
+    """Bytes of all files below a folder, links not followed; a small file counts as a page. Stops above `enough`."""
     total, folders = 0, [folder]
     while folders and total <= enough:
         with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
@@ -274,7 +282,7 @@ def _size(folder: Path, enough: int) -> int:
 
 
 def _remove(folder: Path) -> None:
-    """A folder with all that is in it, also what a submission made unreadable, or nested deeper than Python can go."""
+    """Remove a folder with everything in it, even if it is unreadable or nested deeper than Python can go."""
     with contextlib.suppress(OSError, RecursionError):
         for parent, folders, _ in os.walk(folder):
             for name in folders:
@@ -287,7 +295,7 @@ def _remove(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _small_environment():
-    """The server's environment, where this start is its first, holds only what Python needs."""
+    """If this is the server's first start, give it an environment with only what Python needs."""
     kept, needed = dict(os.environ), ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
     from multiprocessing.forkserver import _forkserver
 

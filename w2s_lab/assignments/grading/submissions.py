@@ -1,4 +1,4 @@
-"""What students handed in: one notebook each, found in a folder, read as plain data, whatever an editor did to it."""
+"""Finds what students handed in, one notebook each, and reads it as plain data, whatever an editor did to it."""
 
 import ast
 import contextlib
@@ -22,8 +22,8 @@ DEFINED = re.compile(r"^(?:(?:async )?def |class |(?=\w+ *(?::[^=\n]*)?=[^=]))(\
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell as submitted: "code" or "markdown", its text, and its `grade_id` where one is left."""
+class SubmittedCell:
+    """One cell as submitted: "code" or "markdown", its text, and its `grade_id` if it still has one."""
 
     kind: str
     source: str
@@ -35,11 +35,11 @@ class Submission:
     """One student's notebook.
 
     Attributes:
-        student: name of the folder, or of the file where there is no folder.
-        path: the notebook; None: there is none that may be read.
+        student: name of the folder, or of the file if there is no folder.
+        path: the notebook; None: there is none that can be read.
         file: the same for people: relative to the folder of submissions.
-        problem: why nothing can be graded, in words; "" where all is well.
-        notes: what was unusual but did no harm.
+        problem: why nothing can be graded, in words; "": no problem.
+        notes: what was unusual but harmless.
     """
 
     student: str
@@ -50,23 +50,23 @@ class Submission:
 
 
 def ignored(name: str) -> bool:
-    """Whether a file or folder of this name is what editors and systems add."""
+    """Whether editors or systems add files or folders of this name."""
     return name in IGNORED or (name.startswith(".") and name not in (".", ".."))
 
 
 def find_submissions(folder: Path, questions: Sequence[str] = (), *, prefer: str = "") -> list[Submission]:
     """All submissions below a folder, by student.
 
-    A subfolder is a student's (as nbgrader and most learning platforms give them), a notebook that lies beside the
-    subfolders is one too. Nothing is left out silently: what cannot be graded comes with its problem.
+    Each subfolder is a submission (as nbgrader and most learning platforms arrange them), and so is each notebook
+    beside the subfolders. Nothing is left out silently: a submission that cannot be graded says why.
 
     Args:
         folder: of submissions.
-        questions: names, to choose where a student has several notebooks.
-        prefer: file name without ending that is chosen first.
+        questions: names of questions, to choose among several notebooks of a student.
+        prefer: file name without its ending; a notebook with this name is chosen first.
 
     Raises:
-        ValueError: there is no such folder, or nothing in it.
+        ValueError: there is no such folder, or it is empty.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; expected one with a subfolder or a notebook for each student")
@@ -80,7 +80,7 @@ def find_submissions(folder: Path, questions: Sequence[str] = (), *, prefer: str
         elif entry.is_dir():
             found.append(_of_folder(path, folder, questions, prefer))
         elif entry.name.endswith((".csv", ".txt", ".toml", ".md", ".pdf", ".zip")) and not _is_notebook(path):
-            continue  # a roster or a note that lies about; students' files are notebooks or in folders
+            continue  # a roster or a note; submissions are notebooks or folders
         else:
             found.append(_of_files(path.stem, [path], folder, questions, prefer))
     if not found:
@@ -148,7 +148,7 @@ def _named(path: Path, questions: Sequence[str]) -> int:
 
 
 def _apart(found: list[Submission]) -> list[Submission]:
-    """Two of one name stay two."""
+    """Give submissions of the same name different names."""
     seen: dict[str, int] = {}
     for place, one in enumerate(found):
         known = one.student.casefold()  # some systems do not tell Ada.json from ada.json
@@ -163,7 +163,7 @@ def _apart(found: list[Submission]) -> list[Submission]:
 def file_stems(submissions: "Sequence[Submission | Marks]") -> list[str]:
     """A file name (without ending) for each submission: safe on every system, different for different ones.
 
-    A student's name that is such a name is kept; else signs are replaced, and some letters of a digest follow.
+    A student's name that is safe and unique is kept; otherwise signs are replaced and letters of a digest are added.
     """
     counts = Counter(one.student.casefold() for one in submissions)
     stems = []
@@ -177,7 +177,7 @@ def file_stems(submissions: "Sequence[Submission | Marks]") -> list[str]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's bytes; never those of what a link points to.
+    """A file's bytes; never those of a link's target.
 
     Raises:
         OSError: it is a link now, or cannot be read.
@@ -186,11 +186,11 @@ def read_bytes(path: Path) -> bytes:
         return file.read(LARGEST + 1)
 
 
-def read_cells(path: Path) -> tuple[list[Cell], list[str]]:
-    """The cells of a notebook, and notes on what had to be read with good will.
+def read_cells(path: Path) -> tuple[list[SubmittedCell], list[str]]:
+    """The cells of a notebook, and notes on what was wrong with the file but could be read.
 
     Raises:
-        ValueError: it is no notebook, in words for its student.
+        ValueError: it is no notebook; the message is for the student.
         OSError: it cannot be read.
     """
     text, notes = _decode(read_bytes(path))
@@ -223,24 +223,24 @@ def _decode(raw: bytes) -> tuple[str, list[str]]:
         return raw.decode("latin-1"), ["the file is stored as Latin-1, not UTF-8; letters with accents may be wrong"]
 
 
-def _cell(cell: dict) -> Cell:
+def _cell(cell: dict) -> SubmittedCell:
     source = cell.get("source", cell.get("input", ""))
     source = "".join(map(str, source)) if isinstance(source, list) else source if isinstance(source, str) else ""
     metadata = cell.get("metadata") if isinstance(cell.get("metadata"), dict) else {}
     grading = metadata.get("nbgrader") if isinstance(metadata.get("nbgrader"), dict) else {}
     kind = "code" if cell.get("cell_type") == "code" else "markdown"
-    return Cell(kind, source, grading.get("grade_id") if isinstance(grading.get("grade_id"), str) else "")
+    return SubmittedCell(kind, source, grading.get("grade_id") if isinstance(grading.get("grade_id"), str) else "")
 
 
-def definitions(cell: Cell) -> list[str]:
+def definitions(cell: SubmittedCell) -> list[str]:
     """Functions, classes and variables that a code cell defines at its left margin, in order.
 
-    Read with a pattern, since this is the grader's own process: no cell can make it slow.
+    They are found by a pattern, which no cell can make slow, since this runs in the grader's own process.
     """
     return DEFINED.findall(cell.source) if cell.kind == "code" else []
 
 
-def untouched(cell: Cell) -> list[str]:
+def untouched(cell: SubmittedCell) -> list[str]:
     """Names whose stub a code cell still holds: a function whose body is `...` or `pass`, a variable that is None."""
     if cell.kind != "code" or len(cell.source) > LONGEST_STUB:
         return []

@@ -1,7 +1,7 @@
-"""The process of one submission: it runs cells, evaluates calls, and gives back plain JSON text.
+"""The process of one submission: it runs cells, evaluates calls, and returns plain JSON text.
 
-Whatever a submission changes in here, it changes for itself: what is expected is not here, and each answer is only a
-value that the grader compares elsewhere.
+A submission can change anything in this process, but only for itself: the process holds no expected values, and the
+grader compares each answer in another process.
 """
 
 import ast
@@ -24,7 +24,7 @@ KEPT = ("LANG", "LC_ALL", "TZ")
 
 
 class _Shell:
-    """What `get_ipython()` gives here: magics and shell lines do nothing, `%%time` and its like run their cell."""
+    """What `get_ipython()` returns here: magics and shell lines do nothing; `%%time` and the like run their cell."""
 
     def __init__(self, run) -> None:
         self._run = run
@@ -43,7 +43,7 @@ class _Shell:
 
 
 class Room:
-    """The names of one notebook, and what is done with them."""
+    """The names of one notebook, and the requests about them."""
 
     def __init__(self) -> None:
         self.module = types.ModuleType("__main__")
@@ -60,7 +60,7 @@ class Room:
         exec(compile(TransformerManager().transform_cell(source), "<cell>", "exec"), self.names)
 
     def cell(self, source: str) -> dict:
-        """Run a cell, as far as it goes."""
+        """Run a cell, up to its first error."""
         try:
             self._execute(source)
         except BaseException as error:  # a cell may raise SystemExit or KeyboardInterrupt too
@@ -72,16 +72,20 @@ class Room:
         return {"value": json.dumps([name for name in names if name in self.names])}
 
     def alias(self, name: str, other: str) -> dict:
-        """Let a name mean what another one means."""
+        """Let a name mean what another name means."""
         if other in self.names:
             self.names[name] = self.names[other]
         return {"value": "null"}
 
     def call(self, setup: str, call: str, given: object = None) -> dict:
-        """Run the setup and evaluate a call beside the notebook's names; the names stay as they are."""
+        """Run the setup and evaluate a call with the notebook's names, which stay as they are.
+
+        Args:
+            given: for a criterion: the plain form of what it calls `given`.
+        """
         beside = dict(self.names)
-        beside["given"] = given
-        _seed()  # whatever ran before, random numbers are the same
+        beside["given"] = values.plain(given)
+        _seed()  # the same random numbers, whatever ran before
         try:
             if setup:
                 exec(compile(setup, "<setup>", "exec"), beside)
@@ -107,21 +111,21 @@ def _words(error: BaseException) -> str:
 
 
 def _scrub(folder: Path) -> None:
-    """An environment that says nothing about this machine, and an empty folder to be at home in."""
+    """Leave an environment that says nothing about this machine, with an empty folder as home and working folder."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
     os.environ.update(kept)
     for name in ("HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR", "HF_HOME", "XDG_CACHE_HOME"):
         os.environ[name] = str(folder)
     os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", MPLBACKEND="agg", TOKENIZERS_PARALLELISM="false")
-    os.environ["W2S_LAB_PROGRESS"] = str(folder / "progress.json")
+    os.environ.update(W2S_LAB_PROGRESS=str(folder / "progress.json"), W2S_LAB_STORE=str(folder / "runs"))
     os.chdir(folder)
     sys.argv = [""]
     sys.path[:] = [path for path in sys.path if path and Path(path).is_absolute()]
 
 
 def _silent() -> None:
-    """What a submission prints goes nowhere: a gigabyte of it costs nothing."""
+    """Discard what a submission prints, so that a gigabyte of output costs nothing."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
@@ -138,7 +142,7 @@ def _seed() -> None:
 
 
 def _receive(line: int, rest: bytearray) -> dict:
-    """The next request: a line of JSON; raises EOFError where the other side has hung up."""
+    """The next request, a line of JSON; raises EOFError if the other side has hung up."""
     while b"\n" not in rest:
         more = os.read(line, 1 << 16)
         if not more:

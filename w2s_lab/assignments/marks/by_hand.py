@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from w2s_lab.assignments.marks.csv_files import decimal, number, printable, protected, rows_of, unprotected, write_rows
+from w2s_lab.assignments.marks.csv_files import (
+    csv_rows,
+    decimal,
+    number_text,
+    printable,
+    protected,
+    unprotected,
+    write_rows,
+)
 from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Result
 
 HAND_COLUMNS = ("student", "question", "points", "comment", "of", "answer")
@@ -15,11 +23,11 @@ CELL = 30_000  # letters; Excel's cells hold 32,767
 def write_hand_sheet(assignment: Assignment, marks: Sequence[Marks], path: Path) -> int:
     """Write a sheet for answers in words: student, question, points (to fill in), comment (to fill in), of, answer.
 
-    The rows go question by question, as one reads them best. What was filled in in a sheet that is already there is
-    kept. Returns the number of answers that still have no points.
+    The rows go question by question, the easiest order for reading. What was filled in in an existing sheet is kept.
+    Returns the number of answers that still have no points.
 
     Raises:
-        ValueError: the sheet that is already there cannot be read; it is left as it is.
+        ValueError: the existing sheet cannot be read; it is left unchanged.
     """
     before = _read_hand_sheet(assignment, marks, path) if Path(path).exists() else {}
     rows, empty = [HAND_COLUMNS], 0
@@ -30,9 +38,9 @@ def write_hand_sheet(assignment: Assignment, marks: Sequence[Marks], path: Path)
                     known = (None if result.state in (UNREAD, "failed") else result.points, "")
                     points, comment = before.get((one.student, question.name), known)
                     empty += points is None and result.state == UNREAD
-                    filled = ["" if points is None else number(points), protected(comment)]
+                    filled = ["" if points is None else number_text(points), protected(comment)]
                     answer = result.given or f"({result.says})" * bool(result.says)
-                    words = [number(result.of), protected(printable(answer)[:CELL])]
+                    words = [number_text(result.of), protected(printable(answer)[:CELL])]
                     rows.append([protected(one.student), protected(question.name), *filled, *words])
     write_rows(path, rows, "utf-8-sig")
     return empty
@@ -41,12 +49,12 @@ def write_hand_sheet(assignment: Assignment, marks: Sequence[Marks], path: Path)
 def with_hand_marks(assignment: Assignment, marks: Sequence[Marks], path: Path) -> list[Marks]:
     """`marks` with the points and comments of a filled-in sheet (see `write_hand_sheet`).
 
-    A row without points changes nothing. The comment becomes what the student is told. Points may have a decimal
+    A row without points changes nothing. The student is told the comment. Points may have a decimal
     point or a comma.
 
     Raises:
-        ValueError: a column is missing, a student or question is not known or named twice, or points are no number
-            from 0 to the question's; the message names file and line.
+        ValueError: a column is missing, a student or question is unknown or named twice, or points are no number from 0
+            to the question's points; the message names file and line.
     """
     found = _read_hand_sheet(assignment, marks, path)
 
@@ -64,7 +72,7 @@ def _read_hand_sheet(
     assignment: Assignment, marks: Sequence[Marks], path: Path
 ) -> dict[tuple[str, str], tuple[float | None, str]]:
     """(student, question) -> points (None: not filled in) and comment."""
-    rows = rows_of(path)
+    rows = csv_rows(path)
     columns = [cell.strip().casefold() for cell in rows[0][1]] if rows else []
     missing = [name for name in HAND_COLUMNS[:4] if name not in columns]
     if missing:
@@ -95,5 +103,5 @@ def _hand_points(text: str, of: float, place: str) -> float | None:
         return None
     points = decimal(text.strip())
     if not 0 <= points <= of + 1e-9:  # also where it is nan
-        raise ValueError(f"{place}: points {text.strip()!r}; expected a number from 0 to {number(of)}")
+        raise ValueError(f"{place}: points {text.strip()!r}; expected a number from 0 to {number_text(of)}")
     return min(points, of)

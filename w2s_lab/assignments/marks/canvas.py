@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2s_lab.assignments.marks.csv_files import decimal, number, printable, protected, rows_of, write_rows
+from w2s_lab.assignments.marks.csv_files import csv_rows, decimal, number_text, printable, protected, write_rows
 from w2s_lab.assignments.marks.exports import unread
 from w2s_lab.assignments.records import Assignment, Marks
 
@@ -14,14 +14,14 @@ IDENTITY = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")  # Canvas
 # A file as Canvas' "Download Submissions" names it: family and first name in one, user, attachment, its own name.
 CANVAS_FILE = re.compile(r"(?P<name>[^\W_]+)(?:_LATE)?_(?P<id>\d+)_\d+_")
 CANVAS_ASSIGNMENT = re.compile(r"(?P<title>.*)\s\(\d+\)")
-# Canvas' import passes over columns with these words, since its own totals are called so.
+# Canvas' import ignores columns with these words, since its own totals have these names.
 CANVAS_TOTALS = re.compile("(Current|Final) (Score|Points|Grade)|Override (Score|Grade|Status)")
 NAMES_SHOWN = 8  # students named in one sentence
 
 
 @dataclass(frozen=True)
 class _Roster:
-    """A gradebook that Canvas exported: `students` are its rows, as column -> cell; `points` its Points Possible."""
+    """A gradebook exported from Canvas: its rows as column -> cell (`students`), and its Points Possible (`points`)."""
 
     columns: tuple[str, ...]
     points: dict[str, str]
@@ -41,7 +41,7 @@ class _Roster:
         return None
 
     def find(self, one: Marks) -> list[dict[str, str]]:
-        """The rows that are this student's: by an id, else by the id in Canvas' file name, else by name."""
+        """The rows of this student, found by an id, else by the id in Canvas' file name, else by name."""
         student, logins = one.student.strip().casefold(), ("SIS Login ID", "SIS User ID", "ID")
         places = [CANVAS_FILE.match(text) for text in (one.student, Path(one.file).name)]
         places = [place for place in places if place]
@@ -57,7 +57,7 @@ class _Roster:
 
 
 def _key(text: str) -> str:
-    """Letters and digits only, without accents and capitals: how names are compared."""
+    """A name for comparison: letters and digits only, without accents and capitals."""
     plain = unicodedata.normalize("NFKD", text).casefold()
     return "".join(sign for sign in plain if sign.isalnum())
 
@@ -70,7 +70,7 @@ def _names(row: dict[str, str]) -> set[str]:
 
 
 def _read_roster(path: Path) -> _Roster:
-    rows = [cells for _, cells in rows_of(path)]
+    rows = [cells for _, cells in csv_rows(path)]
     columns = tuple(cell.strip() for cell in rows[0]) if rows else ()
     if not {"ID", "Section"} <= set(columns) or not {"Student", "LastName"} & set(columns):
         raise ValueError(
@@ -93,15 +93,16 @@ def write_canvas(assignment: Assignment, marks: Sequence[Marks], path: Path, ros
     Args:
         roster: a gradebook exported from Canvas. Submissions are matched to its students by SIS Login ID, SIS User ID
             or ID, by the ID in a file name of Canvas' download, or by name; the first columns are copied from it, and
-            the assignment's column with its number, where it is there. Who cannot be matched, or not to one student
-            only, is left out of the file and named in what is returned. Without a roster every submission is written.
+            the assignment's column with its number, where it is there. A submission that matches no student, or
+            several, is left out of the file and named in what is returned. Without a roster every submission is
+            written.
 
     Raises:
         ValueError: the roster is no gradebook of Canvas.
     """
     known = _read_roster(roster) if roster is not None else _Roster(IDENTITY, {}, ())
     title = " ".join(assignment.title.split()) or assignment.name
-    column, points, notes = known.column_of(assignment), number(assignment.points), []
+    column, points, notes = known.column_of(assignment), number_text(assignment.points), []
     if column is None:
         notes.append(f'Canvas will ask what the column "{title}" is. Hint: choose the assignment there, or a new one')
         if CANVAS_TOTALS.search(title):
@@ -111,7 +112,9 @@ def write_canvas(assignment: Assignment, marks: Sequence[Marks], path: Path, ros
     rows: list[list[str]] = [[*known.identity, column or protected(title)]]
     rows.append(["    Points Possible", *[""] * (len(known.identity) - 1), points])
     placed, problems = _placed(known, marks) if roster is not None else (_unmatched(marks), [])
-    rows += [[*(protected(row.get(name, "")) for name in known.identity), number(one.points)] for one, row in placed]
+    rows += [
+        [*(protected(row.get(name, "")) for name in known.identity), number_text(one.points)] for one, row in placed
+    ]
     write_rows(path, rows, "utf-8")
     waiting = [one.student for one, _ in placed if unread(one)]
     if waiting:
@@ -125,7 +128,7 @@ def _named(students: Sequence[str]) -> str:
 
 
 def _unmatched(marks: Sequence[Marks]) -> list[tuple[Marks, dict[str, str]]]:
-    """Without a roster: the ID where the file's name has it, else the name, which may be a login."""
+    """Without a roster: the ID if the file's name contains it, else the name, which may be a login."""
     placed = []
     for one in marks:
         found = CANVAS_FILE.match(one.student) or CANVAS_FILE.match(Path(one.file).name)
@@ -135,7 +138,7 @@ def _unmatched(marks: Sequence[Marks]) -> list[tuple[Marks, dict[str, str]]]:
 
 
 def _placed(known: _Roster, marks: Sequence[Marks]) -> tuple[list[tuple[Marks, dict[str, str]]], list[str]]:
-    """Each submission with its student's row, in the roster's order; and sentences about those that have none."""
+    """Each submission with its student's row, in the roster's order; and sentences about submissions without a row."""
     found = [known.find(one) for one in marks]
     missing = [one.student for one, rows in zip(marks, found, strict=True) if not rows]
     unclear = [one.student for one, rows in zip(marks, found, strict=True) if len(rows) > 1]

@@ -1,4 +1,4 @@
-"""Tables that spreadsheets open, written and read: no cell becomes a formula, no name is lost."""
+"""Writes and reads tables for spreadsheets, so that no cell becomes a formula and no name is lost."""
 
 import csv
 import io
@@ -13,14 +13,14 @@ from w2s_lab.system.files import replacing
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a cell that begins so is a formula, in one program or another
 
 
-def number(points: float) -> str:
-    """Points for people: at most two decimals, and none where there are none to show."""
+def number_text(points: float) -> str:
+    """Points for people, with at most two decimals and no trailing zeros."""
     return f"{points:.2f}".rstrip("0").rstrip(".")
 
 
 def points_text(points: float) -> str:
     """`4 points`, `1 point`."""
-    return f"{number(points)} point{'' if points == 1 else 's'}"
+    return f"{number_text(points)} point{'' if points == 1 else 's'}"
 
 
 def cut(text: str, letters: int) -> str:
@@ -35,7 +35,7 @@ def printable(text: str) -> str:
 
 
 def protected(text: str) -> str:
-    """A cell that a spreadsheet shows as it is: an apostrophe goes before what would be taken for a formula."""
+    """A cell that a spreadsheet shows unchanged: text that looks like a formula gets an apostrophe in front."""
     text = text.replace("\0", "")
     return f"'{text}" if text.lstrip().startswith(FORMULA) or text[:1] in ("\t", "\r", "\n") else text
 
@@ -50,7 +50,7 @@ def write_rows(path: Path, rows: Iterable[Sequence[object]], encoding: str) -> N
         csv.writer(file).writerows(rows)
 
 
-def rows_of(path: Path) -> list[tuple[int, list[str]]]:
+def csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     """The rows of a CSV file as spreadsheets write it (comma, semicolon or tab), each with the line it begins in."""
     content = Path(path).read_bytes()
     try:

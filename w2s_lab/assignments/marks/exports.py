@@ -1,4 +1,4 @@
-"""Marks as files for other programs: a gradebook, Gradescope's results; and what a student is told of a result.
+"""Writes marks for other programs: a gradebook, Gradescope's results; and says what a student is told of a result.
 
 Whatever a student can choose (a file name, an answer) is written so that no spreadsheet takes it for a formula.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from w2s_lab.assignments.grading.submissions import file_stems
-from w2s_lab.assignments.marks.csv_files import number, printable, protected, write_rows
+from w2s_lab.assignments.marks.csv_files import number_text, printable, protected, write_rows
 from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Result
 from w2s_lab.system.files import replacing
 
@@ -24,7 +24,7 @@ def write_gradebook(assignment: Assignment, marks: Sequence[Marks], path: Path) 
     """A CSV file with one row for each submission: student, file, points per question, total, of, percent, notes.
 
     UTF-8 with a byte-order mark, so that Excel shows names as they are. An answer in words that nobody has read has an
-    empty cell, not a zero, and the notes say so; total and percent are then without it.
+    empty cell, not a zero, and the notes say so; total and percent leave it out.
     """
     own = ("student", "file", "total", "of", "percent", "notes")
     columns = [f"{q.name} (points)" if q.name in own else q.name for q in assignment.questions]
@@ -32,9 +32,9 @@ def write_gradebook(assignment: Assignment, marks: Sequence[Marks], path: Path) 
     for one in marks:
         waiting = unread(one)
         notes = [f"to read by hand: {', '.join(waiting)}"] * bool(waiting) + [printable(note) for note in one.notes]
-        points = ["" if q.name in waiting else number(one.question(q.name)[0]) for q in assignment.questions]
+        points = ["" if q.name in waiting else number_text(one.question(q.name)[0]) for q in assignment.questions]
         percent = f"{100 * one.points / one.of:.1f}" if one.of else ""
-        total = [number(one.points), number(one.of), percent]
+        total = [number_text(one.points), number_text(one.of), percent]
         rows.append([protected(one.student), protected(one.file), *points, *total, protected("; ".join(notes))])
     write_rows(path, rows, "utf-8-sig")
 
@@ -42,8 +42,8 @@ def write_gradebook(assignment: Assignment, marks: Sequence[Marks], path: Path) 
 def gradescope(assignment: Assignment, marks: Marks) -> dict:
     """What Gradescope reads as `results.json` (gradescope-autograders.readthedocs.io, Output Format).
 
-    A hidden check has its name, its points and its hint, and students see it once the marks are published; there is
-    nothing of its call or its values in any field. An answer to be read by hand has no score yet.
+    Once the marks are published, students see a hidden check's name, points and hint; no field contains anything of its
+    call or its values. An answer to be read by hand has no score yet.
     """
     tests = [_test(assignment, number_, result) for number_, result in _numbered(assignment, marks)]
     waiting = unread(marks)

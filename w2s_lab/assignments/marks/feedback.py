@@ -1,7 +1,7 @@
-"""Marks as a page for the student who earned them: Markdown, and HTML in one file that asks nothing of a network.
+"""Writes the feedback page of a student: as Markdown, and as HTML in one file that loads nothing from a network.
 
-Everything that came out of a submission (names, errors, values) is escaped. Of a hidden check a student learns its
-name, whether it is met, and its hint; never its call, its values or what was expected (see `exports.told`).
+Everything that comes from a submission (names, errors, values) is escaped. Of a hidden check, a student learns the
+name, whether it is met, and the hint; never its call, its values or the expected value (see `exports.told`).
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from w2s_lab.assignments.grading.submissions import file_stems
-from w2s_lab.assignments.marks.csv_files import number, points_text, printable
+from w2s_lab.assignments.marks.csv_files import number_text, points_text, printable
 from w2s_lab.assignments.marks.exports import told, unread
 from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Question, Result
 from w2s_lab.system.files import replacing
@@ -25,7 +25,7 @@ WORD = {"right": "met", "wrong": "not met", "failed": "no answer", UNREAD: "stil
 
 
 def opening(assignment: Assignment, marks: Marks) -> str:
-    """One or two sentences that say where this submission stands, from its points alone."""
+    """One or two sentences that sum up this submission, from its points alone."""
     waiting = unread(marks)
     open_points = sum(result.of for result in marks.results if result.state == UNREAD)
     last = f" {points_text(open_points)} are still open: a person reads what you wrote in words." if waiting else ""
@@ -55,7 +55,7 @@ def _own(marks: Marks, question: Question) -> list[Result]:
 
 
 def _call(assignment: Assignment, result: Result) -> str:
-    """The call of a public check that is not met; "" where it is hidden, or said already."""
+    """The call of a public check that is not met; "" if the check is hidden or the call was said already."""
     for check in assignment.checks_of(result.question):
         if check.name == result.check and not check.hidden and not result.hidden and result.state != "right":
             said = check.call in (result.check, *re.findall("`([^`]*)`", result.says)) or check.call in result.says
@@ -64,16 +64,16 @@ def _call(assignment: Assignment, result: Result) -> str:
 
 
 def _reads(question: Question, result: Result) -> str:
-    """What stands beside the sign of an answer in words."""
+    """What is written beside the sign of an answer in words."""
     if result.state == UNREAD:
         return "A person reads this answer; its points come later."
     if result.state == "failed":
         return "No answer was found."
-    return f"Read by a person: {number(result.points)} of {points_text(result.of)}."
+    return f"Read by a person: {number_text(result.points)} of {points_text(result.of)}."
 
 
 def _same_reason(assignment: Assignment, results: Sequence[Result]) -> str:
-    """Why none of a question's checks gave anything, where it is one reason for all; else ""."""
+    """Why none of a question's checks gave a value, if all have the same reason; else ""."""
     reasons = {told(assignment, result) if result.state == "failed" else "" for result in results}
     return reasons.pop() if len(reasons) == 1 and len(results) > 1 else ""
 
@@ -97,7 +97,7 @@ def _start(text: str) -> str:
 
 
 def markdown_said(text: str) -> str:
-    """The same, but what stands between backticks is shown as code."""
+    """The same, but text between backticks is shown as code."""
     pieces = re.split("(`[^`]+`)", " ".join(printable(text).split()))
     return "".join(piece if i % 2 else _inner(piece, first=not i) for i, piece in enumerate(pieces))
 
@@ -115,7 +115,7 @@ def feedback_markdown(assignment: Assignment, marks: Marks) -> str:
     """The feedback on one submission as Markdown: total, then question by question what is met and what is not."""
     say = markdown_escaped
     lines = [f"# {say(assignment.title or assignment.name)}", "", f"Student: {say(marks.student)}  "]
-    lines += [f"File: {say(marks.file)}", "", f"**{number(marks.points)} of {points_text(marks.of)}**", ""]
+    lines += [f"File: {say(marks.file)}", "", f"**{number_text(marks.points)} of {points_text(marks.of)}**", ""]
     lines += [opening(assignment, marks), ""]
     if marks.notes:
         lines += ["## About your notebook", "", *(f"* {markdown_said(note)}" for note in marks.notes), ""]
@@ -123,7 +123,11 @@ def feedback_markdown(assignment: Assignment, marks: Marks) -> str:
         points, of = marks.question(question.name)
         results = _own(marks, question)
         waits = any(result.state == UNREAD for result in results)
-        earned = f"{number(of)} to be read" if waits else f"{number(points)} of {points_text(of or question.points)}"
+        earned = (
+            f"{number_text(of)} to be read"
+            if waits
+            else f"{number_text(points)} of {points_text(of or question.points)}"
+        )
         lines += [f"## {say(_title(question))}: {earned}", ""]
         if reason := _same_reason(assignment, results):
             lines.append(f"* {SIGN['failed']} **{WORD['failed']}**: {markdown_said(reason)}")
@@ -149,7 +153,7 @@ def _markdown_result(assignment: Assignment, question: Question, result: Result)
 
 
 def _of(result: Result) -> str:
-    return f"{number(result.points)} of {points_text(result.of)}"
+    return f"{number_text(result.points)} of {points_text(result.of)}"
 
 
 def _under(text: str, before: str = "") -> list[str]:
@@ -242,7 +246,7 @@ def _bar(points: float, of: float) -> str:
 def _header(assignment: Assignment, marks: Marks, title: str) -> str:
     who = [marks.file] if marks.student in marks.file else [marks.student, marks.file]
     who = f'<p class="soft small">{" · ".join(f"<bdi>{_text(name)}</bdi>" for name in who)}</p>'
-    total = f'<p class="total">{number(marks.points)} <small>of {points_text(marks.of)}</small></p>'
+    total = f'<p class="total">{number_text(marks.points)} <small>of {points_text(marks.of)}</small></p>'
     said = f"<p>{_text(opening(assignment, marks))}</p>"
     return f"<header><h1>{title}</h1>{who}{total}{_bar(marks.points, marks.of)}{said}</header>"
 
@@ -251,7 +255,7 @@ def _section(assignment: Assignment, marks: Marks, question: Question) -> str:
     results, (points, of) = _own(marks, question), marks.question(question.name)
     waits = any(result.state == UNREAD for result in results)
     of = of or question.points
-    earned = f"{points_text(of)} to be read" if waits else f"{number(points)} of {points_text(of)}"
+    earned = f"{points_text(of)} to be read" if waits else f"{number_text(points)} of {points_text(of)}"
     name = f' <span class="soft small"><code>{_text(question.name)}</code></span>' if question.title else ""
     title = _text(_title(question)) if question.title else f"<code>{_text(question.name)}</code>"
     parts = [f'<div class="head"><h2>{title}{name}</h2><span class="points">{earned}</span></div>', _bar(points, of)]

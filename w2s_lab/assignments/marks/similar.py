@@ -1,11 +1,11 @@
-"""Pairs of submissions that are alike beyond what chance and the task explain: a place to look, not a verdict.
+"""Finds pairs of submissions that are more alike than chance and the task explain: a place to look, not a verdict.
 
 A submission becomes a set of pieces: its statements, pairs of statements that follow each other, and larger
 expressions, as syntax trees in which own names are numbered in the order they come, numbers have one spelling, and
-comments, docstrings, annotations and the order of definitions are gone. A pair needs two things to be shown: most of
-what the two wrote is the same, rare pieces weighing more (cosine of inverse document frequencies); and what they
-share is much, and rare enough not to be what everybody writes. So a short obvious solution makes no pair, however many
-hand it in. The idea of comparing weighed pieces of normalised programs is that of Schleimer, Wilkerson and Aiken 2003
+comments, docstrings, annotations and the order of definitions are gone. Two conditions make
+a pair: most of what the two wrote is the same, where rare pieces weigh more (cosine of inverse document frequencies);
+and they share many pieces that few others write. So a short obvious solution makes no pair, however many students hand
+it in. The idea of comparing weighed pieces of normalised programs is that of Schleimer, Wilkerson and Aiken 2003
 (Winnowing, the algorithm behind Moss) and of Prechelt, Malpohl and Philippsen 2002 (JPlag).
 """
 
@@ -65,9 +65,9 @@ def twins(
 ) -> list[Twin]:
     """Pairs of submissions with a likeness of `at_least`, the most alike first; a place to look, not a verdict.
 
-    All pairs at once, by sparse matrices: a few seconds for hundreds of submissions. What equals the master outside of
-    its solutions (or the set-up of a public check) is nobody's own and left out, and so is a cell that Python cannot
-    parse. What much of the class hands in is taken for what the task asks for, so a large ring may stay unseen.
+    All pairs are compared at once, by sparse matrices: a few seconds for hundreds of submissions. Code that the master
+    gives outside of its solutions (or in the set-up of a public check) is left out, and so are cells that Python cannot
+    parse. Code that much of the class hands in counts as part of the task, so a large ring may stay unseen.
 
     Args:
         marks: with the submissions' `code`.
@@ -105,7 +105,7 @@ def twins(
 
 
 def _likeness(written: Sequence[Sequence["Statement"]], solved: set[str]) -> np.ndarray:
-    """[submissions, submissions]: cosine of what was written, less where what is shared is little or common."""
+    """[submissions, submissions]: cosine of what was written, reduced if the shared pieces are few or common."""
     matrix, _ = _matrix([list(_pieces(statements)) for statements in written])
     alike = cosine_similarity(matrix.multiply(np.sqrt(_rarity(matrix))).tocsr())
     matrix, keys = _matrix([[statement.key for statement in statements] for statements in written])
@@ -189,7 +189,7 @@ def _statements(cells: Sequence[str], keep: frozenset[str]) -> list[Statement]:
 
 
 def _parsed(cell: str) -> ast.Module | None:
-    """None where it is no Python. Magics are left out where they are what is in the way."""
+    """The syntax tree of a cell, without magics if Python cannot parse it with them; None if it is no Python."""
     for source in (cell, re.sub(r"(?m)^(\s*)[%!?].*$", r"\1pass", cell)):
         try:
             return ast.parse(source) if len(source) <= LARGEST else None
@@ -239,7 +239,7 @@ def _says_nothing(node: ast.stmt) -> bool:
 
 
 def _head(node: ast.stmt) -> tuple[tuple[ast.AST, ...], str]:
-    """A statement without those inside it, and what kind it is; two spellings of one thing become the same."""
+    """A statement without those inside it, and its kind; different spellings of the same thing become equal."""
     match node:
         case ast.For() | ast.AsyncFor():
             return (node.target, node.iter), "for"
@@ -260,7 +260,7 @@ def _head(node: ast.stmt) -> tuple[tuple[ast.AST, ...], str]:
 
 
 def _pieces(statements: Sequence[Statement]) -> Iterator[str]:
-    """All that is compared: statements, neighbours in a block, and larger expressions."""
+    """Everything that is compared: statements, neighbours in a block, and larger expressions."""
     for statement in statements:
         yield statement.key
         for part in statement.parts:

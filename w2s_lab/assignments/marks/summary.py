@@ -1,4 +1,4 @@
-"""Marks for the instructor: what was easy, what was not, what many got wrong in the same way, and what broke."""
+"""Sums up the marks for the instructor: easy and hard questions, common wrong answers, and what broke."""
 
 import json
 import statistics
@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from w2s_lab.assignments.marks.csv_files import number, printable
+from w2s_lab.assignments.marks.csv_files import number_text, printable
 from w2s_lab.assignments.marks.exports import unread
 from w2s_lab.assignments.marks.similar import CAVEAT, Twin
 from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Question
-from w2s_lab.figures.plots import GREY, ROLE, SIZE, SMALL
 
 HARDEST = 8  # checks in that list
 ANSWERS = 3  # wrong answers shown for one check
@@ -23,13 +22,15 @@ LISTED = 15  # entries of a longer list
 WIDTH = 100  # letters of a line
 DIGITS = 4  # of a number in a wrong answer: 0.33333 and 0.333333 are one answer
 BINS = 10  # of a distribution, over 0 to 1
+SIZE, SMALL = 13, 11  # points: labels and titles; names of many questions
+BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#595959"  # told apart by colour-blind people too
 FULL = 1 - 1e-9  # fraction of the points from which a question counts as full
 
 
 def fractions(assignment: Assignment, marks: Sequence[Marks]) -> dict[str, list[float]]:
     """Question -> fraction of its points, [submissions]; without answers in words that nobody has read yet.
 
-    A question that a submission has no result of (its file could not be read) counts as 0.
+    A question without a result (the file could not be read) counts as 0.
     """
     found: dict[str, list[float]] = {question.name: [] for question in assignment.questions}
     for one in marks:
@@ -42,7 +43,7 @@ def fractions(assignment: Assignment, marks: Sequence[Marks]) -> dict[str, list[
 
 
 def totals(assignment: Assignment, marks: Sequence[Marks]) -> list[float]:
-    """Fraction of the points of each submission, [submissions]; what is still to read counts on neither side."""
+    """Fraction of the points of each submission, [submissions]; answers that are still to be read do not count."""
     found = []
     for one in marks:
         waiting = sum(result.of for result in one.results if result.state == UNREAD)
@@ -57,14 +58,14 @@ def totals(assignment: Assignment, marks: Sequence[Marks]) -> list[float]:
 def summary_text(assignment: Assignment, marks: Sequence[Marks], twins: Sequence[Twin] = ()) -> str:
     """The class as aligned text: questions, hardest checks, common wrong answers, what broke, and pairs to look at.
 
-    For the instructor only: it holds what hidden checks were given.
+    For the instructor only: it shows the values that hidden checks got back.
 
     Args:
         twins: pairs of submissions that are alike (see `similar.twins`).
     """
     count = f"{len(marks)} submission{'' if len(marks) == 1 else 's'}"
     title = " ".join(printable(assignment.title or assignment.name).split())
-    parts = [f"{title}: {count}, {number(assignment.points)} points"]
+    parts = [f"{title}: {count}, {number_text(assignment.points)} points"]
     if marks:
         blocks = (_table, _hardest, _wrong_answers, _broken)
         parts += [text for text in (block(assignment, marks) for block in blocks) if text]
@@ -73,7 +74,7 @@ def summary_text(assignment: Assignment, marks: Sequence[Marks], twins: Sequence
 
 
 def _table(assignment: Assignment, marks: Sequence[Marks]) -> str:
-    """Per question: points to be had, mean and median in points, shares with all points and with none."""
+    """Per question: its points, mean and median in points, shares with all points and with none."""
     found = fractions(assignment, marks)
     names = {q.name: _short(q.title or q.name, 46) for q in assignment.questions}
     wide = max(len(name) for name in [*names.values(), "question"])
@@ -90,7 +91,7 @@ def _table(assignment: Assignment, marks: Sequence[Marks]) -> str:
 
 
 def _row(name: str, wide: int, of: float, shares: Sequence[float]) -> str:
-    row = f"{name:<{wide}}{number(of):>7}"
+    row = f"{name:<{wide}}{number_text(of):>7}"
     if not shares:
         return row + f"{'–':>8}{'–':>8}{'–':>7}{'–':>7}"
     full, zero = (statistics.fmean(map(test, shares)) for test in (lambda x: x >= FULL, lambda x: x <= 0))
@@ -113,12 +114,12 @@ def _hardest(assignment: Assignment, marks: Sequence[Marks]) -> str:
 
 
 def _question(assignment: Assignment, name: str) -> Question:
-    """By name; one of its own for results that an older master asked for."""
+    """The question of this name; a new one for results of an older master."""
     return next((q for q in assignment.questions if q.name == name), Question(name, name, 0))
 
 
 def _wrong_answers(assignment: Assignment, marks: Sequence[Marks]) -> str:
-    """What came back most often where it was wrong, of values that at least two submissions gave."""
+    """The most common wrong values, of those that at least two submissions gave."""
     answers: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for one in marks:
         for result in one.results:
@@ -133,13 +134,13 @@ def _wrong_answers(assignment: Assignment, marks: Sequence[Marks]) -> str:
 
 
 def _listed(title: str, entries: Sequence[str], things: str) -> str:
-    """A list with its title, cut where it is long; "" where it is empty."""
+    """A list with its title, cut if it is long; "" if it is empty."""
     more = [f"  and {len(entries) - LISTED} more {things}"] if len(entries) > LISTED else []
     return "\n".join([title, *entries[:LISTED], *more]) if entries else ""
 
 
 def _same(given: str) -> str:
-    """JSON text with its numbers rounded, so that equal answers read equal; other text as it is."""
+    """JSON text with its numbers rounded, so that equal answers look equal; other text unchanged."""
     try:
         return json.dumps(_rounded(json.loads(given)))
     except (ValueError, RecursionError):
@@ -155,7 +156,7 @@ def _rounded(value: object) -> object:
 
 
 def _broken(assignment: Assignment, marks: Sequence[Marks]) -> str:
-    """Notes on files and cells, and checks that gave nothing at all, each with whom it concerns."""
+    """Notes on files and cells, and checks that gave no value, each with the students concerned."""
     notes: dict[str, list[str]] = defaultdict(list)
     for one in marks:
         for note in dict.fromkeys(one.notes):
@@ -193,8 +194,8 @@ def _short(text: str, letters: int) -> str:
 def distribution(assignment: Assignment, marks: Sequence[Marks]) -> Figure:
     """Left: for each question how its points are distributed, as a fraction; right: the same of the totals.
 
-    A row's bars are shares of the submissions, in tenths from 0 to 1; the diamond is the mean. For one submission as
-    for hundreds, for three questions as for fifteen.
+    A row's bars are shares of the submissions, in tenths from 0 to 1; the diamond is the mean. It works for one
+    submission and for hundreds, for three questions and for fifteen.
 
     Raises:
         ValueError: there is no submission, or no question.
@@ -214,8 +215,8 @@ def distribution(assignment: Assignment, marks: Sequence[Marks]) -> Figure:
     return figure
 
 
-LOOK = {"facecolor": ROLE["student"].color + "88", "edgecolor": ROLE["student"].color, "linewidth": 1.2}
-MEAN = {"color": ROLE["weak"].color, "marker": "D", "markersize": 9, "markeredgecolor": "black", "linestyle": "none"}
+LOOK = {"facecolor": BLUE + "88", "edgecolor": BLUE, "linewidth": 1.2}
+MEAN = {"color": ORANGE, "marker": "D", "markersize": 9, "markeredgecolor": "black", "linestyle": "none"}
 EDGES = np.linspace(0, 1, BINS + 1)
 
 
@@ -233,7 +234,7 @@ def _question_rows(ax: Axes, assignment: Assignment, found: dict[str, list[float
         values = found[question.name]
         ax.axhline(base, color="#CCCCCC", linewidth=1, zorder=0)
         title = textwrap.wrap(_short(question.title or question.name, 50), 27) or [question.name]
-        names.append(("\n".join(title[:2]) + f" ({number(question.points)})").replace("$", r"\$"))
+        names.append(("\n".join(title[:2]) + f" ({number_text(question.points)})").replace("$", r"\$"))
         tall = 0.86 * shares[question.name] / tallest
         ax.bar(EDGES[:-1][tall > 0], tall[tall > 0], 1 / BINS, bottom=base, align="edge", zorder=2, **LOOK)
         if values:
@@ -259,7 +260,7 @@ def _total_bars(ax: Axes, assignment: Assignment, values: Sequence[float]) -> No
     ax.plot(mean, 0, zorder=4, clip_on=False, **MEAN)
     ax.set(xlim=(0, 1), ylim=(0, 1.06 * max(counts)))
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.set_xlabel(f"fraction of all points ({number(assignment.points)})", fontsize=SIZE)
+    ax.set_xlabel(f"fraction of all points ({number_text(assignment.points)})", fontsize=SIZE)
     ax.set_ylabel("submissions", fontsize=SIZE)
     ax.set_title(f"Totals: mean {mean:.2f} (diamond)\nmedian {median:.2f} (dotted line)", fontsize=SIZE)
     _plain(ax)

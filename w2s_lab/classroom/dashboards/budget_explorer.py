@@ -1,4 +1,4 @@
-"""What does a budget of human and weak labels buy, and where does the next unit of money help most (M13)?"""
+"""What does a budget of human and weak labels buy, and where does the next unit of money help most?"""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A cascade under the hand: move the threshold, see who answers, what it costs and how often it is right (M9)."""
+"""A cascade under the hand: move the threshold, see who answers, what it costs and how often it is right."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ WeakSide = tuple[LabelledSet, float, float | None]  # labels with probs, FLOPs p
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class CascadePair:
     """A weak side and a strong model on the same items of known truth, with their costs (weak, strong) in FLOPs."""
 
     weak: LabelledSet
@@ -70,7 +70,7 @@ def cascade_explorer(sides: Mapping[str, WeakSide], strong: LabelledSet, strong_
     """
     if not sides:
         raise ValueError("cascade_explorer: sides is empty; expected at least one: {name: (labels, cost, threshold)}")
-    pairs = {name: Pair(labels, strong, (cost, strong_cost)) for name, (labels, cost, _) in sides.items()}
+    pairs = {name: CascadePair(labels, strong, (cost, strong_cost)) for name, (labels, cost, _) in sides.items()}
     points = [point for pair in pairs.values() for point in pair.curve]
     y_range = _around([point.accuracy for point in points])
     x_range = {"asked": (0.0, 1.0), "cost": (0.0, 1.02 * max(point.cost for point in points) / UNIT)}
@@ -111,7 +111,7 @@ def _x(point: CascadePoint, across: str) -> float:
     return point.asked if across == "asked" else point.cost / UNIT
 
 
-def _series(pair: Pair, here: CascadePoint, across: str) -> tuple[Series, ...]:
+def _series(pair: CascadePair, here: CascadePoint, across: str) -> tuple[Series, ...]:
     alone = pair.alone(across)
     coin = list(alone.values())
     return (
@@ -122,7 +122,7 @@ def _series(pair: Pair, here: CascadePoint, across: str) -> tuple[Series, ...]:
     )
 
 
-def _who(pair: Pair, threshold: float) -> BarChart:
+def _who(pair: CascadePair, threshold: float) -> BarChart:
     """How often who is right, on the items that the weak side answers and on those that are passed on."""
     ask, (weak, strong) = confidence(pair.weak) < threshold, pair.right
 
@@ -139,7 +139,7 @@ def _who(pair: Pair, threshold: float) -> BarChart:
     return BarChart("right (fraction of the items)", bars, said=said)
 
 
-def _words(pair: Pair, here: CascadePoint, fitted: CascadePoint | None) -> str:
+def _words(pair: CascadePair, here: CascadePoint, fitted: CascadePoint | None) -> str:
     alone = f"weak alone {pair.weak.label_accuracy:.3f}, strong alone {pair.strong.label_accuracy:.3f}"
     says = (
         f"Asked below {here.threshold:.2f}, the strong model answers {here.asked:.0%} of the items: accuracy "

@@ -1,4 +1,4 @@
-"""A dashboard of self-instruct flywheels: choose a run, move through its rounds, see which dial turns red (M12)."""
+"""A dashboard of self-instruct flywheels: choose a run, move through its rounds, see which dial turns red."""
 
 import math
 from collections import Counter
@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from w2s_lab.classroom.dashboards.flywheel_health import DIALS, UNITS, Dial, Rows, diagnosis, live_round, study_rounds
+from w2s_lab.classroom.dashboards.flywheel_health import (
+    DIALS,
+    UNITS,
+    HealthDial,
+    Rows,
+    diagnosis,
+    live_round,
+    study_rounds,
+)
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops, table
@@ -50,7 +58,7 @@ class Dials(Drawing):
     limits: Mapping[str, tuple[float, float]]
     said: str = ""
 
-    def words(self, dial: Dial) -> tuple[str, str]:
+    def words(self, dial: HealthDial) -> tuple[str, str]:
         """The dial's value with sign and word, and their colour."""
         value = self.rounds[self.number][dial.key]
         if value is None:
@@ -60,7 +68,7 @@ class Dials(Drawing):
             return f"{value:.2f} ✓ good", GREEN
         return f"{value:.2f} ✗ red since {since}", RED
 
-    def _red_side(self, dial: Dial) -> tuple[float, float] | None:
+    def _red_side(self, dial: HealthDial) -> tuple[float, float] | None:
         (low, high), limit = self.limits[dial.key], dial.at(self.rounds)
         if limit is None:
             return None
@@ -76,7 +84,7 @@ class Dials(Drawing):
             found += [*self._panel(dial, wide, high), "</g>"]
         return picture(WIDTH, 2 * high, self.said, found)
 
-    def _panel(self, dial: Dial, wide: int, high: int) -> list[str]:
+    def _panel(self, dial: HealthDial, wide: int, high: int) -> list[str]:
         (low, top), last = self.limits[dial.key], max(1, len(self.rounds) - 1)
         x0, x1, y0, y1 = 34, wide - 14, high - 24, 46
 
@@ -160,7 +168,7 @@ def flywheel_dashboard(
     )
 
 
-def _ends(dial: Dial, runs: Sequence[Rows]) -> tuple[float, float]:
+def _ends(dial: HealthDial, runs: Sequence[Rows]) -> tuple[float, float]:
     """From the smallest to the largest value of all runs, their limits too, in tenths."""
     found = [row[dial.key] for rounds in runs for row in rounds if row[dial.key] is not None]
     found += [limit for rounds in runs if (limit := dial.at(rounds)) is not None]
@@ -168,7 +176,13 @@ def _ends(dial: Dial, runs: Sequence[Rows]) -> tuple[float, float]:
 
 
 def _one_dial(
-    dial: Dial, run: str, rounds: Rows, seeds: Sequence[Rows], healthy: Rows, number: int, limits: tuple[float, float]
+    dial: HealthDial,
+    run: str,
+    rounds: Rows,
+    seeds: Sequence[Rows],
+    healthy: Rows,
+    number: int,
+    limits: tuple[float, float],
 ) -> Chart:
     """One dial, large: this run, its seeds behind it, and the healthy flywheel."""
     own, x = SERIES[0], range(len(rounds))

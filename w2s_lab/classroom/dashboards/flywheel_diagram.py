@@ -1,6 +1,6 @@
-"""One round of a self-instruct flywheel as a flow of boxes, with the counts of a round that was turned (M12)."""
+"""One round of a self-instruct flywheel as a flow of boxes, with the counts of a round that was turned."""
 
-from w2s_lab.classroom.dashboards.selection_diagram import Arrow, Box, Flow
+from w2s_lab.classroom.dashboards.selection_diagram import Arrow, Flow, FlowBox
 from w2s_lab.figures.plots import GREY, ROLE
 from w2s_lab.methods.flywheel import Round
 
@@ -27,12 +27,12 @@ def flywheel_diagram(one: Round, *, labeller: str = "supervisor") -> Flow:
     top, foot, high = 75, 252, 104
     checked = ("filters on answers", f"{answers:,} removed", f"{one.accepted_count:,} accepted")
     boxes = (
-        Box(76, top, 136, ("generator", f"{len(one.proposed):,} proposals"), GREY, high),
-        Box(256, top, 152, ("filters on texts", f"{texts:,} removed", f"{asked:,} left"), GREY, high),
-        Box(440, top, 142, ("labeller", f"the {labeller}", f"{asked:,} answers ŷ"), weak, high),
-        Box(630, top, 164, checked, GREY, high),
-        Box(630, foot, 164, ("pool", f"{len(one.pool):,} examples"), ceiling, high),
-        Box(384, foot, 206, ("student, trained anew", accuracy), student, high),
+        FlowBox(76, top, 136, ("generator", f"{len(one.proposed):,} proposals"), GREY, high),
+        FlowBox(256, top, 152, ("filters on texts", f"{texts:,} removed", f"{asked:,} left"), GREY, high),
+        FlowBox(440, top, 142, ("labeller", f"the {labeller}", f"{asked:,} answers ŷ"), weak, high),
+        FlowBox(630, top, 164, checked, GREY, high),
+        FlowBox(630, foot, 164, ("pool", f"{len(one.pool):,} examples"), ceiling, high),
+        FlowBox(384, foot, 206, ("student, trained anew", accuracy), student, high),
     )
     between, below, above = top, top + high / 2, foot - high / 2
     arrows = (

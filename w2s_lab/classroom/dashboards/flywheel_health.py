@@ -1,4 +1,4 @@
-"""The health of a self-instruct flywheel: six dials with limits, and which of them is red since when (M12).
+"""The health of a self-instruct flywheel: six dials with limits, and which of them is red since when.
 
 The limits are ours: chosen so that what the shipped study calls healthy stays green. Another task needs limits of its
 own; what carries over is which dials to have.
@@ -14,7 +14,7 @@ Rows = Sequence[Mapping[str, float | None]]  # one for each round, from round 0 
 
 
 @dataclass(frozen=True)
-class Dial:
+class HealthDial:
     """A number that is watched, and where it turns red.
 
     Attributes:
@@ -57,12 +57,12 @@ class Dial:
 
 
 DIALS = (
-    Dial("accuracy", "test accuracy", -0.05, "below", against="minus"),
-    Dial("label_accuracy", "label accuracy", 0.92, "below", "drift"),
-    Dial("answer_balance", "answer balance", 0.5, "below", "drift"),
-    Dial("duplicate_rate", "duplicate rate", 0.15, "above", "narrow"),
-    Dial("distinct_2", "distinct-2", 0.25, "below", "narrow"),
-    Dial("perplexity", "perplexity", 1.05, "above", "narrow", against="times"),
+    HealthDial("accuracy", "test accuracy", -0.05, "below", against="minus"),
+    HealthDial("label_accuracy", "label accuracy", 0.92, "below", "drift"),
+    HealthDial("answer_balance", "answer balance", 0.5, "below", "drift"),
+    HealthDial("duplicate_rate", "duplicate rate", 0.15, "above", "narrow"),
+    HealthDial("distinct_2", "distinct-2", 0.25, "below", "narrow"),
+    HealthDial("perplexity", "perplexity", 1.05, "above", "narrow", against="times"),
 )
 UNITS = {
     "accuracy": "fraction of test examples",
@@ -108,7 +108,7 @@ def diagnosis(rounds: Rows, number: int | None = None) -> str:
     here = rounds[number]
     if number and here.get("accepted") == 0:
         return f"Nothing was accepted in round {number}: the wheel stands still, and no dial of the labels has a value."
-    since: dict[int, list[Dial]] = {}
+    since: dict[int, list[HealthDial]] = {}
     for dial in DIALS:
         if (first := dial.red_since(rounds, number)) is not None:
             since.setdefault(first, []).append(dial)

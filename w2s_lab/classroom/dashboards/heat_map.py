@@ -1,4 +1,4 @@
-"""A number for every pair of weak supervisor and strong student: colours, with the number in each cell (M15)."""
+"""A number for every pair of weak supervisor and strong student: colours, with the number in each cell."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

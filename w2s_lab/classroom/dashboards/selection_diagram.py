@@ -1,4 +1,4 @@
-"""The flow of weak-to-strong generalization by data selection, drawn by code, its counts from a real selection (M7).
+"""The flow of weak-to-strong generalization by data selection, drawn by code, its counts from a real selection.
 
 Xiao & Zhu (2025, arXiv 2501.09223), figure 4.5c, with the control that a measurement needs: as many labels, by chance.
 """
@@ -19,7 +19,7 @@ FRACTIONS = tuple(tenth / 10 for tenth in range(1, 11))
 
 
 @dataclass(frozen=True)
-class Box:
+class FlowBox:
     """A box of a flow diagram: its middle and its width in pixels, its words (the first line bold), its colour."""
 
     x: float
@@ -52,7 +52,7 @@ class Arrow:
 class Flow(Drawing):
     """Boxes joined by arrows, notes beside them, and all of it in words."""
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[FlowBox, ...]
     arrows: tuple[Arrow, ...]
     notes: tuple[tuple[float, float, str], ...]
     said: str
@@ -103,12 +103,12 @@ def flow(labels: LabelledSet, kept: LabelledSet, control: LabelledSet, *, rule: 
     best = (f"keep the top {len(kept) / len(labels):.0%}", f"by {rule}", f"{len(kept):,} labels ŷ", _right(kept))
     any_of = ("draw at random", "the control", f"{len(control):,} labels ŷ", _right(control))
     boxes = (
-        Box(66, middle, 124, ("data pool", f"{len(labels):,} inputs x", "without truth"), GREY),
-        Box(240, middle, 160, ("weak supervisor", models[0], "labels each (ŷ)", "and scores it"), weak),
-        Box(444, top, 176, best, weak),
-        Box(444, foot, 176, any_of, chance),
-        Box(642, top, 148, ("strong student", models[1], f"learns {len(kept):,} ŷ"), strong),
-        Box(642, foot, 148, ("strong student", models[1], "in as many steps"), strong),
+        FlowBox(66, middle, 124, ("data pool", f"{len(labels):,} inputs x", "without truth"), GREY),
+        FlowBox(240, middle, 160, ("weak supervisor", models[0], "labels each (ŷ)", "and scores it"), weak),
+        FlowBox(444, top, 176, best, weak),
+        FlowBox(444, foot, 176, any_of, chance),
+        FlowBox(642, top, 148, ("strong student", models[1], f"learns {len(kept):,} ŷ"), strong),
+        FlowBox(642, foot, 148, ("strong student", models[1], "in as many steps"), strong),
     )
     arrows = (
         Arrow(128, middle, 158, middle),

@@ -1,4 +1,4 @@
-"""Which weak labels to keep: a rule, a fraction, balance, and a student that is fitted anew at every move (M7).
+"""Which weak labels to keep: a rule, a fraction, balance, and a student that is fitted anew at every move.
 
 The student is a linear probe on frozen features of the strong model (`w2s_lab.methods.probe`), so it learns in
 milliseconds; it gains less than a fine-tuned one. The control at every size: probes of parts that were drawn at random.

@@ -136,14 +136,14 @@ def _bars(
     """A row for each answer token, one for the prompt where it counts, and the sum; the y where they end."""
     answer = [token for token in tokens if token.answer]
     rows: list[tuple[str, float, str]] = []
-    prompt = prompt_log_prob(tokens)
+    prompt = shown_prompt_log_prob(tokens)
     if not masked:
         rows.append((f"prompt, {len(tokens) - len(answer)} tokens", prompt, "should carry no loss"))
     rows += [(_shown(token.text), token.log_prob, _beside(token)) for token in answer[:ROWS]]
     if len(answer) > ROWS:
         rest = sum(token.log_prob for token in answer[ROWS:])
         rows.append((f"{len(answer) - ROWS} more tokens", rest, ""))
-    total = answer_log_prob(tokens) + (0.0 if masked else prompt)
+    total = shown_answer_log_prob(tokens) + (0.0 if masked else prompt)
     end = next((scale for scale in SCALES if -total <= scale), -total)
     left, right, step = 172.0, 420.0, 28
 
@@ -184,12 +184,12 @@ def _fraction(value: float) -> str:
     return f"{value:.3f}" if value >= 0.0005 else f"{value:.0e}"
 
 
-def answer_log_prob(tokens: Sequence[ScoredToken]) -> float:
+def shown_answer_log_prob(tokens: Sequence[ScoredToken]) -> float:
     """log Pr(y|x), in nats: the sum over the answer's tokens."""
     return math.fsum(token.log_prob for token in tokens if token.answer)
 
 
-def prompt_log_prob(tokens: Sequence[ScoredToken]) -> float:
+def shown_prompt_log_prob(tokens: Sequence[ScoredToken]) -> float:
     """log Pr of the prompt's tokens behind its first one, in nats: what the mask keeps out of the loss."""
     return math.fsum(token.log_prob for token in tokens if not token.answer and token.log_prob is not None)
 
@@ -269,7 +269,7 @@ def _kind(labelled: LabelledSet, row: int) -> str:
 
 def _says(tokens: Sequence[ScoredToken], model: str, text: str, answer: str, masked: bool) -> str:
     """The sum in words."""
-    own, prompt = answer_log_prob(tokens), prompt_log_prob(tokens)
+    own, prompt = shown_answer_log_prob(tokens), shown_prompt_log_prob(tokens)
     sign, count = WHOSE[answer][1], sum(token.answer for token in tokens)
     if masked:
         terms = [token.log_prob for token in tokens if token.answer]

@@ -13,6 +13,9 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 
+from w2s_lab.assignments.differences import explain_difference, look_alike
+from w2s_lab.assignments.equality import NUMBER, SEQUENCE, same, shape_of, sort_of
+from w2s_lab.assignments.forms import Form, as_form, plain
 from w2s_lab.classroom.exercises import EXERCISES
 from w2s_lab.classroom.exercises.exercise import Exercise
 from w2s_lab.classroom.progress import load_progress
@@ -31,29 +34,39 @@ class Verdict:
 
 
 def judge(exercise: Exercise, function: Callable, *, seed: int = 0) -> Verdict:
-    """Compare a learner's function with the package's on random inputs."""
+    """Compare a learner's function with the package's on random inputs; `assignments.equality` says what is equal."""
     if not callable(function):
         return Verdict("wrong", f"{exercise.id} is {_short(function)}; expected a function: its name, without ()")
     asked = [exercise.inputs(np.random.default_rng([seed, round_])) for round_ in range(ROUNDS)]
-    given = []
+    returned, given = [], []
     for arguments in asked:
         try:
-            given.append(function(*_copies(arguments)))
+            returned.append(function(*_copies(arguments)))
         except Exception as error:
             return Verdict("wrong", _raised(exercise, function, error))
-    if all(result is None or result is Ellipsis for result in given):
+    if all(result is None or result is Ellipsis for result in returned):
         return Verdict("not attempted yet", "Replace the body of the function by your own, and run both cells again.")
     if exercise.criteria:
-        return _judge_design(exercise, given[0])
-    wanted = [(exercise.key or exercise.answer)(*_copies(arguments)) for arguments in asked]
+        return _judge_design(exercise, returned[0])
+    for result in returned:
+        try:
+            given.append(as_form(result))
+        except Exception as error:
+            kind = type(result).__name__
+            return Verdict("wrong", f"Your function returned a value of type {kind} that cannot be compared: {error}.")
+    wanted = _forms(exercise.key or exercise.answer, asked)
     wrong = [place for place in range(ROUNDS) if not same(given[place], wanted[place], exercise.tolerance)]
     if not wrong:
         return Verdict("right", f"Your function and the package's agree on {ROUNDS} random inputs.")
     for words, mistake in exercise.mistakes:
-        made = [mistake(*_copies(arguments)) for arguments in asked]
-        if all(same(a, b, exercise.tolerance) for a, b in zip(given, made, strict=True)):
+        if all(same(a, b, exercise.tolerance) for a, b in zip(given, _forms(mistake, asked), strict=True)):
             return Verdict("wrong", words)
-    return Verdict("wrong", _difference(given[wrong[0]], wanted[wrong[0]], asked[wrong[0]], exercise.tolerance))
+    first = wrong[0]
+    return Verdict("wrong", _difference(given[first], wanted[first], asked[first], exercise.tolerance))
+
+
+def _forms(function: Callable, asked: list[tuple]) -> list[Form]:
+    return [as_form(function(*_copies(arguments))) for arguments in asked]
 
 
 def _judge_design(exercise: Exercise, result: object) -> Verdict:
@@ -76,59 +89,56 @@ def _copies(arguments: tuple) -> tuple:
     return tuple(a.clone() if isinstance(a, torch.Tensor) else a.copy() if hasattr(a, "copy") else a for a in arguments)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().double().numpy()
-    if isinstance(value, (bool, int, float, np.number, np.bool_, np.ndarray)):
-        return np.asarray(value)
-    return value
+def _numbers(form: Form) -> np.ndarray | None:
+    """A number, or numbers in a regular array or list; None for anything else."""
+    if sort_of(form) not in (NUMBER, SEQUENCE):
+        return None
+    try:
+        array = np.asarray(plain(form))
+        return array.astype(float).reshape(shape_of(form)) if array.size == 0 or array.dtype.kind in "biuf" else None
+    except (ValueError, OverflowError):  # ragged
+        return None
 
 
-def same(given: object, wanted: object, tolerance: float) -> bool:
-    """Numbers and arrays of one shape within the tolerance, NaN nowhere; sequences item by item; else equal."""
-    given, wanted = _plain(given), _plain(wanted)
-    if isinstance(wanted, np.ndarray):
-        if not isinstance(given, np.ndarray) or given.shape != wanted.shape or given.dtype.kind not in "biuf":
-            return False
-        return bool(np.allclose(given.astype(float), wanted.astype(float), rtol=tolerance, atol=tolerance))
-    if isinstance(wanted, (list, tuple)):
-        if not isinstance(given, (list, tuple)) or len(given) != len(wanted):
-            return False
-        return all(same(a, b, tolerance) for a, b in zip(given, wanted, strict=True))
-    if isinstance(wanted, dict):
-        if not isinstance(given, dict) or given.keys() != wanted.keys():
-            return False
-        return all(same(given[key], wanted[key], tolerance) for key in wanted)
-    return type(given) is type(wanted) and given == wanted
-
-
-def _difference(given: object, wanted: object, arguments: tuple, tolerance: float) -> str:
+def _difference(given: Form, wanted: Form, arguments: tuple, tolerance: float) -> str:
     """What is wrong, in kind first: type, shape, not a number, sign, factor; then the first place that differs."""
-    a, b = _plain(given), _plain(wanted)
+    a, b = _numbers(given), _numbers(wanted)
     on = f" Input: {', '.join(map(_short, arguments))}."
-    if given is None or given is Ellipsis:
+    if given is None or given == as_form(Ellipsis):
         return "Your function returned nothing for some inputs: is there a path without `return`?" + on
-    if not isinstance(b, np.ndarray) or not isinstance(a, np.ndarray):
-        return f"You returned {_short(given)}; expected {_short(wanted)}.{on}"
+    if a is None or b is None:
+        texts = _short(plain(given)), _short(plain(wanted))
+        if look_alike(*texts):
+            return explain_difference(given, wanted, hidden=False) + on
+        return f"You returned {texts[0]}; expected {texts[1]}.{on}"
     if a.shape != b.shape:
         return f"Shape: you returned {_shape(a)}; expected {_shape(b)}. Which dimension should be summed, or kept?"
-    if a.dtype.kind not in "biuf":
-        return f"You returned {_short(given)}; expected {_short(wanted)}.{on}"
-    a, b = a.astype(float), b.astype(float)
     if not np.isfinite(a).all() and np.isfinite(b).all():
         return "Not a number: an infinity or NaN came out. Is there log(0), or a division by 0?" + on
     if np.allclose(-a, b, rtol=tolerance, atol=tolerance):
         return "Sign: your numbers are right but for their sign."
     if b.size > 1 and np.all(np.abs(b) > 1e-12):
         factor = a / b
-        if np.allclose(factor, factor.flat[0], rtol=1e-4) and factor.flat[0] not in (0.0, 1.0):
+        if (
+            np.allclose(factor, factor.flat[0], rtol=1e-4)
+            and not np.isclose(factor.flat[0], (0.0, 1.0), atol=1e-3).any()
+        ):
             what = f"Factor: all your numbers are {factor.flat[0]:.4g} times those expected."
             return f"{what} Mean instead of sum, or another base?"
-    place = tuple(int(i) for i in np.argwhere(~np.isclose(a, b, rtol=tolerance, atol=tolerance))[0])
+    agree = np.vectorize(lambda x, y: same(float(x), float(y), tolerance), otypes=[bool])(a, b)
+    if agree.all():  # integers beyond what a float can tell apart
+        return explain_difference(given, wanted, hidden=False) + on
+    place = tuple(int(i) for i in np.argwhere(~agree)[0])
     where = f" at {list(place)}" if place else ""
-    agree = np.isclose(a, b, rtol=tolerance, atol=tolerance).mean()
-    share = f" ({agree:.0%} of the numbers agree)" if b.size > 1 else ""
-    return f"You returned {a[place]:.6g}{where}; expected {b[place]:.6g}{share}.{on}"
+    share = f" ({agree.mean():.0%} of the numbers agree)" if b.size > 1 else ""
+    here, there = _two_numbers(float(a[place]), float(b[place]))
+    return f"You returned {here}{where}; expected {there}{share}.{on}"
+
+
+def _two_numbers(a: float, b: float) -> tuple[str, str]:
+    """Two different numbers with as many digits as it takes to see that they differ."""
+    texts = ((f"{a:.{digits}g}", f"{b:.{digits}g}") for digits in (6, 9, 12, 17))
+    return next(pair for pair in texts if pair[0] != pair[1])
 
 
 def _shape(array: np.ndarray) -> str:
@@ -151,7 +161,7 @@ def _raised(exercise: Exercise, function: Callable, error: Exception) -> str:
     return f"Your function raised {type(error).__name__}: {error}{where}."
 
 
-class Check(widgets.VBox):
+class VerdictView(widgets.VBox):
     """A verdict, with the buttons Hint and Solution below it."""
 
     def __init__(self, exercise: Exercise, verdict: Verdict) -> None:
@@ -233,7 +243,7 @@ class Check(widgets.VBox):
         return with_fallback(super()._repr_mimebundle_(**options), self.text)
 
 
-def check(function: Callable, name: str | None = None) -> Check:
+def check(function: Callable, name: str | None = None) -> VerdictView:
     """Check a learner's function of the exercise with its name, and remember the try.
 
     Raises:
@@ -243,4 +253,4 @@ def check(function: Callable, name: str | None = None) -> Check:
     if name not in EXERCISES:
         known = ", ".join(EXERCISES)
         raise ValueError(f"there is no exercise {name!r}: a function keeps the name of its stub. All: {known}")
-    return Check(EXERCISES[name], judge(EXERCISES[name], function))
+    return VerdictView(EXERCISES[name], judge(EXERCISES[name], function))
