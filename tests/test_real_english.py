@@ -65,7 +65,7 @@ def test_the_sentences(name, answers, tags):
     _, examples, _ = read_examples(name)
     assert Counter(example.answer for example in examples) == answers
     assert Counter(tag for example in examples for tag in example.tags) == tags
-    assert len({example.id for example in examples}) == len(examples) == rated.SOURCES[name].examples
+    assert len({example.id for example in examples}) == len(examples) == rated.RATED[name].examples
     known = rated.ratings(name, folder)
     assert all((known[e.input] > 0) == (e.answer == "positive") and abs(known[e.input]) >= 0.5 for e in examples)
     texts = [example.input for example in examples]
@@ -125,7 +125,7 @@ def test_the_tokenizer_on_a_thousand_sentences(model, reader):
     special = [i for i, kind in enumerate(fields["tokenizer.ggml.token_type"].contents()) if kind == 3]
     other.add_special_tokens([fields["tokenizer.ggml.tokens"].contents(i) for i in special])
     sentences = list(ODD)
-    for name in rated.SOURCES:
+    for name in rated.RATED:
         fetched(name)
         sentences += [e.input for e in random.Random(0).sample(read_examples(name)[1], 250)]
     assert len(sentences) > 1000

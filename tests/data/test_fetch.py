@@ -516,7 +516,7 @@ def films(home, tmp_path, monkeypatch) -> Path:
     top = "vaderSentiment-0.5/"
     content = make_zip([(f"{top}LICENSE.txt", b"MIT"), (f"{top}additional_resources/hutto_ICWSM_2014.tar.gz", inner)])
     (tmp_path / "films.zip").write_bytes(content)
-    monkeypatch.setitem(rated.SOURCES, "film-reviews", rated.Source("films.txt", "movie review", 6, 3))
+    monkeypatch.setitem(rated.RATED, "film-reviews", rated.RatedFile("films.txt", "movie review", 6, 3))
     monkeypatch.setattr(fetch, "_ARCHIVE", known("vadersentiment", "films.zip", content))
     FETCHABLE.register("film-reviews", fetch._sentences("film-reviews", "films", 1000), replace=True)
     return tmp_path / "films.zip"
@@ -557,7 +557,7 @@ def test_a_line_that_is_lost(films, home):
     path = fetch.fetch("film-reviews", given=films) / "films.txt"
     path.write_text(LINES.replace("It has a start.", "It has a start."[:-1]).partition("6\t")[0], newline="")
     with pytest.raises(DataError, match=r"5 sentences, 3 of them usable; expected 6 and 3. Hint: delete its folder"):
-        rated.table("film-reviews", path.parent)
+        rated.rated_table("film-reviews", path.parent)
 
 
 # -- the command ---------------------------------------------------------------------------------------------------
@@ -586,7 +586,9 @@ def test_the_command_gets_counts_and_cites(films, home, capsys):
 
 def test_the_command_shows_a_bar(index, home, capsys):
     status, out, err = run(capsys, "fetch", "thing")
-    assert status == 0 and NAME in err and "100%" in err and "CC0-1.0" in out
+    assert status == 0 and "CC0-1.0" in out
+    first, *_, last = err.replace("\r", "\n").strip().splitlines()
+    assert f"{NAME}:   0%" in first and "100%" in last and err.count("  0%") == 1, "one bar, from the beginning"
 
 
 def test_the_command_says_what_is_wrong(index, home, capsys, films):

@@ -52,7 +52,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
             print(f"{name}: is here already, in {fetch.folder(name)}")
             continue
         print(f"{name}: {entry.about}; {entry.licence}; from {arguments.given or f'the {entry.place}'}", flush=True)
-        bar = Bar()
+        bar = FetchBar()
         try:
             place = fetch.fetch(name, given=arguments.given, progress=bar)
         finally:
@@ -62,16 +62,18 @@ def _fetch(arguments: argparse.Namespace) -> None:
             print(f"{name}: please cite {entry.citation}")
 
 
-class Bar:
+class FetchBar:
     """What arrives or is made, with the time left; a bar for each, from the first call on."""
 
     def __init__(self) -> None:
         self.bar: tqdm | None = None
+        self.what = ""
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that `done` of `total` is there: percent, where the total is 100, else bytes."""
-        if self.bar is None or self.bar.desc != f"{what}: ":
+        if self.bar is None or self.what != what:
             self.close()
+            self.what = what
             scale = {"unit": "%"} if total == 100 else {"unit": "B", "unit_scale": True}
             self.bar = tqdm(desc=what, total=total, initial=done, **scale)
         self.bar.update(done - self.bar.n)

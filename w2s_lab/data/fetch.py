@@ -135,7 +135,7 @@ _BASE = _hub_files(
 def _sentences(name: str, about: str, size: int) -> Fetchable:
     top, inner = "vaderSentiment-0.5/", "hutto_ICWSM_2014"
     nested = f"{top}additional_resources/{inner}.tar.gz{archives.INSIDE}{inner}/"
-    file = rated.SOURCES[name].filename
+    file = rated.RATED[name].filename
     members = {f"{top}LICENSE.txt": "LICENSE.txt", nested + "_README_.txt": "SOURCE.txt", nested + file: file}
     return Fetchable("data", about, "MIT", _ARCHIVE, size, members, citation=VADER)
 

@@ -19,7 +19,7 @@ SHORT = 12  # words, at most: the tag `short`
 
 
 @dataclass(frozen=True)
-class Source:
+class RatedFile:
     """A file of rated sentences: what its texts are called, how many it has, and how many are left as examples."""
 
     filename: str
@@ -32,11 +32,11 @@ class Source:
         return f"Is the sentiment of this {self.text} negative or positive?"
 
 
-SOURCES = {
-    "film-reviews": Source("movieReviewSnippets_GroundTruth.txt", "movie review", 10_605, 10_070),
-    "product-reviews": Source("amazonReviewSnippets_GroundTruth.txt", "product review", 3_708, 2_977),
-    "editorials": Source("nytEditorialSnippets_GroundTruth.txt", "newspaper editorial", 5_190, 2_931),
-    "short-messages": Source("tweets_GroundTruth.txt", "short message", 4_200, 3_432),
+RATED = {
+    "film-reviews": RatedFile("movieReviewSnippets_GroundTruth.txt", "movie review", 10_605, 10_070),
+    "product-reviews": RatedFile("amazonReviewSnippets_GroundTruth.txt", "product review", 3_708, 2_977),
+    "editorials": RatedFile("nytEditorialSnippets_GroundTruth.txt", "newspaper editorial", 5_190, 2_931),
+    "short-messages": RatedFile("tweets_GroundTruth.txt", "short message", 4_200, 3_432),
 }
 
 
@@ -68,7 +68,7 @@ def _signs(text: str) -> str:
     return text
 
 
-def table(name: str, folder: Path) -> Table:
+def rated_table(name: str, folder: Path) -> Table:
     """The examples of a source, which lies in `folder`: the sign of the rating is the answer.
 
     Tags: `clear` where the mean rating is 2.5 or more from 0, `short` where the text has at most 12 words.
@@ -76,7 +76,7 @@ def table(name: str, folder: Path) -> Table:
     Raises:
         DataError: the file is not as it was made.
     """
-    source = SOURCES[name]
+    source = RATED[name]
     path = folder / source.filename
     sentences = rated_sentences(path)
     verdicts = [text for rating, text in sentences if abs(rating) >= VERDICT]
@@ -95,12 +95,12 @@ def table(name: str, folder: Path) -> Table:
     return table_of(name, examples, notes[: 1 + (len(verdicts) > len(examples))])
 
 
-def _example(source: Source, text: str, rating: float) -> Example:
+def _example(source: RatedFile, text: str, rating: float) -> Example:
     tags = ("clear",) * (abs(rating) >= CLEAR) + ("short",) * (len(text.split()) <= SHORT)
     return Example(source.instruction, text, ANSWERS[rating > 0], tags)
 
 
 def ratings(name: str, folder: Path) -> dict[str, float]:
     """Text -> mean rating, from -4 to 4; of a text that repeats, the first one with a verdict, if there is one."""
-    sentences = rated_sentences(folder / SOURCES[name].filename)
+    sentences = rated_sentences(folder / RATED[name].filename)
     return {text: rating for rating, text in sorted(reversed(sentences), key=lambda pair: abs(pair[0]) >= VERDICT)}

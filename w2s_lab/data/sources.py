@@ -120,7 +120,7 @@ def tasks() -> Registry[TaskSource]:
     """
     found = json.loads((assets.TASKS / "tasks.json").read_text(encoding="utf-8"))
     entries = {name: _builtin(name, **facts) for name, facts in found.items()}
-    return Registry("task", entries | {name: _fetched(name) for name in rated.SOURCES})
+    return Registry("task", entries | {name: _fetched(name) for name in rated.RATED})
 
 
 def _builtin(name: str, answers: list[str] | None, elicited: bool) -> TaskSource:
@@ -129,11 +129,11 @@ def _builtin(name: str, answers: list[str] | None, elicited: bool) -> TaskSource
 
 
 def _fetched(name: str) -> TaskSource:
-    return TaskSource(name, partial(_rated_table, name), ReadOptions(answers=rated.ANSWERS))
+    return TaskSource(name, partial(_fetched_table, name), ReadOptions(answers=rated.ANSWERS))
 
 
-def _rated_table(name: str) -> Table:
-    return rated.table(name, fetch.folder(name))
+def _fetched_table(name: str) -> Table:
+    return rated.rated_table(name, fetch.folder(name))
 
 
 def builtin_tasks() -> dict[str, Task]:
