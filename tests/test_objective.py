@@ -21,7 +21,6 @@ from w2s_lab.objective import (
     balanced_predictions,
     entropy,
     expected_nll,
-    expected_token_log_prob,
     kl_to_supervisor,
     sequence_log_prob,
     token_log_probs,
@@ -419,11 +418,15 @@ def test_an_illegal_dial_is_named(loss, options, message):
 
 
 def test_token_targets_by_torch():
-    """Against the cross-entropy of torch with soft targets, over the whole vocabulary."""
+    """Against the cross-entropy of torch with soft targets, over the whole vocabulary; the padding is not looked at."""
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(2, 3, 5, generator=generator)
     q = torch.randn(2, 3, 5, generator=generator).softmax(-1)
-    mask = torch.tensor([[0, 1, 1], [1, 1, 1]])
-    tokens = torch.arange(5).expand(2, 3, 5)
+    mask = torch.tensor([[False, True, True], [True, True, True]])
+    table = torch.where(mask[..., None], logits.log_softmax(-1), 0.0)
+    scores = torch.cat([table[..., :1], table], -1)  # y_hat is token 0 each time
+    targets = Targets(torch.where(mask[..., None], q, 0.0), None, None, mask=mask)
     loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), q.transpose(1, 2), reduction="none")
-    torch.testing.assert_close(expected_token_log_prob(logits, tokens, q, mask), -(loss * mask).sum(-1))
+    torch.testing.assert_close(SoftTargets()(scores, targets), (loss * mask).sum(-1))
+    expected = ((loss - entropy(q)) * mask).sum(-1) * 2.0 - table[..., 0].sum(-1)
+    torch.testing.assert_close(Distillation(2.0)(scores, targets), expected)

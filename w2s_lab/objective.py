@@ -86,19 +86,6 @@ def kl_to_supervisor(log_probs: Tensor, weak_probs: Tensor) -> Tensor:
     return expected_nll(log_probs, weak_probs) - entropy(weak_probs)
 
 
-def expected_token_log_prob(logits: Tensor, tokens: Tensor, probs: Tensor, mask: Tensor) -> Tensor:
-    """sum over t and v of q_t(v) log Pr^s(v | x, y_<t), in nats per answer: the token-level eq. 4.12, [B].
-
-    Args:
-        logits: [B, T, V] of the student; `logits[:, t]` predicts the answer's token t.
-        tokens: [B, T, M] ids of the tokens on which the supervisor's distribution q_t lies.
-        probs: [B, T, M] q_t.
-        mask: [B, T], true at the answer's tokens.
-    """
-    at = logits.float().log_softmax(-1).gather(-1, tokens)
-    return torch.where(mask.bool(), (probs * at).sum(-1), 0.0).sum(-1)
-
-
 def with_temperature(probs: Tensor, temperature: float) -> Tensor:
     """q_k proportional to p_k^(1/temperature): 1 changes nothing, towards 0 the labels harden. [..., K] to [..., K]."""
     return (probs.log() / temperature).softmax(-1)
