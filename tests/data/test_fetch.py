@@ -560,6 +560,17 @@ def test_a_line_that_is_lost(films, home):
         rated.rated_table("film-reviews", path.parent)
 
 
+def test_the_page_gives_the_numbers():
+    page = (ROOT / "docs" / "real_english.md").read_text(encoding="utf-8")
+    for name, entry in FETCHABLE.items():
+        assert f"| `{name}` |" in page and entry.licence in page
+    for name, file in rated.RATED.items():
+        (row,) = re.findall(rf"^\| `{name}` \| ([\d,]+) \| ([\d,]+) \| (\d+) \| ([\d,]+) \|", page, re.MULTILINE)
+        sentences, unclear, repeats, examples = (int(cell.replace(",", "")) for cell in row)
+        assert (sentences, examples) == (file.sentences, file.examples) and sentences - unclear - repeats == examples
+        assert FETCHABLE[name].about.startswith(f"{examples:,} ")
+
+
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
