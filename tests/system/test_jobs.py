@@ -468,4 +468,5 @@ def test_on_a_cluster_deaths_lose_nothing(tmp_path):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     partial(globals()[sys.argv[1]], *sys.argv[2:])()
