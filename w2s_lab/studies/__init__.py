@@ -1,6 +1,6 @@
 """Named studies: grids of methods, tasks, pairs of models and seeds, and what was found in them.
 
-`STUDIES` is where a study is written down; a study of your own joins it by `register`, from any module of yours.
+`STUDIES` lists the studies by name. To add a study of your own, call `register` in a module of yours.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,8 @@
-"""n human labels at cost c_h, m weak labels at c_w: what does a budget buy, how is a little truth best used?
+"""n human labels at cost c_h, m weak labels at c_w: what does a budget buy, how are a few true labels best used?
 
-Every student takes as many optimizer steps, whatever the size of its set. The supervisor learnt true labels of its own
-(`SIZES`); the costs are chosen afterwards, since a measured grid can be priced in any way.
+Every student takes the same number of optimizer steps, whatever the size of its set (`use` names an exception). The
+weak supervisor learnt true labels of other examples (`SIZES`). The costs are chosen afterwards, since a measured grid
+can be priced in any way.
 """
 
 from dataclasses import astuple, replace
@@ -49,9 +50,10 @@ def parts(own: Bench, human: int, weak: int) -> tuple[LabelledSet, LabelledSet]:
 
 
 def use(own: Bench, human: int, weak: int, way: str) -> Outcome:
-    """A little truth beside many weak labels: mixed in, counted more, or in a training of its own, first or last.
+    """A student of true and weak labels, which are combined in one of `WAYS`.
 
-    In a training of its own the truth gets a third of the steps of the weak labels.
+    "mixed in": all in one set. "counted 5 times": also, but a true label weighs as much as 5 weak ones. "first" and
+    "last": the true labels have a training of their own, before or after the weak labels, with a third of their steps.
     """
     truth, labels = parts(own, human, weak)
     steps = 3 * EPOCH

@@ -1,4 +1,4 @@
-"""The studies' figures: compositions of `study_plots`, outside pyplot, so that nothing needs closing."""
+"""The studies' figures, composed of functions of `study_plots`. They do not use pyplot: no figure has to be closed."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -25,7 +25,7 @@ def one(draw: Callable[..., Axes], *arguments, size: tuple[float, float] = (9, 7
 
 
 def effects_figure(effects: Mapping[str, Sequence[Effect]], control_name: str, **options) -> Figure:
-    """What methods change, a line per method."""
+    """The effects of methods, one line for each method."""
     lines = sum(map(len, effects.values())) + 1.4 * len(effects)
     size = (11, 2.6 + 0.42 * lines)
     return one(study_plots.effect_dots, effects, size=size, control_name=control_name, **options)
@@ -46,7 +46,7 @@ def scaling_figure(cells: Sequence[Mapping], names: Sequence[str]) -> Figure:
     nan = float("nan")
 
     def table(value: Callable[[Mapping], float | None], found: Sequence[Mapping]) -> tuple[list, list[str], list[str]]:
-        """The values, and the names of the rows and columns in which there are any."""
+        """The values, and the names of the rows and columns that hold any."""
         place = {(cell["weak"], cell["strong"]): value(cell) for cell in found}
         weak, strong = ([name for name in names if name in {pair[i] for pair in place}] for i in (0, 1))
         return [[place.get((w, s), nan) for s in strong] for w in weak], weak, strong

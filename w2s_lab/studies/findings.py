@@ -1,7 +1,8 @@
 """What the literature says and what this kit measured, claim by claim: generated from the result files, never typed.
 
-A verdict is computed: *reproduced* where the 95 % interval of the measured effect lies on the side that the claim says;
-*not reproduced* where it lies on the other side or, on both, within ±0.01 of nothing; *cannot tell here* otherwise.
+A verdict is computed from the 95 % interval of the measured effect. *Reproduced*: the whole interval lies on the side
+of zero (or of another value) that the claim names. *Not reproduced*: the whole interval lies on the other side, or it
+lies on both sides and within ±0.01 of zero (or of that value). *Cannot tell here*: all other cases.
 """
 
 import json
@@ -57,13 +58,13 @@ def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[
 
 
 def _seeds(treated: str, control: str) -> Callable[[Rows], Effect]:
-    """From two numbers of each seed of the mechanism."""
+    """The difference of two numbers of the mechanism study, paired by seed."""
 
     return lambda rows: _difference(_by_seed(rows, treated), _by_seed(rows, control))
 
 
 def _confidence(wanted: Callable[[float], bool]) -> Callable[[Rows], Effect]:
-    """What the confidence loss changes in pairs whose gap (ceiling minus supervisor) is wanted."""
+    """The effect of the confidence loss in pairs whose gap (ceiling minus supervisor) satisfies `wanted`."""
 
     def measure(rows: Rows) -> Effect:
         treated = {(r["weak_model"], r["strong_model"]) for r in rows if r["loss"] != PLAIN}
@@ -75,7 +76,7 @@ def _confidence(wanted: Callable[[float], bool]) -> Callable[[Rows], Effect]:
 
 
 def _larger(name: str) -> Callable[[Rows], Effect]:
-    """pocket-xl against pocket-m as the student, both of pocket-s."""
+    """pocket-xl against pocket-m as the strong student; pocket-s is the weak supervisor of both."""
 
     def measure(rows: Rows) -> Effect:
         large, small = (
@@ -358,7 +359,7 @@ def read_results(folder: Path) -> dict[str, dict]:
     """Name -> result, of the studies that the findings need.
 
     Raises:
-        ValueError: one is missing or cannot be read; it names the command that makes it.
+        ValueError: a result is missing or cannot be read; the message names the command that makes it.
     """
     found = {}
     for name in sorted({finding.study for finding in all_findings()}):
@@ -393,7 +394,7 @@ def findings_table(results: Results) -> str:
 
 
 def reasons(results: Results) -> str:
-    """Why some of them come out as they do, as a list in Markdown."""
+    """The reasons for some of the verdicts, as a list in Markdown."""
     lines = []
     for finding, effect in measured(results):
         wanted, why = finding.because

@@ -1,7 +1,8 @@
 """lambda and its schedule, temperature, alpha: what does each dial of the losses change?
 
-Eq. 4.13 leaves open what D is; here it is one of two sets, and the KL is always taken on the inputs of D:
-the student's 1,500 inputs with their weak labels, or 100 of them with their true answers.
+Eq. 4.13 of Xiao & Zhu (2025, arXiv 2501.09223) leaves open what the set D is. Here D is either the student's 1,500
+inputs with their weak labels, or 100 of these inputs with their true answers. The KL divergence is always taken on the
+inputs of D.
 """
 
 from collections.abc import Sequence
@@ -35,11 +36,11 @@ CURVES = ("accuracy", "agreement", "imitation", "kl")
 
 @dataclass(frozen=True)
 class Dial:
-    """Where the dials of the losses stand, in one run.
+    """The position of one dial of the losses in a run.
 
     Attributes:
         name: "lambda", "temperature" or "alpha".
-        value: where it stands.
+        value: its position.
         schedule: of lambda; "" for the other two.
         answers: D: `WEAK_LABELS` or `TRUTH`.
     """
@@ -51,8 +52,8 @@ class Dial:
 
     @property
     def loss(self) -> Loss:
-        """The loss. Two settings are other ones in disguise: lambda = 0 is maximum likelihood on D, whatever the
-        schedule, and alpha = 0 is soft labels at temperature 1."""
+        """The loss. Two positions equal other losses: lambda = 0 is maximum likelihood on D, whatever the schedule, and
+        alpha = 0 is soft labels at temperature 1."""
         if self.name == "lambda":
             return Distillation(self.value, self.schedule) if self.value else MaximumLikelihood()
         if self.name == "temperature":
@@ -61,7 +62,7 @@ class Dial:
 
     @property
     def run(self) -> "Dial":
-        """The dial under which this run was measured: each training was done once."""
+        """The position that was trained for this one: of several positions with the same loss, only one is trained."""
         if self.name == "lambda" and not self.value:
             return replace(self, schedule=SCHEDULES[0])
         return Dial("temperature", 1.0) if self.name == "alpha" and not self.value else self
@@ -87,7 +88,7 @@ def rows_at(rows: Rows, dial: Dial) -> Rows:
 
 
 def training_set(own: Bench, answers: str) -> LabelledSet:
-    """D, with the supervisor's distributions of its inputs beside its answers."""
+    """D: its inputs with their answers, and with the supervisor's distributions over the answers."""
     if answers == WEAK_LABELS:
         return own.labels
     truth = own.splits.student_train.take(range(FEW), f"{FEW} true answers, with a supervisor's distributions")

@@ -1,8 +1,8 @@
-"""Does the built-in world show what it was built to show? A long fine-tuning on sentiment, several seeds.
+"""Do the built-in data show what they were built to show? A long fine-tuning on sentiment, several seeds.
 
 Every seed draws a new split and trains its own supervisor. Measured: PGR at the best snapshot (an oracle's choice), at
 the one that a trusted validation set chooses, and at the end; agreement and imitation along the way; the same student
-on labels with as many errors at random places; and what rules of stopping, which need no test set, would have given.
+on labels with as many errors at random places; and the results of stopping rules that need no test set.
 """
 
 from collections.abc import Sequence
@@ -128,7 +128,7 @@ def _seed_numbers(pair: Pair) -> dict:
 
 
 def stopped(outcome: Outcome, supervisor_accuracy: float, an_epoch: int) -> dict[str, Snapshot]:
-    """Where each rule of stopping would have stopped a student; none looks at the test set's truth.
+    """The snapshot at which each stopping rule would have stopped a student; no rule looks at the test set's truth.
 
     Args:
         outcome: of the student.

@@ -1,8 +1,8 @@
-"""Every method against plain weak labels, paired by seed: does it help, does it hurt, or can one not tell?
+"""Every method against plain weak labels, paired by seed: does it help, does it hurt, or is that uncertain?
 
 A method is one line on a `Bench`; a rule of selection is one entry of `selection.RULES`. All students of one task take
-as many optimizer steps, whatever the size of their set, so that no method wins by training less; methods that keep half
-of the labels are compared with a random half.
+the same number of optimizer steps, whatever the size of their set, so that no method wins because it trains less.
+Methods that keep half of the labels are compared with a random half.
 """
 
 import math
@@ -72,16 +72,16 @@ class Method:
 
 
 def with_loss(own: Bench, loss: Loss) -> Outcome:
-    """The weak labels, learnt by another loss."""
+    """A student trained on the weak labels with another loss."""
     return own.student(own.labels, replace(own.plan.recipe, loss=loss))
 
 
 def second_labels(own: Bench) -> LabelledSet:
-    """The labels of another supervisor, which saw the examples in another order."""
+    """The labels of another supervisor, which was trained on the same examples in another order."""
     return own.labels_of(own.supervisor(seed=own.seed + 1000))[0]
 
 
-HELPERS: dict[str, Callable[[Bench], Any]] = {  # what rules of selection ask for
+HELPERS: dict[str, Callable[[Bench], Any]] = {  # what some rules of selection need
     "supervisor": Bench.supervisor,
     "other": second_labels,
     "student": lambda b: b.train(b.strong, b.labels, replace(b.plan.recipe, epochs=1), "student after one epoch"),
@@ -90,7 +90,7 @@ HELPERS: dict[str, Callable[[Bench], Any]] = {  # what rules of selection ask fo
 
 
 def half(own: Bench, rule: Rule, **options) -> Outcome:
-    """The half of the weak labels that a rule keeps first, in as many steps as the whole."""
+    """A student of the half of the weak labels that a rule ranks first, in as many steps as one of all weak labels."""
     scores = rule(own.labels, **{name: HELPERS[name](own) for name in rule.asks})
     return as_long(own, keep(own.labels, scores, 0.5, by=rule.name, **options))
 
@@ -103,7 +103,7 @@ def as_long(own: Bench, labels: LabelledSet) -> Outcome:
 
 
 def by_seed(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
-    """Labels of three supervisors that saw the same examples in another order."""
+    """Labels of three supervisors, each trained on the same examples in another order."""
     return [own.weak_labels, *(own.labels_of(own.supervisor(seed=own.seed + 1000 * i)) for i in (1, 2))]
 
 
@@ -115,37 +115,37 @@ def by_data(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
 
 
 def by_size(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
-    """Labels of three supervisors: the usual one, and what grew from the rungs below and above it."""
+    """Labels of three supervisors: the usual one, and those fine-tuned from the rungs below and above it."""
     return [own.weak_labels, *(own.labels_of(own.supervisor(start)) for start in ("pocket-xs", "pocket-m"))]
 
 
 def weighted_by_size(own: Bench) -> Outcome:
-    """The mean of three sizes of supervisor, weighted by what the trusted examples say of each."""
+    """A student of the mean of three supervisors of different sizes, weighted by their results on trusted examples."""
     sets = by_size(own)
     weights = log_odds_weights([own.trusted(watched) for _, watched in sets])
     return own.student(average([labels for labels, _ in sets], weights=weights))
 
 
 def stacked_by_size(own: Bench) -> Outcome:
-    """A logistic regression on three sizes of supervisor, fitted on the trusted examples."""
+    """A student of a logistic regression on three supervisors of different sizes, fitted on the trusted examples."""
     sets = by_size(own)
     return own.student(stack([labels for labels, _ in sets], [own.trusted(watched) for _, watched in sets]))
 
 
 def agreed(own: Bench) -> Outcome:
-    """Only what a second supervisor labels alike, more than half or less."""
+    """A student of those weak labels, however many, on which a second supervisor agrees."""
     same = RULES["agreement"](own.labels, other=second_labels(own))
     return as_long(own, own.labels.take(same > 0, f"{own.labels.source}, where a second supervisor agrees"))
 
 
 def bootstrapped(own: Bench) -> Outcome:
-    """Weak, medium, strong: each is labelled for by the one before."""
+    """Weak, medium, strong: each model learns from the labels of the one before."""
     middle = own.train("pocket-m", own.labels, replace(own.plan.recipe, learning_rate=1e-4), "student in the middle")
     return own.student(own.store.labels(middle, own.splits.student_train))
 
 
 def class_conditional(own: Bench) -> Outcome:
-    """As many errors as the supervisor makes, all in the examples of the first answer as far as they go."""
+    """As many errors as the supervisor makes, in examples of the first answer only; fewer if these are too few."""
     truth = own.splits.student_train
     first, others = own.splits.task.answers[0], own.splits.task.answers[1:]
     share = truth.answers.count(first) / len(truth)
@@ -181,7 +181,7 @@ LOSSES, SELECTION, ENSEMBLES, START, ERRORS = (
 
 
 def halves(rules: Sequence[str]) -> dict[str, Method]:
-    """The half of each rule as a method; chance is the control of the others."""
+    """A method for each rule, which keeps half of the labels; the random half is the control of the others."""
     found = {}
     for rule in map(RULES.__getitem__, rules):
         control = PLAIN if rule.half == RANDOM else RANDOM
@@ -220,13 +220,13 @@ METHODS: dict[str, Method] = {
 
 
 def method(name: str) -> Method:
-    """A method by name, also the half of a rule that a user has registered."""
+    """The method of this name; it may also keep half of the labels by a rule that a user has registered."""
     return METHODS[name] if name in METHODS else halves([*RULES])[name]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Methods measured on one task with one pair of models; `seeds`: at most so many of the study's."""
+    """Methods measured on one task with one pair of models; `seeds`: how many of the study's seeds, at most."""
 
     name: str
     task: str
@@ -237,14 +237,14 @@ class Grid:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The methods, and on the grid of all of them the rules that users have registered."""
+        """The methods; on the grid that has all methods, also the rules that users have registered."""
         more = [name for name in RULES if name not in BUILTIN] if self.methods == CLOSED else []
         return (*self.methods, *halves(more))
 
 
 OPEN = ("token by token", "weak answers + token KL", "likeliest half, per token")
 CLOSED = tuple(name for name in METHODS if name not in OPEN)
-GAP = (PLAIN, "soft labels", "confidence loss 0.5")  # is the confidence loss for large gaps?
+GAP = (PLAIN, "soft labels", "confidence loss 0.5")  # does the confidence loss help only where the gap is large?
 DECISIONS = (
     *GAP,
     RANDOM,
@@ -254,7 +254,7 @@ DECISIONS = (
     "adapted to the inputs",
     "random errors",
 )
-LEARNT = replace(  # to name the topic is learnt in fine-tuning, at a higher rate
+LEARNT = replace(  # models learn to name the topic in fine-tuning only, at a higher rate
     USUAL, weak_recipe=Recipe(epochs=8, learning_rate=2e-3), recipe=replace(USUAL.recipe, learning_rate=1e-3)
 )
 ABLE = replace(USUAL, weak_recipe=Recipe(epochs=8, learning_rate=1e-3))  # a supervisor that is trained further
@@ -274,7 +274,7 @@ GRIDS = (
 )
 
 
-# gain and misfit are those of a student and its own supervisor, so of labels that this one supervisor gave
+# Gain and misfit compare a student with its own supervisor: only methods with labels of that one supervisor are here.
 MISFIT = {
     "plain weak labels": (PLAIN,),
     "other losses": tuple(name for name in CLOSED if METHODS[name].group == LOSSES),
@@ -305,7 +305,7 @@ def _bench(store: Store, device: str, number: int, seed: int) -> Bench:
 
 
 def _shared(store: Store, device: str, number: int, seed: int) -> Rows:
-    """What several methods need, so that no two of them make it at the same time; and what needs no other training."""
+    """Train what several methods need, so that no two jobs train it at once; measure what needs no other training."""
     own, grid = _bench(store, device, number, seed), GRIDS[number]
     names = {"grid": grid.name, "seed": seed}
     outcome = METHODS[PLAIN].learn(own)
@@ -323,7 +323,7 @@ def _method(store: Store, device: str, number: int, seed: int, name: str) -> Row
 
 
 def _probes(own: Bench) -> Rows:
-    """The student as frozen features with a linear probe; its ceiling is the probe that learns the truth."""
+    """A student made of frozen features and a linear probe; its ceiling is the same probe fitted on the truth."""
     network = load_model(own.plan.strong, device=own.plan.device)
     train, test = features(network, own.splits.student_train), features(network, own.splits.test)
     rows = []
@@ -341,7 +341,7 @@ def _probes(own: Bench) -> Rows:
 
 
 def _cascade(own: Bench, outcome: Outcome) -> dict:
-    """Weak where it is sure, else the student; the threshold from the trusted validation examples."""
+    """The weak supervisor answers where it is confident, else the student; trusted examples set the threshold."""
     student = own.train(own.strong, own.labels, own.plan.recipe, "strong student", watch=own.watch,
                         reference=own.watched)  # fmt: skip
     answered, n = own.store.labels(student, own.watch), len(own.splits.test)
@@ -358,7 +358,7 @@ def _cascade(own: Bench, outcome: Outcome) -> dict:
         "threshold": threshold,
         "asked": asked / n,
         "cost": cost,
-        "curve": [  # JSON has no infinity: a threshold of None asks the strong model always
+        "curve": [  # JSON has no infinity: None is the threshold that always asks the strong model
             [None if value == math.inf else float(f"{value:.5g}") for value in astuple(point)]
             for point in (*curve[: -1 : max(1, len(curve) // 25)], curve[-1])
         ],

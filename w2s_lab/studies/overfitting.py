@@ -32,7 +32,7 @@ from w2s_lab.system.jobs import Job
 from w2s_lab.training.stopping import recovered
 
 RATES = (5e-5, 2e-4)
-NOISE = ("weak labels", "40 % random errors")  # as many random errors as weak ones: see the mechanism
+NOISE = ("weak labels", "40 % random errors")  # for as many random errors as weak ones, see `mechanism`
 PLAN = Plan(recipe=Recipe(epochs=6, learning_rate=RATES[0], eval_every=EPOCH))
 
 
@@ -82,7 +82,7 @@ def _curve(store: Store, device: str, noise: str, rate: float, seed: int) -> Row
 def curves(rows: Rows) -> dict[tuple[float, str], list[tuple[float, float, float]]]:
     """(learning rate, noise) -> for each number of epochs, mean accuracy and agreement over seeds.
 
-    Random errors have no supervisor who could be agreed with on other inputs: nan.
+    The agreement is nan for random errors: no supervisor gave these labels, so there is none to agree with.
     """
     found = {}
     for rate in RATES:

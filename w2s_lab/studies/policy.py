@@ -1,8 +1,8 @@
-"""Synthetic labels follow an outdated policy, a small human set the current one: what mends the conflict?
+"""Synthetic labels follow an outdated policy, a small human set the current one: what resolves the conflict?
 
-The supervisor learnt helpdesk policy v1, in force when its examples were decided; a hundred tickets are decided by
-people under v2, which differs in one rule. Students are tested under v2, rule by rule, so that a regression is seen
-where it is.
+The supervisor learnt helpdesk policy v1, which was in force when its examples were decided. People have decided a
+hundred tickets under v2, which differs in one rule. Students are tested under v2, rule by rule, so that a regression
+shows in the rule that it concerns.
 """
 
 from collections.abc import Callable

@@ -33,12 +33,12 @@ from w2s_lab.studies.study import (
 )
 from w2s_lab.system.jobs import Job
 
-# peak learning rates, the lower the larger the model: of supervisors (3 passes over the truth), and of students and
-# ceilings, which have learnt the task with them after 2 passes, also on labels of which a third is wrong
+# Peak learning rates, lower for larger models. Supervisors make 3 passes over the truth. With the rates of `RATES`,
+# students and ceilings learn the task in 2 passes, even from labels of which a third is wrong.
 WEAK_RATES = {"pocket-xs": 3e-3, "pocket-s": 5e-4, "pocket-m": 1e-4, "pocket-l": 5e-5, "pocket-xl": 2e-5}
 RATES = WEAK_RATES | {"pocket-l": 1e-4, "pocket-xl": 5e-5}
 PAIRS = tuple(combinations_with_replacement(RATES, 2))
-# where the confidence loss is measured, too: students that are quick to train, of supervisors that leave a gap
+# The pairs on which the confidence loss is also measured: quick students, and supervisors that leave a gap.
 COMPARED = tuple(
     (weak, strong) for weak in ("pocket-xs", "pocket-s") for strong in ("pocket-s", "pocket-m", "pocket-l")
 )
@@ -46,7 +46,7 @@ LOSSES = {"plain weak labels": None, "confidence loss 0.5": AuxiliaryConfidence(
 
 
 def plan(weak: str, strong: str, device: str = "auto") -> Plan:
-    """The plan of a pair: every rung with its own rate, supervisors for an epoch more."""
+    """The plan of a pair: every rung has its own learning rate, and supervisors train one epoch longer."""
     weak_recipe = Recipe(epochs=3, learning_rate=WEAK_RATES[weak], eval_every=EPOCH)
     recipe = Recipe(epochs=2, learning_rate=RATES[strong], eval_every=EPOCH)
     return Plan(weak, strong, weak_recipe, recipe, device)
@@ -69,7 +69,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
 
 
 def _alone(store: Store, device: str, name: str, seed: int) -> Rows:
-    """A rung as supervisor and as ceiling."""
+    """The results of a rung as weak supervisor and as strong ceiling."""
     own = _bench(store, device, name, name, seed)
     own.ceiling  # noqa: B018
     return []

@@ -1,4 +1,4 @@
-"""What a study is, and how one is run: jobs in, rows of numbers out, JSON and figures written down."""
+"""What a study is, and how one is run: jobs give rows of numbers, and these become a JSON file and figures."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ from w2s_lab.system.registry import plugins
 
 SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
 EPOCH = 47  # optimizer steps in a pass over 1,500 examples
-NOTHING = 0.01  # an effect (fraction of test examples, or PGR) whose interval is within this is none
+NOTHING = 0.01  # an effect (fraction of test examples, or PGR) counts as none if its interval is within ± this
 
 Rows = list[dict[str, Any]]
 
@@ -55,8 +55,8 @@ class Finding:
         measure: from the rows of that file to an effect over seeds.
         sign: +1 where the claim says that the effect is above 0 (or above `value`), -1 below.
         value: what the effect is compared with.
-        because: the verdict that it was written for, and why it comes out so here; shown while the verdict is that.
-        unit: what the effect is over.
+        because: a verdict and the reason for it; the reason is shown only while the computed verdict is this one.
+        unit: what the mean and the interval of the effect are taken over.
     """
 
     claim: str
@@ -81,16 +81,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Study:
-    """A named grid.
+    """A named grid of measurements.
 
     Attributes:
         name: of the command and of the files.
-        about: what it asks, in one line.
-        seeds: the usual number.
+        about: the question of the study, in one line.
+        seeds: the usual number of seeds.
         stages: from a setting to lists of jobs; those of one list may run at the same time, in any order.
         finish: from the rows of all jobs to plain JSON values, a text for people and figures by file name.
-        claims: what `w2s-lab study findings` says of it beside the kit's own claims; their `study` is this name, and
-            the JSON values hold "rows".
+        claims: `w2s-lab study findings` shows them after the kit's own claims. The `study` of each is this `name`, and
+            the JSON values must hold "rows".
     """
 
     name: str
@@ -111,12 +111,12 @@ def cell(function: Callable[..., Rows], setting: Setting, *arguments: Any) -> tu
 def run_study(
     study: Study, *, seeds: int, workers: int, store: str, output: Path, device: str = "auto", ray: str | None = None
 ) -> tuple[str, list[Path]]:
-    """Run a study, or what is missing of it in the store, and write down what was found.
+    """Run those parts of a study that the store does not hold yet, and write the results of the whole study to files.
 
     Args:
-        study: which.
-        seeds: how many.
-        workers: processes on this machine.
+        study: the study to run.
+        seeds: how many seeds.
+        workers: number of processes on this machine.
         store: see `Setting`.
         output: folder for JSON and figures.
         device: auto, cpu or cuda.
@@ -157,12 +157,12 @@ def bench(store: Store, task: str, plan: Plan, seed: int, sizes: SplitSizes = SI
 
 
 def learn(own: Bench, labels: LabelledSet, steps: int, *, start: LanguageModel | None = None) -> Outcome:
-    """A student of these labels by maximum likelihood, in about as many optimizer steps, whatever their number."""
+    """A student of these labels by maximum likelihood, in about `steps` optimizer steps for any number of labels."""
     return own.student(labels, hard(own.plan.recipe).lasting(steps, len(labels)), start=start)
 
 
 def learn_twice(own: Bench, first: tuple[LabelledSet, int], then: tuple[LabelledSet, int]) -> Outcome:
-    """Two trainings, the second of them from where the first one ended; each is labels and optimizer steps."""
+    """Two trainings, of which the second one continues the first; `first` and `then` are (labels, optimizer steps)."""
     labels, steps = first
     recipe = hard(own.plan.recipe).lasting(steps, len(labels))
     begun = own.train(own.strong, labels, recipe, "first of two trainings")
@@ -186,10 +186,10 @@ def numbers(comparison: Comparison) -> dict[str, float | None]:
 
 
 def gain_and_misfit(comparison: Comparison) -> dict[str, float]:
-    """Gain: by how much the student is nearer to the truth than its supervisor; misfit: how far it is from it.
+    """Gain: how much nearer the student is to the truth than its supervisor; misfit: its distance from the supervisor.
 
     Squared distances of the probabilities (Brier scores), as in Charikar et al. (2024, arXiv 2405.15116), where the
-    gain is at least the misfit if the student is the best one in a convex class. Nothing for an open task.
+    gain is at least the misfit if the student is the best one in a convex class. Empty for an open task.
     """
     weak, student = comparison.weak, comparison.student
     if weak.probs is None or student.probs is None:
