@@ -1,1 +1,1 @@
-"""One question, one picture, a few controls: the dashboards of the notebooks, a module each."""
+"""The dashboards of the notebooks, a module each: every dashboard has one question, one picture and a few controls."""

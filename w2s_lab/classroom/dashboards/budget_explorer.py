@@ -36,7 +36,7 @@ def measured_grid(study: Mapping, way: str = WAY) -> tuple[Measured, ...]:
 def best_affordable(
     points: Sequence[Measured], budget: float, *, human_cost: float, weak_cost: float
 ) -> Measured | None:
-    """The most accurate point that costs no more than the budget, the cheaper of equal ones; None where none does."""
+    """The most accurate point that costs no more than the budget, the cheaper of equal ones; None if all cost more."""
     prices = {"human_cost": human_cost, "weak_cost": weak_cost}
     paid = [p for p in mixing.frontier(points, **prices) if mixing.cost(p.human, p.weak, **prices) <= budget]
     return paid[-1] if paid else None
@@ -46,7 +46,7 @@ def budget_explorer(*studies: Mapping) -> Panel:
     """Set the prices of a human and of a weak label and the budget: what can be paid, the frontier, the next unit.
 
     Args:
-        studies: of `classroom.measured("budget")` and its like, one for each task; none: that one.
+        studies: results such as `classroom.measured("budget")`, one for each task; none given: that one.
     """
     found = studies or (measured("budget"),)
     grids = {study["task"]: measured_grid(study) for study in found}
@@ -90,7 +90,7 @@ def _chart(
     ceiling: float,
     said: str,
 ) -> Chart:
-    """Accuracy against cost on a logarithmic axis, those out of reach grey, over the frontier."""
+    """Accuracy against cost on a logarithmic axis, over the frontier; points out of reach are grey."""
     costs = {point: mixing.cost(point.human, point.weak, **prices) for point in points}
     lowest, dearest = min(costs.values()), max(costs.values())
     ends = min(lowest, budget) * 0.8, max(dearest, budget) * 1.25
@@ -112,7 +112,7 @@ def _chart(
 
 
 def _stairs(points: Sequence[tuple[float, float]], end: float) -> tuple[list[float], list[float]]:
-    """A line that stays level until the next point: money left over does no harm."""
+    """A line that stays level until the next point: unspent money does not change the accuracy."""
     x, y = [points[0][0]], [points[0][1]]
     for cost, accuracy in points[1:]:
         x += [cost, cost]

@@ -1,4 +1,4 @@
-"""A cascade under the hand: move the threshold, see who answers, what it costs and how often it is right."""
+"""A cascade to try: move the threshold; see which model answers, at what cost, and how often the answer is right."""
 
 import math
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class CascadePair:
 
     @cached_property
     def curve(self) -> tuple[CascadePoint, ...]:
-        """All thresholds that make a difference."""
+        """The cascade at all thresholds that change which items the strong model is asked."""
         return cascade_curve(self.weak, self.strong, cost=self.cost)
 
     @cached_property
@@ -123,7 +123,7 @@ def _series(pair: CascadePair, here: CascadePoint, across: str) -> tuple[Series,
 
 
 def _who(pair: CascadePair, threshold: float) -> BarChart:
-    """How often who is right, on the items that the weak side answers and on those that are passed on."""
+    """How often each model is right, on the items that the weak side answers and on those that it passes on."""
     ask, (weak, strong) = confidence(pair.weak) < threshold, pair.right
 
     def bar(label: str, hits: np.ndarray, rows: np.ndarray, role: str | Role) -> Bar:

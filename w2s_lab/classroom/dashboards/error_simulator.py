@@ -21,7 +21,7 @@ from w2s_lab.records import LabelledSet
 
 EXAMPLES = 1000  # to fit on: a fit takes about ten milliseconds
 GRID = 9  # rates at which the curves are fitted beforehand
-MOST = 0.45  # of the labels wrong; with two answers, half of them would say nothing
+MOST = 0.45  # the largest fraction of wrong labels; of two answers, labels half of which are wrong tell nothing
 LOOK = {
     "random": replace(ROLE["random"], name="random places"),
     "class": Role("one class", "#882255", "D", "", "--"),
@@ -33,15 +33,15 @@ _HEAD = {"random": "at random places", "class": "in one class", "slice": "in har
 
 @dataclass(frozen=True)
 class Simulated:
-    """What one fit on chosen errors gave; fractions.
+    """The result of one fit on chosen errors, in fractions.
 
     Attributes:
         kind: "random", "class" or "slice".
         label_accuracy: of the labels that the probe was fitted on.
         accuracy: of the probe on the test examples.
         imitation: P(probe = label | label wrong) on the test examples, where the simulated supervisor errs as often and
-            in the same manner, at places of its own. None without errors.
-        memorised: the same on the examples that it was fitted on. None without errors.
+            in the same manner, at places drawn separately. None without errors.
+        memorised: the same on the examples that the probe was fitted on. None without errors.
     """
 
     kind: str
@@ -56,17 +56,17 @@ class Simulator:
 
     Attributes:
         labels, reference: the real weak labels of the training and of the test examples; the truth is inside.
-        class_, instead: the class in which the weak supervisor errs most often, and what it is mistaken for.
-        slices: tags with fewer right weak labels than there are in all, the worst first; empty where there is none.
+        class_, instead: the class in which the weak supervisor errs most often, and the wrong answer simulated for it.
+        slices: tags whose fraction of right weak labels is below that of all, the worst first; empty if there is none.
         kinds: "random", "class" and, where there are slices, "slice".
-        most: the highest rate of wrong labels for which every kind has room.
+        most: the highest rate of wrong labels that every kind can reach.
 
     Args:
         features, test_features: [N, d] and [M, d], a row for each example of `labels` and of `reference`.
         C: inverse strength of the probe's regularisation (see `probe.fit_probe`).
 
     Raises:
-        ValueError: an open task, an unknown truth, or other shapes.
+        ValueError: the task is open, a truth is unknown, or the features have other shapes.
     """
 
     def __init__(
@@ -144,13 +144,14 @@ def error_simulator(
 ) -> Panel:
     """Sliders for how many labels are wrong, and where; a probe on the model's features is fitted at every move.
 
-    The curves are the probe's accuracy on the test examples for each kind of errors, the dotted line its labels';
-    the real weak labels are a point among them. The table has as many errors at random places beside the chosen ones.
+    The curves show the probe's accuracy on the test examples for each kind of errors; the dotted line shows the
+    accuracy of its labels. The real weak labels are a point among the curves. The table compares the chosen errors with
+    as many errors at random places.
 
     Args:
         model: the strong model, pre-trained, not fine-tuned; its features are computed once, which takes seconds.
         labels: a weak supervisor's labels of training examples; the first EXAMPLES are used.
-        reference: its labels of test examples.
+        reference: the same supervisor's labels of test examples.
         C: see `Simulator`.
 
     Raises:
@@ -163,7 +164,7 @@ def error_simulator(
 
 
 def simulator_panel(simulator: Simulator) -> Panel:
-    """The panel of `error_simulator`, over features that are there already."""
+    """The panel of `error_simulator`, for features that have been computed already."""
     weak = simulator.fit_weak()
     rates = [round(rate, 2) for rate in np.linspace(0, simulator.most, GRID)]
     curves = [

@@ -17,9 +17,9 @@ def findings_view(about: Sequence[str] = (), results: Mapping[str, Mapping[str, 
     """The findings table, with a menu of verdicts.
 
     Args:
-        about: words; a claim is shown where one of them is in it (in small letters); empty: all claims. A claim that
-            begins with "The same" belongs to the one before it.
-        results: of `studies.findings.read_results`; None: the shipped ones.
+        about: words in lower case; a claim is shown if it contains one of them; empty: all claims. A claim that begins
+            with "The same" is shown together with the claim before it.
+        results: what `studies.findings.read_results` returns; None: the results shipped with the kit.
 
     Raises:
         ValueError: no claim has one of the words.

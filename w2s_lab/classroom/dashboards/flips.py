@@ -1,7 +1,7 @@
 """Flips: which answers a student changes while it trains, and whether to the truth or to the weak supervisor's error.
 
-What the weak supervisor says and what is true tell four kinds of changed answers apart, by what they were changed to;
-see `KINDS`. A correction that becomes an imitation is overfitting to weak errors (Burns et al. 2023, arXiv 2312.09390,
+A changed answer is of one of four kinds (see `KINDS`): the new answer is compared with the weak label and with the
+truth. A correction that becomes an imitation is overfitting to weak errors (Burns et al. 2023, arXiv 2312.09390,
 section 5.1), seen in one example.
 """
 
@@ -42,7 +42,7 @@ class Flip:
     Attributes:
         example: with its text, tags and true answer.
         before, after: the student's answers.
-        weak: the weak supervisor's.
+        weak: the weak supervisor's answer.
     """
 
     example: Example
@@ -92,8 +92,8 @@ def flip_inspector(history: Sequence[Snapshot], watch: LabelledSet) -> Panel:
     """A slider over the snapshots of a training: which answers changed, to what, and on which examples.
 
     The curves are correction and imitation (of the weak supervisor's errors) and accuracy (of all watched examples).
-    Below them are the flips of the kind chosen, with what the weak supervisor and the truth say, and the example's own
-    course: at each snapshot a full dot where the student was right, an empty one where it was not.
+    Below them are the flips of the kind chosen, each with the weak label, the truth, and a row of dots: one for each
+    snapshot, full where the student was right on this example, empty where it was wrong.
 
     Args:
         history: snapshots of one training, evaluated on `watch` with the weak supervisor's labels as reference.
@@ -109,7 +109,7 @@ def flip_inspector(history: Sequence[Snapshot], watch: LabelledSet) -> Panel:
     right = np.array([evaluation.correct for evaluation in evaluations])  # [snapshots, examples]
     place = {example.id: row for row, example in enumerate(watch.examples)}
     steps = [snapshot.step for snapshot in history]
-    best = 1 + int(right[1:].mean(1).argmax())  # the untrained model is nobody's choice
+    best = 1 + int(right[1:].mean(1).argmax())  # never snapshot 0, the untrained model
     errors = sum(weak != example.answer for weak, example in zip(evaluations[0].reference, watch.examples, strict=True))
     label = "fraction (all; weak errors)"
     chart_of_all = Chart(

@@ -49,7 +49,7 @@ class Dials(Drawing):
     Attributes:
         rounds: of one run.
         number: the round that is shown.
-        limits: key -> ends of the panel's axis, the same for all runs, so that the eye sees what moves.
+        limits: key -> ends of the panel's axis, the same for all runs, so that runs can be compared by eye.
         said: what the picture shows, for those who do not see it.
     """
 
@@ -76,7 +76,7 @@ class Dials(Drawing):
         return (limit, high) if dial.worse == "above" else (low, limit)
 
     def svg(self) -> str:
-        """Three panels beside each other, twice."""
+        """Two rows of three panels."""
         wide, high = 226, 158
         found = []
         for place, dial in enumerate(DIALS):
@@ -127,8 +127,8 @@ def flywheel_dashboard(
     """Choose a run, move through its rounds, and see which dial turns red when.
 
     Args:
-        study: of `classroom.measured("flywheel")`; None: that one.
-        live: name -> rounds of flywheels that were turned here, whose texts can then be read.
+        study: a result such as `classroom.measured("flywheel")`; None: that one.
+        live: name -> rounds of flywheels that ran in this notebook; their texts can be read.
         run: the one that is shown first: a configuration of the study or a name in `live`; None: "degrading".
     """
     study, live = measured("flywheel") if study is None else study, dict(live or {})
@@ -169,7 +169,7 @@ def flywheel_dashboard(
 
 
 def _ends(dial: HealthDial, runs: Sequence[Rows]) -> tuple[float, float]:
-    """From the smallest to the largest value of all runs, their limits too, in tenths."""
+    """The smallest and the largest of the values and limits of all runs, rounded outwards to tenths."""
     found = [row[dial.key] for rounds in runs for row in rounds if row[dial.key] is not None]
     found += [limit for rounds in runs if (limit := dial.at(rounds)) is not None]
     return math.floor(min(found) * 10) / 10, math.ceil(max(found) * 10) / 10
@@ -203,7 +203,7 @@ def _one_dial(
 
 
 def _settings(recipe: Mapping) -> str:
-    """How the wheel turns, as a table."""
+    """The settings of the flywheel, as a table."""
 
     def said(value: object) -> str:
         if isinstance(value, bool):
@@ -214,7 +214,7 @@ def _settings(recipe: Mapping) -> str:
 
 
 def _texts(one: Round) -> str:
-    """The proposals of a live round that occur most often, with how often, and the answers that they were given."""
+    """The most frequent proposals of a live round, with their counts and the answers that they were given."""
     if not one.proposed:
         return "<p>Round 0 has the seed pool only: nothing was proposed.</p>"
     answers = {} if one.accepted is None else {

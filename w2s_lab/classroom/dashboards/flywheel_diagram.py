@@ -1,21 +1,21 @@
-"""One round of a self-instruct flywheel as a flow of boxes, with the counts of a round that was turned."""
+"""One round of a self-instruct flywheel as a flow of boxes, with the counts of a real round."""
 
 from w2s_lab.classroom.dashboards.selection_diagram import Arrow, Flow, FlowBox
 from w2s_lab.figures.plots import GREY, ROLE
 from w2s_lab.methods.flywheel import Round
 
-TEXTS = ("test input", "invalid", "repeated", "near duplicate")  # filters that look at texts; the others at answers
+TEXTS = ("test input", "invalid", "repeated", "near duplicate")  # filters on texts; all others are on answers
 
 
 def flywheel_diagram(one: Round, *, labeller: str = "supervisor") -> Flow:
-    """What became of the proposals of a round; dashed is what closes the loop where nobody checks.
+    """What became of the proposals of a round; dashed arrows exist only where the loop uses its own output.
 
     Args:
         one: a round after round 0.
-        labeller: who answered, "supervisor" or "student".
+        labeller: which model answered, "supervisor" or "student".
 
     Raises:
-        ValueError: it is round 0, in which nothing was proposed.
+        ValueError: `one` is round 0, in which nothing was proposed.
     """
     if not one.proposed:
         raise ValueError(f"flywheel_diagram: round {one.number} has no proposals; expected a round after round 0")

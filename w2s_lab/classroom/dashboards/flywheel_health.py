@@ -1,7 +1,7 @@
-"""The health of a self-instruct flywheel: six dials with limits, and which of them is red since when.
+"""The health of a self-instruct flywheel: six dials with limits, which dials are red, and since which round.
 
-The limits are ours: chosen so that what the shipped study calls healthy stays green. Another task needs limits of its
-own; what carries over is which dials to have.
+We chose the limits so that the flywheel that the shipped study calls healthy stays green. Another task needs its own
+limits, but can use the same dials.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,21 +33,21 @@ class HealthDial:
     against: str = ""
 
     def at(self, rounds: Rows) -> float | None:
-        """The limit for this run; None where it is relative to a value that round 0 has not."""
+        """The limit for this run; None where it is relative to a value that round 0 does not have."""
         if not self.against:
             return self.limit
         start = rounds[0][self.key]
         return None if start is None else start * self.limit if self.against == "times" else start + self.limit
 
     def is_red(self, rounds: Rows, number: int) -> bool | None:
-        """Whether it is red in a round; None where it has no value there."""
+        """Whether the dial is red in a round; None where it has no value there."""
         value, limit = rounds[number][self.key], self.at(rounds)
         if value is None or limit is None:
             return None
         return value > limit if self.worse == "above" else value < limit
 
     def red_since(self, rounds: Rows, number: int) -> int | None:
-        """The round from which on it is red without a break until `number`; None where it is not red there."""
+        """The round since which the dial has been red without a break until `number`; None if it is not red there."""
         since = None
         for one in range(number, -1, -1):
             if not self.is_red(rounds, one):
@@ -97,7 +97,7 @@ def study_rounds(study: Mapping, configuration: str, seed: int | None = None) ->
 
 
 def live_round(one: Round) -> dict[str, float | None]:
-    """A round that was just turned, as a row of the same kind."""
+    """A round that has just run, as a row like those of the study."""
     shares = one.answer_shares
     return one.as_dict() | {"answer_balance": len(shares) * min(shares.values()) if shares else None}
 

@@ -49,7 +49,7 @@ QUANTITIES = {
 
 @dataclass(frozen=True)
 class HeatMap(Drawing):
-    """A table of numbers, drawn with the smallest pair at the lower left; undefined cells are hatched and say so.
+    """A table of numbers, drawn with the smallest pair at the lower left; undefined cells are hatched and labelled.
 
     Attributes:
         values: [weak, strong]; None where undefined, nan where not measured (a dash).
@@ -133,7 +133,7 @@ def heat_map(study: Mapping | None = None) -> Panel:
     """Choose what is shown and a pair; the sentence says the pair's numbers, with interval and seeds.
 
     Args:
-        study: of `classroom.measured("scaling")`; None: that one.
+        study: a result such as `classroom.measured("scaling")`; None: that one.
     """
     study = measured("scaling") if study is None else study
     cells = {(cell["weak"], cell["strong"]): cell for cell in study["cells"]}

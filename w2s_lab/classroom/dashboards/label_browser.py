@@ -22,7 +22,7 @@ LONGEST = 220  # characters of an input that are shown
 
 
 def label_confidence(labels: LabelledSet) -> np.ndarray:
-    """[N] the probability that whoever labelled gives to the label: over the closed list, or Pr(ŷ|x) itself.
+    """[N] the probability that the labelling model gives to its label: over the closed list, or Pr(ŷ|x) itself.
 
     Raises:
         ValueError: the set has neither probabilities nor log-probabilities.
@@ -40,7 +40,7 @@ def label_confidence(labels: LabelledSet) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Weak labels as columns, for filters that answer at once.
+    """Weak labels as columns, so that filters are fast.
 
     Attributes:
         labelled: the set.
@@ -138,7 +138,7 @@ class Cards(Drawing):
 
     @property
     def sketch(self) -> Sketch:
-        """What the list is made of."""
+        """The boxes and words of the list."""
         items: list[Words | Line] = [Words(4, 18, self.caption, bold=True)]
         y = 30.0
         for text, label, truth, sure, tags in self.rows:
@@ -160,12 +160,12 @@ def _sign(right: bool) -> str:
 def confidence_picture(
     confidence: Sequence[float], right: Sequence[bool], low: float, high: float, lowest: float
 ) -> Sketch:
-    """How many labels have which confidence, right ones filled and wrong ones hatched, and the fraction right above.
+    """A histogram of the confidence: right labels filled, wrong ones hatched, the fraction right above each bar.
 
-    Where it is calibrated, the fraction above each bar is the confidence below it.
+    If the confidence is calibrated, the fraction above each bar equals the confidence below it.
 
     Args:
-        confidence, right: of the labels, as many each.
+        confidence, right: [N] each, of the labels.
         low, high: the range that is chosen; a pale band.
         lowest: where the axis begins: the likeliest of K answers never has less than 1 / K.
     """

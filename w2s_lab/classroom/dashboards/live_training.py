@@ -40,7 +40,7 @@ class LiveTraining(Panel):
         state: "ready", "running", "paused", "stopped", "finished" or "failed".
         history: snapshots of the run that is shown, in order.
         before: those of the run before it, drawn pale.
-        model: what the last run left, as its last snapshot describes it; None before the first run has ended.
+        model: the model of the last run, in the state of its last snapshot; None before the first run has ended.
         error: what ended the last run, if it failed.
         done, steps: optimizer steps of this run, so far and in all.
         task: the asyncio task that shows the run; to be awaited where code has to wait for the end.
@@ -87,7 +87,7 @@ class LiveTraining(Panel):
     # -- what the buttons do -------------------------------------------------------------------------------------
 
     def start(self) -> "LiveTraining":
-        """Train a fresh copy of the starting model, as the controls say; the run so far stays as a pale curve.
+        """Train a fresh copy of the starting model with the settings of the controls; the run before stays, drawn pale.
 
         Raises:
             RuntimeError: no event loop is running (it is in Jupyter, and inside `asyncio.run`).
@@ -100,7 +100,7 @@ class LiveTraining(Panel):
         recipe = replace(self.recipe, **values)
         self.before, self.history, self.error = self.history or self.before, (), None
         self.done, self.steps = 0, recipe.steps(len(labelled))[0]
-        self._ahead = recipe.epochs * len(labelled)  # examples that the run will have seen: the axis stands still
+        self._ahead = recipe.epochs * len(labelled)  # examples that the run will have seen: the fixed end of the axis
         self.state, self._began = "running", time.monotonic()
         self._halt.clear()
         self._go.set()
@@ -121,7 +121,7 @@ class LiveTraining(Panel):
         return self
 
     def stop(self) -> "LiveTraining":
-        """End the training after the step it is in; `model` is then as the last snapshot describes it."""
+        """End the training after the step it is in; `model` is then in the state of the last snapshot."""
         if self.state in ("running", "paused"):
             self._halt.set()
             self._go.set()
@@ -140,10 +140,10 @@ class LiveTraining(Panel):
         def tell(item: object) -> None:
             try:
                 loop.call_soon_threadsafe(news.put_nowait, item)
-            except RuntimeError:  # the event loop is gone, and nobody is watching any more
+            except RuntimeError:  # the event loop is closed: nobody is watching any more
                 self._halt.set()
 
-        # A daemon: one that is paused does not keep the kernel from ending.
+        # A daemon thread: the kernel can end even while the training is paused.
         threading.Thread(target=self._train, args=(labelled, recipe, tell), name="live training", daemon=True).start()
         try:
             while self.state in ("running", "paused"):
@@ -162,7 +162,7 @@ class LiveTraining(Panel):
             self.state = "stopped" if self.state in ("running", "paused") else self.state
 
     def _train(self, labelled: LabelledSet, recipe: Recipe, tell: Callable[[object], None]) -> None:
-        """Train to the end, or until `_halt`; tells steps done (int), snapshots, and at last how it ended (str)."""
+        """Train to the end, or until `_halt`; report steps done (int), snapshots, and at last how it ended (str)."""
         history: list[Snapshot] = []
         weights: dict = {}
 
@@ -197,7 +197,7 @@ class LiveTraining(Panel):
                 history=tuple(history),
             )
             tell("finished" if finished else "stopped")
-        except Exception as error:  # a thread has nobody to raise to: it is shown in words
+        except Exception as error:  # no caller could catch it in this thread: the panel shows it in words
             self.error = error
             tell("failed")
 
@@ -220,7 +220,7 @@ class LiveTraining(Panel):
         return (time.monotonic() - self._began) / self.done * (self.steps - self.done) if self.done else None
 
     def _view(self, **controls: object) -> View:
-        """The curves of this run, pale those of the run before."""
+        """The curves of this run, and those of the run before, drawn pale."""
         answers = self.watch.task.answers
         floor = max(0.0, 1 / len(answers) - 0.1) if answers else 0.0
         curves, losses = (*_curves(self.before, faint=True), *_curves(self.history)), []
@@ -313,21 +313,21 @@ def live_training(
 ) -> LiveTraining:
     """A training to watch and to steer: accuracy, agreement and training loss while it runs.
 
-    Start trains a copy of `start`, which stays as it is; Pause holds it after a step; Stop leaves it, and the panel's
-    `model` is then as the last snapshot describes it. The learning rate and the epochs are those of the sliders when
-    Start is pressed.
+    Start trains a copy of `start`, which itself does not change. Pause holds the training after a step. Stop ends it;
+    the panel's `model` is then in the state of the last snapshot. The learning rate and the epochs are those of the
+    sliders when Start is pressed.
 
     Args:
         start: the model, or its name.
         labelled: what it learns; several sets by name give a menu.
         recipe: how; its `eval_every` says how often a point is added to the curves.
-        watch: examples with truth, evaluated at every snapshot; a few hundred keep it swift.
+        watch: examples with truth, evaluated at every snapshot; a few hundred keep this fast.
         reference: the weak supervisor's labels of `watch`, for the agreement.
         weak, ceiling: their accuracies on `watch` (fractions), as horizontal lines.
         example: snapshots of a training that was done before, shown until Start is pressed, and in the stored notebook.
 
     Raises:
-        ValueError: no set to learn from.
+        ValueError: there is no set to learn from.
     """
     sets = {"weak labels": labelled} if isinstance(labelled, LabelledSet) else dict(labelled)
     if not sets:

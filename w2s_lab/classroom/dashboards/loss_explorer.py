@@ -44,7 +44,7 @@ def loss_explorer(dial: str = "lambda", study: Mapping | None = None) -> Panel:
 
     Args:
         dial: "lambda" (with its schedule and both sets D), "temperature" or "alpha".
-        study: of `classroom.measured("losses")`; None: that one.
+        study: a result such as `classroom.measured("losses")`; None: that one.
 
     Raises:
         ValueError: there is no such dial, or the study has no row of it.

@@ -1,4 +1,4 @@
-"""Will it fit? What a fine-tuning takes of a card's memory, part by part, counted before anything is loaded."""
+"""Will it fit? How much of a card's memory each part of a fine-tuning takes, counted before anything is loaded."""
 
 import ipywidgets as widgets
 
@@ -61,7 +61,7 @@ def _draw(model: str, card: str, lora_rank: int, gradient_checkpointing: bool, t
 
 
 def _say(found: Estimate, model: str, card: str, usable: float) -> str:
-    """Whether it fits, in pieces of how many, and for how long."""
+    """Whether the training fits, in pieces of how many examples, and how long it takes."""
     name, parameters = model.partition("/")[2], MODELS[model].parameters / 1e6
     head = f"{name} ({parameters:,.0f} M parameters) takes {found.memory / GB:.1f} GB"
     if not found.fits:
@@ -76,7 +76,7 @@ def memory_explorer(model: str = "HuggingFaceTB/SmolLM2-1.7B", card: str = "T4")
     """Sliders over model, card, LoRA, gradient checkpointing, length and batch: memory by part, and whether it fits.
 
     The numbers are those of `estimate.estimate_training`, counted from the architecture; nothing is loaded. A real run
-    takes a third to three times as long as told.
+    takes a third to three times as long as estimated.
 
     Raises:
         ValueError: no such model or card.

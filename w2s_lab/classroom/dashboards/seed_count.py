@@ -30,10 +30,10 @@ def unpaired_effect(name: str, treated: Sequence[float], control: Sequence[float
 
 
 def seed_count(study: Mapping | None = None, methods: Sequence[str] = OFFERED, *, grid: str = "sentiment") -> Panel:
-    """What would have been said of a method after 2, 3, ... seeds: paired by seed, and not.
+    """The verdict on a method after 2, 3, ... seeds: with pairing by seed, and without.
 
     Args:
-        study: of `classroom.measured("methods")`; None: that one.
+        study: a result such as `classroom.measured("methods")`; None: that one.
         methods: which may be chosen.
         grid: of the study.
 

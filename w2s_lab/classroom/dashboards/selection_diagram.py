@@ -1,6 +1,6 @@
 """The flow of weak-to-strong generalization by data selection, drawn by code, its counts from a real selection.
 
-Xiao & Zhu (2025, arXiv 2501.09223), figure 4.5c, with the control that a measurement needs: as many labels, by chance.
+Xiao & Zhu (2025, arXiv 2501.09223), figure 4.5c, and the control that a measurement needs: as many labels at random.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class FlowBox:
 
 @dataclass(frozen=True)
 class Arrow:
-    """From one point to another, dashed where it is the control's way; with a head at both ends if `both`."""
+    """From one point to another, dashed on the path of the control; with a head at both ends if `both`."""
 
     x1: float
     y1: float

@@ -1,4 +1,4 @@
-"""Which weak labels to keep: a rule, a fraction, balance, and a student that is fitted anew at every move.
+"""Which weak labels to keep: a rule, a fraction, balance, and a student that is fitted anew when a control moves.
 
 The student is a linear probe on frozen features of the strong model (`w2s_lab.methods.probe`), so it learns in
 milliseconds; it gains less than a fine-tuned one. The control at every size: probes of parts that were drawn at random.
@@ -19,7 +19,7 @@ from w2s_lab.records import LabelledSet
 FRACTIONS = tuple(tenth / 10 for tenth in range(1, 11))
 STRENGTH = 0.01  # C of the probe, as in the study of the methods
 LABELS = Role("labels kept: right", "#E69F00", "s", "", "--")  # the weak supervisor's colour: they are its labels
-MANY = 1000  # labels; more take a probe longer than a slider should wait
+MANY = 1000  # labels; with more of them, a fit takes too long for a slider
 
 Place = tuple[str, float, bool]  # rule, fraction, balanced
 
@@ -134,8 +134,8 @@ def selection_explorer(
         seed: of these draws.
 
     Raises:
-        ValueError: more than 1,000 labels, no rule, scores that are not N numbers, or features of other examples by
-            their number.
+        ValueError: there are more than 1,000 labels, there is no rule, scores are not N numbers, or the features have
+            more or fewer rows than there are examples.
     """
     if len(labels) > MANY:
         raise ValueError(

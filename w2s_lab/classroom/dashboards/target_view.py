@@ -1,4 +1,4 @@
-"""What a loss teaches, example by example and in closed form: softened labels, and labels mixed with one's own view."""
+"""What a loss teaches, example by example and in closed form: softened labels, and labels mixed with predictions."""
 
 from collections.abc import Sequence
 
@@ -58,8 +58,8 @@ def temperature_view(labels: LabelledSet, rows: Sequence[int] | None = None) -> 
 def relabelling_view() -> Panel:
     """The confidence loss on one example with two answers: (1 - a) * weak label + a * hardened own prediction.
 
-    Burns et al. (2023, section 4.3). Everything is the probability of the first answer, "positive". The student's own
-    prediction is hardened at a threshold, which the class balance of a batch would set.
+    Burns et al. (2023, section 4.3). All values are probabilities of the first answer, "positive". The student's own
+    prediction is hardened at a threshold; in a training, the class balance of a batch sets this threshold.
     """
 
     def draw(alpha: float, weak: float, own: float, threshold: float) -> View:
@@ -86,7 +86,7 @@ def _answer(probability: float) -> str:
 
 
 def _steps(alpha: float, weak: float, own: float, threshold: float, said: str) -> Chart:
-    """The target for every prediction that the student could make: a step; on the diagonal there is no pull."""
+    """The target for every prediction that the student could make: a step; the diagonal is target = prediction."""
     low, high = (1 - alpha) * weak, (1 - alpha) * weak + alpha
     series = (
         Series((0.0, 1.0), (0.0, 1.0), SAME, points=False),

@@ -1,4 +1,4 @@
-"""What an answer costs, token by token: log Pr(y_t | x, y_<t), and which tokens carry loss at all."""
+"""The loss of an answer, token by token: log Pr(y_t | x, y_<t), and which tokens carry loss at all."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ NOT_THERE = {
 
 @dataclass(frozen=True)
 class ScoredToken:
-    """One token of a text, as a model sees it behind the tokens before.
+    """One token of a text, and what a model predicts there from the tokens before it.
 
     Attributes:
         text: as in the tokenizer's vocabulary, with its blank.
         log_prob: log Pr(token | all tokens before it), in nats; None for the first token, which nothing predicts.
-        answer: whether it belongs to the answer: only then it carries loss.
+        answer: whether the token belongs to the answer; only such tokens carry loss.
         first_choice: the token that the model finds likeliest here, and its probability; None for the first token.
     """
 
@@ -45,7 +45,7 @@ class ScoredToken:
 
 @torch.no_grad()
 def score_tokens(model: LanguageModel, prompt: Sequence[int], answer: Sequence[int]) -> tuple[ScoredToken, ...]:
-    """Every token of a prompt and of the answer behind it, end of answer included, with its log-probability.
+    """Every token of a prompt and of the answer after it, end of answer included, with its log-probability.
 
     Args:
         model: whose probabilities.
@@ -190,7 +190,7 @@ def shown_answer_log_prob(tokens: Sequence[ScoredToken]) -> float:
 
 
 def shown_prompt_log_prob(tokens: Sequence[ScoredToken]) -> float:
-    """log Pr of the prompt's tokens behind its first one, in nats: what the mask keeps out of the loss."""
+    """log Pr of the prompt's tokens after its first one, in nats: what the mask keeps out of the loss."""
     return math.fsum(token.log_prob for token in tokens if not token.answer and token.log_prob is not None)
 
 
@@ -240,7 +240,7 @@ def token_viewer(models: Mapping[str, LanguageModel], labelled: LabelledSet) -> 
 
 
 def _answers(labelled: LabelledSet, row: int) -> dict[str, str]:
-    """The weak label, the truth, and for a closed list another answer than the weak label: the likeliest other one."""
+    """The weak label, the truth, and for a closed list the likeliest answer other than the weak label."""
     found = {"weak": labelled.answers[row], "truth": labelled.examples[row].answer}
     others = [k for k, answer in enumerate(labelled.task.answers or ()) if answer != labelled.answers[row]]
     if others:
