@@ -55,7 +55,7 @@ def read_source(path: Path) -> NotebookNode:
 
 
 def solved(notebook: NotebookNode) -> NotebookNode:
-    """A copy with the solution in place of every stub: code cells that define the function of an exercise."""
+    """A copy with the solution in place of every stub (a code cell that defines the function of an exercise)."""
     copy = nbformat.from_dict(notebook)
     for cell in copy.cells:
         names = [name for name in STUB.findall(cell.source) if cell.cell_type == "code"]
@@ -72,7 +72,7 @@ def run(
 
     Args:
         timeout: seconds for one cell.
-        each: told (cells done, cells) after each cell.
+        each: called with (cells done, cells) after each cell.
     """
     with tempfile.TemporaryDirectory() as temporary:
         options = {"timeout": timeout, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
@@ -85,7 +85,7 @@ def run(
 
 
 def tidy(notebook: NotebookNode) -> NotebookNode:
-    """Without run times, widget state, live views and progress bars; with pictures, tables and words."""
+    """The notebook without run times, widget state, live views and progress bars; pictures, tables and words stay."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

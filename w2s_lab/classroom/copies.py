@@ -1,4 +1,4 @@
-"""Working copies of the notebooks, without outputs: no guess is answered before it is made."""
+"""Working copies of the notebooks, without outputs: learners see no result before they guess it."""
 
 from pathlib import Path
 
@@ -27,7 +27,8 @@ def without_outputs(path: Path) -> str:
 def write_copies(folder: Path) -> tuple[list[Path], list[Path]]:
     """Copy every notebook of the kit into `folder`; a file that is there and differs is left as it is.
 
-    A marker file comes beside them where none counts yet: it lets the place of finished work be changed.
+    If no marker file applies to `folder` yet (see `assets.marker`), one is written there. In this file, learners can
+    set where finished trainings and their progress are kept.
 
     Returns:
         The copies that were written, and the files that were left because they differ.

@@ -10,7 +10,7 @@ from w2s_lab.system.files import replacing
 
 @dataclass
 class LearnerProgress:
-    """Everything that is remembered: exercises, quiz questions and predictions, by their ids.
+    """Everything that is stored about a learner: exercises, quiz questions and predictions, by their ids.
 
     Attributes:
         path: of the file.
@@ -38,10 +38,10 @@ class LearnerProgress:
 
 
 def load_progress(path: Path | None = None) -> LearnerProgress:
-    """What was remembered, or a fresh start where there is nothing.
+    """The stored progress, or an empty one where there is no file.
 
     Raises:
-        ValueError: the file is no progress file; nothing is overwritten.
+        ValueError: the file is not a progress file; nothing is overwritten.
     """
     path = path or assets.progress_file()
     if not path.exists():
@@ -56,7 +56,7 @@ def load_progress(path: Path | None = None) -> LearnerProgress:
 
 
 def reset_progress() -> str:
-    """Forget everything; says what was forgotten."""
+    """Delete the progress; the returned text says what was deleted."""
     path = assets.progress_file()
     if not path.exists():
         return "There was nothing to forget."

@@ -1,7 +1,8 @@
 """Questions with feedback for every option, read from `data/quizzes/NN.json`; and guesses made before a run.
 
-Kinds: `one` right option, `many` right options, `order` of steps, and `case`: a story in several steps. All is reached
-with Tab and Space; right and wrong are said by sign and word, not only by colour; LaTeX is rendered offline.
+Kinds: `one` right option, `many` right options, `order` of steps, and `case`: a story in several steps. Every control
+can be reached with Tab and Space. A sign and a word, not only a colour, say what is right or wrong. LaTeX is rendered
+offline.
 """
 
 import json
@@ -25,7 +26,7 @@ def load_quiz(notebook: str) -> dict:
     """The quiz of a notebook, such as "01".
 
     Raises:
-        ValueError: there is none, or a question in it is not as it should be; says which.
+        ValueError: there is no such quiz, or a question in it is malformed; the message says which.
     """
     path = assets.QUIZZES / f"{notebook}.json"
     if not path.exists():
@@ -182,7 +183,7 @@ class QuizQuestion(widgets.VBox):
 
     @property
     def markdown(self) -> list[str]:
-        """The same as lines of Markdown, in which formulas are set."""
+        """The same as lines of Markdown, in which formulas are rendered."""
         if self.question["kind"] == "order":
             rows = [f"- {self.question['items'][item]}" for item in self.order]
         else:
@@ -316,7 +317,7 @@ def predict(name: str, text: str, options: Sequence[str]) -> Prediction:
 
 
 class GuessOutcome(widgets.HTMLMath):
-    """What the run says, beside what was guessed."""
+    """What the run found, beside the learner's guess."""
 
     def __init__(self, name: str, found: str, because: str = "") -> None:
         guess = load_progress().predictions.get(name)

@@ -83,7 +83,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Bar:
-    """One horizontal bar: a label, a value, whose it is, its interval if there is one, and a note behind the number."""
+    """One horizontal bar: a label, a value, a role (for its colour), an interval or none, a note after the number."""
 
     label: str
     value: float | None
@@ -98,7 +98,7 @@ class Bar:
 
     @property
     def number(self) -> str:
-        """The value and the note behind the bar."""
+        """The value and the note at the end of the bar."""
         return f"{'undefined' if self.value is None else f'{self.value:.3f}'.replace('-', MINUS)} {self.note}".strip()
 
     @property
@@ -161,7 +161,7 @@ class Chart(Drawing):
         x_label, y_label: with their units.
         series: what is drawn, the later over the earlier.
         marks: straight lines with words.
-        x_range, y_range: of the axes; None: what the data need. Ranges that stay let the eye see what moves.
+        x_range, y_range: of the axes; None: what the data need. With fixed ranges, changes can be seen by eye.
         log_x: x on a logarithmic axis.
         said: what the picture shows, for those who do not see it.
         height: in pixels, without the legend; a low chart leaves room for another one on the same screen.
@@ -252,7 +252,7 @@ class Chart(Drawing):
         return [tick for tick in found if x0 * 0.999 <= tick <= x1 * 1.001]
 
     def _counts(self) -> bool:
-        """Whether x counts something (rounds, epochs), so that there is nothing between two whole numbers."""
+        """Whether x counts something (rounds, epochs), so that only whole numbers mean anything."""
         return all(float(x).is_integer() for s in self.series for x in s.x)
 
 

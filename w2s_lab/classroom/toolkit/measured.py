@@ -1,4 +1,4 @@
-"""The studies that are shipped with the kit, read from `data/results/`: for what is too long to run in a notebook."""
+"""Results of the studies that take too long to run in a notebook: shipped with the kit, read from `data/results/`."""
 
 import json
 from functools import cache
@@ -22,5 +22,5 @@ def measured(name: str) -> dict:
 
 @cache
 def _text(path: Path) -> str:
-    """A study's file, read once; every caller gets a copy of its own from it."""
+    """The text of a study's file, read from disk once; `measured` makes a new object from it for every caller."""
     return path.read_text(encoding="utf-8")

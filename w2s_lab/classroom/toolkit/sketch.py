@@ -1,4 +1,4 @@
-"""Pictures made of boxes, words and lines, for what is no chart. Places are in pixels, from the upper left corner."""
+"""Pictures made of boxes, words and lines that are not charts. Places are in pixels, from the upper left corner."""
 
 from dataclasses import dataclass
 
@@ -84,7 +84,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Sketch(Drawing):
-    """Things drawn one over the other.
+    """Boxes, words and lines, drawn one over the other.
 
     Attributes:
         items: from the back to the front.

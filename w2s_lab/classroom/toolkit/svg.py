@@ -28,7 +28,7 @@ FONTS = tuple(str(_FOLDER / f"DejaVuSans{name}.ttf") for name in ("", "-Bold", "
 
 
 class Drawing:
-    """A picture that `svg` draws: as such in a panel, and as a PNG with its words where it is a cell's output.
+    """A picture. A panel shows its SVG; as the output of a cell, it is a PNG with its words.
 
     Attributes:
         said: what the picture shows, for those who do not see it.
@@ -79,7 +79,7 @@ def stacked(pictures: Sequence[str], caption: str = "") -> str:
     top = LINE * len(lines) + GAP * bool(lines)
     for one in pictures:
         own, height = extent(one)
-        place = f'y="{top}" width="{own}" height="{height}" overflow="visible"'  # clipping takes half of the time
+        place = f'y="{top}" width="{own}" height="{height}" overflow="visible"'  # clipping doubles the time
         found.append(one.replace("<svg ", f"<svg {place} ", 1))
         top += height + GAP
     return picture(width, top - GAP, caption, found)
