@@ -1,1 +1,1 @@
-"""Before anything is loaded: is the machine ready, what will it take, will it fit?"""
+"""Checks before anything is loaded: is the machine ready, how much memory and time will a plan take, will it fit?"""

@@ -1,7 +1,7 @@
 """Is this machine ready? What `w2s-lab doctor` looks at: packages, hardware, files, and five seconds of real training.
 
-Nothing here needs or probes a network. What may be missing is imported inside the checks, so that the doctor can
-still say what is wrong where torch or a model is not there.
+Nothing here needs or probes a network. Packages that may be missing are imported inside the checks, so that
+`w2s-lab doctor` can still report what is wrong without torch or without a model.
 """
 
 import os
@@ -30,7 +30,7 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class DoctorCheck:
-    """One thing looked at: `ok` True, False, or None for a warning that stops nobody; advice where it is not True."""
+    """The result of one check: `ok` is True, False, or None for a mere warning; advice is given unless it is True."""
 
     name: str
     ok: bool | None
@@ -41,7 +41,7 @@ class DoctorCheck:
 def checks(store: Path | str | None = None, *, seconds: float = SECONDS) -> Iterator[DoctorCheck]:
     """Look at this machine, one check after another, quick ones first.
 
-    A check that breaks is a failed check: nothing is raised.
+    If a check raises an exception, it counts as failed; this function does not raise it.
 
     Args:
         store: the folder of finished work; None: the usual one.
@@ -72,7 +72,7 @@ def checks(store: Path | str | None = None, *, seconds: float = SECONDS) -> Iter
 def report(found: Iterable[DoctorCheck]) -> tuple[str, bool]:
     """An aligned table, advice under each problem, one final sentence; and whether the machine is ready.
 
-    Ready means that no check failed; warnings are counted, not held against it.
+    Ready means that no check failed; a machine with warnings is ready, too.
     """
     found = list(found)
     words = {True: "ok", None: "warn", False: "fail"}
@@ -101,7 +101,7 @@ def _pip(what: str) -> str:
 
 
 def python_version() -> Iterator[DoctorCheck]:
-    """Python itself, which one it is, and on which ones the tests passed."""
+    """The version of Python, and the versions with which the tests passed."""
     new_enough = sys.version_info[:2] >= OLDEST_PYTHON
     wanted = ".".join(map(str, OLDEST_PYTHON))
     found = f"{'.'.join(map(str, sys.version_info[:3]))} on {platform.system()} {platform.machine()}, {sys.executable}"

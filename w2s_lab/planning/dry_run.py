@@ -1,4 +1,4 @@
-"""What a plan takes and whether it fits, as a table, before anything is loaded or downloaded."""
+"""How much memory and time a plan takes, and whether it fits, as a table, before anything is loaded or downloaded."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ from w2s_lab.planning.hub_models import RESTRICTED, Architecture, UnknownSize, a
 from w2s_lab.recipe import LoRA, Recipe
 from w2s_lab.records import Example, Task
 
-REMEDIES = (  # in the order of what they change: time only, then what is trained
+REMEDIES = (  # first those that change only the time, then those that change what is trained
     ("gradient checkpointing", {"gradient_checkpointing": True}),
     ("a LoRA", {"lora": LoRA()}),
     ("a LoRA and gradient checkpointing", {"lora": LoRA(), "gradient_checkpointing": True}),
@@ -43,14 +43,14 @@ class CostRow:
 def plan_estimate(
     plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, *, inputs: int | None = None
 ) -> list[CostRow]:
-    """What each part of the procedure takes, for one seed.
+    """The memory and time that each part of the procedure takes, for one seed.
 
     Args:
         plan: models and recipes; its device does not matter here.
         sizes: examples of each part of the split.
         texts: lengths of prompts and answers.
         device: what it would run on.
-        inputs: unlabelled ones to adapt to, if the plan does; None: those of supervisor and student.
+        inputs: number of unlabelled inputs to adapt to, if the plan adapts; None: those of supervisor and student.
     """
     weak, strong = _known(plan.weak), _known(plan.strong)
     # models that wait for their turn are in main memory, in float32
@@ -81,7 +81,7 @@ def plan_estimate(
     ceiling = training(
         "strong ceiling", strong, hard(plan.recipe, closed=texts.choices > 0), sizes.student_train, idle_strong
     )
-    adam = student.estimate.optimizer if student.estimate else 0  # is there at every snapshot
+    adam = student.estimate.optimizer if student.estimate else 0  # is in memory at every snapshot
     merged = [replace(recipe, lora=None) for recipe in (plan.weak_recipe, plan.recipe)]
     return [
         *adaptations,
@@ -183,7 +183,7 @@ def _aligned(table: Sequence[tuple[str, ...]]) -> Iterable[str]:
 
 
 def _verdict(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, rows: list[CostRow]) -> Iterable[str]:
-    """Whether it fits; if not, the least change that helps, tried out."""
+    """Whether the plan fits; if not, the smallest change with which its estimate fits."""
     for name in (plan.weak, plan.strong):
         try:
             architecture(name)
@@ -224,12 +224,12 @@ def _verdict(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, rows: 
 
 
 def _name(row: CostRow, rows: list[CostRow]) -> str:
-    """What a row is called in a sentence."""
+    """The name of a row in a sentence."""
     return f"{rows[rows.index(row) - 1].what}, evaluated," if row.what.startswith(" ") else row.what
 
 
 def _licences(plan: Plan) -> str:
-    """One sentence; what a licence forbids is said."""
+    """One sentence that names the licences and what they restrict."""
     found = []
     for name in dict.fromkeys((plan.weak, plan.strong)):
         model = _known(name)

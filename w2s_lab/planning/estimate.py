@@ -1,7 +1,6 @@
 """How much memory and time a training or a labelling takes, from the numbers of an architecture alone.
 
-Each counting rule is in the docstring of the function that uses it. What is assumed rather than counted are the
-constants below.
+Each counting rule is in the docstring of the function that uses it. The constants below are assumed, not counted.
 """
 
 import math
@@ -21,9 +20,9 @@ from w2s_lab.training.requirements import reading_of
 
 GB = 1e9
 CHARACTERS = 4  # per token, about what a tokenizer of 50,000 tokens makes of English
-UTILISATION = 0.3  # of the peak speed that a training or labelling reaches
-LAUNCH = 1e-3  # seconds per layer and pass, however little there is to compute: starting the operations
-RESERVE = 0.1  # of the memory, for the driver, for fragments and for short-lived tensors
+UTILISATION = 0.3  # fraction of the peak speed that a training or a labelling reaches
+LAUNCH = 1e-3  # seconds per layer and pass to start the operations, even if there is little to compute
+RESERVE = 0.1  # fraction of the memory kept free for the driver, for fragments and for short-lived tensors
 
 
 # -- devices -----------------------------------------------------------------------------------------------------
@@ -46,7 +45,7 @@ class Device:
     bfloat16: float | None = None
 
     def precision(self, wished: str) -> str:
-        """What a recipe's `precision` comes to."""
+        """The precision in which this device computes when a recipe asks for `wished`."""
         return wished if wished != "auto" else "bfloat16" if self.bfloat16 else "float32"
 
     def speed(self, precision: str) -> float:
@@ -69,7 +68,7 @@ def find_device(name: str = "auto") -> Device:
     """A card of `DEVICES` by name, or a device of this machine (auto, cpu, cuda, mps): looked up or measured.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: `name` is neither.
     """
     if name in DEVICES:
         return DEVICES[name]
@@ -147,13 +146,13 @@ class Estimate:
     Attributes:
         weights: with the copy in bfloat16 that autocast makes.
         gradients, optimizer: of what is trained.
-        activations: kept for the way back; when labelling, those of one layer and the keys and values of all.
+        activations: kept for the backward pass; when labelling, those of one layer and the keys and values of all.
         logits: scores of all tokens of the vocabulary, at the places of answers only.
-        beside: what else lies on the device meanwhile.
+        beside: other memory that is in use on the device at the same time.
         rows: examples that go through the network at once.
-        wanted_rows: how many would, were there memory enough.
+        wanted_rows: how many would go through at once with enough memory.
         flops: floating-point operations in all.
-        seconds: for them.
+        seconds: time for these operations.
         fits: the memory suffices, with `RESERVE` to spare.
     """
 
@@ -178,9 +177,9 @@ class Estimate:
 def forward_flops(model: Architecture, tokens: float, context: float, scored: float) -> tuple[float, float, float]:
     """FLOPs of one pass: (products with the layers' matrices, attention, output matrix).
 
-    A token costs 2 per entry of the matrices (multiply, add), with each of `context` tokens it attends to 4 * width
-    per layer (queries by keys, weights by values; masked places are computed too), and where its successor is
-    `scored`, 2 per entry of the output matrix. Norms and activation functions are left out.
+    A token costs 2 per entry of the matrices (multiply, add). For each of the `context` tokens that it attends to, it
+    costs 4 * width per layer (queries by keys, weights by values; masked places are computed too). Where the next token
+    is `scored`, it costs 2 per entry of the output matrix. Norms and activation functions are left out.
     """
     layers = 2.0 * model.layer_weights * tokens
     attention = 4.0 * model.layers * model.width * context * tokens
@@ -190,9 +189,9 @@ def forward_flops(model: Architecture, tokens: float, context: float, scored: fl
 def training_flops(model: Architecture, recipe: Recipe, tokens: float, scored: float) -> float:
     """FLOPs to learn from one example of `tokens` tokens, `scored` of them with logits: about 6 N per token.
 
-    On the way back each product is done twice, for the gradient of its input and of its matrix: 2 N forward, 4 N
-    backward. A LoRA needs no gradients of the large matrices: 2 N forward, 2 N backward, and 6 per adapter parameter.
-    Gradient checkpointing does the layers' forward pass once more: 2 N.
+    In the backward pass each product is computed twice, for the gradient of its input and of its matrix: 2 N forward,
+    4 N backward. A LoRA needs no gradients of the large matrices: 2 N forward, 2 N backward, and 6 per adapter
+    parameter. Gradient checkpointing repeats the layers' forward pass: 2 N.
     """
     layers, attention, head = forward_flops(model, tokens, tokens, scored)
     learns_all = recipe.lora is None
@@ -207,7 +206,7 @@ KEPT = {"llama": LLAMA, "mistral": LLAMA, "qwen2": LLAMA, "olmo2": (4, 56, 50), 
 
 
 def layer_activations(model: Architecture, low: bool) -> float:
-    """Bytes per token that one layer keeps for the way back, without the L x L table of attention (fused kernels).
+    """Bytes per token that one layer keeps for the backward pass, without the L x L table of attention (fused kernels).
 
     A layer of Llama, in float32: the input of each of the two norms, its normalised form, its scaled form (6 vectors as
     wide as the hidden state), queries, keys, values and the attention's result (4), and in the MLP the gate, its
@@ -221,7 +220,7 @@ def layer_activations(model: Architecture, low: bool) -> float:
 
 
 def activations(model: Architecture, recipe: Recipe, low: bool) -> float:
-    """Bytes per token that all layers keep; with gradient checkpointing each only its input, and one layer all."""
+    """Bytes per token that all layers keep; with gradient checkpointing, each its input, and one layer all the rest."""
     if not recipe.gradient_checkpointing:
         return model.layers * layer_activations(model, low)
     stream = 2 if low and recipe.lora else 4  # bytes: the hidden state is bfloat16 only where the weights are
@@ -238,11 +237,11 @@ def weight_bytes(model: Architecture, lora: LoRA | None, low: bool) -> float:
 def estimate_training(
     model: Architecture, recipe: Recipe, device: Device, texts: Texts, *, examples: int, beside: float = 0
 ) -> Estimate:
-    """What it takes to fine-tune a model on `examples` examples, `recipe.epochs` times.
+    """The memory and time to fine-tune a model on `examples` examples, `recipe.epochs` times.
 
     Trained parameters take 16 bytes each: weight 4, gradient 4, Adam's two averages 8. The logits take 12 bytes each:
-    as they come, their logarithmic softmax, its gradient. A batch that does not fit is halved until it does, as the
-    training itself does; its gradient stays the same.
+    the logit 4, its logarithmic softmax 4, the gradient 4. A batch that does not fit is halved until its pieces fit, as
+    in the training itself; the gradient of the batch stays the same.
     """
     precision = device.precision(recipe.precision)
     low = precision == "bfloat16"
@@ -250,7 +249,7 @@ def estimate_training(
     texts = texts.within(min(recipe.max_tokens, model.context))
     reading = reading_of(recipe.loss, closed=texts.choices > 0)
     scored_answers = texts.choices if reading == "list" else 1
-    # answers share one reading of x, unless nothing of it is kept: then each is read with its own x
+    # the answers share one pass over x, unless nothing of x is kept: then each answer is read with its own x
     readings, answers = (scored_answers, 1) if recipe.gradient_checkpointing else (1, scored_answers)
     tokens, scored = texts.prompt + answers * texts.answer, answers * (texts.answer + 1)
     most_scored = scored  # in one row
@@ -286,10 +285,10 @@ def estimate_labelling(
     times: int = 1,
     beside: float = 0,
 ) -> Estimate:
-    """What it takes to label `examples` examples, `times` times: 2 N per token, no gradients.
+    """The memory and time to label `examples` examples, `times` times: 2 N per token, no gradients.
 
-    A closed list: x is read once, then its keys and values are copied for each of the answers. Free text: answers grow
-    token by token, each a pass of its own, and are read once more for their probability.
+    A closed list: x is read once, then its keys and values are copied for each of the answers. Free text: each token of
+    an answer takes a pass of its own, and another pass computes the probability of the whole answer.
     """
     precision = device.precision(recipe.precision)
     low, k = precision == "bfloat16", max(1, texts.choices)
@@ -319,7 +318,7 @@ def estimate_labelling(
 
 
 def _as_many_rows_as_fit(one: Estimate, device: Device) -> Estimate:
-    """The estimate of one row with as many rows as are wanted, or the largest half, quarter, ... of them that fits."""
+    """The estimate `one` (of one row) for as many rows as are wanted, or the largest half, quarter, ... that fits."""
     rows = one.wanted_rows
     while True:
         found = replace(one, rows=rows, activations=one.activations * rows, logits=one.logits * rows)

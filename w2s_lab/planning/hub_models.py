@@ -1,7 +1,7 @@
 """Language models of the Hub with their sizes and licences; pairs of them with recipes, for a GPU.
 
 Nothing here is loaded or downloaded. The facts are numbers of each model's config.json and the licence of its card; the
-tests build every architecture without memory and count its parameters.
+tests build every architecture without memory for its weights and count its parameters.
 """
 
 import json
@@ -20,7 +20,7 @@ FAMILIES = ("llama", "mistral", "qwen2", "olmo2", "gpt_neox")  # `model_type` of
 
 
 class UnknownSize(ValueError):
-    """A model whose size cannot be said before it is downloaded or loaded; the message says why."""
+    """The size of a model cannot be known before it is downloaded or loaded; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Architecture:
         kv_heads: heads of keys and values, fewer where several query heads share one.
         vocabulary: rows of the embedding matrix.
         tied: the output matrix is the embedding matrix.
-        context: tokens that it was made for.
+        context: the largest number of tokens that the model was made for.
         licence: identifier on the model card.
         source: where the numbers were found.
     """
@@ -118,7 +118,8 @@ class Architecture:
 def architecture(name: str) -> Architecture:
     """The architecture of a model by Hub id (a revision may follow), ladder name, name of `w2s-lab fetch` or folder.
 
-    `scratch:NAME` has that of NAME. A model that is still to be fetched has that of its like in `MODELS`.
+    `scratch:NAME` has the architecture of NAME. A model that is still to be fetched has that of the model in `MODELS`
+    that its entry names as `like`.
 
     Raises:
         UnknownSize: a model of the Hub that is not in `MODELS`, or a folder without a config that is understood.
@@ -204,10 +205,10 @@ class HubPair:
 
 
 # The start values of openai/weak-to-strong: batches of 32, two epochs, 5e-5 up to GPT-2 medium (0.36 B), 1e-5 from
-# GPT-2 large (0.77 B); what lies between takes the former.
+# GPT-2 large (0.77 B); models between the two sizes take 5e-5 here.
 SMALL = Recipe(epochs=2, learning_rate=5e-5, max_tokens=512)
 LARGE = Recipe(epochs=2, learning_rate=1e-5, max_tokens=512, eval_every=24, gradient_checkpointing=True)
-# An adapter wants about ten times the rate of all weights (Schulman et al. 2025, LoRA Without Regret).
+# An adapter needs about ten times the learning rate of all weights (Schulman et al. 2025, LoRA Without Regret).
 ADAPTER = Recipe(epochs=2, learning_rate=1e-4, max_tokens=512, eval_every=24, gradient_checkpointing=True, lora=LoRA())
 FULL_WHY = "Rates and epochs are the start values of openai/weak-to-strong, not tuned there"
 LORA_WHY = "The rate is ten times that of all weights (Schulman et al. 2025); EleutherAI/w2s starts from 8e-5"
