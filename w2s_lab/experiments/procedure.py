@@ -1,4 +1,4 @@
-"""The procedure, from splits to performance gap recovered, and a bench on which methods differ from it in one thing."""
+"""The procedure, from splits to performance gap recovered; and `Bench`, on which a method changes one part of it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which models, trained how. The recipe of the student is the recipe of the ceiling: only the answers differ.
+    """The models and their recipes. Strong student and strong ceiling share one recipe: only their answers differ.
 
-    A loss that needs the supervisor's probabilities is the student's alone: where there is only one answer to learn
-    (the truth, or a random error), it is maximum likelihood. A loss that needs more than the weak labels of a task have
-    is refused before anything is trained.
+    If the loss of a recipe needs the supervisor's probabilities, it is used only where the labels have them. Where they
+    do not (the truth, or random errors), maximum likelihood takes its place. A loss that needs more than the weak
+    labels of a task have is refused before anything is trained.
 
     Attributes:
         weak: name of the model that becomes the weak supervisor.
@@ -52,9 +52,10 @@ class Plan:
     def for_task(cls, task: Task) -> "Plan":
         """The usual plan for a task.
 
-        The defaults suit what the ladder knows from pre-training and only has to be asked for: a verdict, a decision
-        (`TaskSource.elicited`). Everything else (to name the topic, or a thing in the input; text of another world) it
-        has to learn in fine-tuning, at a higher learning rate, and pocket-s never learns to name a thing in the input.
+        The defaults suit answers that the models of the ladder know from pre-training, such as a verdict or a decision,
+        so that fine-tuning only has to elicit them (`TaskSource.elicited`). Everything else (to name the topic, or a
+        thing in the input; text of another world) these models have to learn in fine-tuning, at a higher learning rate;
+        pocket-s never learns to name a thing in the input.
         """
         if task.name in tasks() and tasks()[task.name].elicited:
             return cls()
@@ -110,8 +111,8 @@ class Outcome:
 class Bench:
     """What all methods share for one seed: the split, the weak labels, the strong model and its ceiling.
 
-    Every part is made when it is first asked for, and comes from the store if it was ever made. A method is then one
-    line: `bench.student(keep(bench.labels, confidence(bench.labels), 0.5))`.
+    Every part is computed when it is first used, or read from the store if it was computed before. A method is then
+    one line: `bench.student(keep(bench.labels, confidence(bench.labels), 0.5))`.
 
     Attributes:
         splits: the examples.
@@ -119,10 +120,10 @@ class Bench:
         store: where finished work is kept.
         seed: of the order of the examples in every training.
         unlabelled: inputs for the adaptation, where the plan has one; None: those of supervisor and student.
-        on_step: told of every optimizer step, for a progress bar.
+        on_step: called after every optimizer step, for a progress bar.
 
     Raises:
-        ValueError, TypeError: a loss of the plan cannot be trained on what it would get.
+        ValueError, TypeError: a loss of the plan cannot be trained on the labels that it would get.
     """
 
     splits: Splits
@@ -154,7 +155,7 @@ class Bench:
     def adapted(self, start: str | LanguageModel, recipe: Recipe | None = None) -> LanguageModel:
         """A model after next-token training on the unlabelled inputs, by the plan's `adapt` recipe or another one.
 
-        Without any recipe it is the model as it was. It waits for its turn in main memory.
+        Without any recipe the model is returned unchanged. The adapted model is returned in main memory.
         """
         model = load_model(start, device="cpu") if isinstance(start, str) else start
         recipe = recipe or self.plan.adapt
@@ -167,12 +168,12 @@ class Bench:
 
     @cached_property
     def strong(self) -> LanguageModel:
-        """What becomes the strong student and the strong ceiling."""
+        """The model that becomes the strong student and the strong ceiling."""
         return self.adapted(self.plan.strong)
 
     @cached_property
     def watch(self) -> LabelledSet:
-        """What snapshots are evaluated on: the test examples and, behind them, the trusted validation examples."""
+        """What snapshots are evaluated on: the test examples and, after them, the trusted validation examples."""
         return both(self.splits.test, self.splits.validation)
 
     def supervisor(
@@ -183,7 +184,7 @@ class Bench:
         recipe: Recipe | None = None,
         seed: int | None = None,
     ) -> LanguageModel:
-        """The weak supervisor, or one that starts from another model, learns from other examples, or otherwise."""
+        """The weak supervisor; with arguments, one that differs in starting model, true examples, recipe or seed."""
         truth, recipe = truth or self.splits.supervisor_train, recipe or self.plan.weak_recipe
         return self.train(self.adapted(start or self.plan.weak), truth, recipe, "weak supervisor", seed=seed)
 
@@ -212,7 +213,7 @@ class Bench:
         return self.watched.take(range(len(self.splits.test)))
 
     def trusted(self, watched: LabelledSet) -> LabelledSet:
-        """Of somebody's labels of the watched examples, those of the trusted validation examples."""
+        """The labels of the trusted validation examples, out of one model's labels of all watched examples."""
         return watched.take(range(len(self.splits.test), len(watched)))
 
     @cached_property
@@ -233,8 +234,9 @@ class Bench:
         """A student of these labels, compared with the bench's weak supervisor and strong ceiling.
 
         Args:
-            labels: what it learns.
-            recipe: how; None: the plan's, with maximum likelihood if its loss needs what the labels have not.
+            labels: what the student learns.
+            recipe: how it is trained; None: by the plan's recipe, with maximum likelihood if the plan's loss needs
+                probabilities that the labels do not have.
             start: the model that learns; None: the plan's strong one.
             role: for people to read.
         """
@@ -245,7 +247,7 @@ class Bench:
         watched = {"watch": self.watch, "reference": self.watched}
         model = self.train(strong, labels, recipe, role, **watched)
         curve, trusted = split_curve(model.history, self.splits)
-        del model  # a GPU holds one at a time
+        del model  # a GPU holds one model at a time
         comparison = Comparison(score(self.reference, self.reference), curve[-1].evaluation, self.ceiling)
         return Outcome(self.seed, comparison, labels.label_accuracy, curve, trusted)
 
@@ -261,8 +263,8 @@ def weak_to_strong(
 ) -> Outcome:
     """The whole procedure, once: supervisor, weak labels, student, ceiling, comparison."""
     bench = Bench(splits, plan, store, seed, unlabelled, on_step)
-    # Both at once: a model that cannot be loaded is said before anything is trained. Models that wait for their turn
-    # are in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
+    # Both are loaded now, so that an error in loading comes before anything is trained. Models that are not in use are
+    # in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
     weak, strong = (load_model(name, device="cpu") for name in (plan.weak, plan.strong))
     bench.strong = bench.adapted(strong)
     bench.weak_labels = bench.labels_of(bench.supervisor(weak))
@@ -271,16 +273,16 @@ def weak_to_strong(
 
 
 def hard(recipe: Recipe, *, closed: bool = True) -> Recipe:
-    """The recipe for labels without probabilities: with maximum likelihood where its loss needs some."""
+    """The recipe for labels without probabilities: with maximum likelihood if its loss needs probabilities."""
     return replace(recipe, loss=MaximumLikelihood()) if recipe.loss.needs(closed) else recipe
 
 
 def check_plan(plan: Plan, task: Task) -> None:
-    """Say before anything is trained that a loss of the plan cannot be.
+    """Raise an error, before anything is trained, if a loss of the plan cannot be trained on this task.
 
     Raises:
-        ValueError: it cannot learn from such a task, needs more than its labels have, or computes no loss a row.
-        TypeError: what it computes is no tensor.
+        ValueError: a loss cannot learn from such a task, needs more than its labels have, or computes no loss a row.
+        TypeError: a loss does not compute a tensor.
     """
     check_offer(plan.weak_recipe.loss, task, offered=(), source="the supervisor's true answers")
     weak_labels_offer = () if task.answers is None else ("probs",)
@@ -294,7 +296,7 @@ def unlabelled(examples: Sequence[Example], splits: Splits) -> LabelledSet:
 
 
 def both(first: LabelledSet, second: LabelledSet) -> LabelledSet:
-    """The true answers of two sets of one task, one behind the other."""
+    """The true answers of two sets of one task, one after the other."""
     return LabelledSet.ground_truth(first.task, (*first.examples, *second.examples))
 
 

@@ -10,7 +10,7 @@ runs/
 A key is a hash of everything the result depends on: the digest of the starting model, of the data, the recipe and the
 kit's version. A loss of a user's own is part of the recipe with a digest of its source (see `system.source`).
 Everything is written under a temporary name and moved into place, so a killed run leaves no half-written result, and
-two runs may share a store. Every file's digest is kept and compared: what was altered is made again.
+two runs may share a store. Every file's digest is kept and compared: altered work is done again.
 """
 
 import contextlib
@@ -64,11 +64,11 @@ class Store:
     ) -> LanguageModel:
         """`training.train`, or its stored result; `role` (such as "weak supervisor") is only for people to read.
 
-        A training that was stopped goes on from its last checkpoint, to the same result, which is on `device` (auto,
-        cpu, cuda), or where `start` is.
+        A training that was stopped goes on from its last checkpoint and has the same result. The model is returned on
+        `device` (auto, cpu, cuda), or on the device of `start`.
 
         Warns:
-            UserWarning: it cannot be told what a user's loss does, so the training has no key: it is done and not kept.
+            UserWarning: a user's loss has no digest (see `system.source`), so the training is done, but not stored.
         """
         key = training_key(start, labelled, recipe)
         if key is None:
@@ -84,7 +84,7 @@ class Store:
         folder = self.root / "trainings" / place
         checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place)
         if not parallel.from_main(lambda: _intact(folder)):
-            # a store that cannot be written: said before the work
+            # if the store cannot be written, this fails before the work begins
             parallel.from_main(lambda: [beside(path).rmdir() for path in (folder, checkpoint.path)])
             options = {"watch": watch, "reference": reference, "on_step": on_step, "device": device}
             model = train(start, labelled, recipe, **options, checkpoint=checkpoint)
@@ -100,7 +100,7 @@ class Store:
                 "version": __version__,
             }
             parallel.from_main(lambda: _keep(folder, model, facts))
-            model = None  # before it is loaded, so that a device need not hold it twice
+            model = None  # freed before it is loaded, so that a device need not hold it twice
         checkpoint.discard()  # also that of a run that was killed before it came here
         model = load_model(str(folder), device=device or str(start.device))
         model.read_as(recipe)
@@ -137,7 +137,7 @@ class Store:
         """The facts of every finished training, oldest first.
 
         Warns:
-            UserWarning: those of one are damaged.
+            UserWarning: the facts of a training are damaged.
         """
         files = sorted(self.root.glob("trainings/[!.]*/run.json"), key=lambda path: path.stat().st_mtime)
         found = {path.parent: _facts(path.parent) for path in files}
@@ -199,7 +199,7 @@ def _keep(folder: Path, model: LanguageModel, facts: dict) -> None:
 
 @contextlib.contextmanager
 def _moved_into_place(folder: Path) -> Iterator[Path]:
-    """A new folder to fill; it becomes `folder` when the block ends well and vanishes when it does not."""
+    """A new folder to fill; it becomes `folder` when the block ends without an error, and is deleted otherwise."""
     new = beside(folder)
     try:
         with said_with_path(folder):
