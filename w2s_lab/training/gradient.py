@@ -1,4 +1,4 @@
-"""The gradient of one batch, in as many pieces as memory asks for and shared among as many processes as there are."""
+"""The gradient of one batch, in as many pieces as memory requires, and shared among all processes of the training."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,8 @@ class BatchGradient:
     """Adds the gradient of a recipe's loss over one batch to the parameters of a network.
 
     Raises:
-        ValueError: the loss cannot learn from the set, or an instruction leaves no room.
-        TypeError: the loss computes no tensor.
+        ValueError: the loss cannot learn from the set, or an instruction is too long for the model's window.
+        TypeError: the loss does not compute a tensor.
     """
 
     def __init__(self, model: LanguageModel, labelled: LabelledSet, recipe: Recipe) -> None:
@@ -30,7 +30,7 @@ class BatchGradient:
         closed = choices is not None
         check_set(recipe.loss, labelled)
         self.model, self.loss, self.reading = model, recipe.loss, reading_of(recipe.loss, closed=closed)
-        # else the loss sees the whole batch at once, and what does not fit goes through the network twice
+        # If not by row, the loss needs the whole batch at once; a batch too large for one piece is then computed twice.
         self.by_row = getattr(self.loss, "by_row", False)
         if self.reading == "text":
             start, self.answers = model.encode_documents(labelled.examples, model.window)
@@ -65,7 +65,7 @@ class BatchGradient:
         rows = [int(row) for row in rows]
         share = list(parallel.own(rows))
         idle = not share
-        if idle:  # sharded processes go through the network in step: a row without weight
+        if idle:  # sharded processes must all run the network: here with a row of weight 0
             share = rows[:1]
         self.progress = progress
         if self.by_row:
@@ -104,7 +104,7 @@ class BatchGradient:
         return torch.nn.functional.pad(scores, (0, 0, self._width(rows) - tokens.shape[1], 0))
 
     def _width(self, rows: Sequence[int]) -> int:
-        """T: tokens of the longest answer, of the whole set where rows of several pieces must fit together."""
+        """T: tokens of the longest answer; of the whole set where the scores of several pieces are joined."""
         return max(len(self.answers[row]) for row in (rows if self.by_row else range(len(self.answers))))
 
     def _kept(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -132,7 +132,7 @@ class BatchGradient:
         return losses_of(self.loss, scores, Targets(probs, answers, self.class_balance, self.progress, mask))
 
     def _pieces(self, rows: list[int]) -> list[list[int]]:
-        # sharded processes pass through the network in step, so they may not cut differently
+        # sharded processes must run the network equally often, so none of them may cut its rows into pieces
         return [rows] if parallel.is_sharded(self.model.network) else self.budget.pieces(rows, self.lengths)
 
     def _scores(self, rows: list[int]) -> Tensor:
@@ -154,11 +154,11 @@ class BatchGradient:
 
         Args:
             rows: of this process.
-            slope: d(batch loss)/d(scores); where the loss goes by row, d(batch loss)/d(loss of each row), [B].
+            slope: d(batch loss)/d(scores); if the loss is by row, d(batch loss)/d(loss of each row), [B].
             scores: of all rows, with gradient; None: computed here, piece by piece.
 
         Returns:
-            What the slope belongs to, without gradient.
+            The scores, or if the loss is by row the losses, to which `slope` belongs; without gradient.
         """
         if parallel.is_sharded(self.model.network):
             slope = slope * parallel.world()  # its reduction is a mean over the processes

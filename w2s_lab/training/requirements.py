@@ -1,4 +1,4 @@
-"""What a loss asks of a labelled set, said before anything is trained."""
+"""What a loss needs of a labelled set, checked before anything is trained."""
 
 import math
 from collections.abc import Collection
@@ -19,10 +19,10 @@ WANTS = {  # of objective.NEEDS: what it is, and where it comes from
 
 
 def reading_of(loss: Loss, *, closed: bool, offered: Collection[str] = NEEDS) -> Reading:
-    """What the loss reads of a task with a closed list of answers, or of an open one, whose labels offer this.
+    """What the loss reads of a task with a closed list of answers, or of an open one.
 
     Raises:
-        ValueError: it cannot learn from such a task.
+        ValueError: the loss cannot learn from such a task; the message names losses that need only what is `offered`.
     """
     found = loss.reads(closed)
     if found is None:
@@ -40,12 +40,12 @@ def check_set(loss: Loss, labelled: LabelledSet) -> None:
 
 
 def check_offer(loss: Loss, task: Task, *, offered: Collection[str], source: str) -> None:
-    """Say why a loss cannot be trained on a set of this task that offers only these of `objective.NEEDS`.
+    """Raise an error if a loss cannot be trained on a set of this task that has only `offered` of `objective.NEEDS`.
 
     Raises:
-        ValueError: it cannot learn from such a task, needs more than the set has, or does not answer made-up scores
-            with the loss of each row.
-        TypeError: its answer to them is no tensor.
+        ValueError: the loss cannot learn from such a task, needs more than the set has, or does not compute the loss of
+            each row from made-up scores.
+        TypeError: the loss does not compute a tensor from these scores.
     """
     closed = task.answers is not None
     reading_of(loss, closed=closed, offered=offered)
@@ -59,7 +59,7 @@ def check_offer(loss: Loss, task: Task, *, offered: Collection[str], source: str
 
 
 def _others(closed: bool, offered: Collection[str]) -> list[str]:
-    """Names of the built-in losses that learn labels which offer this."""
+    """Names of the built-in losses that need nothing of the labels but what is `offered`."""
     kinds = [one for one in LOSSES.values() if one().reads(closed) not in (None, "text")]
     return [one.__name__ for one in kinds if one().needs(closed) <= {*offered}]
 
@@ -69,7 +69,7 @@ def _kind(closed: bool) -> str:
 
 
 def _try_out(loss: Loss, *, closed: bool, choices: int) -> None:
-    """Ask for the loss of four made-up rows."""
+    """Compute the loss of four made-up rows; raises what `losses_of` raises."""
     rows, tokens, reading, needs = 4, 3, loss.reads(closed), loss.needs(closed)
     kept = 2 if "token_targets" in needs else 0
     shape = {"list": (rows, choices), "tokens": (rows, tokens, 1 + kept)}.get(reading, (rows,))
@@ -90,8 +90,8 @@ def losses_of(loss: Loss, scores: Tensor, targets: Targets) -> Tensor:
     """The loss of each row, [B], as the loss computes it.
 
     Raises:
-        TypeError: it is no tensor.
-        ValueError: its shape is another one, or it does not depend on the scores.
+        TypeError: the result is not a tensor.
+        ValueError: the result has another shape, or does not depend on the scores.
     """
     found = loss(scores, targets)
     name = type(loss).__name__
