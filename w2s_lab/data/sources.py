@@ -80,8 +80,8 @@ class TaskSource:
             at every call.
         options: how they are read, unless the caller says otherwise.
         elicited: the answer is latent in the documents that the ladder was pre-trained on, so that fine-tuning has to
-            ask for it and not to teach it (see `Plan.for_task`).
-        builtin: it comes with the kit.
+            elicit it, not to teach it (see `Plan.for_task`).
+        builtin: the task comes with the kit.
     """
 
     name: str
@@ -91,7 +91,7 @@ class TaskSource:
     builtin: bool = False
 
     def table(self, options: ReadOptions) -> tuple[Table, ReadOptions]:
-        """Its rows, and how to read them where `options` leaves it open; raises DataError where they cannot be used."""
+        """Its rows, and `options` with the gaps filled from this source; raises DataError if rows cannot be used."""
         usual = self.options
         columns = ("input_column", "answer_column", "instruction")
         chosen = {name: getattr(options, name) or getattr(usual, name) for name in columns}
@@ -154,9 +154,9 @@ def register_task(
     Args:
         name: of the task.
         examples: a .csv, .tsv or .jsonl file, or a function without arguments that gives `Example` objects, the same
-            ones at every call: a draw at random takes its seed from inside the function.
+            ones at every call: if the function draws at random, it must fix the seed itself.
         elicited: see `TaskSource`.
-        replace: another task may have this name.
+        replace: the new task may replace another one of this name.
         options: `answers`, `open_ended` and the others of `ReadOptions`.
 
     Raises:
@@ -168,11 +168,11 @@ def register_task(
 
 
 def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None = None, **options: Any) -> Splits:
-    """Read a source and part it at random into supervisor, student, test and validation examples.
+    """Read a source and split it at random into supervisor, student, test and validation examples.
 
     Args:
         source: see `read_examples`, which also takes the `options`.
-        seed: of the partition; the same examples part alike whatever their order in the file.
+        seed: of the split; the same examples are split in the same way, whatever their order in the file.
         sizes: examples in each part; None: see `SplitSizes.of`.
 
     Raises:
@@ -186,7 +186,7 @@ def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None =
 
 
 def _unknown_source(source: str) -> DataError:
-    """What the source could have been."""
+    """The error for an unknown source, which says what is possible instead."""
     close = difflib.get_close_matches(source, tasks(), n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     return DataError(
@@ -196,7 +196,7 @@ def _unknown_source(source: str) -> DataError:
 
 
 def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes: SplitSizes | None = None) -> Splits:
-    """Part examples at random; raises DataError where there are too few of them."""
+    """Split examples at random; raises DataError if there are too few of them."""
     n = len(examples)
     if sizes is None:
         if n < MIN_EXAMPLES:
@@ -299,7 +299,7 @@ def _load_hub(source: str, options: ReadOptions) -> tuple[str | None, Table, Rea
 
 
 def _download(source: str, name: str, config: str | None, revision: str | None, split: str | list[str]) -> Any:
-    """A `datasets.Dataset`, or a list of them for a list of splits; from the cache where it is there."""
+    """A `datasets.Dataset`, or a list of them for a list of splits; from the cache if it is there."""
     try:
         from datasets import load_dataset  # here, because this import takes seconds and most runs do without it
     except ImportError:
