@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from w2s_lab.system.registry import load_plugin, plugins
 
 RESTARTS = 2  # how often a job is started again after the process that held it died
-RAY_RESTARTS = 3  # the same on Ray, where a machine may go and take its processes along
+RAY_RESTARTS = 3  # the same on Ray, where a machine may fail with all its processes
 PATIENCE = 10.0  # seconds to wait for a cluster's answer
 TICK = 1.0  # seconds between two looks at the clock
 
@@ -38,7 +38,7 @@ class Job:
     Attributes:
         name: for people, and for the results; no two jobs share one.
         function: defined at the top level of a module, so that another process can import it.
-        arguments: of the function; they travel to the other process, and the result travels back.
+        arguments: of the function; they are sent to the other process, and the result is sent back.
     """
 
     name: str
@@ -56,9 +56,9 @@ def run_jobs(
 ) -> dict[str, Any]:
     """Run jobs side by side, with a bar that says how much time is left.
 
-    A process that dies (killed, out of memory) takes only the job that it held along: that one is started again,
-    `RESTARTS` times at most. A job that raises stops all of them. With Ctrl-C, or when this process is killed, the
-    others end too.
+    If a process dies (killed, out of memory), only its current job is lost; that job is started again, `RESTARTS` times
+    at most. If a job raises an exception, all jobs are stopped. With Ctrl-C, or when this process is killed, the other
+    processes end too.
 
     Args:
         workers: processes of this machine, each with its share of the cores as threads (at least one). On a cluster,
@@ -66,7 +66,7 @@ def run_jobs(
             more threads.
         ray: None: this machine, without Ray. Else the address of a Ray cluster that is running: "auto" (the one of
             this machine, or of RAY_ADDRESS), "HOST:PORT" from one of its machines, "ray://HOST:PORT" from elsewhere.
-            A connection that is there already is used, and left.
+            An existing connection is used, and stays open.
         description: in front of the bar.
         on_done: called in this process with name and result of each job as it ends.
 
@@ -74,9 +74,9 @@ def run_jobs(
         Name -> result, in the order of `jobs`.
 
     Raises:
-        ValueError: two jobs share a name, a function or its arguments cannot travel, there is no worker, or the
-            cluster cannot be reached.
-        ChildProcessError: after all the others are done: these jobs' processes died each time.
+        ValueError: two jobs share a name, a function or its arguments cannot be sent to another process, there is no
+            worker, or the cluster cannot be reached.
+        ChildProcessError: the processes of some jobs died each time; raised after all other jobs are done.
         Exception: what a job raised, with the job's name in front of the message; the same type where a message alone
             makes one, else the nearest base class.
     """
@@ -109,8 +109,8 @@ def run_jobs(
     return {job.name: results[job.name] for job in jobs}
 
 
-# What happens to jobs, as both kinds of workers tell it: (job, "done", its result), (job, "failed", what it raised),
-# (job, "lost", why), and (None, "tick", None) now and then, so that the clock goes on.
+# What happens to jobs, as both kinds of workers report it: (job, "done", its result), (job, "failed", what it raised),
+# (job, "lost", why), and (None, "tick", None) now and then, so that the bar shows the time.
 End = tuple[Job | None, str, Any]
 
 
@@ -127,10 +127,10 @@ def _check(jobs: Sequence[Job], workers: int) -> None:
 
 @contextlib.contextmanager
 def _travelling(job: Job) -> Iterator[None]:
-    """Inside, what cannot be sent to another process raises a ValueError that says so."""
+    """Inside the block, whatever cannot be sent to another process raises a ValueError that says so."""
     try:
         yield
-    except OSError:  # nobody at the other end: that is seen when it is listened to
+    except OSError:  # the other process has died: `_Worker.hear` finds this out
         raise
     except Exception as error:
         raise ValueError(
@@ -144,7 +144,7 @@ def _run(function: Callable[..., Any], arguments: tuple, threads: int, modules: 
     try:
         for module in modules:
             load_plugin(module)
-        if "torch" in sys.modules:  # else it reads the number from the environment when it is imported
+        if "torch" in sys.modules:  # else torch reads the number from the environment when it is imported
             sys.modules["torch"].set_num_threads(threads)
         return "done", function(*arguments)
     except BaseException as error:
@@ -152,16 +152,16 @@ def _run(function: Callable[..., Any], arguments: tuple, threads: int, modules: 
 
 
 def _plain(error: BaseException) -> Exception:
-    """An error that can travel: of the same type where a message alone makes one, else of the nearest base class."""
+    """An error that can be sent: of the same type if a message suffices to make one, else of the nearest base class."""
     text = str(error) or type(error).__name__
-    for kind in (*type(error).__mro__, RuntimeError):  # the last one for what is no Exception, such as SystemExit
+    for kind in (*type(error).__mro__, RuntimeError):  # RuntimeError for what is no Exception, such as SystemExit
         try:
             if issubclass(kind, Exception):
                 made = kind(text)
                 made.add_note("".join(traceback.format_exception(error)))
                 ForkingPickler.dumps(made)
                 return made
-        except Exception:  # it wants more than a message, or is defined where nobody can import it
+        except Exception:  # this type needs more than a message, or cannot be imported
             continue
     raise AssertionError("Exception itself takes a message")
 
@@ -182,7 +182,7 @@ class _Worker:
 
     process: Any
     pipe: connection.Connection
-    began: bool = False  # it has said that it is ready
+    began: bool = False  # the process has reported that it is ready
     job: Job | None = None
 
     def give(self, job: Job) -> None:
@@ -190,11 +190,11 @@ class _Worker:
         try:
             with _travelling(job):
                 self.pipe.send((job.function, job.arguments, plugins()))
-        except OSError:  # it has died; the pipe will tell
+        except OSError:  # the process has died: `hear` finds this out
             pass
 
     def hear(self) -> tuple[str, Any] | None:
-        """What it says; None where it is dead."""
+        """The next message of the process; None if it has died."""
         try:
             return self.pipe.recv()
         except (EOFError, ConnectionError):
@@ -203,7 +203,7 @@ class _Worker:
             return "failed", _plain(error)
 
     def end(self) -> str:
-        """Why it died."""
+        """Wait until the process has ended, and say how."""
         self.process.join(PATIENCE)
         code = self.process.exitcode
         with contextlib.suppress(ValueError, TypeError):
@@ -220,7 +220,7 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[End]:
             while len(crew) < min(workers, unfinished):
                 with _interrupts_later():
                     crew.append(_start(threads))
-            for worker in crew:  # also one that has waited since, where a job came back from a process that died
+            for worker in crew:  # also an idle one, if a job came back from a process that died
                 if waiting and worker.began and not worker.job:
                     worker.give(waiting.popleft())
             heard = connection.wait([worker.pipe for worker in crew], TICK)
@@ -229,7 +229,7 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[End]:
                 if said is None:
                     crew.remove(worker)
                     reason = worker.end()
-                    if not worker.began and reason.startswith("exit"):  # it would each time
+                    if not worker.began and reason.startswith("exit"):  # so would the next one
                         raise ChildProcessError(
                             f"a process ended before its first job ({reason}). Hint: a script that starts jobs must do "
                             "so below `if __name__ == '__main__':`, because other processes import it"
@@ -258,13 +258,13 @@ def _start(threads: int) -> _Worker:
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, threads))
     process.start()
-    theirs.close()  # else we would not hear that the process is gone
+    theirs.close()  # else the pipe would stay open after the process has ended
     return _Worker(process, ours)
 
 
 def _stop(crew: Sequence[_Worker]) -> None:
     for worker in crew:
-        worker.pipe.close()  # who waits for a job, ends
+        worker.pipe.close()  # a process that waits for a job ends then
         if worker.job or not worker.began:
             worker.process.terminate()
     for worker in crew:
@@ -276,13 +276,13 @@ def _stop(crew: Sequence[_Worker]) -> None:
 
 @contextlib.contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """A process started inside does not hear of Ctrl-C, which the terminal sends to all; this one does, afterwards."""
+    """Processes started in this block do not get Ctrl-C, which a terminal sends to all; this one gets it afterwards."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # its own start would unblock the signal
+    resource_tracker.ensure_running()  # now, because its start would unblock the signal
     seen: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))  # other threads may still receive it
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # this is what a new process inherits
@@ -296,26 +296,26 @@ def _interrupts_later() -> Iterator[None]:
 
 
 def _work(pipe: connection.Connection, threads: int) -> None:
-    """The life of a worker."""
+    """The loop of a worker process: send the last result, receive the next job, do it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     said: tuple[str, Any] = ("ready", None)
-    with contextlib.suppress(EOFError, ConnectionError):  # nobody listens any more, or speaks
+    with contextlib.suppress(EOFError, ConnectionError):  # the main process has closed the pipe
         while True:
             try:
                 pipe.send(said)
             except ConnectionError:
                 raise
-            except Exception as error:  # the result cannot travel
+            except Exception as error:  # the result cannot be sent
                 pipe.send(("failed", _plain(error)))
             try:
                 function, arguments, modules = pipe.recv()
                 said = _run(function, arguments, threads, modules)
             except (EOFError, ConnectionError):
                 raise
-            except Exception as error:  # what was sent cannot be read here
+            except Exception as error:  # the job cannot be read in this process
                 said = ("failed", _plain(error))
 
 
@@ -341,7 +341,7 @@ def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[End]:
                 job = pending.pop(reference)
                 try:
                     end = ray.get(reference)
-                except ray.exceptions.RayTaskError as error:  # the result cannot travel
+                except ray.exceptions.RayTaskError as error:  # the result cannot be sent
                     end = "failed", _plain(error.cause)
                 except ray.exceptions.RayError as error:
                     end = "lost", type(error).__name__
@@ -357,7 +357,7 @@ def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[End]:
 
 
 def _connect(address: str) -> tuple[Any, bool]:
-    """The module `ray`, connected, and whether that was done here."""
+    """The module `ray`, connected to the cluster, and whether this call made the connection."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -378,8 +378,8 @@ def _connect(address: str) -> tuple[Any, bool]:
 
 
 def _must_listen(address: str) -> None:
-    """Raises OSError where nobody listens: Ray itself would try for minutes, and then end the process."""
-    if address == "auto":  # Ray looks for a cluster on this machine, and says so at once where there is none
+    """Raise OSError if nothing listens at the address: Ray itself would try for minutes, and then end the process."""
+    if address == "auto":  # Ray looks for a cluster on this machine, and fails at once if there is none
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):

@@ -18,8 +18,8 @@ class Unknown(ValueError, KeyError):
 class Registry(Mapping[str, T]):
     """Name -> entry, in the order in which they were registered.
 
-    An entry is an object, or the dotted name `package.module:NAME` of one, which is imported when it is first asked
-    for: a table of names costs no import.
+    An entry is an object, or the dotted name `package.module:NAME` of one, which is imported when it is first used:
+    a table of dotted names imports nothing.
 
     Attributes:
         kind: what an entry is, such as "study"; for messages.
@@ -32,7 +32,7 @@ class Registry(Mapping[str, T]):
         """Add an entry at the end; with `replace`, in the place of the one that has this name.
 
         Raises:
-            ValueError: the name is no text, or another entry has it.
+            ValueError: the name is not a text, or another entry has it.
         """
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"the name of a {self.kind} is {name!r}; expected a text that is not empty")
@@ -67,11 +67,11 @@ _plugins: dict[str, Any] = {}
 def load_plugin(module: str) -> None:
     """Import a module of your own, such as "my_lab", for what it registers.
 
-    It is imported again in every process that works for this one (see `jobs.run_jobs`). Nothing is imported that is not
-    named.
+    The module is imported again in every process that works for this one (see `jobs.run_jobs`). Modules that are not
+    named here are never imported.
 
     Raises:
-        ImportError: there is no such module, or what it imports is not there.
+        ImportError: there is no such module, or something that it imports is missing.
     """
     _plugins[module] = import_module(module)
 

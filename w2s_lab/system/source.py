@@ -1,10 +1,10 @@
-"""A digest of what an object of a user's class does, or the reason why nobody can tell.
+"""A digest of what an object of a user's class does, or the reason why that cannot be determined.
 
-It covers the source of the class's methods and of its bases; of the functions, classes and constants that they look up
-outside, and so on; default values; and the object's fields. What is installed (Python, torch, this package) is named
-but not read: its versions are none of a digest's concern. What cannot be read makes the digest fail rather than lie: a
-source that was typed into a plain Python prompt or has changed on disk since it was imported, and values such as arrays
-or opened files.
+The digest covers the source of the class's methods and of its bases; of the functions, classes and constants that this
+source uses, and of what these use in turn; default values; and the object's fields. Installed code (Python, torch, this
+package) counts by its name only, so the digest does not depend on its version. Where something cannot be read, there is
+no digest, because it could be wrong: source that was typed into a plain Python prompt or has changed on disk since it
+was imported, and values such as arrays or opened files.
 """
 
 import ast
@@ -31,11 +31,11 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class UnknownSource(ValueError):
-    """What something does cannot be told; the message says why."""
+    """It cannot be determined what an object does; the message says why."""
 
 
 def source_digest(value: Any) -> str:
-    """Sixteen hexadecimal digits: of what `value`, an object of a user's class, does.
+    """The digest (16 hexadecimal digits) of what `value`, an object of a user's class, does.
 
     Raises:
         UnknownSource: its source, or something that it uses, cannot be read.
@@ -44,7 +44,7 @@ def source_digest(value: Any) -> str:
 
 
 def _parts(value: Any, name: str, seen: set[int]) -> Iterator[str]:
-    """Texts that say all there is to say of a value; each function and class once."""
+    """Texts that describe a value completely; each function and class is described once."""
     if isinstance(value, CONSTANTS):
         yield f"{name} = {value!r}"
     elif isinstance(value, tuple | list):
@@ -93,7 +93,7 @@ def _class(kind: type, seen: set[int]) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _dataclass_files() -> tuple[str, ...]:
-    """Where the code of the methods lies that `@dataclass` writes."""
+    """The file names in the code of the methods that `@dataclass` generates."""
     import dataclasses
     import reprlib
 
@@ -101,7 +101,7 @@ def _dataclass_files() -> tuple[str, ...]:
 
 
 def _function(function: FunctionType, seen: set[int]) -> Iterator[str]:
-    """Its source, and all that it looks up: globals, the variables of functions around it, default values."""
+    """A function's source, and all that it looks up: globals, variables of functions around it, default values."""
     code = function.__code__
     yield _source(function)
     yield from _parts(function.__defaults__, "defaults", seen)
@@ -116,13 +116,13 @@ def _function(function: FunctionType, seen: set[int]) -> Iterator[str]:
 
 
 def _globals(code: CodeType) -> set[str]:
-    """Names that a function looks up in its module, also inside functions in it."""
+    """Names that a function, or a function inside it, looks up in its module."""
     found = {one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     return found.union(*(_globals(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
 def _source(function: FunctionType) -> str:
-    """The function's text, where it is the text that it was made from."""
+    """The source text of a function; raises UnknownSource unless the function was compiled from this text."""
     code = function.__code__
     linecache.checkcache(code.co_filename)
     lines = linecache.getlines(code.co_filename, function.__globals__)
@@ -142,13 +142,13 @@ def _codes(text: str, file: str) -> frozenset[CodeType]:
         found = [compile(part, file, "exec", dont_inherit=True) for part in parts]
     except (SyntaxError, ValueError):
         return frozenset()
-    for code in found:  # grows meanwhile
+    for code in found:  # `found` grows during this loop
         found += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
     return frozenset(found)
 
 
 def _installed(value: Any) -> bool:
-    """Whether it belongs to Python, an installed package, or this package."""
+    """Whether a value belongs to Python, an installed package, or this package."""
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "builtins"
     if name == "__main__":  # its file may be that of an installed program, such as pytest
         return False
