@@ -21,7 +21,7 @@ from w2s_lab.records import LabelledSet
 
 EXAMPLES = 1000  # to fit on: a fit takes about ten milliseconds
 GRID = 9  # rates at which the curves are fitted beforehand
-MOST = 0.45  # the largest fraction of wrong labels; of two answers, labels half of which are wrong tell nothing
+MOST = 0.45  # the largest fraction of wrong labels; with two answers, labels that are half wrong tell nothing
 LOOK = {
     "random": replace(ROLE["random"], name="random places"),
     "class": Role("one class", "#882255", "D", "", "--"),
