@@ -403,8 +403,9 @@ class LanguageModel:
 
 @cache
 def _instructions() -> set[str]:
-    """The instruction sets of this CPU, by torch's names."""
-    return {name for name, supported in torch.cpu.get_capabilities().items() if supported is True}
+    """The instruction sets of this CPU, by torch's names; none where torch is too old to say."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return {name for name, supported in capabilities.items() if supported is True}
 
 
 class _GreedyScore:
