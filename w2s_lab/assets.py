@@ -45,7 +45,10 @@ PRELOADED = (
 
 
 def readable() -> tuple[Path, ...]:
-    """The folders that code of the kit reads while it runs: the package and its data, no notebook and no master."""
+    """The folders that code of the kit reads while it runs: the package and its data.
+
+    In a clone, no notebook and no master lies in them. In a wheel the kit's own masters lie inside the package.
+    """
     return PACKAGE, DATA
 
 

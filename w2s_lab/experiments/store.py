@@ -70,6 +70,7 @@ class Store:
         Warns:
             UserWarning: a user's loss has no digest (see `system.source`), so the training is done, but not stored.
         """
+        options = {"watch": watch, "reference": reference, "on_step": on_step, "device": device}
         key = training_key(start, labelled, recipe)
         if key is None:
             warnings.warn(
@@ -77,7 +78,6 @@ class Store:
                 f"{type(recipe.loss).__name__} in a file or a notebook, of functions and numbers",
                 stacklevel=2,
             )
-            options = {"watch": watch, "reference": reference, "on_step": on_step, "device": device}
             return replace(train(start, labelled, recipe, **options), name=f"{start.name} ({role})")
         place = content_key(key, watch and watch.digest, reference and reference.digest)
         self.asked.append(place)
@@ -86,7 +86,6 @@ class Store:
         if not parallel.from_main(lambda: _intact(folder)):
             # if the store cannot be written, this fails before the work begins
             parallel.from_main(lambda: [beside(path).rmdir() for path in (folder, checkpoint.path)])
-            options = {"watch": watch, "reference": reference, "on_step": on_step, "device": device}
             model = train(start, labelled, recipe, **options, checkpoint=checkpoint)
             facts = {
                 "role": role,

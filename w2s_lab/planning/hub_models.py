@@ -15,6 +15,7 @@ from w2s_lab import assets
 from w2s_lab.data import fetch
 from w2s_lab.experiments.procedure import Plan
 from w2s_lab.recipe import LoRA, Recipe
+from w2s_lab.system.registry import Registry
 
 FAMILIES = ("llama", "mistral", "qwen2", "olmo2", "gpt_neox")  # `model_type` of the configs that are understood
 
@@ -214,7 +215,7 @@ FULL_WHY = "Rates and epochs are the start values of openai/weak-to-strong, not 
 LORA_WHY = "The rate is ten times that of all weights (Schulman et al. 2025); EleutherAI/w2s starts from 8e-5"
 NOT_RUN = "the pair itself was not run by the authors of this kit."
 
-PAIRS = {
+PAIRS: Registry[HubPair] = Registry("pair", {
     "smollm2-8gb": HubPair(
         "HuggingFaceTB/SmolLM2-135M", "HuggingFaceTB/SmolLM2-360M", 8, SMALL,
         Recipe(epochs=2, learning_rate=5e-5, max_tokens=512, eval_every=24, gradient_checkpointing=True),
@@ -240,12 +241,10 @@ PAIRS = {
         "Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-7B", 80, SMALL, ADAPTER,
         f"The widest gap here; all weights of 7 B would take more than 120 GB. {LORA_WHY}; {NOT_RUN}",
     ),
-}  # fmt: skip
+})  # fmt: skip
 
 
 def pair_plan(name: str, *, device: str = "auto") -> Plan:
     """The plan of a named pair; ValueError where there is no such pair."""
-    if name not in PAIRS:
-        raise ValueError(f"there is no pair {name!r}; expected one of {', '.join(PAIRS)}")
     pair = PAIRS[name]
     return Plan(pair.weak, pair.strong, pair.weak_recipe, pair.recipe, device)
