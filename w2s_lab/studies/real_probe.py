@@ -7,14 +7,16 @@ arms share the split, the features and the way of choosing: they differ in their
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from w2s_lab.data import rated
 from w2s_lab.data.sources import SplitSizes, load_splits, read_examples
+from w2s_lab.experiments.procedure import Bench, Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.figures.plots import pgr_dots
 from w2s_lab.methods import probe
@@ -22,7 +24,7 @@ from w2s_lab.methods.labellers import labeller, labels_by
 from w2s_lab.methods.simulated import random_errors, word_errors
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
-from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Splits
+from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Splits, Task
 from w2s_lab.studies.figures import one
 from w2s_lab.studies.study import Rows, Setting, Study, cell, mean_of, numbers, rounded, select
 from w2s_lab.system.jobs import Job
@@ -35,7 +37,9 @@ OTHERS = ("product-reviews", "editorials", "short-messages")
 SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
 LAYERS = tuple(range(0, 31, 3))
 SUPERVISOR = "bag-of-words"
-SUPERVISORS = ("bag-of-words:400", "bag-of-words:800", "bag-of-words:1500", "vader", "layer:3")
+SUPERVISORS = ("bag-of-words:400", "bag-of-words:800", "bag-of-words:1500", "vader", "layer:3", "pocket-l")
+POCKET = Plan.for_task(Task(TASK, rated.ANSWERS)).weak_recipe  # of pocket-l, which never read real English
+POCKET_SEEDS = 8  # it has to be fine-tuned for each
 ARMS = ("weak labels", "soft weak labels", "random errors", "errors by words")
 CHOICES = ("held-out labels", "trusted examples")
 WORDINGS = {
@@ -44,7 +48,8 @@ WORDINGS = {
     "another": "What did this critic think of the film?",
     "none": "",
 }
-WORDED_LAYERS = (9, 12, 15, 18)  # of the question about the instruction, so that the networks may stop early
+CHOSEN = (6, 12, 15, 18, 24, 30)  # layers that a student may choose among
+WORDED = (12, 15, 18)  # the same for the question about the instruction: there the network stops early
 GRID_ARMS = ("weak labels", "random errors", "truth")
 ZERO_SHOT = 1000  # examples
 READ = 400  # sentences of each source for the perplexity
@@ -63,13 +68,20 @@ class States:
         rows = [self.row[one] for one in inputs.ids]
         return {layer: self.table[rows, i] for i, layer in enumerate(self.layers)}
 
+    def only(self, layers: Sequence[int]) -> "States":
+        """The same with fewer layers."""
+        return replace(self, layers=tuple(layers), table=self.table[:, [self.layers.index(k) for k in layers]])
 
-def states_of(
-    store: Store, model: LanguageModel, task: str, instruction: str | None = None, layers: Sequence[int] = LAYERS
-) -> States:
-    """Features of a whole task, so that every seed finds its examples among them; stored."""
+
+@lru_cache(maxsize=6)
+def states_of(store: str, device: str, task: str, instruction: str | None = None) -> States:
+    """Features of a whole task, so that every seed finds its examples among them; kept in the store of this folder.
+
+    With another instruction, only those of the layers `WORDED`.
+    """
     worded, plain = _worded(task, instruction)
-    table = store.features_of_layers(model, worded, layers, pool="mean")
+    layers = LAYERS if instruction is None else WORDED
+    table = Store(store).features_of_layers(load_model(MODEL, device=device), worded, layers, pool="mean")
     return States(tuple(layers), table, {one: i for i, one in enumerate(plain.ids)})
 
 
@@ -115,23 +127,33 @@ class Seed:
 
 
 def seed_of(
-    states: States, number: int, supervisor: str = SUPERVISOR, *, labels: tuple[LabelledSet, LabelledSet] | None = None
+    store: Store,
+    device: str,
+    number: int,
+    supervisor: str = SUPERVISOR,
+    *,
+    layers: Sequence[int] = CHOSEN,
+    instruction: str | None = None,
 ) -> Seed:
-    """A seed's split with a supervisor's labels of the student's and of the test examples."""
+    """A seed's split, the states that its students may choose among, and a supervisor's labels."""
     splits = load_splits(TASK, seed=number, sizes=SIZES)
-    if labels is None:
+    states = states_of(str(store.root), device, TASK, instruction)
+    if supervisor == "pocket-l":
+        own = Bench(splits, Plan(supervisor, MODEL, weak_recipe=POCKET, device=device), store, number)
+        labels, reference = own.labels, own.reference
+    else:
         able = labeller(supervisor, splits.supervisor_train, states=lambda inputs, layer: states.of(inputs)[layer])
-        labels = labels_by(able, splits.student_train), labels_by(able, splits.test)
-    return Seed(number, splits, states, *labels)
+        labels, reference = labels_by(able, splits.student_train), labels_by(able, splits.test)
+    return Seed(number, splits, states.only(layers), labels, reference)
 
 
 # -- the questions -----------------------------------------------------------------------------------------------
 
 
 def _stages(setting: Setting) -> list[list[Job]]:
-    reading = [Job(f"read {task}", cell, (_read, setting, task, None, LAYERS)) for task in (TASK, *OTHERS)]
+    reading = [Job(f"read {task}", cell, (_read, setting, task)) for task in (TASK, *OTHERS)]
     reading += [
-        Job(f"read with {name} wording", cell, (_read, setting, TASK, words, WORDED_LAYERS))
+        Job(f"read with {name} wording", cell, (_read, setting, TASK, words))
         for name, words in WORDINGS.items()
         if words is not None
     ]
@@ -144,13 +166,9 @@ def _stages(setting: Setting) -> list[list[Job]]:
     ]
 
 
-def _read(store: Store, device: str, task: str, instruction: str | None, layers: Sequence[int]) -> Rows:
-    states_of(store, load_model(MODEL, device=device), task, instruction, layers)
+def _read(store: Store, device: str, task: str, instruction: str | None = None) -> Rows:
+    states_of(str(store.root), device, task, instruction)
     return []
-
-
-def _film(store: Store, device: str) -> States:
-    return states_of(store, load_model(MODEL, device=device), TASK)
 
 
 def labels_of_arm(arm: str, splits: Splits, labels: LabelledSet, seed: int) -> LabelledSet:
@@ -166,7 +184,7 @@ def labels_of_arm(arm: str, splits: Splits, labels: LabelledSet, seed: int) -> L
 
 
 def _arms(store: Store, device: str, number: int) -> Rows:
-    seed = seed_of(_film(store, device), number)
+    seed = seed_of(store, device, number)
     rows = []
     for choice in CHOICES:
         fitted, layer, C = seed.fit(seed.splits.student_train, choice)
@@ -181,7 +199,7 @@ def _arms(store: Store, device: str, number: int) -> Rows:
 
 def _grid(store: Store, device: str, number: int) -> Rows:
     """Accuracy at every layer and C: what the choice could have found; it looks at the test set and decides nothing."""
-    seed = seed_of(_film(store, device), number)
+    seed = seed_of(store, device, number, layers=LAYERS)
     rows = []
     for arm in GRID_ARMS:
         labels = labels_of_arm(arm, seed.splits, seed.labels, number)
@@ -195,13 +213,12 @@ def _grid(store: Store, device: str, number: int) -> Rows:
 
 def _transfer(store: Store, device: str, number: int) -> Rows:
     """Students of film reviews on other kinds of text, beside the same supervisor and ceiling."""
-    model = load_model(MODEL, device=device)
-    seed = seed_of(states_of(store, model, TASK), number)
+    seed = seed_of(store, device, number)
     supervisor = labeller(SUPERVISOR, seed.splits.supervisor_train)
     fitted = {arm: seed.fit(labels_of_arm(arm, seed.splits, seed.labels, number), CHOICES[0]) for arm in GRID_ARMS}
     rows = []
     for task in OTHERS:
-        states, (_, test) = states_of(store, model, task), _worded(task, None)
+        states, (_, test) = states_of(str(store.root), device, task), _worded(task, None)
         reference = labels_by(supervisor, test)
         found = {
             arm: score(probe.predict(able, states.of(test)[layer], test), reference)
@@ -214,10 +231,9 @@ def _transfer(store: Store, device: str, number: int) -> Rows:
 
 
 def _supervisors(store: Store, device: str, number: int) -> Rows:
-    states = _film(store, device)
     rows, ceiling = [], None
-    for name in SUPERVISORS:
-        seed = seed_of(states, number, name)
+    for name in SUPERVISORS if number < POCKET_SEEDS else SUPERVISORS[:-1]:
+        seed = seed_of(store, device, number, name)
         if ceiling is None:
             fitted, layer, _ = seed.fit(seed.splits.student_train, CHOICES[0])
             ceiling = seed.judged(fitted, layer)
@@ -228,13 +244,9 @@ def _supervisors(store: Store, device: str, number: int) -> Rows:
 
 
 def _wordings(store: Store, device: str, number: int) -> Rows:
-    model, rows = load_model(MODEL, device=device), []
+    rows = []
     for name, words in WORDINGS.items():
-        seed = seed_of(states_of(store, model, TASK, words, LAYERS if words is None else WORDED_LAYERS), number)
-        few = States(
-            WORDED_LAYERS, seed.states.table[:, [seed.states.layers.index(k) for k in WORDED_LAYERS]], seed.states.row
-        )
-        seed = replace(seed, states=few)
+        seed = seed_of(store, device, number, layers=WORDED, instruction=words)
         fitted, layer, _ = seed.fit(seed.splits.student_train, CHOICES[0])
         ceiling = seed.judged(fitted, layer)
         fitted, layer, C = seed.fit(seed.labels, CHOICES[0])
