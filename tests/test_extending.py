@@ -14,7 +14,7 @@ from places import ROOT
 from w2s_lab import data, studies
 from w2s_lab.cli import commands
 from w2s_lab.data import sources
-from w2s_lab.methods import selection
+from w2s_lab.methods import labellers, selection
 from w2s_lab.records import Example, LabelledSet, Task
 from w2s_lab.studies import methods
 from w2s_lab.studies.study import Setting
@@ -23,7 +23,7 @@ from w2s_lab.system.jobs import Job, run_jobs
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-REGISTRIES = (studies.STUDIES, data.presets.PRESETS, sources.tasks(), selection.RULES)
+REGISTRIES = (studies.STUDIES, data.presets.PRESETS, sources.tasks(), selection.RULES, labellers.LABELLERS)
 
 
 def block(kind: str) -> str:
@@ -58,10 +58,10 @@ LABELS = LabelledSet(
 
 def test_the_commands_of_the_page(folder):
     """As they stand there, in processes of their own; only the run is made smaller."""
-    study, run = (shlex.split(line) for line in block("").splitlines())
-    run += ["--strong", "pocket-s", "--epochs", "1", "--weak-epochs", "1", "--device", "cpu", "--sizes", "40,40,40,10"]
+    study, run, rule = (shlex.split(line) for line in block("").splitlines())
+    smaller = ["--strong", "pocket-s", "--epochs", "1", "--device", "cpu", "--sizes", "40,40,40,10"]
     said = []
-    for words in (study, run):
+    for words in (study, [*run, *smaller, "--weak-epochs", "1"], [*rule, *smaller]):
         code = "import sys; from w2s_lab.cli.commands import main; sys.exit(main())"  # as the installed command does
         done = subprocess.run(
             [sys.executable, "-c", "import sys; sys.path.remove(''); " + code, *words[1:]],
@@ -70,6 +70,7 @@ def test_the_commands_of_the_page(folder):
         assert done.returncode == 0, done.stderr
         said.append(done.stdout)
     assert "short inputs" in said[0] and "weather: pocket-s supervises pocket-s\n300 examples" in said[1]
+    assert "weather: wet supervises pocket-s\n" in said[2] and "0 true labels for the supervisor" in said[2]
     facts = json.loads((folder / "data" / "results" / "short-inputs.json").read_text())
     assert facts["command"] == "w2s-lab study short-inputs --seeds 2 --import my_lab"
     assert {(row["rule"], row["seed"]) for row in facts["rows"]} == {

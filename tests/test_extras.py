@@ -9,7 +9,10 @@ from places import ROOT
 from w2s_lab.data.sources import DataError, load_splits
 
 # What the base install does not bring by name; psutil comes with JupyterLab, and is hidden here all the same.
-EXTRAS = "datasets gguf pypi_simple requests psutil peft accelerate ray voila nbgrader jupytext playwright hypothesis"
+EXTRAS = (
+    "datasets gguf pypi_simple vaderSentiment requests psutil peft accelerate ray voila nbgrader jupytext playwright "
+    "hypothesis"
+)
 IMPORT_EVERYTHING = """
 import importlib, sys
 for name in sys.argv[1].split():

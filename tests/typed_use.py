@@ -38,6 +38,9 @@ assert_type(w2s.random_errors(splits.student_train, accuracy=0.8, seed=0), w2s.L
 outcome = weak_to_strong(splits, Plan(), w2s.Store(), seed=0)
 assert_type(outcome, w2s.Outcome)
 assert_type(w2s.load_model("pocket-l").parameters, int)
+rule: w2s.Labeller = w2s.labeller(lambda text: "positive", splits.supervisor_train)
+assert_type(rule.answer(splits.test), w2s.LabelledSet)
+weak_to_strong(splits, Plan(weak=lambda text: "positive"), w2s.Store(), seed=0)
 mixed: w2s.LabelledSet = mixing.join(labels.take(range(10)), splits.student_train.take(range(10, 20)))
 
 wrong_loss = w2s.Recipe(loss="hard")  # type: ignore[arg-type]

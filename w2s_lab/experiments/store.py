@@ -31,7 +31,7 @@ from safetensors.numpy import save_file
 
 from w2s_lab import assets
 from w2s_lab.methods import probe
-from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.language_model import LanguageModel, needs_language_model
 from w2s_lab.models.loading import load_model, save_model
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, content_key
@@ -115,6 +115,7 @@ class Store:
 
     def labels(self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> LabelledSet:
         """`labelling.weak_labels`, or its stored result."""
+        needs_language_model(model, "Store.labels")
         read_as = (model.max_tokens, model.chat_template, model.precision)
         key = content_key("labels", model.digest, read_as, inputs.task.answers, inputs.ids, beams, __version__)
         path = self.root / "labels" / f"{key}.json"

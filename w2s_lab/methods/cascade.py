@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from w2s_lab.methods.selection import aligned, confidence
-from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.language_model import LanguageModel, needs_language_model
 from w2s_lab.records import LabelledSet
 
 POINTS = 101  # of a curve, at most
@@ -140,6 +140,7 @@ def flops_per_item(model: LanguageModel, inputs: LabelledSet) -> float:
     Raises:
         ValueError: the set is empty.
     """
+    needs_language_model(model, "flops_per_item")
     if len(inputs) == 0:
         raise ValueError(f"flops_per_item: the set ({inputs.source}) is empty; expected at least one example")
     network = model.network

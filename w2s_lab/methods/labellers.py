@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import re
 import warnings
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,9 +20,11 @@ from sklearn.base import clone
 from w2s_lab.methods.named_labellers import BUILTIN, EarlyExit, FittedExit, NamedLabeller, States
 from w2s_lab.methods.text_labeller import TextLabeller, check_probs
 from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.loading import ladder
 from w2s_lab.records import LabelledSet, Task
+from w2s_lab.system import parallel
 from w2s_lab.system.registry import Registry
-from w2s_lab.system.source import UnknownSource, source_digest
+from w2s_lab.system.source import facts_of
 
 HANDFUL = 4  # inputs that are asked twice
 
@@ -52,15 +55,17 @@ def register_labeller(name: str, what: Any, *, replace: bool = False) -> None:
     """Give a labeller of your own a name, for `Plan(weak=NAME)` and `w2s-lab run --weak NAME`.
 
     Args:
-        name: without : / and @, which models have in their names.
+        name: not that of a model, and without : / @ and blanks.
         what: anything that `labeller` takes. If it is fitted, `NAME:N` fits it on the first N true examples.
         replace: it may take the place of another one of this name.
 
     Raises:
         ValueError: another labeller has this name, the name is not legal, or `what` answers no inputs.
     """
-    if not isinstance(name, str) or re.search(r"[:/@\s]", name):
-        raise ValueError(f"the name of a labeller is {name!r}; expected a text without : / @ and blanks")
+    if not isinstance(name, str) or re.search(r"[:/@\s]", name) or name in (*ladder(), "scratch"):
+        raise ValueError(
+            f"the name of a labeller is {name!r}; expected a text without : / @ and blanks, and no model's"
+        )
     _check_answers_inputs(what)
     if _is_fitted_here(what):
         entry = NamedLabeller(f"{name}[:N]", lambda n=None: (what, n))
@@ -114,7 +119,9 @@ def labeller(weak: Any, truth: LabelledSet, *, states: States | None = None) -> 
     try:
         own.fit([example.input for example in truth.examples], list(truth.answers))
     except Exception as error:  # whatever a user's object raises
-        raise ValueError(f"{name} could not learn {len(truth):,} true examples: {error}") from error
+        raise ValueError(
+            f"{name} could not learn {len(truth):,} true examples: {type(error).__name__}: {error}"
+        ) from error
     return TextLabeller(name, own)
 
 
@@ -128,7 +135,7 @@ def labels_by(labeller: Labeller, inputs: LabelledSet) -> LabelledSet:
         UserWarning: it answers some inputs differently the second time.
     """
     found = _checked(labeller, inputs)
-    if not isinstance(labeller, FittedExit):
+    if not isinstance(labeller, FittedExit):  # which gives the same, and would compute its features anew
         few = inputs.take(range(min(HANDFUL, len(inputs))))
         again = _checked(labeller, few) if few else few
         for row, text in enumerate(example.input for example in few.examples):
@@ -140,7 +147,7 @@ def labels_by(labeller: Labeller, inputs: LabelledSet) -> LabelledSet:
                     stacklevel=2,
                 )
                 break
-    return found
+    return parallel.from_main(lambda: found)  # processes at one training learn the same labels, even of a fickle rule
 
 
 def _checked(labeller: Labeller, inputs: LabelledSet) -> LabelledSet:
@@ -149,8 +156,10 @@ def _checked(labeller: Labeller, inputs: LabelledSet) -> LabelledSet:
         given = "labels of other examples or another task" if isinstance(found, LabelledSet) else f"{found!r:.60}"
         raise ValueError(f"{labeller.name} gave {given}; expected a LabelledSet of the {len(inputs)} examples it got")
     if found.probs is not None:
-        check_probs(labeller.name, found.probs, [example.input for example in inputs.examples], len(found.task.answers))
-    return found
+        check_probs(
+            labeller.name, found.probs, [example.input for example in inputs.examples], len(found.task.answers or ())
+        )
+    return replace(found, examples=inputs.examples)
 
 
 def _alike(first: np.ndarray | None, second: np.ndarray | None) -> bool:
@@ -214,35 +223,8 @@ def labeller_facts(weak: Any) -> dict:
     if isinstance(weak, str):
         kind = LABELLERS[weak.partition(":")[0]]
         versions = {name: importlib.metadata.version(name) for name in kind.packages}
-        return {"name": weak, **(versions or labeller_facts(_meaning(weak)[1]))}
-    if hasattr(weak, "get_params"):
-        package = type(weak).__module__.partition(".")[0]
-        names = importlib.metadata.packages_distributions().get(package, [])
-        versions = {name: importlib.metadata.version(name) for name in names}
-        return {"class": _full_name(type(weak)), "params": _params(weak), **versions}
-    kind = weak if inspect.isroutine(weak) else type(weak)
-    return {"function" if kind is weak else "class": _full_name(kind), "source": _source(weak)}
-
-
-def _params(estimator: Any) -> dict[str, Any]:
-    """All parameters, those of the parts too, as texts without addresses in memory."""
-    found = estimator.get_params(deep=True).items()
-    return {
-        name: {"function": _full_name(value), "source": _source(value)} if inspect.isroutine(value)
-        else re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-        for name, value in found
-    }  # fmt: skip
-
-
-def _source(value: Any) -> str | None:
-    try:
-        return source_digest(value)
-    except UnknownSource:
-        return None
-
-
-def _full_name(thing: Any) -> str:
-    return f"{thing.__module__}.{thing.__qualname__}"
+        return {"name": weak, **(versions or facts_of(_meaning(weak)[1]))}
+    return facts_of(weak)
 
 
 def _meaning(weak: Any) -> tuple[str, Any, int | None]:

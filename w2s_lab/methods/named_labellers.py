@@ -7,16 +7,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from w2s_lab.methods.probe import Probe, fit_probe, predict
+from w2s_lab.methods.probe import Probe, choose, fit_probe, predict
 from w2s_lab.records import LabelledSet
-
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of an early exit: the C that cross-validation chooses among
 
 States = Callable[[LabelledSet, int], np.ndarray]  # inputs and a layer of the strong model -> [N, d]
 
@@ -66,20 +61,26 @@ def _vader_analyzer() -> Any:
 class EarlyExit:
     """A logistic probe on the mean state after `layer` blocks of the strong model: what it knows early on.
 
-    The strength of the regularisation is chosen by cross-validation within the true examples that it learns.
+    The strength of the regularisation is chosen by `probe.choose`: cross-validation within the true examples that it
+    learns.
     """
 
     layer: int
 
     def learn(self, name: str, truth: LabelledSet, states: States | None) -> "FittedExit":
-        """The probe, fitted; raises ValueError for an open task, or without the states of the strong model."""
+        """The probe, fitted.
+
+        Raises:
+            ValueError: the task is open, there are fewer than three examples, or there are no states.
+        """
         if states is None:
             raise ValueError(
                 f"{name} needs the strong model. Hint: Bench(...).supervisor(), or "
                 'states=lambda inputs, layer: probe.features(strong, inputs, layer=layer, pool="mean")'
             )
         table = states(truth, self.layer)
-        return FittedExit(name, self.layer, fit_probe(table, truth, C=_strength(table, truth)), states)
+        strength = choose({self.layer: table}, truth).C
+        return FittedExit(name, self.layer, fit_probe(table, truth, C=strength), states)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +96,6 @@ class FittedExit:
         """The probe's answers and probabilities."""
         found = predict(self.probe, self.states(inputs, self.layer), inputs)
         return replace(found, source=f"weak labels of {self.name}")
-
-
-def _strength(table: np.ndarray, truth: LabelledSet) -> float:
-    """The C with the least cross-validated log loss; the middle one where an answer has fewer than two examples."""
-    rarest = min(map(truth.answers.count, set(truth.answers)))
-    if rarest < 2 or len(set(truth.answers)) < 2:
-        return STRENGTHS[len(STRENGTHS) // 2]
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    grid = {"logisticregression__C": STRENGTHS}
-    search = GridSearchCV(pipeline, grid, scoring="neg_log_loss", cv=min(5, rarest), refit=False)
-    return float(search.fit(table, list(truth.answers)).best_params_["logisticregression__C"])
 
 
 BUILTIN = {

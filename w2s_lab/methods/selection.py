@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.language_model import LanguageModel, needs_language_model
 from w2s_lab.records import Example, LabelledSet
 from w2s_lab.system.registry import Registry
 from w2s_lab.training.labelling import in_pieces
@@ -377,6 +377,7 @@ def _lengths(answers: Sequence[Sequence[int]]) -> np.ndarray:
 
 def _encoded(model: LanguageModel, labels: LabelledSet) -> tuple[list[list[int]], list[list[int]]]:
     """Token ids of prompts and of given answers; long inputs are cut as they are in training."""
+    needs_language_model(model, "this score")
     answers = model.encode_answers(labels.answers)
     longest = model.encode_answers(labels.task.answers) if labels.task.answers else answers
     prompts, _ = model.encode_prompts(labels.examples, model.window - max(map(len, longest), default=1))

@@ -1,6 +1,6 @@
 """What an object or a function gives for texts, read as answers and probabilities of a task, and checked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class TextLabeller:
 
         The most likely answer is taken, the first one of the task's list if several are; where the object's own
         `predict` says a less likely one, such as one with a threshold of its own, that one. What is not a text, such
-        as the class 1, counts by its `str`.
+        as the class 1, counts by its `str`. Without `classes_`, or for an open task, there are no probabilities.
 
         Raises:
             ValueError: it failed, or an answer or probability is not legal; the message names the input.
@@ -62,16 +62,20 @@ def _answers_of_predict(name: str, what: Any, texts: Sequence[str], task: Task) 
     if not texts:
         return [], None
     given = _tried(name, what.predict, texts)
-    if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != len(texts):
-        size = "" if isinstance(given, str) or not hasattr(given, "__len__") else f", {len(given)} in number,"
-        raise ValueError(f"{name}: predict gave {given!r:.60}{size} for {len(texts)} inputs; expected one answer each")
-    said = [_answer(name, value, text, task) for value, text in zip(given, texts, strict=True)]
-    if task.answers is None or not (hasattr(what, "predict_proba") and hasattr(what, "classes_")):
+    try:
+        values = [] if isinstance(given, str) else list(given)
+    except TypeError:
+        values = []
+    if len(values) != len(texts):
+        raise ValueError(f"{name}: predict gave {given!r:.60} for {len(texts)} inputs; expected an answer for each")
+    said = [_answer(name, value, text, task) for value, text in zip(values, texts, strict=True)]
+    named = getattr(what, "classes_", None)
+    if task.answers is None or named is None or not hasattr(what, "predict_proba"):
         return said, None
-    classes = [str(value) for value in what.classes_]
+    classes = [str(value) for value in named]
     if strange := [value for value in classes if value not in task.answers or classes.count(value) > 1]:
         raise ValueError(f"{name}: classes_ holds {strange[0]!r}; expected {_legal(task)}, each at most once")
-    table = np.asarray(_numbers(name, _tried(name, what.predict_proba, texts)))
+    table = _numbers(name, _tried(name, what.predict_proba, texts))
     check_probs(name, table, texts, len(classes))
     probs = np.zeros((len(texts), len(task.answers)))
     probs[:, [task.answers.index(value) for value in classes]] = table
@@ -85,17 +89,17 @@ def _answers_of_predict(name: str, what: Any, texts: Sequence[str], task: Task) 
 def _answers_of_calls(name: str, what: Callable[[str], Any], texts: Sequence[str], task: Task) -> Given:
     """By a function from a text to an answer, or to a dict from answers to probabilities; see `_answers_of_predict`."""
     given = [_tried(name, lambda one: what(one[0]), [text]) for text in texts]
-    kinds = {isinstance(value, dict) for value in given}
-    if len(kinds) == 2:
-        raise ValueError(f"{name} gave {given[0]!r:.60} for one input and no such thing for another; expected one kind")
-    if kinds != {True}:
+    if task.answers is None or not any(isinstance(value, Mapping) for value in given):
         return [_answer(name, value, text, task) for value, text in zip(given, texts, strict=True)], None
-    if task.answers is None:
-        raise ValueError(f"{name} gave {given[0]!r:.60} for {_shown(texts[0])}; expected a text, as the task is open")
+    for value, text in zip(given, texts, strict=True):
+        if not isinstance(value, Mapping):
+            raise ValueError(
+                f"{name} gave {value!r:.60} for {_shown(text)}, and probabilities for others; expected those"
+            )
     probs = np.zeros((len(texts), len(task.answers)))
     for row, (value, text) in enumerate(zip(given, texts, strict=True)):
         for key, share in value.items():
-            probs[row, task.answers.index(_answer(name, key, text, task))] += _numbers(name, share)
+            probs[row, task.answers.index(_answer(name, key, text, task))] += _number(name, share)
     check_probs(name, probs, texts, len(task.answers))
     return [task.answers[k] for k in probs.argmax(-1)], probs
 
@@ -128,6 +132,13 @@ def _shown(text: str) -> str:
     return f"{text[:40]!r}{'...' if len(text) > 40 else ''}"
 
 
+def _number(name: str, given: Any) -> float:
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} gave {given!r:.60} as a probability; expected a number") from None
+
+
 def _numbers(name: str, given: Any) -> np.ndarray:
     try:
         return np.asarray(given, dtype=np.float64)
@@ -140,8 +151,8 @@ def _tried(name: str, call: Callable[[list[str]], Any], texts: Sequence[str]) ->
     try:
         return call(list(texts))
     except Exception as error:  # whatever a user's object raises
-        where, found = f"on {len(texts)} inputs", error
-        for text in texts:
+        where, found = f"on {len(texts)} inputs" if len(texts) > 1 else f"on {_shown(texts[0])}", error
+        for text in texts if len(texts) > 1 else ():
             try:
                 call([text])
             except Exception as one:

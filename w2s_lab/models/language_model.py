@@ -504,6 +504,13 @@ class _GreedyScore:
         return self.total
 
 
+def needs_language_model(model: object, who: str) -> None:
+    """Raise TypeError, in one sentence, if `who` was given a supervisor that is no language model, such as a rule."""
+    if not hasattr(model, "encode_prompts"):
+        what = getattr(model, "name", None) or type(model).__name__
+        raise TypeError(f"{who} needs a language model; {what} is none. Hint: Bench.labels_of gives the labels of any")
+
+
 def prompt(example: Example) -> str:
     """The text x that a model reads: instruction, input, and the word "Answer:"."""
     return "\n".join(part for part in (example.instruction, example.input, "Answer:") if part)

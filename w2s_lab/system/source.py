@@ -11,8 +11,10 @@ import ast
 import builtins
 import dis
 import hashlib
+import importlib.metadata
 import inspect
 import linecache
+import re
 import sys
 import sysconfig
 import textwrap
@@ -41,6 +43,36 @@ def source_digest(value: Any) -> str:
         UnknownSource: its source, or something that it uses, cannot be read.
     """
     return hashlib.sha256("\n".join(_parts(value, type(value).__name__, set())).encode()).hexdigest()[:16]
+
+
+def facts_of(value: Any) -> dict:
+    """What an object of a user's is, as plain JSON values: its class or function, and what can be told of it.
+
+    An object with `get_params`, as in scikit-learn, has `params` (all of them, those of its parts too, as texts) and
+    the versions of its package; others have `source`, their digest, or None where there is none.
+    """
+    if not hasattr(value, "get_params"):
+        function = inspect.isroutine(value)
+        named = {"function": _full_name(value)} if function else {"class": _full_name(type(value))}
+        return named | {"source": _digest_or_none(value)}
+    projects = importlib.metadata.packages_distributions().get(type(value).__module__.partition(".")[0], [])
+    params = {
+        name: facts_of(part) if inspect.isroutine(part) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(part))
+        for name, part in value.get_params(deep=True).items()
+    }
+    versions = {project: importlib.metadata.version(project) for project in sorted({*projects})}
+    return {"class": _full_name(type(value)), "params": params, **versions}
+
+
+def _full_name(thing: Any) -> str:
+    return f"{getattr(thing, '__module__', None) or 'builtins'}.{thing.__qualname__}"
+
+
+def _digest_or_none(value: Any) -> str | None:
+    try:
+        return source_digest(value)
+    except UnknownSource:
+        return None
 
 
 def _parts(value: Any, name: str, seen: set[int]) -> Iterator[str]:

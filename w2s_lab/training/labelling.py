@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.language_model import LanguageModel, needs_language_model
 from w2s_lab.objective import answer_probs
 from w2s_lab.records import LabelledSet, TokenTargets
 from w2s_lab.system import parallel
@@ -34,6 +34,7 @@ def weak_labels(model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) ->
     Raises:
         MemoryError: one example alone does not fit into the device's memory.
     """
+    needs_language_model(model, "weak_labels")
     choices = inputs.task.answers
     closed = model.encode_answers(choices) if choices else None
     room = max(map(len, closed)) if closed else MAX_NEW_TOKENS
@@ -80,6 +81,7 @@ def token_targets(model: LanguageModel, labels: LabelledSet, *, top: int = 32) -
     Raises:
         MemoryError: one example alone does not fit into the device's memory.
     """
+    needs_language_model(model, "token_targets")
     answers = model.encode_answers(labels.answers)
     prompts, _ = model.encode_prompts(labels.examples, model.window - max(map(len, answers)))
 
