@@ -16,11 +16,25 @@ from w2s_lab.data.sources import SplitSizes
 from w2s_lab.experiments.effects import Effect
 from w2s_lab.experiments.procedure import Plan
 from w2s_lab.experiments.store import Store
+from w2s_lab.methods import probe
 from w2s_lab.methods.flywheel import HEALTHY
-from w2s_lab.objective import AuxiliaryConfidence, Distillation, MaximumLikelihood, Targets
+from w2s_lab.objective import AuxiliaryConfidence, Distillation, MaximumLikelihood, SoftTargets, Targets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Task
-from w2s_lab.studies import STUDIES, budget, findings, flywheel, losses, methods, overfitting, policy, scaling, study
+from w2s_lab.studies import (
+    STUDIES,
+    budget,
+    findings,
+    flywheel,
+    losses,
+    methods,
+    overfitting,
+    policy,
+    real_probe,
+    real_tuning,
+    scaling,
+    study,
+)
 
 RESULTS = ROOT / "data" / "results"
 
@@ -66,6 +80,89 @@ def tiny(monkeypatch):
     monkeypatch.setattr(
         methods, "GRIDS", tuple(replace(grid, plan=PLAN, sizes=TINY, seeds=2) for grid in methods.GRIDS)
     )
+
+
+@pytest.fixture
+def pocket_for_real(monkeypatch):
+    """The studies of real English, small and in the pocket world: the same code, and no download."""
+    monkeypatch.setattr(study, "run_jobs", here)
+    words = {"the task's": None, "none": "", "another": "Judge this."}
+    small = {
+        "MODEL": "pocket-s",
+        "TASK": "sentiment",
+        "OTHERS": ("sentiment",),
+        "SIZES": TINY,
+        "ARMS": tuple(arm for arm in real_probe.ARMS if arm != "errors by words"),  # too few words here
+        "LAYERS": (0, 1, 2),
+        "CHOSEN": (1, 2),
+        "WORDED": (1,),
+        "WORDINGS": words,
+        "SUPERVISORS": ("bag-of-words:30", "layer:1", "pocket-l"),
+        "POCKET": QUICK,
+        "POCKET_SEEDS": 1,
+        "ZERO_SHOT": 30,
+        "READ": 20,
+    }
+    for name, value in small.items():
+        monkeypatch.setattr(real_probe, name, value)
+    for name in ("MODEL", "TASK", "OTHERS", "SIZES"):
+        monkeypatch.setattr(real_tuning, name, small[name])
+    monkeypatch.setattr(real_tuning, "SUPERVISOR", "bag-of-words:30")
+    monkeypatch.setattr(real_tuning, "ELSEWHERE", 20)
+    once, thrice = replace(QUICK, batch_size=16), replace(QUICK, batch_size=16, epochs=3)
+    arms = {
+        "weak labels": real_tuning.Arm("weak labels", once, 2, "bag-of-words:30"),
+        "random errors": real_tuning.Arm("random errors", once, 2, "bag-of-words:30"),
+        "soft weak labels": real_tuning.Arm("soft weak labels", replace(once, loss=SoftTargets()), 2, "bag-of-words"),
+        "weak labels, 3 passes": real_tuning.Arm("weak labels", thrice, 1, "bag-of-words:30"),
+    }
+    monkeypatch.setattr(real_tuning, "ONE", once)
+    monkeypatch.setattr(real_tuning, "ARMS", arms)
+    real_probe.states_of.cache_clear()
+    yield
+    real_probe.states_of.cache_clear()
+    real_probe._worded.cache_clear()
+
+
+@pytest.mark.slow
+def test_the_study_of_probes_from_end_to_end(pocket_for_real, tmp_path, monkeypatch):
+    text, facts = run("real-probe", tmp_path)
+    rows = facts["rows"]
+    counts = {question: sum(row["question"] == question for row in rows) for question in {r["question"] for r in rows}}
+    # two seeds: 2 choices of 3 arms; 3 arms of 3 layers and 4 C; 1 text of 2 arms; 2 supervisors and one more once
+    assert counts == {"arms": 12, "grid": 72, "transfer": 4, "supervisors": 5, "wordings": 6, "known": 1}
+    arms = [row for row in rows if row["question"] == "arms"]
+    assert {row["layer"] for row in arms} <= {1, 2} and {row["C"] for row in arms} <= set(probe.STRENGTHS)
+    of = {(r["seed"], r["choice"], r["arm"]): r for r in arms}
+    for seed in (0, 1):
+        found = [of[seed, "held-out labels", arm] for arm in real_probe.ARMS]
+        assert len({(row["weak"], row["ceiling"], row["label_accuracy"]) for row in found}) == 1  # one thing differs
+        assert len({row["accuracy"] for row in found}) > 1
+    for name in (*real_probe.ARMS, "pocket-l", "another", "before any training"):
+        assert name in text
+    monkeypatch.setattr("w2s_lab.methods.probe.features_of_layers", lambda *a, **o: pytest.fail("read again"))
+    real_probe.states_of.cache_clear()
+    assert run("real-probe", tmp_path) == (text, facts)
+
+
+@pytest.mark.slow
+def test_the_study_of_fine_tuning_from_end_to_end(pocket_for_real, tmp_path, monkeypatch):
+    text, facts = run("real-tuning", tmp_path)
+    students = [row for row in facts["rows"] if row["question"] == "students"]
+    names = [(row["arm"], row["seed"], row["epochs"]) for row in students]
+    assert len(names) == len(set(names)) == 2 + 1 + 6 + 1
+    by = {(row["arm"], row["epochs"], row["seed"]): row for row in students}
+    for seed in (0, 1):
+        truth = by["truth", 1, seed]
+        assert truth["accuracy"] == truth["ceiling"] == by["weak labels", 1, seed]["ceiling"]
+        assert truth["label_accuracy"] == 1 and truth["pgr"] in (1, None)
+        assert by["weak labels", 1, seed]["label_accuracy"] == by["random errors", 1, seed]["label_accuracy"] < 1
+    assert [point[0] for point in by["weak labels", 1, 0]["curve"]] == [0, 32, 64]
+    moved = [row for row in facts["rows"] if row["question"] == "transfer"]
+    assert {row["arm"] for row in moved} == {"weak labels", "random errors", "truth"} and len(moved) == 6
+    assert facts["trainings"]["different"] == len(Store(tmp_path / "runs").runs())
+    monkeypatch.setattr("w2s_lab.experiments.store.train", lambda *args, **options: pytest.fail("trained again"))
+    assert run("real-tuning", tmp_path) == (text, facts)
 
 
 def run(name: str, folder, seeds: int = 2) -> tuple[str, dict]:

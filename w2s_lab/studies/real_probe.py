@@ -45,7 +45,6 @@ CHOICES = ("held-out labels", "trusted examples")
 WORDINGS = {
     "the task's": None,
     "the kit's": "Answer with one of: negative, positive.",
-    "another": "What did this critic think of the film?",
     "none": "",
 }
 CHOSEN = (6, 12, 15, 18, 24, 30)  # layers that a student may choose among
@@ -77,10 +76,10 @@ class States:
 def states_of(store: str, device: str, task: str, instruction: str | None = None) -> States:
     """Features of a whole task, so that every seed finds its examples among them; kept in the store of this folder.
 
-    With another instruction, only those of the layers `WORDED`.
+    All `LAYERS` of the task itself; of other tasks those of `CHOSEN`, with another instruction those of `WORDED`.
     """
     worded, plain = _worded(task, instruction)
-    layers = LAYERS if instruction is None else WORDED
+    layers = WORDED if instruction is not None else LAYERS if task == TASK else CHOSEN
     table = Store(store).features_of_layers(load_model(MODEL, device=device), worded, layers, pool="mean")
     return States(tuple(layers), table, {one: i for i, one in enumerate(plain.ids)})
 
@@ -132,7 +131,7 @@ def seed_of(
     number: int,
     supervisor: str = SUPERVISOR,
     *,
-    layers: Sequence[int] = CHOSEN,
+    layers: Sequence[int] | None = None,
     instruction: str | None = None,
 ) -> Seed:
     """A seed's split, the states that its students may choose among, and a supervisor's labels."""
@@ -144,14 +143,14 @@ def seed_of(
     else:
         able = labeller(supervisor, splits.supervisor_train, states=lambda inputs, layer: states.of(inputs)[layer])
         labels, reference = labels_by(able, splits.student_train), labels_by(able, splits.test)
-    return Seed(number, splits, states.only(layers), labels, reference)
+    return Seed(number, splits, states.only(layers or CHOSEN), labels, reference)
 
 
 # -- the questions -----------------------------------------------------------------------------------------------
 
 
 def _stages(setting: Setting) -> list[list[Job]]:
-    reading = [Job(f"read {task}", cell, (_read, setting, task)) for task in (TASK, *OTHERS)]
+    reading = [Job(f"read {task}", cell, (_read, setting, task)) for task in dict.fromkeys((TASK, *OTHERS))]
     reading += [
         Job(f"read with {name} wording", cell, (_read, setting, TASK, words))
         for name, words in WORDINGS.items()
@@ -258,7 +257,7 @@ def _wordings(store: Store, device: str, number: int) -> Rows:
 def _known(store: Store, device: str) -> Rows:
     """What the model knew before: its answers without training, and how well it predicts each kind of text."""
     model, rows = load_model(MODEL, device=device), []
-    for task in (TASK, *OTHERS):
+    for task in dict.fromkeys((TASK, *OTHERS)):
         _, plain = _worded(task, None)
         some = plain.take(np.random.default_rng(0).permutation(len(plain))[:ZERO_SHOT])
         found = score(weak_labels(model, some))
@@ -332,5 +331,5 @@ def real_probe_figure(rows: Rows) -> Figure:
 
 
 STUDY = Study(
-    "real-probe", "does a real model surpass its supervisor on real English? Probes of its layers", 20, _stages, _finish
+    "real-probe", "does a probe of a real model surpass its supervisor on real English?", 20, _stages, _finish
 )
