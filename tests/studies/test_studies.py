@@ -224,8 +224,11 @@ def test_the_jobs_of_a_shipped_study_stay_what_they_were(name):
 def test_a_study_brings_its_claims(monkeypatch):
     claim = findings.Finding("It helps", "nobody", "accuracy", "mine", lambda rows: Effect("", 1, 0.5, 1.5, 2, 0, None))
     mine = study.Study("mine", "does it?", 2, lambda setting: [], lambda rows: ({}, "", {}), claims=(claim,))
+    before = findings.all_findings()
+    assert before == (*findings.FINDINGS, *real_probe.CLAIMS, *real_tuning.CLAIMS)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})
-    assert findings.all_findings() == (*findings.FINDINGS, claim)
+    assert findings.all_findings() == (*before, claim)
+    monkeypatch.setattr(STUDIES, "_entries", {"mine": mine})
     monkeypatch.setattr(findings, "FINDINGS", ())
     assert "| It helps | nobody | accuracy |" in findings.findings_table({"mine": {"rows": []}})
 
@@ -356,7 +359,7 @@ def test_reasons_belong_to_their_verdict():
 
 
 def test_a_claim_has_a_source():
-    assert len({one.claim for one in findings.FINDINGS}) == len(findings.FINDINGS) >= 14
+    assert len({one.claim for one in findings.all_findings()}) == len(findings.all_findings()) >= 14
     assert all(one.source[-1] not in ",;" and one.quantity and not math.isnan(one.value) for one in findings.FINDINGS)
 
 

@@ -26,7 +26,7 @@ Rows = Sequence[Mapping[str, Any]]
 # -- from rows to effects ----------------------------------------------------------------------------------------
 
 
-def _by_seed(rows: Rows, name: str, **wanted: Any) -> dict[int, float | None]:
+def by_seed(rows: Rows, name: str, **wanted: Any) -> dict[int, float | None]:
     """Seed -> the mean of a number over the rows of that seed with these values; None where it is never defined."""
     found: dict[int, list[float]] = {}
     for row in rows:
@@ -36,14 +36,15 @@ def _by_seed(rows: Rows, name: str, **wanted: Any) -> dict[int, float | None]:
     return {seed: sum(own) / len(own) if own else None for seed, own in found.items()}
 
 
-def _difference(treated: Mapping[int, float | None], control: Mapping[int, float | None]) -> Effect:
+def paired_by_seed(treated: Mapping[int, float | None], control: Mapping[int, float | None]) -> Effect:
+    """The difference of two numbers by seed, over the seeds that have both."""
     seeds = sorted(treated.keys() & control.keys())
     return paired_effect("", [treated[s] for s in seeds], [control[s] for s in seeds])
 
 
-def _level(values: Mapping[int, float | None]) -> Effect:
+def level_by_seed(values: Mapping[int, float | None]) -> Effect:
     """The mean itself, as a difference from 0."""
-    return _difference(values, dict.fromkeys(values, 0.0))
+    return paired_by_seed(values, dict.fromkeys(values, 0.0))
 
 
 SENTIMENT, SMALL_GAP = "sentiment", "sentiment, small gap"
@@ -51,8 +52,8 @@ SENTIMENT, SMALL_GAP = "sentiment", "sentiment, small gap"
 
 def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[[Rows], Effect]:
     def measure(rows: Rows) -> Effect:
-        treated, untreated = (_by_seed(rows, "accuracy", grid=grid, method=m) for m in (name, control))
-        return _difference(treated, untreated)
+        treated, untreated = (by_seed(rows, "accuracy", grid=grid, method=m) for m in (name, control))
+        return paired_by_seed(treated, untreated)
 
     return measure
 
@@ -60,7 +61,7 @@ def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[
 def _seeds(treated: str, control: str) -> Callable[[Rows], Effect]:
     """The difference of two numbers of the mechanism study, paired by seed."""
 
-    return lambda rows: _difference(_by_seed(rows, treated), _by_seed(rows, control))
+    return lambda rows: paired_by_seed(by_seed(rows, treated), by_seed(rows, control))
 
 
 def _confidence(wanted: Callable[[float], bool]) -> Callable[[Rows], Effect]:
@@ -69,8 +70,8 @@ def _confidence(wanted: Callable[[float], bool]) -> Callable[[Rows], Effect]:
     def measure(rows: Rows) -> Effect:
         treated = {(r["weak_model"], r["strong_model"]) for r in rows if r["loss"] != PLAIN}
         own = [r for r in rows if (r["weak_model"], r["strong_model"]) in treated and wanted(r["ceiling"] - r["weak"])]
-        plain, confident = (_by_seed(own, "accuracy", loss=loss) for loss in (PLAIN, "confidence loss 0.5"))
-        return _difference(confident, plain)
+        plain, confident = (by_seed(own, "accuracy", loss=loss) for loss in (PLAIN, "confidence loss 0.5"))
+        return paired_by_seed(confident, plain)
 
     return measure
 
@@ -80,23 +81,23 @@ def _larger(name: str) -> Callable[[Rows], Effect]:
 
     def measure(rows: Rows) -> Effect:
         large, small = (
-            _by_seed(rows, name, weak_model="pocket-s", strong_model=strong, loss=PLAIN)
+            by_seed(rows, name, weak_model="pocket-s", strong_model=strong, loss=PLAIN)
             for strong in ("pocket-xl", "pocket-m")
         )
-        return _difference(large, small)
+        return paired_by_seed(large, small)
 
     return measure
 
 
 def _own_size(rows: Rows) -> Effect:
     own = [row for row in rows if row["weak_model"] == row["strong_model"] and row["loss"] == PLAIN]
-    return _difference(_by_seed(own, "accuracy"), _by_seed(own, "weak"))
+    return paired_by_seed(by_seed(own, "accuracy"), by_seed(own, "weak"))
 
 
 def _gain_minus_misfit(method: str) -> Callable[[Rows], Effect]:
     def measure(rows: Rows) -> Effect:
-        gain, misfit = (_by_seed(rows, name, grid=SENTIMENT, method=method) for name in ("gain", "misfit"))
-        return _difference(gain, misfit)
+        gain, misfit = (by_seed(rows, name, grid=SENTIMENT, method=method) for name in ("gain", "misfit"))
+        return paired_by_seed(gain, misfit)
 
     return measure
 
@@ -115,7 +116,7 @@ FINDINGS: tuple[Finding, ...] = (
         f"{BURNS}, section 4.2",
         "PGR, sentiment",
         "methods",
-        lambda rows: _level(_by_seed(rows, "pgr", grid=SENTIMENT, method=PLAIN)),
+        lambda rows: level_by_seed(by_seed(rows, "pgr", grid=SENTIMENT, method=PLAIN)),
     ),
     Finding(
         "Trained on, the student overfits to the weak errors within few epochs",

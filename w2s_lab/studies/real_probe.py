@@ -5,7 +5,7 @@ and regularisation are chosen without the test set, once by held-out labels and 
 arms share the split, the features and the way of choosing: they differ in their labels only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cache, lru_cache
 from itertools import product
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from w2s_lab.data import rated
 from w2s_lab.data.sources import SplitSizes, load_splits, read_examples
+from w2s_lab.experiments.effects import Effect
 from w2s_lab.experiments.procedure import Bench, Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.figures.plots import pgr_dots
@@ -26,7 +27,8 @@ from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Splits, Task
 from w2s_lab.studies.figures import one
-from w2s_lab.studies.study import Rows, Setting, Study, cell, mean_of, numbers, rounded, select
+from w2s_lab.studies.findings import by_seed, level_by_seed, paired_by_seed
+from w2s_lab.studies.study import Finding, Rows, Setting, Study, cell, mean_of, numbers, rounded, select
 from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
 from w2s_lab.training.labelling import weak_labels
@@ -330,6 +332,39 @@ def real_probe_figure(rows: Rows) -> Figure:
     return one(pgr_dots, values, size=(10, 7), roles={"random\nerrors": "random"})
 
 
-STUDY = Study(
-    "real-probe", "does a probe of a real model surpass its supervisor on real English?", 20, _stages, _finish
+def _of(name: str, arm: str) -> Callable[[Rows], dict[int, float | None]]:
+    return lambda rows: by_seed(rows, name, question="arms", arm=arm, choice=CHOICES[0])
+
+
+def _against_weak(arm: str) -> Callable[[Rows], Effect]:
+    """The accuracy of an arm minus that with weak labels."""
+    return lambda rows: paired_by_seed(_of("accuracy", arm)(rows), _of("accuracy", "weak labels")(rows))
+
+
+WHERE = "film reviews, a probe of SmolLM2-135M"
+CLAIMS = (
+    Finding(
+        "On real English, a linear probe of weak labels recovers part of the gap (PGR > 0)",
+        "Burns et al. 2023, section 4.2",
+        f"PGR, {WHERE}",
+        "real-probe",
+        lambda rows: level_by_seed(_of("pgr", "weak labels")(rows)),
+    ),
+    Finding(
+        "On real English, a probe corrects random errors and imitates those that follow words",
+        "Burns et al. 2023, section 5.1",
+        f"accuracy, errors by words minus as many random errors, {WHERE}",
+        "real-probe",
+        lambda rows: paired_by_seed(_of("accuracy", "errors by words")(rows), _of("accuracy", "random errors")(rows)),
+        sign=-1,
+    ),
+    Finding(
+        "On real English, a probe imitates its supervisor's errors more than as many random ones",
+        "Burns et al. 2023, section 5.1",
+        f"accuracy, as many random errors minus weak labels, {WHERE}",
+        "real-probe",
+        _against_weak("random errors"),
+    ),
 )
+ABOUT = "does a probe of a real model surpass its supervisor on real English?"
+STUDY = Study("real-probe", ABOUT, 20, _stages, _finish, CLAIMS)

@@ -5,12 +5,14 @@ words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one 
 number of passes, the rate, the instruction.
 """
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes, load_splits, read_examples
+from w2s_lab.experiments.effects import Effect
 from w2s_lab.experiments.procedure import Bench, Outcome, Plan, hard, split_curve
 from w2s_lab.experiments.store import Store
 from w2s_lab.figures import plots, study_plots
@@ -20,8 +22,20 @@ from w2s_lab.objective import SoftTargets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, LabelledSet
 from w2s_lab.studies.figures import figure_of
+from w2s_lab.studies.findings import by_seed, level_by_seed, paired_by_seed
 from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, labels_of_arm, table_of_groups
-from w2s_lab.studies.study import Rows, Setting, Study, cell, mean_of, numbers, outcome_numbers, rounded, select
+from w2s_lab.studies.study import (
+    Finding,
+    Rows,
+    Setting,
+    Study,
+    cell,
+    mean_of,
+    numbers,
+    outcome_numbers,
+    rounded,
+    select,
+)
 from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
 
@@ -173,6 +187,38 @@ def _drawn(epochs: int) -> dict[str, str]:
     return {name: name if epochs == 1 or name == TRUTH else f"{name}, {epochs} passes" for name in LOOKS}
 
 
-STUDY = Study(
-    "real-tuning", "does a real model, fine-tuned, surpass its supervisor on real English?", 5, _stages, _finish
+def _of(name: str, arm: str) -> Callable[[Rows], dict[int, float | None]]:
+    return lambda rows: by_seed(rows, name, question="students", arm=arm)
+
+
+def _against_weak(arm: str) -> Callable[[Rows], Effect]:
+    """The accuracy of an arm minus that with weak labels, at the end of one pass."""
+    return lambda rows: paired_by_seed(_of("accuracy", arm)(rows), _of("accuracy", "weak labels")(rows))
+
+
+WHERE = "film reviews, SmolLM2-135M, fine-tuned"
+CLAIMS = (
+    Finding(
+        "On real English, naive fine-tuning on weak labels recovers part of the gap (PGR > 0)",
+        "Burns et al. 2023, section 4.2",
+        f"PGR, {WHERE}",
+        "real-tuning",
+        lambda rows: level_by_seed(_of("pgr", "weak labels")(rows)),
+    ),
+    Finding(
+        "On real English, soft labels teach more than hard ones",
+        "Hinton et al. 2015",
+        f"accuracy, {WHERE}",
+        "real-tuning",
+        _against_weak("soft weak labels"),
+    ),
+    Finding(
+        "On real English, random errors are corrected, systematic ones imitated",
+        "Burns et al. 2023, section 5.1",
+        f"accuracy, as many random errors minus weak labels, {WHERE}",
+        "real-tuning",
+        _against_weak("random errors"),
+    ),
 )
+ABOUT = "does a real model, fine-tuned, surpass its supervisor on real English?"
+STUDY = Study("real-tuning", ABOUT, 5, _stages, _finish, CLAIMS)
