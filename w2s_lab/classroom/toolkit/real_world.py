@@ -110,7 +110,7 @@ def real_english(store: Store, *, seed: int = 0, student: int = 600, test: int =
 def probe_history(
     features: np.ndarray, labels: LabelledSet, test_features: np.ndarray, reference: LabelledSet
 ) -> tuple[Snapshot, ...]:
-    """A linear probe from zero, trained by gradient descent on the log loss of all labels; a snapshot every EVERY steps.
+    """A linear probe from zero, trained by gradient descent on the log loss of all labels; a snapshot after each EVERY.
 
     It stops early where `fit_probe` regularises: the first steps are a probe with a small C, the later ones with a
     larger one.
