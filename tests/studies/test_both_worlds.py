@@ -54,7 +54,8 @@ def test_the_figure_shows_every_seed_of_both_worlds(results):
     assert f"PGR {interval([row['trusted_pgr'] for row in own])}, mean over 5 seeds" in right.get_title()
     assert "pocket-s supervises pocket-l" in left.get_title() and "SmolLM2" in right.get_title()
     words = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert words == [*(ROLE[role].name for role in ("weak", "student", "ceiling")), "chance"]
+    names = [*(ROLE[role].name for role in ("weak", "student", "ceiling")), "chance"]
+    assert [one.partition(",")[0] for one in words] == names and "trusted examples" in words[1]
     assert left.get_ylim() == right.get_ylim() and left.get_ylim()[0] < 0.5
     check_words(figure)
 
@@ -84,6 +85,9 @@ def test_the_first_result_names_both_worlds_with_their_numbers(results):
     weak, student, ceiling = (np.mean([row[key] for row in own]) for key in ("weak", "accuracy", "ceiling"))
     assert f"reaches PGR {interval([row['pgr'] for row in own])}: accuracy {weak:.2f} of the supervisor" in says
     assert f"{student:.2f} of the student, {ceiling:.2f} of the ceiling (5 seeds)" in says
+    assert f"and PGR {interval([row['trusted_pgr'] for row in own])} at the snapshot" in says
+    page = both_worlds.real_english_tables(results)
+    assert all(one in page for one in re.findall(r"\d\.\d\d \[[^]]*\]", says.partition("On real")[2]))
     alone = " ".join(both_worlds.first_result({"mechanism": results["mechanism"]}).split())
     assert alone.endswith("SmolLM2: not measured yet.") and alone[:100] == says[:100]
 
@@ -99,7 +103,9 @@ def test_the_tables_hold_every_arm(results):
     own = students(results, "weak labels")
     means = [np.mean([row[key] for row in own]) for key in real_columns()]
     row = next(row for row in found if row[0] == "weak labels")
-    assert row[1:] == [*(f"{mean:.3f}" for mean in means), interval([r["pgr"] for r in own]), "5"]
+    wanted = [*(f"{mean:.3f}" for mean in means), interval([r["pgr"] for r in own]), "5"]
+    wanted[2] += f", PGR {interval([r['trusted_pgr'] for r in own])}"
+    assert row[1:] == wanted
 
 
 def real_columns() -> tuple[str, ...]:

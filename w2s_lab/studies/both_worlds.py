@@ -68,7 +68,9 @@ def both_worlds_figure(results: Results) -> Figure:
     weak, strong = (results["mechanism"][role] for role in ("weak", "strong"))
     _titled(left, "pocket world", f"{weak} supervises {strong}", mean_of(seeds, "pgr_at_trusted"), len(seeds))
     key = {"loc": "outside lower center", "ncols": 4, "fontsize": plots.SIZE, "frameon": False}
-    figure.legend(*left.get_legend_handles_labels(), **key)
+    handles, names = left.get_legend_handles_labels()
+    says = {plots.ROLE["student"].name: f"{plots.ROLE['student'].name}, as 100 trusted examples choose its snapshot"}
+    figure.legend(handles, [says.get(name, name) for name in names], **key)
     left.get_legend().remove()
     if "real-tuning" not in results:
         plots.styled_axes(right).text(0.5, 0.5, NOT_YET, transform=right.transAxes, ha="center", fontsize=plots.SIZE)
@@ -109,7 +111,8 @@ def first_result(results: Results) -> str:
         says += (
             f"On real film reviews, after one pass over {results['real-tuning']['sizes'][1]} labels of a bag of words, "
             f"SmolLM2 reaches PGR {_ended(mean_of(rows, 'pgr'))}: accuracy {weak:.2f} of the supervisor, {student:.2f} "
-            f"of the student, {ceiling:.2f} of the ceiling ({len(rows)} seeds)."
+            f"of the student, {ceiling:.2f} of the ceiling ({len(rows)} seeds); and PGR "
+            f"{_ended(mean_of(rows, 'trusted_pgr'))} at the snapshot that 100 trusted examples choose."
         )
     else:
         says += f"On real film reviews with SmolLM2: {NOT_YET}."
@@ -176,13 +179,16 @@ def _tuning_tables(results: Results) -> str:
     columns = ("weak", "accuracy", "trusted_accuracy", "ceiling", "imitation")
     heads = ("supervisor", "student, at the end", f"student that {trusted} trusted examples choose", "ceiling",
              "imitation of weak errors")  # fmt: skip
+    lines = [_group(select(students, arm=name), name, columns) for name in names]
+    for line in lines:  # the same of the chosen snapshot
+        line[3] += f", PGR {_ended(mean_of(select(students, arm=line[0]), 'trusted_pgr'))}"
     last = ("random errors, 3 passes", "weak labels, 3 passes")
     pairs = [pair for pair in (*DIFFERENCES, last) if set(pair) <= set(names)]
     own = [row for row in facts["rows"] if row.get("arm") != TRUTH]
     return "\n\n".join([
         f"**Fine-tuning.** All weights of SmolLM2 learn {labels} labels of a bag of words; accuracy on {test} test "
         "sentences, means over seeds. One pass where nothing else is said; the PGR is that at the end.",
-        _groups(students, "arm", names, columns, heads, "the student's labels"),
+        markdown_table(("the student's labels", *heads, f"PGR, {ENDS}", "seeds"), lines),
         "Differences at the end, paired by seed:",
         _effects(pairs, lambda arm: select(students, arm=arm)),
         "The same students on other kinds of text:",
