@@ -18,7 +18,7 @@ from test_repository import FILES
 from w2s_lab.cli.commands import parser
 from w2s_lab.data.presets import PRESETS
 from w2s_lab.data.sources import builtin_tasks
-from w2s_lab.studies import STUDIES
+from w2s_lab.studies import STUDIES, both_worlds
 
 README, DOCS, RESULTS = ROOT / "README.md", ROOT / "docs", ROOT / "data" / "results"
 PAGES = sorted(path for path in FILES if path.suffix == ".md" and ROOT / "data" / "models" not in path.parents)
@@ -127,7 +127,7 @@ def test_commands_exist(name):
         for word in words:
             if word.startswith("-"):
                 assert word.partition("=")[0] in known, f"{name}: w2s-lab {command}: no {word}"
-        if words[0] == "study" and words[1:] and re.fullmatch("[a-z]+", words[1]):
+        if words[0] == "study" and words[1:] and re.fullmatch("[a-z][a-z-]*", words[1]):
             assert words[1] in (*STUDIES, "findings"), f"{name}: no study {words[1]}"
 
 
@@ -174,7 +174,7 @@ def test_what_the_pages_name_is_registered():
     pages = "\n".join(map(text, [README, *DOCS.glob("*.md")]))
     for pattern, known in (
         (r"hub:([a-z]\w*)", PRESETS),
-        (r"w2s-lab study ([a-z]\w*)", {*STUDIES, "findings"}),
+        (r"w2s-lab study ([a-z][\w-]*)", {*STUDIES, "findings"}),
         (r"w2s-lab run --task (\S*[^\s`])", builtin_tasks()),
     ):
         named = set(re.findall(pattern, pages))
@@ -230,7 +230,10 @@ def test_real_input_is_that_of_the_results():
 
 def test_the_findings_in_the_readme_are_those_of_the_page():
     """Every number with an interval, in the same writing; how many claims have which verdict."""
-    page, sentences = text(DOCS / "findings.md"), " ".join(text(README).partition("## What it shows")[2].split())
+    page, sentences = (
+        text(DOCS / "findings.md") + text(DOCS / "real_english.md"),
+        " ".join(text(README).partition("## What it shows")[2].split()),
+    )
     intervals = re.findall(r"[+-]?\d\.\d+ \[[^]]*\]", sentences)
     assert len(intervals) >= 5 and not [number for number in intervals if number not in page]
     assert re.search(r"random weights the student loses (0\.\d+)", sentences)[1] in page
@@ -238,6 +241,16 @@ def test_the_findings_in_the_readme_are_those_of_the_page():
     counts = [verdicts.count(verdict) for verdict in ("reproduced", "not reproduced", "cannot tell here")]
     numbers = re.search(r"Of (\d+) claims.*?(\d+) are reproduced here, (\d+) are not, and for (\d+)", sentences)
     assert [int(number) for number in numbers.groups()] == [sum(counts), *counts]
+
+
+@pytest.mark.parametrize("page", list(both_worlds.PLACES))
+def test_what_both_worlds_show_is_that_of_the_results(page):
+    """`w2s-lab study findings` writes it: the README's first result, the tables of real English."""
+    name, made, gap = both_worlds.PLACES[page]
+    begin, end = both_worlds.marks(name)
+    assert text(ROOT / page).count(begin) == text(ROOT / page).count(end) == 1
+    written = text(ROOT / page).partition(begin)[2].partition(end)[0]
+    assert written == f"{gap}{made(both_worlds.read_worlds(RESULTS))}{gap}", "w2s-lab study findings writes it"
 
 
 def test_the_ladder_is_the_one_that_is_shipped():

@@ -206,7 +206,15 @@ room.outcome("02-errors", found, why)
 # the pages.
 
 # %% tags=["nbval-ignore-output"]
-room.label_browser(labels).set(show="wrong", slice=worst, order="surest first")
+real = room.real_english(store)  # reads nothing before it is asked for
+room.worlds(
+    room.label_browser(labels).set(show="wrong", slice=worst, order="surest first"),
+    lambda: room.label_browser(real.labels).set(show="wrong", order="surest first"),
+)
+
+# %% [markdown]
+# *Real English* shows sentences that people wrote about films, and the labels of a bag of words, which cannot read a
+# sentence: look for errors that follow single words. It needs what `docs/real_english.md` says how to fetch.
 
 # %% [markdown]
 # ## What is its confidence worth?

@@ -176,12 +176,18 @@ print(f"{share:.0%} of the own errors lie in the supervisor's weak slices: {', '
 # against. In the column *course*, a row of full dots that ends in empty ones is a review that was lost.
 
 # %% tags=["nbval-ignore-output"]
-room.flip_inspector(curve, splits.test)
+real = room.real_english(store)  # reads nothing before it is asked for
+room.worlds(
+    room.flip_inspector(curve, splits.test),
+    lambda: room.flip_inspector(real.history, real.test),
+)
 
 # %% [markdown]
 # * Compare each step with the *previous* one. Between which two snapshots does most imitation begin?
 # * Choose *learnt* and the first steps: what does a student learn before it learns its supervisor's errors?
 # * Choose the tag *double-negation*. Not everything that is learnt late is wrong.
+# * *Real English*: film reviews that people wrote, a bag of words supervises, and a linear probe on SmolLM2's features
+#   learns its labels step by step. Is there a best snapshot here, too? (`docs/real_english.md` says how to fetch them.)
 #
 # ## As many errors, elsewhere
 #
@@ -260,7 +266,10 @@ for name, model, given in (("weak labels", student, labels), ("random errors", c
 # the slider. The dotted line is a student as good as its labels.
 
 # %% tags=["nbval-ignore-output"]
-room.error_simulator("pocket-l", labels, bench.reference).set(kind="slice")
+room.worlds(
+    room.error_simulator("pocket-l", labels, bench.reference).set(kind="slice"),
+    lambda: room.error_simulator(real.features, real.labels, real.reference, C=real.C),
+)
 
 # %% [markdown]
 # * Errors *in one class*: from how many on is the probe **worse** than its labels? Count what is wrong *within* the
@@ -268,6 +277,7 @@ room.error_simulator("pocket-l", labels, bench.reference).set(kind="slice")
 # * Errors *in the hard slices* are much like the real weak labels. What about the last row of the table, the wrong
 #   labels that it repeats?
 # * Draw other places. Which of the three kinds depends on luck?
+# * *Real English*: where do the real weak labels lie, beside as many errors at random places?
 #
 # ## When to stop
 #

@@ -258,7 +258,11 @@ room.check(softened)
 # multiplied by T². Here the weak labels alone are softened.)
 
 # %% tags=["nbval-ignore-output"]
-room.temperature_view(labels).set(temperature=3.0)
+real = room.real_english(store)  # reads nothing before it is asked for
+room.worlds(
+    room.temperature_view(labels).set(temperature=3.0),
+    lambda: room.temperature_view(real.labels).set(temperature=3.0),
+)
 
 # %%
 room.predict(
@@ -268,10 +272,11 @@ room.predict(
 )
 
 # %% [markdown]
-# Trained once for each temperature and seed (`w2s-lab study losses`), and shipped. Move the slider:
+# Trained once for each temperature and seed (`w2s-lab study losses`), and shipped. Move the slider. On *real English*
+# hard and soft labels were measured, and no other temperature:
 
 # %%
-room.loss_explorer("temperature").set(value=4.0)
+room.worlds(room.loss_explorer("temperature").set(value=4.0), room.hard_or_soft)
 
 # %%
 rows = room.measured("losses")["rows"]

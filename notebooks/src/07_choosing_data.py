@@ -303,13 +303,19 @@ for name, values in scores.items():
 # 2. Set *Answers* to *in their shares*, and go left again.
 # 3. Which kinds of review are missing among the surest half? Do they come back with *IFD*?
 # 4. Find the rule and the fraction with the best probe. Would you have known without the test set?
+# 5. *Real English*: film reviews that people wrote, labelled by a bag of words; the probe reads SmolLM2's features.
+#    Is what it is sure of right more often here, too? (`docs/real_english.md` says how to fetch them.)
 
 # %% tags=["nbval-ignore-output"]
 pool = labels.take(range(1000))
 features, test_features = (w2s.probe.features(bench.strong, part) for part in (pool, splits.test))
 some = {name: values[:1000] for name, values in scores.items() if name != "chance"}
 explorer = room.selection_explorer(pool, some, features, splits.test, test_features)
-explorer.sweep().set(kept=0.2)
+real = room.real_english(store)  # reads nothing before it is asked for
+room.worlds(
+    explorer.sweep().set(kept=0.2),
+    lambda: room.selection_explorer(real.labels, None, real.features[0], real.test, real.features[1], C=real.C),
+)
 
 # %% [markdown]
 # ## Ask several supervisors

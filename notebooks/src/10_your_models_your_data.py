@@ -421,8 +421,9 @@ print(f"PGR {real['pgr']}: undefined for {real['pgr_undefined']} of {len(real['s
 
 # %% [markdown]
 # The ceiling is not above the supervisor. That is no failure of the method, and no PGR of 0: nothing about real films
-# was ever pre-trained into these models, so there is nothing to draw out. The report for such a run is the three
-# accuracies with their intervals, and the word *undefined*.
+# was ever pre-trained into *these* models, so there is nothing to draw out. The report for such a run is the three
+# accuracies with their intervals, and the word *undefined*. On real film reviews there is a gap for a model that was
+# pre-trained on real text, also for a small one on a laptop: `docs/real_english.md` shows it.
 #
 # A list for your own data, in this order:
 #

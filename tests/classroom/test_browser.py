@@ -8,6 +8,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from tests.jupyter import CHROMIUM, HANDLES, NOTEBOOKS, WINDOW, WORDS, Page, browser, server
@@ -123,6 +124,46 @@ def test_live_training_starts_and_obeys_stop(tab, lab):
     panel.get_by_text("Stopped; the model is as the last snapshot describes it.").wait_for(timeout=4 * CHANGES)
     assert stop.is_disabled() and start.is_enabled()
     keep(tab, "live-training-stopped", lab[0])
+
+
+WORLDS = """
+from w2s_lab import classroom as room
+
+tries = []
+
+def real():
+    tries.append(1)
+    if len(tries) == 1:
+        raise RuntimeError("the disk is full")
+    return room.relabelling_view().set(alpha=0.25)
+
+room.worlds(room.relabelling_view().set(alpha=0.75), real)
+"""
+
+
+def test_the_switch_between_worlds_obeys_the_keyboard(tab, lab):
+    """Enter on a button makes the other panel; where that fails, it says so and goes back, and may be tried again."""
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(WORLDS)], metadata=kernel)
+    nbformat.write(notebook, lab[0] / "notebooks" / "worlds.ipynb")
+    tab.open_notebook("worlds.ipynb")
+    tab.run_all()
+    pocket, real = (tab.page.locator("button.widget-toggle-button", has_text=text) for text in ("pocket", "real"))
+    tab.page.get_by_text("Target 0.25 ×").wait_for(timeout=CHANGES)
+    real.focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_text("✗ This could not be made. RuntimeError: the disk is full").wait_for(timeout=CHANGES)
+    tab.page.wait_for_function("b => b.classList.contains('mod-active')", arg=pocket.element_handle(), timeout=CHANGES)
+    assert tab.page.get_by_text("Target 0.25 ×").is_visible()
+    real.focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_text("Target 0.75 ×").wait_for(timeout=CHANGES)
+    keep(tab, "worlds", lab[0])
+    assert not tab.page.get_by_text("Target 0.25 ×").is_visible()
+    pocket.focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_text("Target 0.25 ×").wait_for(timeout=CHANGES)
+    assert tab.outside == [] and tab.errors == []
 
 
 @pytest.mark.skipif(find_spec("voila") is None, reason="needs voila: pip install 'w2s-lab[demo]'")

@@ -16,6 +16,8 @@ from places import ROOT
 
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
+from w2s_lab.data import fetch
+from w2s_lab.data.sources import read_examples
 
 FOLDER = ROOT / "notebooks"
 SOURCES = build.sources()
@@ -85,6 +87,14 @@ def test_it_is_small_and_says_nothing_of_the_machine_it_was_built_on(name):
             assert build.WIDGET_VIEW not in data or len(data) == 1, cell.source
             # What is seen only live leaves a hole on a code host.
             assert set(data) != {build.WIDGET_VIEW}, f"only a live widget: {cell.source}"
+
+
+@pytest.mark.skipif(not fetch.here("film-reviews"), reason="needs the sentences: w2s-lab fetch film-reviews")
+def test_no_sentence_of_real_people_is_stored():
+    """The dashboards' switch stores the pocket world alone."""
+    shown = "\n".join(text for name in NAMES for cell in code(stored(name)) for text in texts(cell))
+    sentences = [example.input for example in read_examples("film-reviews")[1] if len(example.input) > 30]
+    assert len(sentences) > 9000 and not [one for one in sentences if one[:60] in shown]
 
 
 @pytest.mark.parametrize("name", NAMES)

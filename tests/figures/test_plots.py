@@ -100,11 +100,13 @@ CONDITIONS = {
     "weak labels,\nend": [0.18, 0.27, -0.02, 0.12],
     "random errors,\nend": [1.0, 0.98, 0.97, 1.02],
 }
+ROLES = {"weak": [0.79, 0.8, 0.78], "student": [0.9, 0.95, 0.91], "ceiling": [0.99, 1.0, 0.99]}
 
 EVERY = {
     "accuracy_bars, one": lambda ax=None: plots.accuracy_bars(SEEDS[0], ax),
     "accuracy_bars, four": lambda ax=None: plots.accuracy_bars(SEEDS, ax),
     "pgr_dots": lambda ax=None: plots.pgr_dots(CONDITIONS, ax, roles={"random errors,\nend": "random"}),
+    "role_dots": lambda ax=None: plots.role_dots(ROLES, ax, chance=0.5),
     "learning_curves": lambda ax=None: plots.learning_curves(HISTORIES, ax, weak=0.7, ceiling=0.99),
     "error_curves": lambda ax=None: plots.error_curves(HISTORIES, ax),
     "slice_dots": lambda ax=None: plots.slice_dots(SEEDS, ax),

@@ -25,6 +25,9 @@ from .dashboards.flywheel_dashboard import (
 from .dashboards.flywheel_diagram import (
     flywheel_diagram as flywheel_diagram,
 )
+from .dashboards.hard_or_soft import (
+    hard_or_soft as hard_or_soft,
+)
 from .dashboards.heat_map import (
     heat_map as heat_map,
 )
@@ -78,4 +81,10 @@ from .quizzes import (
 )
 from .toolkit.measured import (
     measured as measured,
+)
+from .toolkit.real_world import (
+    real_english as real_english,
+)
+from .toolkit.worlds import (
+    worlds as worlds,
 )

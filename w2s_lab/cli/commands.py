@@ -179,9 +179,10 @@ def _study(arguments: argparse.Namespace) -> None:
             print(f"{name:<14}{study.seeds:>3} seeds   {study.about}")
         return
     if arguments.name == "findings":
+        from w2s_lab.studies.both_worlds import write_worlds
         from w2s_lab.studies.findings import write_findings
 
-        for path in write_findings(output):
+        for path in (*write_findings(output), *write_worlds(output)):
             print(f"written: {path}")
         return
     study = STUDIES[arguments.name]

@@ -140,6 +140,33 @@ def accuracy_bars(result: Comparison | Sequence[Comparison], ax: Axes | None = N
     return ax
 
 
+def role_dots(accuracy: Mapping[str, Sequence[float]], ax: Axes | None = None, *, chance: float | None = None) -> Axes:
+    """Accuracy of several roles from plain numbers: the mean with its interval, and every seed as a small open dot.
+
+    Args:
+        accuracy: key of ROLE -> fraction of each seed, with the seeds in the same order for all.
+        chance: a dotted line.
+
+    Raises:
+        ValueError: there is no role, or the roles have different numbers of seeds.
+    """
+    if not accuracy or len({len(values) for values in accuracy.values()}) != 1:
+        raise ValueError(f"role_dots: {len(accuracy)} roles; expected at least one, all with as many seeds")
+    ax, roles = styled_axes(ax), [ROLE[key] for key in accuracy]
+    _seed_dots(ax, np.array(list(accuracy.values()), dtype=float).T, roles)
+    for x, (role, values) in enumerate(zip(roles, accuracy.values(), strict=True)):
+        _mean_dot(ax, x + 0.1, metrics.mean_interval(values), role)
+        ax.plot([], [], role.marker, color=role.color, markeredgecolor="black", markersize=11, label=role.name)
+    lowest = min(min(values) for values in accuracy.values())
+    if chance is not None:
+        ax.axhline(chance, color=GREY, linestyle=":", linewidth=2, label="chance", zorder=0)
+    ax.set(xlim=(-0.5, len(roles) - 0.3), ylim=(min(lowest, 1.0 if chance is None else chance) - 0.05, 1.04))
+    ax.set_xticks(range(len(roles)), [role.name.replace(" ", "\n") for role in roles], fontsize=SIZE)
+    ax.set_ylabel("accuracy (fraction of test examples)", fontsize=SIZE)
+    legend_below(ax, pad=3.4)
+    return ax
+
+
 def _seed_dots(ax: Axes, table: np.ndarray, roles: Sequence[Role]) -> None:
     """Small open dots for `table` [seeds, columns], left of each column; a line joins one seed's dots; nan is a gap."""
     positions = np.arange(table.shape[1]) - 0.14

@@ -11,7 +11,6 @@ from functools import cache, lru_cache
 from itertools import product
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from w2s_lab.data import rated
@@ -21,11 +20,11 @@ from w2s_lab.experiments.procedure import Bench, Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.figures.plots import pgr_dots
 from w2s_lab.methods import probe
+from w2s_lab.methods.flywheel import perplexity
 from w2s_lab.methods.labellers import labeller, labels_by
 from w2s_lab.methods.simulated import random_errors, word_errors
-from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
-from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Splits, Task
+from w2s_lab.records import Comparison, Evaluation, LabelledSet, Splits, Task
 from w2s_lab.studies.figures import one
 from w2s_lab.studies.findings import by_seed, level_by_seed, paired_by_seed
 from w2s_lab.studies.study import Finding, Rows, Setting, Study, cell, mean_of, numbers, rounded, select
@@ -265,20 +264,8 @@ def _known(store: Store, device: str) -> Rows:
         found = score(weak_labels(model, some))
         commonest = max(found.predictions.count(answer) for answer in some.task.answers) / len(some)
         facts = {"question": "known", "task": task, "accuracy": found.accuracy, "commonest": commonest}
-        rows.append(facts | {"perplexity": perplexity(model, some.examples[:READ])})
+        rows.append(facts | {"perplexity": perplexity(model, [one.input for one in some.examples[:READ]])})
     return rows
-
-
-@torch.no_grad()
-def perplexity(model: LanguageModel, examples: Sequence[Example], *, at_once: int = 16) -> float:
-    """exp of the mean negative log-probability of a token, over the tokens of all inputs, each input read alone."""
-    start, texts = model.encode_documents(examples, model.window)
-    texts = sorted((text for text in texts if text), key=len)
-    total = 0.0
-    for begin in range(0, len(texts), at_once):
-        piece = texts[begin : begin + at_once]
-        total += float(model.log_prob([start] * len(piece), piece).sum())
-    return float(np.exp(-total / sum(map(len, texts))))
 
 
 # -- the results -------------------------------------------------------------------------------------------------

@@ -140,7 +140,11 @@ class Simulator:
 
 
 def error_simulator(
-    model: str | LanguageModel, labels: LabelledSet, reference: LabelledSet, *, C: float = 0.01
+    model: str | LanguageModel | tuple[np.ndarray, np.ndarray],
+    labels: LabelledSet,
+    reference: LabelledSet,
+    *,
+    C: float = 0.01,
 ) -> Panel:
     """Sliders for how many labels are wrong, and where; a probe on the model's features is fitted at every move.
 
@@ -149,7 +153,8 @@ def error_simulator(
     as many errors at random places.
 
     Args:
-        model: the strong model, pre-trained, not fine-tuned; its features are computed once, which takes seconds.
+        model: the strong model, pre-trained, not fine-tuned; its features are computed once, which takes seconds. Or
+            the features themselves: those of `labels` [N, d] and of `reference` [M, d].
         labels: a weak supervisor's labels of training examples; the first EXAMPLES are used.
         reference: the same supervisor's labels of test examples.
         C: see `Simulator`.
@@ -157,9 +162,12 @@ def error_simulator(
     Raises:
         ValueError: see `Simulator`.
     """
-    model = load_model(model, device="cpu") if isinstance(model, str) else model
     labels = labels.take(range(min(EXAMPLES, len(labels))))
-    train, test = (probe.features(model, one) for one in (labels, reference))
+    if isinstance(model, tuple):
+        train, test = model[0][:EXAMPLES], model[1]
+    else:
+        model = load_model(model, device="cpu") if isinstance(model, str) else model
+        train, test = (probe.features(model, one) for one in (labels, reference))
     return simulator_panel(Simulator(train, labels, test, reference, C=C))
 
 

@@ -33,6 +33,7 @@ class Selection:
         parts: what is kept by rule, fraction and balance; fewer than asked for where a rule refuses the rest.
         fitted: the probes' test accuracies so far, by rule, fraction and balance.
         control: fraction -> test accuracies of probes of random parts.
+        C: inverse strength of the probes' regularisation.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Selection:
         *,
         draws: int,
         seed: int,
+        C: float = STRENGTH,
     ) -> None:
-        self.labels, self.scores = labels, dict(scores)
+        self.labels, self.scores, self.C = labels, dict(scores), C
         self._features, self._test_features, self._truth = features, test_features, np.array(test.answers, dtype=object)
         self._row = {example_id: row for row, example_id in enumerate(labels.ids)}
         self.parts = {  # all of them now, so that a slider does not wait
@@ -66,7 +68,7 @@ class Selection:
         return self.fitted[place]
 
     def _probe(self, part: LabelledSet) -> float:
-        probe = fit_probe(self._features[[self._row[example_id] for example_id in part.ids]], part, C=STRENGTH)
+        probe = fit_probe(self._features[[self._row[example_id] for example_id in part.ids]], part, C=self.C)
         said = np.array(probe.answers, dtype=object)[probe.probs(self._test_features).argmax(-1)]
         return float((said == self._truth).mean())
 
@@ -119,6 +121,7 @@ def selection_explorer(
     rule: str | None = None,
     draws: int = 8,
     seed: int = 0,
+    C: float = STRENGTH,
 ) -> SelectionExplorer:
     """Rule, kept fraction and balance as live controls; at each move a probe is fitted to what is kept.
 
@@ -132,6 +135,7 @@ def selection_explorer(
         rule: the one that is shown first; None: the first.
         draws: random parts of each size, for the control.
         seed: of these draws.
+        C: inverse strength of the probe's regularisation (see `probe.fit_probe`).
 
     Raises:
         ValueError: there are more than 1,000 labels, there is no rule, scores are not N numbers, or the features have
@@ -152,7 +156,7 @@ def selection_explorer(
     for name, table, inputs in (("features", features, labels), ("test_features", test_features, test)):
         if len(table) != len(inputs):
             raise ValueError(f"selection_explorer: {name} has {len(table)} rows; expected {len(inputs)}, as examples")
-    selection = Selection(labels, scores, features, test, test_features, draws=draws, seed=seed)
+    selection = Selection(labels, scores, features, test, test_features, draws=draws, seed=seed, C=C)
     return SelectionExplorer(selection, next(iter(scores)) if rule is None else rule)
 
 

@@ -1,0 +1,98 @@
+"""One dashboard in two worlds: a switch above it, and a second panel that is made when it is first asked for."""
+
+from collections.abc import Callable
+
+import ipywidgets as widgets
+
+from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, Panel, spoken
+from w2s_lab.classroom.toolkit.real_world import COMMANDS, fetched
+from w2s_lab.data.fetch import FetchError
+
+POCKET, REAL = "pocket world", "real English"
+MAKING = (
+    "This is being made. If the language model has to read the sentences first, it takes about a minute for a "
+    "thousand; the store then keeps what it has read."
+)
+
+
+class Worlds(widgets.VBox):
+    """A switch *pocket world · real English* above one of two panels. Made by `worlds`.
+
+    Attributes:
+        switch: the two buttons.
+        pocket: the panel that is there from the beginning.
+        real: the other panel; None before it is first chosen, and after it could not be made.
+        says: the words between switch and panel: what is being made, or why it could not be made.
+    """
+
+    def __init__(self, pocket: Panel, real: Callable[[], Panel]) -> None:
+        self.pocket, self.real, self.says, self._make = pocket, None, "", real
+        self.switch = widgets.ToggleButtons(
+            options=[POCKET, REAL], value=POCKET, description="world", style={"description_width": "initial"},
+            tooltips=["generated reviews, and a model that was pre-trained on such", "people's sentences, and SmolLM2"],
+        )  # fmt: skip
+        self._note, self._below = widgets.HTML(), widgets.VBox([pocket])
+        self.switch.observe(self._switched, names="value")
+        super().__init__([self.switch, self._note, self._below], layout=widgets.Layout(max_width=MAX_WIDTH))
+
+    @property
+    def shown(self) -> Panel:
+        """The panel that is on the screen."""
+        return self.pocket if self.switch.value == POCKET or self.real is None else self.real
+
+    def set(self, *, world: str | None = None, **values: object) -> "Worlds":
+        """Choose a world from code, and move controls of its panel, by name; returns the whole."""
+        if world is not None:
+            self.switch.value = world
+        self.shown.set(**values)
+        return self
+
+    def _switched(self, change: object) -> None:
+        if self.switch.value == REAL and self.real is None and not self._made():
+            self.switch.value = POCKET  # so that the other button can be pressed again
+        self._below.children = [self.shown]
+
+    def _made(self) -> bool:
+        """Make the real panel; False where it could not be made, and then the words above say why."""
+        self._tell(MAKING)
+        try:
+            self.real = self._make()
+        except Exception as error:
+            self._tell(explained(error))
+            return False
+        self._tell("")
+        return True
+
+    def _tell(self, what: str) -> None:
+        self.says, self._note.value = what, spoken(what) if what else ""
+
+    @property
+    def summary(self) -> str:
+        """The pocket world's panel in words."""
+        return self.pocket.summary
+
+    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict]:
+        """Live, the switch; stored, always the pocket world's picture: people's sentences stay out of notebooks."""
+        stored, look = self.pocket._repr_mimebundle_(**options)
+        live = super()._repr_mimebundle_(**options) or {}
+        return {**stored, **live, "text/plain": self.summary}, look
+
+
+def explained(error: Exception) -> str:
+    """What stands in the way of the real panel, in one sentence."""
+    if isinstance(error, FetchError) and not fetched():
+        return f"Real English is not on this machine yet: {COMMANDS}, then choose it again."
+    return f"✗ This could not be made. {type(error).__name__}: {error}"
+
+
+def worlds(pocket: Panel, real: Callable[[], Panel]) -> Worlds:
+    """A dashboard with a switch between the pocket world and real English.
+
+    The pocket world is shown first, and it alone is what a stored notebook holds. The other panel is made when it is
+    first chosen. Where the model or the sentences have not been fetched, the switch says which commands get them.
+
+    Args:
+        pocket: the dashboard on the pocket world.
+        real: makes the same dashboard on real English; often from the parts of `real_english`.
+    """
+    return Worlds(pocket, real)
