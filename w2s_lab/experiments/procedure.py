@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from w2s_lab.data.sources import tasks
 from w2s_lab.experiments.store import Store
@@ -15,6 +15,7 @@ from w2s_lab.training.evaluation import score
 from w2s_lab.training.requirements import check_offer
 
 OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)
+OnRows = Callable[[str, int, int], None]  # (role, examples answered, of how many)
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class Bench:
         seed: of the order of the examples in every training.
         unlabelled: inputs for the adaptation, where the plan has one; None: those of supervisor and student.
         on_step: called after every optimizer step, for a progress bar.
+        on_rows: called during every labelling and every evaluation, for a progress bar.
 
     Raises:
         ValueError, TypeError: a loss of the plan cannot be trained on the labels that it would get.
@@ -132,6 +134,7 @@ class Bench:
     seed: int
     unlabelled: LabelledSet | None = None
     on_step: OnStep | None = None
+    on_rows: OnRows | None = None
 
     def __post_init__(self) -> None:
         check_plan(self.plan, self.splits.task)
@@ -148,9 +151,14 @@ class Bench:
     ) -> LanguageModel:
         """`Store.train` with this bench's seed (or another one) and device."""
         start = load_model(start, device="cpu") if isinstance(start, str) else start
-        report = self.on_step and (lambda done, steps: self.on_step(role, done, steps))
+        report = {"on_step": self.on_step and partial(self.on_step, role), **self._rows(role)}
         recipe = replace(recipe, seed=self.seed if seed is None else seed)
-        return self.store.train(start, labelled, recipe, role=role, on_step=report, device=self.plan.device, **watched)
+        options = report | ({"share_start": True} if watched else {}) | watched
+        return self.store.train(start, labelled, recipe, role=role, device=self.plan.device, **options)
+
+    def _rows(self, role: str) -> dict[str, Callable[[int, int], None]]:
+        """The option that reports answered examples under this role, where somebody asked for it."""
+        return {"on_rows": partial(self.on_rows, role)} if self.on_rows else {}
 
     def adapted(self, start: str | LanguageModel, recipe: Recipe | None = None) -> LanguageModel:
         """A model after next-token training on the unlabelled inputs, by the plan's `adapt` recipe or another one.
@@ -190,7 +198,9 @@ class Bench:
 
     def labels_of(self, supervisor: LanguageModel) -> tuple[LabelledSet, LabelledSet]:
         """A supervisor's labels of the student's inputs and of the watched examples."""
-        return self.store.labels(supervisor, self.splits.student_train), self.store.labels(supervisor, self.watch)
+        report = self._rows("weak labels")
+        inputs = (self.splits.student_train, self.watch)
+        return tuple(self.store.labels(supervisor, part, **report) for part in inputs)
 
     @cached_property
     def weak_labels(self) -> tuple[LabelledSet, LabelledSet]:
@@ -221,7 +231,7 @@ class Bench:
         """The strong ceiling on the test examples."""
         recipe = hard(self.plan.recipe, closed=self.splits.task.answers is not None)
         model = self.train(self.strong, self.splits.student_train, recipe, "strong ceiling")
-        return score(self.store.labels(model, self.splits.test), self.reference)
+        return score(self.store.labels(model, self.splits.test, **self._rows("strong ceiling")), self.reference)
 
     def student(
         self,
@@ -260,12 +270,17 @@ def weak_to_strong(
     seed: int,
     unlabelled: LabelledSet | None = None,
     on_step: OnStep | None = None,
+    on_rows: OnRows | None = None,
+    strong: LanguageModel | None = None,
 ) -> Outcome:
-    """The whole procedure, once: supervisor, weak labels, student, ceiling, comparison."""
-    bench = Bench(splits, plan, store, seed, unlabelled, on_step)
+    """The whole procedure, once: supervisor, weak labels, student, ceiling, comparison.
+
+    `strong` is the plan's strong model, if it is in main memory already; the other options are those of `Bench`.
+    """
+    bench = Bench(splits, plan, store, seed, unlabelled, on_step, on_rows)
     # Both are loaded now, so that an error in loading comes before anything is trained. Models that are not in use are
     # in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
-    weak, strong = (load_model(name, device="cpu") for name in (plan.weak, plan.strong))
+    weak, strong = load_model(plan.weak, device="cpu"), strong or load_model(plan.strong, device="cpu")
     bench.strong = bench.adapted(strong)
     bench.weak_labels = bench.labels_of(bench.supervisor(weak))
     del weak

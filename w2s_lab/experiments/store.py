@@ -4,6 +4,7 @@
 runs/
   trainings/KEY/    run.json (written last), model.safetensors and what else transformers needs, curve.json
   labels/KEY.json   answers, log-probabilities and distributions of one model on one set of inputs
+  choices/KEY.json  numbers that were chosen by a measurement, so that the same command chooses them again
   unfinished/KEY    the last checkpoint of a training that was stopped
 ```
 
@@ -33,7 +34,7 @@ from w2s_lab.system import parallel
 from w2s_lab.system.files import as_umask_says, beside, remove, replacing, said_with_path, sha256
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import snapshot_from_json, snapshot_to_json
-from w2s_lab.training.labelling import weak_labels
+from w2s_lab.training.labelling import OnRows, weak_labels
 from w2s_lab.training.loop import train, training_key
 from w2s_lab.version import __version__
 
@@ -60,17 +61,24 @@ class Store:
         watch: LabelledSet | None = None,
         reference: LabelledSet | None = None,
         on_step: Callable[[int, int], None] | None = None,
+        on_rows: OnRows | None = None,
         device: str | None = None,
+        share_start: bool = False,
     ) -> LanguageModel:
         """`training.train`, or its stored result; `role` (such as "weak supervisor") is only for people to read.
 
         A training that was stopped goes on from its last checkpoint and has the same result. The model is returned on
         `device` (auto, cpu, cuda), or on the device of `start`.
 
+        With `share_start`, the answers of the untrained model on `watch` are stored like labels, for the next training
+        from the same start.
+
         Warns:
             UserWarning: a user's loss has no digest (see `system.source`), so the training is done, but not stored.
         """
-        options = {"watch": watch, "reference": reference, "on_step": on_step, "device": device}
+        options = {"watch": watch, "reference": reference, "on_step": on_step, "on_rows": on_rows, "device": device}
+        if recipe.lora is None:  # the weights that an adapter freezes may be rounded: other answers
+            options["untrained"] = self.labels if share_start else None
         key = training_key(start, labelled, recipe)
         if key is None:
             warnings.warn(
@@ -79,7 +87,7 @@ class Store:
                 stacklevel=2,
             )
             return replace(train(start, labelled, recipe, **options), name=f"{start.name} ({role})")
-        place = content_key(key, watch and watch.digest, reference and reference.digest)
+        place = self.place(start, labelled, recipe, watch=watch, reference=reference)
         self.asked.append(place)
         folder = self.root / "trainings" / place
         checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place)
@@ -107,15 +115,34 @@ class Store:
         history = tuple(snapshot_from_json(row, watch, reference) for row in rows)
         return replace(model, name=f"{start.name} ({role})", digest=key, history=history)
 
-    def labels(self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> LabelledSet:
-        """`labelling.weak_labels`, or its stored result."""
+    @staticmethod
+    def place(
+        start: LanguageModel,
+        labelled: LabelledSet,
+        recipe: Recipe,
+        *,
+        watch: LabelledSet | None = None,
+        reference: LabelledSet | None = None,
+    ) -> str | None:
+        """The name of a training's folder; None if it cannot be stored."""
+        key = training_key(start, labelled, recipe)
+        return key and content_key(key, watch and watch.digest, reference and reference.digest)
+
+    def labels_path(self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> Path:
+        """The file of a labelling."""
         read_as = (model.max_tokens, model.chat_template, model.precision)
         key = content_key("labels", model.digest, read_as, inputs.task.answers, inputs.ids, beams, __version__)
-        path = self.root / "labels" / f"{key}.json"
+        return self.root / "labels" / f"{key}.json"
+
+    def labels(
+        self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1, on_rows: OnRows | None = None
+    ) -> LabelledSet:
+        """`labelling.weak_labels`, or its stored result."""
+        path = self.labels_path(model, inputs, beams=beams)
         row = parallel.from_main(lambda: _read(path))
         if row is None:
             parallel.from_main(lambda: beside(path).rmdir())
-            found = weak_labels(model, inputs, beams=beams)
+            found = weak_labels(model, inputs, beams=beams, on_rows=on_rows)
             row = {
                 "model": model.name,
                 "answers": found.answers,
@@ -132,6 +159,15 @@ class Store:
             source=f"weak labels of {model.name}",
         )
 
+    def chosen(self, key: str, choose: Callable[[], list]) -> list:
+        """Plain JSON values that `choose()` gave when it was first asked for this key."""
+        path = self.root / "choices" / f"{key}.json"
+        row = parallel.from_main(lambda: _read(path, "the choice is made again"))
+        if row is None:
+            row = {"chosen": choose()}
+            parallel.from_main(lambda: _write(path, row))
+        return row["chosen"]
+
     def runs(self) -> list[dict]:
         """The facts of every finished training, oldest first.
 
@@ -145,8 +181,8 @@ class Store:
         return [facts | {"folder": str(folder)} for folder, facts in found.items() if facts]
 
 
-def _read(path: Path) -> dict | None:
-    """What a labelling's file holds; None where it is not there, was cut off or altered."""
+def _read(path: Path, remedy: str = "these labels are made again") -> dict | None:
+    """What the file of a labelling or a choice holds; None where it is not there, was cut off or altered."""
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
         if row.pop("digest", None) == content_key(row):
@@ -155,7 +191,7 @@ def _read(path: Path) -> dict | None:
         return None
     except (ValueError, TypeError, AttributeError):
         pass
-    warnings.warn(f"{path} is damaged; these labels are made again", stacklevel=4)
+    warnings.warn(f"{path} is damaged; {remedy}", stacklevel=4)
     return None
 
 
