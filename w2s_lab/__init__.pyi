@@ -65,6 +65,9 @@ from .methods import (
     flywheel as flywheel,
 )
 from .methods import (
+    labellers as labellers,
+)
+from .methods import (
     mixing as mixing,
 )
 from .methods import (
@@ -78,6 +81,15 @@ from .methods import (
 )
 from .methods import (
     simulated as simulated,
+)
+from .methods.labellers import (
+    Labeller as Labeller,
+)
+from .methods.labellers import (
+    labeller as labeller,
+)
+from .methods.labellers import (
+    register_labeller as register_labeller,
 )
 from .methods.simulated import (
     random_errors as random_errors,

@@ -377,3 +377,63 @@ def test_the_faster_may_finish_at_the_last_moment(half_written_first, tmp_path, 
         fill(slow, "slow")
     assert (folder / "weights").read_text() == "fast"
     assert list(folder.parent.iterdir()) == [folder]
+
+
+# -- features --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[tuple[int, ...]]:
+    """The layers that the store had to compute itself, call by call."""
+    done, real = [], store_module.probe.features_of_layers
+
+    def counted(model, inputs, layers, **options):
+        done.append(tuple(layers))
+        return real(model, inputs, layers, **options)
+
+    monkeypatch.setattr(store_module.probe, "features_of_layers", counted)
+    return done
+
+
+def test_features_are_computed_once_layer_by_layer(store, llama, closed_set, read):
+    first = store.features_of_layers(llama, closed_set, [1, 0])
+    np.testing.assert_array_equal(store.features(llama, closed_set, layer=0, pool="mean"), first[:, 1])
+    again = store.features_of_layers(llama, closed_set, [0, llama.layers, 1])
+    np.testing.assert_array_equal(again[:, [2, 0]], first)
+    assert read == [(1, 0), (llama.layers,)]
+    np.testing.assert_array_equal(Store(store.root).features_of_layers(llama, closed_set, [1, 0]), first)
+    assert len(read) == 2
+    last = store.features(llama, closed_set)
+    np.testing.assert_allclose(last, store_module.probe.features(llama, closed_set), atol=1e-5)
+
+
+def test_features_of_other_models_inputs_and_pools_do_not_mix(store, llama, gpt2, closed_set, read):
+    store.features(llama, closed_set, layer=1, pool="mean")
+    for model, inputs, options in (
+        (gpt2, closed_set, {"layer": 1, "pool": "mean"}),
+        (llama, closed_set.take(range(5)), {"layer": 1, "pool": "mean"}),
+        (llama, closed_set.take([1, 0]), {"layer": 1, "pool": "mean"}),
+        (llama, closed_set, {"layer": 1, "pool": "last"}),
+        (replace(llama, precision="bfloat16"), closed_set, {"layer": 1, "pool": "mean"}),
+        (replace(llama, max_tokens=20), closed_set, {"layer": 1, "pool": "mean"}),
+    ):
+        before = len(read)
+        found = store.features(model, inputs, **options)
+        assert len(read) == before + 1 and found.shape == (len(inputs), 32)
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "other", "empty"])
+def test_damaged_features_are_computed_anew(damage, store, llama, closed_set, read):
+    found = store.features(llama, closed_set, layer=1)
+    (path,) = store.root.glob("features/*")
+    content = path.read_bytes()
+    other = {
+        "cut": content[:-7],
+        "altered": content[:-1] + bytes([content[-1] ^ 1]),
+        "other": b"not a table",
+        "empty": b"",
+    }
+    path.write_bytes(other[damage])
+    with pytest.warns(UserWarning, match=f"{path.name} is damaged; these features are computed again"):
+        np.testing.assert_allclose(store.features(llama, closed_set, layer=1), found, atol=1e-6)
+    assert len(read) == 2 and path.read_bytes() == content

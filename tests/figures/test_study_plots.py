@@ -132,6 +132,11 @@ RULES = {
     "one epoch": [0.7, 0.65, 0.8, 0.3, 0.6, None, 0.75, 0.2],
 }
 
+SEED_CURVES = {
+    "weak labels": (ROLE["student"], [[(0, 0.4), (160, 0.8)], [(0, 0.6), (160, 0.8)]]),
+    "random errors": (ROLE["random"], [[(0, 0.5), (160, 0.7)]]),
+}
+HEIGHTS = {"weak supervisor": (ROLE["weak"], 0.72)}
 ONE_AXES = {
     "effect_dots": lambda ax=None: study_plots.effect_dots(GROUPS, ax, control_name="plain weak labels"),
     "heat_map": lambda ax=None: study_plots.heat_map(PGR, LADDER, LADDER, ax, notes=PGR_NOTES),
@@ -143,6 +148,7 @@ ONE_AXES = {
     "cost_curve, log": lambda ax=None: study_plots.cost_curve(STRATEGIES, ax, log=True),
     "cascade_plot": lambda ax=None: study_plots.cascade_plot(CASCADE, ax, strong=(2e7, 0.97)),
     "stopping_dots": lambda ax=None: study_plots.stopping_dots(RULES, ax),
+    "seed_curves": lambda ax=None: study_plots.seed_curves(SEED_CURVES, ax, quantity="accuracy", lines=HEIGHTS),
 }
 PANELS = {
     "overfitting_panels": lambda figure=None: study_plots.overfitting_panels(
@@ -342,6 +348,20 @@ def test_stopping_rules_at_the_edges():
     for wrong in ({}, {"a": [0.1], "b": [0.1, 0.2]}):
         with pytest.raises(ValueError, match=f"{len(wrong)} rules"):
             study_plots.stopping_dots(wrong)
+
+
+def test_seed_curves_are_bold_in_the_mean_and_thin_for_each_seed():
+    ax = ONE_AXES["seed_curves"]()
+    bold = line(ax, "weak labels (2 seeds)")
+    assert bold.get_xydata().tolist() == [[0, 0.5], [160, pytest.approx(0.8)]]
+    thin = [one.get_xydata().tolist() for one in ax.get_lines() if one.get_linewidth() == 1]
+    assert thin == [[[0, 0.4], [160, 0.8]], [[0, 0.6], [160, 0.8]]]
+    assert legend(ax.get_legend()) == ["weak labels (2 seeds)", "random errors (1 seed)", "weak supervisor"]
+    assert ax.get_ylabel() == "accuracy" and "examples seen" in ax.get_xlabel()
+    look = ROLE["student"]
+    for seeds in ([], [[(0, 0.4)], [(8, 0.4)]], [[(0, 0.4)], [(0, 0.4), (8, 0.5)]]):
+        with pytest.raises(ValueError, match="seed_curves: "):
+            study_plots.seed_curves({"a": (look, seeds)}, quantity="accuracy")
 
 
 # -- pairs -------------------------------------------------------------------------------------------------------

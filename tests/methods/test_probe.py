@@ -11,7 +11,16 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from w2s_lab.methods import probe as probe_module
-from w2s_lab.methods.probe import Probe, features, fit_probe, nearest_distribution, predict, ridge_probe
+from w2s_lab.methods.probe import (
+    Probe,
+    choose,
+    features,
+    features_of_layers,
+    fit_probe,
+    nearest_distribution,
+    predict,
+    ridge_probe,
+)
 from w2s_lab.records import Example, LabelledSet, Task
 from w2s_lab.training import labelling
 from w2s_lab.training.labelling import weak_labels
@@ -81,6 +90,127 @@ def test_a_long_input_is_cut_as_for_the_weak_labels(llama, closed_set):
     longest = max(map(len, llama.encode_answers(closed_set.task.answers)))
     (ids,), _ = llama.encode_prompts([long], 80 - longest)
     np.testing.assert_allclose(through_head(llama, found)[0], alone(llama, ids), atol=2e-3, rtol=1e-3)
+
+
+# other layers, and the mean over the input
+
+
+def hidden_states(model, ids: list[int]) -> list[np.ndarray]:
+    """Each layer's states [L, d] for one prompt, as transformers gives them."""
+    with torch.no_grad():
+        states = model.network(torch.tensor([ids]), output_hidden_states=True).hidden_states
+    return [state[0].numpy() for state in states]
+
+
+@pytest.mark.parametrize("pool", ["last", "mean"])
+def test_features_of_a_layer_are_the_hidden_states_of_transformers(model, closed_set, pool):
+    layers = range(model.layers + 1)
+    found = features_of_layers(model, closed_set, layers, pool=pool)
+    prompts, _ = model.encode_prompts(closed_set.examples, 200)
+    since = model.since(closed_set.examples, prompts)
+    for row, ids in enumerate(prompts):
+        for layer, states in enumerate(hidden_states(model, ids)):
+            expected = states[-1] if pool == "last" else states[since[row] :].mean(0)
+            np.testing.assert_allclose(found[row, layer], expected, atol=2e-4, rtol=1e-3)
+    assert len({len(ids) - begin for ids, begin in zip(prompts, since, strict=True)}) > 3
+    for layer in layers:
+        one = features(model, closed_set, layer=layer, pool=pool)
+        np.testing.assert_allclose(one, found[:, layer], atol=2e-4, rtol=1e-3)
+
+
+def test_the_mean_begins_behind_the_instruction(model, closed_set):
+    examples = (*closed_set.examples[:3], Example("Name the mood of this.", "A film."), Example("", "A film."))
+    prompts, _ = model.encode_prompts(examples, 200)
+    since = model.since(examples, prompts)
+    for example, ids, begin in zip(examples, prompts, since, strict=True):
+        text = model.tokenizer.decode(ids[begin:])
+        assert example.input.split()[-1] in text and (not example.instruction or example.instruction[:8] not in text)
+    assert 0 <= since[-1] <= 1  # no instruction: at most the start token is left out
+
+
+@pytest.mark.parametrize("pool", ["last", "mean"])
+def test_bfloat16_gives_float32_features_that_are_nearly_the_same(llama, closed_set, pool):
+    half = replace(llama, precision="bfloat16")
+    found = features_of_layers(half, closed_set, [0, 1], pool=pool)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, features_of_layers(llama, closed_set, [0, 1], pool=pool), atol=0.05, rtol=0.05)
+
+
+def test_the_network_is_stopped_at_the_layer(model, closed_set):
+    passes = []
+    lists = [m for m in model.network.modules() if isinstance(m, torch.nn.ModuleList)]
+    last = next(blocks for blocks in lists if len(blocks) == model.layers)[-1]
+    hook = last.register_forward_hook(lambda *_: passes.append(1))
+    try:
+        features(model, closed_set, layer=model.layers - 1, pool="mean")
+        assert not passes
+        features(model, closed_set, layer=model.layers, pool="mean")
+        assert passes
+    finally:
+        hook.remove()
+    assert not any(m._forward_pre_hooks for m in model.network.modules())
+
+
+@pytest.mark.parametrize("layer", [-1, 99, 1.5])
+def test_a_layer_that_is_not_there_is_named(llama, closed_set, layer):
+    with pytest.raises(ValueError, match=f"layer .*{layer}.*expected 0 to {llama.layers}"):
+        features(llama, closed_set, layer=layer)
+
+
+def test_an_unknown_pool_is_named(llama, closed_set):
+    with pytest.raises(ValueError, match=r"'max'.*last, mean"):
+        features(llama, closed_set, pool="max")
+
+
+# the choice of layer and C
+
+
+def test_the_choice_is_that_of_a_hand_made_search():
+    table, labels = toy(150, 4, 2)
+    rng = np.random.default_rng(5)
+    tables = {2: rng.normal(size=table.shape), 5: table, 7: table + rng.normal(size=table.shape) * 20}
+    found = choose(tables, labels, Cs=(0.001, 1.0), folds=3, seed=1)
+    assert found.layer == 5
+    parts = np.random.default_rng(1).permutation(150) % 3
+    for (layer, C), score in found.scores.items():
+        answers = np.empty(150, dtype=object)
+        for part in range(3):
+            held = parts == part
+            scaler = StandardScaler().fit(tables[layer][~held])
+            plain = LogisticRegression(C=C, solver="newton-cholesky")
+            plain.fit(scaler.transform(tables[layer][~held]), np.array(labels.answers)[~held])
+            answers[held] = plain.predict(scaler.transform(tables[layer][held]))
+        assert score == pytest.approx(np.mean(answers == np.array(labels.answers)))
+    assert len(found.scores) == 6 and max(found.scores.values()) == found.scores[found.layer, found.C]
+
+
+def test_trusted_examples_are_judged_by_their_truth():
+    """The weak labels follow the first feature, the truth the second: held-out weak labels and the truth disagree."""
+    rng = np.random.default_rng(0)
+    weak, truth = rng.normal(size=(2, 300))
+    task = Task("toy", ("no", "yes"))
+    examples = tuple(Example("Say.", str(i), task.answers[int(truth[i] > 0)]) for i in range(300))
+    labels = LabelledSet(
+        task, examples, tuple(task.answers[int(w + 0.5 * t > 0)] for w, t in zip(weak, truth, strict=True))
+    )
+    tables = {1: weak[:, None], 2: truth[:, None]}
+    train, held = labels.take(range(200)), labels.take(range(200, 300))
+    train_tables = {layer: table[:200] for layer, table in tables.items()}
+    assert choose(train_tables, train).layer == 1
+    trusted = ({layer: table[200:] for layer, table in tables.items()}, held)
+    assert choose(train_tables, train, trusted=trusted).layer == 2
+
+
+def test_nothing_to_choose_from_is_an_error():
+    table, labels = toy(10, 2, 2)
+    for tables, options in (
+        ({}, {}),
+        ({1: table}, {"Cs": ()}),
+        ({1: table}, {"folds": 1}),
+        ({1: table}, {"folds": 11}),
+    ):
+        with pytest.raises(ValueError, match=r"choose: .* expected at least one layer"):
+            choose(tables, labels, **options)
 
 
 # the logistic probe

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 
-from w2s_lab.methods.simulated import class_conditional_errors, random_errors, slice_errors, systematic_errors
+from w2s_lab.methods.simulated import (
+    class_conditional_errors,
+    random_errors,
+    slice_errors,
+    systematic_errors,
+    word_errors,
+)
 from w2s_lab.records import Example, LabelledSet, Task
 
 CHOICES = ("a", "b", "c", "d")
@@ -260,3 +269,52 @@ def test_all_start_from_the_truth_of_the_examples():
         lambda labels: systematic_errors(labels, ["odd"], 0.8, seed=3),
     ):
         assert make(wrong).digest == make(truth).digest != truth.digest
+
+
+def reviews(*rows: tuple[str, str]) -> LabelledSet:
+    task = Task("mood", ("bad", "good"))
+    return LabelledSet.ground_truth(task, [Example("Judge.", text, answer) for text, answer in rows])
+
+
+def test_errors_by_words_follow_the_most_telling_words_first():
+    guide = reviews(("fine work", "good"), ("fine cast", "good"), ("dull work", "bad"), ("dull fine plot", "bad"))
+    # shares among good and bad: fine 1, 0.5; dull 0, 1; cast 0.5, 0; plot 0, 0.5; work 0.5, 0.5
+    truth = reviews(
+        ("never dull", "good"), ("dull", "bad"), ("fine but long", "bad"), ("the cast is lost", "bad"), ("odd", "good")
+    )  # fmt: skip
+    assert word_errors(truth, 0.8, guide=guide).answers == ("bad", "bad", "bad", "bad", "good")
+    assert word_errors(truth, 0.4, guide=guide).answers == ("bad", "bad", "good", "good", "good")
+    assert word_errors(truth, 1.0, guide=guide).answers == truth.answers
+    with pytest.raises(ValueError, match="the words make 3 errors; expected 4"):
+        word_errors(truth, 0.2, guide=guide)
+
+
+def test_errors_by_words_are_as_many_as_asked_for_and_can_be_told_from_the_text():
+    rng = np.random.default_rng(0)
+    vocabulary = [f"word{i}" for i in range(30)]
+    weight = rng.normal(size=30)
+
+    def some(n: int) -> LabelledSet:
+        chosen = [rng.choice(30, 6, replace=False) for _ in range(n)]
+        text = [" ".join(vocabulary[i] for i in one) for one in chosen]
+        mood = ["good" if weight[one].sum() + rng.normal() > 0 else "bad" for one in chosen]
+        return reviews(*dict(zip(text, mood, strict=True)).items())
+
+    guide, truth = some(400), some(400)
+    labels = word_errors(truth, 0.75, guide=guide)
+    assert round(labels.label_accuracy * len(truth)) == round(0.75 * len(truth))
+    counts = CountVectorizer()
+    table = counts.fit_transform([example.input for example in truth.examples])
+    wrong = right(labels) == 0
+    odds = [
+        cross_val_score(LogisticRegression(), table, target, cv=5, scoring="roc_auc").mean()
+        for target in (wrong, right(random_errors(truth, 0.75, seed=0)) == 0)
+    ]
+    assert odds[0] > 0.58 > odds[1]
+
+
+def test_errors_by_words_need_two_answers(open_set):
+    three = tagged((8, ("odd",)))
+    for truth in (three, open_set):
+        with pytest.raises(ValueError, match="word_errors"):
+            word_errors(truth, 0.5, guide=truth)

@@ -14,8 +14,8 @@ def add_import(command: argparse.ArgumentParser) -> None:
         action="append",
         metavar="MODULE",
         dest="modules",
-        help="run this module first, for the studies, tasks and rules that it registers: the name, without .py, of a "
-        "file in the present folder or of an installed module; may be given several times",
+        help="run this module first, for the studies, tasks, rules and labellers that it registers: the name, without "
+        ".py, of a file in the present folder or of an installed module; may be given several times",
     )
 
 

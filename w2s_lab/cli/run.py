@@ -29,6 +29,7 @@ def add(commands) -> None:
         "  w2s-lab run\n"
         "  w2s-lab run --task summary --epochs 4 --seeds 3\n"
         "  w2s-lab run --loss distillation:weight=0.5,schedule=cosine\n"
+        "  w2s-lab run --weak bag-of-words:200\n"
         "  w2s-lab run --data reviews.tsv --answers 0=negative,1=positive --adapt\n"
         "  w2s-lab run --data hub:sciq --pair smollm2-16gb --dry-run\n"
         "  accelerate launch -m w2s_lab run --data hub:boolq --pair qwen-80gb",
@@ -55,7 +56,14 @@ def add(commands) -> None:
     models = run.add_argument_group("models")
     model = "a model of the ladder or of `w2s-lab fetch`, a folder, a Hub id (owner/name or owner/name@revision), or "
     model += "scratch:NAME for its architecture with random weights"
-    models.add_argument("--weak", metavar="MODEL", help=f"becomes the weak supervisor: {model}")
+    models.add_argument(
+        "--weak",
+        metavar="MODEL|LABELLER",
+        help=f"becomes the weak supervisor: {model}; or a supervisor that is no language model: bag-of-words or "
+        "bag-of-words:N (a classifier of words, with all or N of the supervisor's true labels), vader (a lexicon with "
+        "rules that never saw a label), layer:K or layer:K:N (an early exit of the strong model after K blocks), or "
+        "one that --import registers",
+    )
     models.add_argument("--strong", metavar="MODEL", help="becomes the strong student and the strong ceiling")
     models.add_argument("--pair", metavar="NAME", help="two models of the Hub with their recipes, such as smollm2-16gb")
     recipe = run.add_argument_group("recipe")
@@ -86,8 +94,8 @@ def add(commands) -> None:
         type=positive,
         const=ADAPT_EPOCHS,
         metavar="N",
-        help="first let both models go on with next-token training on the unlabelled inputs, N passes over them "
-        f"(default: {ADAPT_EPOCHS}); nobody's labels, and no test input, are looked at",
+        help="first let the language models go on with next-token training on the unlabelled inputs, N passes over "
+        f"them (default: {ADAPT_EPOCHS}); nobody's labels, and no test input, are looked at",
     )
     recipe.add_argument("--adapt-learning-rate", type=rate, metavar="R", help="peak rate of that (default: 1e-3)")
     add_import(run)
@@ -126,7 +134,7 @@ def _run(arguments: argparse.Namespace) -> None:
 def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
     from w2s_lab.data import fetch
     from w2s_lab.data.sources import read_examples, split_examples
-    from w2s_lab.experiments.procedure import unlabelled, weak_to_strong
+    from w2s_lab.experiments.procedure import check_plan, unlabelled, weak_to_strong
     from w2s_lab.experiments.store import Store
     from w2s_lab.models.loading import load_model
     from w2s_lab.planning.forecast import forecast
@@ -144,18 +152,19 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
         for note in notes:
             progress.write(f"note: {note}")
     split, plan = _split_and_plan(arguments, task, len(examples))
-    title = f"{task.name}: {plan.weak} supervises {plan.strong}"
+    check_plan(plan, task, split.supervisor_train)
+    title = f"{task.name}: {plan.weak_name} supervises {plan.strong}"
     progress.write(title)
     if arguments.dry_run is not None:
         from w2s_lab.planning.dry_run import dry_run_table
 
-        progress.write(_numbers(arguments, split, len(examples)))
+        progress.write(_numbers(arguments, plan, split, len(examples)))
         device = arguments.dry_run or plan.device
         progress.write(f"\n{dry_run_table(plan, split, examples, task.answers, seeds=arguments.seeds, device=device)}")
         if task.name in fetch.FETCHABLE:
             progress.write(f"Licence of the data: {fetch.FETCHABLE[task.name].licence}.")
         return
-    for model in (plan.weak, plan.strong):
+    for model in plan.models:
         if model.removeprefix("scratch:") in fetch.FETCHABLE:
             fetch.folder(model.removeprefix("scratch:"))  # raises now, not when its turn comes
     store, outcomes, strong = Store(arguments.store), [], None
@@ -175,7 +184,7 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
         say=progress.say,
     )
     split = found.sizes
-    progress.write("\n".join(filter(None, (_numbers(arguments, split, len(examples)), found.text))))
+    progress.write("\n".join(filter(None, (_numbers(arguments, plan, split, len(examples)), found.text))))
     progress.follow(found.course, measured=found.measured)
     for seed in range(arguments.seeds):
         splits = split_examples(task, examples, seed=seed, sizes=split)
@@ -187,11 +196,13 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
     _report(arguments, outcomes, title, split, plan)
 
 
-def _numbers(arguments: argparse.Namespace, split, examples: int) -> str:
+def _numbers(arguments: argparse.Namespace, plan, split, examples: int) -> str:
     """How many examples each part gets."""
+    from w2s_lab.methods.labellers import true_labels
+
     return (
         f"{examples:,} examples; "
-        f"for each of {arguments.seeds} seeds, {split.supervisor_train:,} true labels "
+        f"for each of {arguments.seeds} seeds, {true_labels(plan.weak, split.supervisor_train):,} true labels "
         f"for the supervisor, {split.student_train:,} weak labels for the student, {split.test:,} for the test, "
         f"{split.validation:,} for validation"
     )
@@ -220,6 +231,7 @@ def _split_and_plan(arguments: argparse.Namespace, task, examples: int):
     """The usual sizes and plan for task and model, or those of a named pair, changed as the command line says."""
     from w2s_lab.data.sources import SplitSizes
     from w2s_lab.experiments.procedure import Plan
+    from w2s_lab.methods.labellers import is_labeller
     from w2s_lab.models.loading import pick_device
     from w2s_lab.planning.estimate import DEVICES
     from w2s_lab.planning.hub_models import pair_plan
@@ -241,6 +253,12 @@ def _split_and_plan(arguments: argparse.Namespace, task, examples: int):
         "gradient_checkpointing": arguments.gradient_checkpointing or None,
     }
     weak = {"epochs": arguments.weak_epochs, "learning_rate": arguments.weak_learning_rate}
+    chosen = arguments.weak or usual.weak
+    if is_labeller(chosen) and any(value is not None for value in weak.values()):
+        raise ValueError(
+            f"--weak-epochs and --weak-learning-rate say how a language model is fine-tuned; {chosen} is no language "
+            "model and has no such recipe"
+        )
     strong = {
         "loss": arguments.loss,
         "epochs": arguments.epochs,
@@ -248,7 +266,7 @@ def _split_and_plan(arguments: argparse.Namespace, task, examples: int):
         "lora": lora,
     }
     return split, Plan(
-        arguments.weak or usual.weak,
+        chosen,
         arguments.strong or usual.strong,
         _changed(usual.weak_recipe, shared | weak),
         _changed(usual.recipe, shared | strong),

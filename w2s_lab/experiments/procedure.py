@@ -3,16 +3,28 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
 
 from w2s_lab.data.sources import tasks
 from w2s_lab.experiments.store import Store
+from w2s_lab.methods.labellers import (
+    Labeller,
+    check_labeller,
+    is_labeller,
+    labeller,
+    labeller_facts,
+    labeller_name,
+    labels_by,
+)
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
 from w2s_lab.objective import MaximumLikelihood, NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Splits, Task
 from w2s_lab.training.evaluation import score
-from w2s_lab.training.requirements import check_offer
+from w2s_lab.training.requirements import check_offer, check_set
 
 OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)
 OnRows = Callable[[str, int, int], None]  # (role, examples answered, of how many)
@@ -27,16 +39,17 @@ class Plan:
     labels of a task have is refused before anything is trained.
 
     Attributes:
-        weak: name of the model that becomes the weak supervisor.
+        weak: name of the model that becomes the weak supervisor; or what supervises without being a language model, by
+            a name such as "bag-of-words:200" or as an object (see `methods.labellers.labeller`).
         strong: name of the model that becomes the strong student and the strong ceiling.
-        weak_recipe: for the weak supervisor.
+        weak_recipe: for the weak supervisor, if that is a language model; others have no recipe.
         recipe: for the strong student and the strong ceiling.
         device: auto, cpu or cuda.
         adapt: for next-token training of both models on the unlabelled inputs, before any label; None: none. The loss
             is always `NextToken`.
     """
 
-    weak: str = "pocket-s"
+    weak: str | Any = "pocket-s"
     strong: str = "pocket-l"
     weak_recipe: Recipe = Recipe(epochs=4, learning_rate=5e-4)
     recipe: Recipe = Recipe(epochs=3, learning_rate=5e-5, eval_every=24)
@@ -44,10 +57,24 @@ class Plan:
     adapt: Recipe | None = None
 
     def as_dict(self) -> dict:
-        """Plain JSON values, without the device."""
-        recipes = {"weak_recipe": self.weak_recipe.as_dict(), "recipe": self.recipe.as_dict()}
+        """Plain JSON values, without the device. A supervisor that is no language model has `labeller`, no recipe."""
+        if is_labeller(self.weak):
+            supervisor = {"labeller": labeller_facts(self.weak)}
+        else:
+            supervisor = {"weak_recipe": self.weak_recipe.as_dict()}
+        recipes = {**supervisor, "recipe": self.recipe.as_dict()}
         recipes |= {"adapt": replace(self.adapt, loss=NextToken()).as_dict()} if self.adapt else {}
-        return {"weak": self.weak, "strong": self.strong, **recipes}
+        return {"weak": self.weak_name, "strong": self.strong, **recipes}
+
+    @property
+    def weak_name(self) -> str:
+        """The supervisor's name: that of a model, or of a labeller."""
+        return labeller_name(self.weak) if is_labeller(self.weak) else self.weak
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The language models: one or two."""
+        return (self.strong,) if is_labeller(self.weak) else (self.weak, self.strong)
 
     @classmethod
     def for_task(cls, task: Task) -> "Plan":
@@ -137,7 +164,7 @@ class Bench:
     on_rows: OnRows | None = None
 
     def __post_init__(self) -> None:
-        check_plan(self.plan, self.splits.task)
+        check_plan(self.plan, self.splits.task, len(self.splits.supervisor_train))
 
     def train(
         self,
@@ -186,26 +213,47 @@ class Bench:
 
     def supervisor(
         self,
-        start: str | LanguageModel | None = None,
+        start: str | LanguageModel | Any | None = None,
         truth: LabelledSet | None = None,
         *,
         recipe: Recipe | None = None,
         seed: int | None = None,
-    ) -> LanguageModel:
-        """The weak supervisor; with arguments, one that differs in starting model, true examples, recipe or seed."""
-        truth, recipe = truth or self.splits.supervisor_train, recipe or self.plan.weak_recipe
-        return self.train(self.adapted(start or self.plan.weak), truth, recipe, "weak supervisor", seed=seed)
+    ) -> LanguageModel | Labeller:
+        """The weak supervisor; with arguments, one that differs in starting model, true examples, recipe or seed.
 
-    def labels_of(self, supervisor: LanguageModel) -> tuple[LabelledSet, LabelledSet]:
-        """A supervisor's labels of the student's inputs and of the watched examples."""
-        report = self._rows("weak labels")
-        inputs = (self.splits.student_train, self.watch)
-        return tuple(self.store.labels(supervisor, part, **report) for part in inputs)
+        Raises:
+            ValueError: a supervisor that is no language model is given a recipe or a seed, or does not fit the task.
+        """
+        start, truth = self.plan.weak if start is None else start, truth or self.splits.supervisor_train
+        if is_labeller(start):
+            if recipe is not None or seed is not None:
+                raise ValueError(f"{labeller_name(start)} is no language model: it has no recipe and no seed")
+            return labeller(start, truth, states=self._states)
+        return self.train(self.adapted(start), truth, recipe or self.plan.weak_recipe, "weak supervisor", seed=seed)
+
+    def _states(self, inputs: LabelledSet, layer: int) -> np.ndarray:
+        """The strong model's mean state after a layer, for each input, [N, d]."""
+        return self.store.features(self.strong, inputs, layer=layer, pool="mean")
+
+    def labels_of(self, supervisor: LanguageModel | Labeller) -> tuple[LabelledSet, LabelledSet]:
+        """A supervisor's labels of the student's inputs and of the watched examples.
+
+        Those of a language model are kept in the store; those of others are cheap and made anew.
+        """
+        label = labels_by
+        if isinstance(supervisor, LanguageModel):
+            label = partial(self.store.labels, **self._rows("weak labels"))
+        return label(supervisor, self.splits.student_train), label(supervisor, self.watch)
 
     @cached_property
     def weak_labels(self) -> tuple[LabelledSet, LabelledSet]:
-        """`labels_of` the plan's weak supervisor."""
-        return self.labels_of(self.supervisor())
+        """`labels_of` the plan's weak supervisor; raises ValueError if the plan's loss needs more than they have."""
+        return self._labels_to_learn(self.supervisor())
+
+    def _labels_to_learn(self, supervisor: LanguageModel | Labeller) -> tuple[LabelledSet, LabelledSet]:
+        found = self.labels_of(supervisor)
+        check_set(self.plan.recipe.loss, found[0])
+        return found
 
     @property
     def labels(self) -> LabelledSet:
@@ -280,9 +328,9 @@ def weak_to_strong(
     bench = Bench(splits, plan, store, seed, unlabelled, on_step, on_rows)
     # Both are loaded now, so that an error in loading comes before anything is trained. Models that are not in use are
     # in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
-    weak, strong = load_model(plan.weak, device="cpu"), strong or load_model(plan.strong, device="cpu")
-    bench.strong = bench.adapted(strong)
-    bench.weak_labels = bench.labels_of(bench.supervisor(weak))
+    weak = plan.weak if is_labeller(plan.weak) else load_model(plan.weak, device="cpu")
+    bench.strong = bench.adapted(strong or load_model(plan.strong, device="cpu"))
+    bench.weak_labels = bench._labels_to_learn(bench.supervisor(weak))
     del weak
     return bench.student(bench.labels)
 
@@ -292,14 +340,25 @@ def hard(recipe: Recipe, *, closed: bool = True) -> Recipe:
     return replace(recipe, loss=MaximumLikelihood()) if recipe.loss.needs(closed) else recipe
 
 
-def check_plan(plan: Plan, task: Task) -> None:
-    """Raise an error, before anything is trained, if a loss of the plan cannot be trained on this task.
+def check_plan(plan: Plan, task: Task, examples: int | None = None) -> None:
+    """Raise an error, before anything is trained, if a loss or the supervisor of the plan does not fit this task.
+
+    Whether a supervisor that is no language model gives probabilities is known when it has labelled.
+
+    Args:
+        plan: models, or a labeller and a model, and recipes.
+        task: of the labels.
+        examples: how many true examples the supervisor has; None: unknown.
 
     Raises:
-        ValueError: a loss cannot learn from such a task, needs more than its labels have, or computes no loss a row.
+        ValueError: a loss cannot learn from such a task, needs more than its labels have, or computes no loss a row;
+            or the supervisor does not fit.
         TypeError: a loss does not compute a tensor.
     """
-    check_offer(plan.weak_recipe.loss, task, offered=(), source="the supervisor's true answers")
+    if is_labeller(plan.weak):
+        check_labeller(plan.weak, task, examples)
+    else:
+        check_offer(plan.weak_recipe.loss, task, offered=(), source="the supervisor's true answers")
     weak_labels_offer = () if task.answers is None else ("probs",)
     check_offer(plan.recipe.loss, task, offered=weak_labels_offer, source="weak labels")
 

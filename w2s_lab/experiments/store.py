@@ -4,6 +4,7 @@
 runs/
   trainings/KEY/    run.json (written last), model.safetensors and what else transformers needs, curve.json
   labels/KEY.json   answers, log-probabilities and distributions of one model on one set of inputs
+  features/KEY.safetensors  states of one layer of one model for one set of inputs
   choices/KEY.json  numbers that were chosen by a measurement, so that the same command chooses them again
   unfinished/KEY    the last checkpoint of a training that was stopped
 ```
@@ -15,17 +16,22 @@ two runs may share a store. Every file's digest is kept and compared: altered wo
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from w2s_lab import assets
+from w2s_lab.methods import probe
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model, save_model
 from w2s_lab.recipe import Recipe
@@ -159,6 +165,46 @@ class Store:
             source=f"weak labels of {model.name}",
         )
 
+    def features_path(self, model: LanguageModel, inputs: LabelledSet, layer: int, *, pool: str) -> Path:
+        """The file of a layer's states."""
+        read_as = (model.max_tokens, model.chat_template, model.in_bfloat16)
+        of = ("features", model.digest, read_as, inputs.task.answers, inputs.ids, pool, __version__)
+        return self.root / "features" / f"{content_key(*of, layer)}.safetensors"
+
+    def features(
+        self,
+        model: LanguageModel,
+        inputs: LabelledSet,
+        *,
+        layer: int | None = None,
+        pool: str = "last",
+        on_rows: OnRows | None = None,
+    ) -> np.ndarray:
+        """`probe.features`, [N, d] float32, or its stored result."""
+        layers = [model.layers if layer is None else layer]
+        return self.features_of_layers(model, inputs, layers, pool=pool, on_rows=on_rows)[:, 0]
+
+    def features_of_layers(
+        self,
+        model: LanguageModel,
+        inputs: LabelledSet,
+        layers: Sequence[int],
+        *,
+        pool: str = "mean",
+        on_rows: OnRows | None = None,
+    ) -> np.ndarray:
+        """`probe.features_of_layers`, [N, len(layers), d] float32; layers that are stored are not computed again."""
+        paths = {layer: self.features_path(model, inputs, layer, pool=pool) for layer in layers}
+        found = {layer: parallel.from_main(partial(_read_table, path)) for layer, path in paths.items()}
+        missing = [layer for layer in paths if found[layer] is None]
+        if missing:
+            parallel.from_main(lambda: beside(paths[missing[0]]).rmdir())  # fails now if the store cannot be written
+            tables = probe.features_of_layers(model, inputs, missing, pool=pool, on_rows=on_rows)
+            for place, layer in enumerate(missing):
+                found[layer] = tables[:, place]
+                parallel.from_main(partial(_write_table, paths[layer], found[layer]))
+        return np.stack([found[layer] for layer in layers], 1)
+
     def chosen(self, key: str, choose: Callable[[], list]) -> list:
         """Plain JSON values that `choose()` gave when it was first asked for this key."""
         path = self.root / "choices" / f"{key}.json"
@@ -198,6 +244,31 @@ def _read(path: Path, remedy: str = "these labels are made again") -> dict | Non
 def _write(path: Path, row: dict) -> None:
     with replacing(path) as new:
         new.write_text(json.dumps({**row, "digest": content_key(row)}), encoding="utf-8")
+
+
+def _read_table(path: Path) -> np.ndarray | None:
+    """The table [N, d] that a file holds; None where it is not there, was cut off or altered."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "numpy") as file:
+            table = file.get_tensor("features")
+            if file.metadata()["digest"] == _digest(table):
+                return table
+    except (SafetensorError, TypeError, KeyError):
+        pass
+    warnings.warn(f"{path} is damaged; these features are computed again", stacklevel=4)
+    return None
+
+
+def _write_table(path: Path, table: np.ndarray) -> None:
+    with replacing(path) as new:
+        table = np.ascontiguousarray(table)
+        save_file({"features": table}, new, metadata={"digest": _digest(table)})
+
+
+def _digest(table: np.ndarray) -> str:
+    return hashlib.sha256(table.tobytes()).hexdigest()
 
 
 def _facts(folder: Path) -> dict | None:

@@ -108,6 +108,43 @@ def effect_dots(
     return ax
 
 
+def seed_curves(
+    curves: Mapping[str, tuple[Role, Sequence[Sequence[tuple[float, float]]]]],
+    ax: Axes | None = None,
+    *,
+    quantity: str,
+    lines: Mapping[str, tuple[Role, float]] | None = None,
+) -> Axes:
+    """A quantity along the training under several conditions: bold the mean over seeds, thin each seed.
+
+    Args:
+        curves: name -> its look, and for each seed the points (examples seen, value); the seeds share their examples.
+        quantity: what the values are, with its unit.
+        lines: name -> look and height of a horizontal line.
+
+    Raises:
+        ValueError: there is no curve, or the points of two seeds lie at different numbers of examples.
+    """
+    if not curves or not all(seeds for _, seeds in curves.values()):
+        raise ValueError("seed_curves: a condition without a curve; expected one for each seed")
+    ax = styled_axes(ax, (9, 6.5))
+    for name, (look, seeds) in curves.items():
+        tables = np.array(seeds, dtype=float) if len({len(seed) for seed in seeds}) == 1 else None
+        if tables is None or np.ptp(tables[:, :, 0], axis=0).any():
+            raise ValueError(f"seed_curves: the seeds of {name!r} have points at different numbers of examples")
+        style = {"color": look.color, "linestyle": look.line}
+        for table in tables if len(tables) > 1 else ():
+            ax.plot(*table.T, linewidth=1, alpha=0.35, **style)
+        label = f"{name} ({len(tables)} seed{'s' * (len(tables) != 1)})"
+        ax.plot(*tables.mean(0).T, linewidth=3, marker=look.marker, markersize=8, label=label, **style)
+    for name, (look, height) in (lines or {}).items():
+        ax.axhline(height, color=look.color, linestyle=look.line, linewidth=2.2, label=name, zorder=0)
+    ax.set_xlabel("training examples seen (repeats counted)", fontsize=SIZE)
+    ax.set_ylabel(quantity, fontsize=SIZE)
+    legend_below(ax)
+    return ax
+
+
 def stopping_dots(rules: Mapping[str, Sequence[float | None]], ax: Axes | None = None) -> Axes:
     """How much of the oracle's gain each stopping rule recovers: mean, 95 % Student-t interval, and every seed.
 

@@ -8,6 +8,9 @@ from . import (
     flywheel as flywheel,
 )
 from . import (
+    labellers as labellers,
+)
+from . import (
     mixing as mixing,
 )
 from . import (

@@ -4,6 +4,7 @@ The features are computed once; a linear probe (Alain & Bengio 2016, arXiv 1610.
 move of a slider. Burns et al. (2023, arXiv 2312.09390) fit such probes to weak labels too.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import LabelledSet
 from w2s_lab.training.labelling import MAX_NEW_TOKENS, in_pieces
 
+POOLS = ("last", "mean")
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # values of C; below a thousandth, features of large models hardly overfit
 NEWTON = 512  # coefficients: up to this number Newton's method is the fastest; its time grows with their square
 
 
@@ -48,26 +51,47 @@ class Probe:
         return softmax(scores, axis=-1) if self.loss == "logistic" else nearest_distribution(scores)
 
 
-@torch.no_grad()
-def features(model: LanguageModel, inputs: LabelledSet) -> np.ndarray:
-    """The input of the model's output head where the answer begins: [N, d] float32, in the order of `inputs`.
+def features(model: LanguageModel, inputs: LabelledSet, *, layer: int | None = None, pool: str = "last") -> np.ndarray:
+    """The model's states for inputs: [N, d] float32, in the order of `inputs`.
 
-    It is the last layer's state after the final norm, at the prompt's last token. Prompts are those of `weak_labels`,
-    cut in the same way. The answers of `inputs` are not used; the length of the longest answer in a closed list is.
+    Prompts are those of `weak_labels`, cut in the same way. The answers of `inputs` are not used; the length of the
+    longest answer in a closed list is. `Store.features` keeps them on disk.
+
+    Args:
+        model: any model; the network stops at the layer.
+        inputs: N examples.
+        layer: 0 is the embeddings, k the state after k blocks; the number of blocks (or None) is the input of the
+            output head, after the final norm.
+        pool: "last" for the state at the prompt's last token, where the answer begins; "mean" for the mean over the
+            tokens after the instruction: those of the input and of the word "Answer:".
 
     Raises:
+        ValueError: there is no such layer, or no such `pool`.
         MemoryError: one example alone does not fit into the device's memory.
     """
+    return features_of_layers(model, inputs, [model.layers if layer is None else layer], pool=pool)[:, 0]
+
+
+@torch.no_grad()
+def features_of_layers(
+    model: LanguageModel, inputs: LabelledSet, layers: Sequence[int], *, pool: str = "mean"
+) -> np.ndarray:
+    """`features` of several layers in one pass: [N, len(layers), d] float32."""
+    if pool not in POOLS:
+        raise ValueError(f"features: pool is {pool!r}; expected one of {', '.join(POOLS)}")
     choices = inputs.task.answers
     room = max(map(len, model.encode_answers(choices))) if choices else MAX_NEW_TOKENS
     prompts, _ = model.encode_prompts(inputs.examples, model.window - room)
+    since = model.since(inputs.examples, prompts) if pool == "mean" else None
 
     def read(rows: list[int]) -> list[tuple[int, np.ndarray]]:
-        return list(zip(rows, model.hidden([prompts[row] for row in rows]).cpu().numpy(), strict=True))
+        begins = since and [since[row] for row in rows]
+        states = model.hidden([prompts[row] for row in rows], layers=layers, since=begins)
+        return list(zip(rows, states.cpu().numpy(), strict=True))
 
     states = in_pieces(read, [len(prompt) for prompt in prompts], model)
     width = model.network.get_output_embeddings().weight.shape[-1]
-    return np.array([state for _, state in states], dtype=np.float32).reshape(-1, width)
+    return np.array([state for _, state in states], dtype=np.float32).reshape(len(states), len(layers), width)
 
 
 def fit_probe(features: np.ndarray, labels: LabelledSet, *, C: float = 1.0, soft: bool = False) -> Probe:
@@ -140,6 +164,76 @@ def ridge_probe(features: np.ndarray, labels: LabelledSet, *, alpha: float = 1.0
     coef = np.reshape(fitted.coef_, (len(labels.task.answers), -1))
     name = f"ridge probe (alpha={alpha:g}{', soft' if soft else ''}) on {labels.source}"
     return Probe(labels.task.answers, scaler.mean_, scaler.scale_, coef, fitted.intercept_, "squared", name)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A layer and a regularisation, and what they were chosen by.
+
+    Attributes:
+        layer: number of the layer.
+        C: inverse strength of the regularisation, as in `fit_probe`.
+        scores: (layer, C) -> agreement with held-out labels, as a fraction.
+    """
+
+    layer: int
+    C: float
+    scores: dict[tuple[int, float], float]
+
+
+def choose(
+    tables: Mapping[int, np.ndarray],
+    labels: LabelledSet,
+    *,
+    Cs: Sequence[float] = STRENGTHS,
+    trusted: tuple[Mapping[int, np.ndarray], LabelledSet] | None = None,
+    soft: bool = False,
+    folds: int = 3,
+    seed: int = 0,
+) -> Choice:
+    """The layer and C of a probe, chosen without any test example; the first of equals, so the lower layer, smaller C.
+
+    With `trusted`, each probe is fitted on all labels and scored by its accuracy on a few examples of known truth.
+    Without, it is scored by cross-validation: how often it gives the label of an example that it was not fitted on.
+    The label may be wrong, so this rewards imitation of the supervisor too.
+
+    Args:
+        tables: layer -> features [N, d], one row for each example of `labels`.
+        labels: the weak labels of a closed task.
+        Cs: what to try.
+        trusted: layer -> features [M, d], and the M examples with their true answers.
+        soft: as in `fit_probe`.
+        folds: parts of the cross-validation.
+        seed: of its parts.
+
+    Raises:
+        ValueError: there is nothing to choose from, or fewer labels than folds.
+    """
+    layers, strengths = sorted(tables), sorted(Cs)
+    if not layers or not strengths or folds < 2 or len(labels) < folds:
+        raise ValueError(
+            f"choose: {len(layers)} layers, {len(strengths)} values of C, {folds} folds, {len(labels)} labels; "
+            "expected at least one layer and C, two folds, and a label for each fold"
+        )
+    parts = np.random.default_rng(seed).permutation(len(labels)) % folds
+
+    def scored(fitted: LabelledSet, table: np.ndarray, held: LabelledSet, held_table: np.ndarray, C: float) -> int:
+        given = predict(fit_probe(table, fitted, C=C, soft=soft), held_table, held).answers
+        return sum(a == b for a, b in zip(given, held.answers, strict=True))
+
+    scores = {}
+    for layer in layers:
+        table = tables[layer]
+        for C in strengths:
+            if trusted:
+                held = LabelledSet.ground_truth(trusted[1].task, trusted[1].examples)
+                scores[layer, C] = scored(labels, table, held, trusted[0][layer], C) / len(held)
+            else:
+                masks = [parts == part for part in range(folds)]
+                right = (scored(labels.take(~m), table[~m], labels.take(m), table[m], C) for m in masks)
+                scores[layer, C] = sum(right) / len(labels)
+    layer, C = max(scores, key=scores.__getitem__)
+    return Choice(layer, C, scores)
 
 
 def predict(probe: Probe, features: np.ndarray, inputs: LabelledSet) -> LabelledSet:

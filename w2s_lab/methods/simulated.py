@@ -7,6 +7,7 @@ exactly (rounded to whole examples). Two supervisors of equal accuracy thus diff
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
 
 from w2s_lab.records import LabelledSet
 
@@ -121,6 +122,54 @@ def systematic_errors(truth: LabelledSet, tags: Sequence[str], accuracy: float, 
     wrong = np.random.default_rng(seed).permutation(np.array(candidates, dtype=int))[:errors].tolist()
     name = f"systematic errors in {', '.join(tags)}, label accuracy {accuracy:.3f}"
     return _labels(right, _mistaken(right, wrong), name)
+
+
+def word_errors(truth: LabelledSet, accuracy: float, *, guide: LabelledSet) -> LabelledSet:
+    """Errors that follow words: a text with one of a few telling words gets the answer that the word stands for.
+
+    The words come from other examples, `guide`: first those whose presence tells most about the answer, which is the
+    difference of their shares among the examples of the two answers. Words are added until enough labels are wrong; of
+    the last word's errors, those that would be too many are left right. The text thus tells what is wrong.
+
+    Args:
+        truth: examples of a closed task with two answers.
+        accuracy: exactly round(accuracy * N) labels are right, unless the words of `guide` do not err often enough.
+        guide: examples with true answers of the same task.
+
+    Raises:
+        ValueError: the task does not have two answers, a truth is unknown, `accuracy` is not between 0 and 1, or the
+            words of `guide` do not make as many errors.
+    """
+    right, choices = _closed(truth, "word_errors")
+    _check_fraction(accuracy, "word_errors: accuracy")
+    if len(choices) != 2:
+        raise ValueError(f"word_errors: the task {truth.task.name!r} has {len(choices)} answers; expected two")
+    counts = CountVectorizer(binary=True)
+    seen = counts.fit_transform([example.input for example in guide.examples])
+    is_second = np.array([example.answer == choices[1] for example in guide.examples])
+    lean = np.asarray(
+        seen[is_second].sum(0) / max(1, is_second.sum()) - seen[~is_second].sum(0) / max(1, (~is_second).sum())
+    )[0]
+    present = counts.transform([example.input for example in right.examples]).tocsc()
+    answers, wanted = list(right.answers), len(right) - round(accuracy * len(right))
+    wrong: list[int] = []
+    decided = np.zeros(len(right), dtype=bool)
+    for word in np.argsort(-np.abs(lean), kind="stable"):
+        if len(wrong) == wanted or lean[word] == 0:
+            break
+        rows = present[:, word].indices
+        rows = np.sort(rows[~decided[rows]])
+        decided[rows] = True
+        stands_for = choices[int(lean[word] > 0)]
+        new = [row for row in rows.tolist() if answers[row] != stands_for][: wanted - len(wrong)]
+        for row in new:
+            answers[row] = stands_for
+        wrong += new
+    if len(wrong) < wanted:
+        raise ValueError(
+            f"word_errors: the words make {len(wrong)} errors; expected {wanted}. Hint: more examples to guide"
+        )
+    return _labels(right, answers, f"errors by words, label accuracy {accuracy:.3f}")
 
 
 def _closed(truth: LabelledSet, who: str) -> tuple[LabelledSet, tuple[str, ...]]:

@@ -195,6 +195,16 @@ class LanguageModel:
         before, after = self.tokenizer(text.split(mark), add_special_tokens=False)["input_ids"]
         return before, after
 
+    def since(self, examples: Sequence[Example], prompts: Sequence[list[int]]) -> list[int]:
+        """Where in each prompt the input begins: the number of its first token that the instruction does not decide."""
+        bare = [Example(instruction, "") for instruction in dict.fromkeys(e.instruction for e in examples)]
+        frames = dict(zip((e.instruction for e in bare), self._prompt_tokens(bare), strict=True))
+        found = []
+        for example, tokens in zip(examples, prompts, strict=True):
+            pairs = zip(frames[example.instruction], tokens[:-1], strict=False)
+            found.append(next((i for i, (a, b) in enumerate(pairs) if a != b), len(tokens) - 1))
+        return found
+
     def _cut_input(self, example: Example, max_tokens: int) -> list[int]:
         """The longest prefix of the input, by characters, whose prompt has at most `max_tokens` tokens."""
 
@@ -283,12 +293,14 @@ class LanguageModel:
             logits = torch.cat([logits, continued.logits], 1)
         return sequence_log_prob(logits, targets, answer_mask).view(batch, k)
 
-    def _read(self, rows: Sequence[list[int]], prompts: Sequence[list[int]], keep: int, **extra) -> tuple[Any, Tensor]:
+    def _read(
+        self, rows: Sequence[list[int]], prompts: Sequence[list[int]], keep: int, longest: int | None = None, **extra
+    ) -> tuple[Any, Tensor]:
         """The network's output for rows that begin with `prompts`, with logits at the last `keep` positions; the mask.
 
-        A prefix that all prompts share, such as the instruction, is read once.
+        A prefix that all prompts share, such as the instruction, is read once; at most its first `longest` tokens.
         """
-        shared = self._shared_prefix(rows, prompts)
+        shared = self._shared_prefix(rows, prompts, longest)
         ids, mask = self._pad_left([row[shared:] for row in rows])
         if not shared:
             return self._forward(ids, mask, keep, **({"use_cache": False} | extra)), mask
@@ -300,7 +312,9 @@ class LanguageModel:
             cache.batch_select_indices(torch.arange(len(rows), device=self.device))
         return read, mask[:-1]
 
-    def _shared_prefix(self, rows: Sequence[list[int]], prompts: Sequence[list[int]]) -> int:
+    def _shared_prefix(
+        self, rows: Sequence[list[int]], prompts: Sequence[list[int]], longest: int | None = None
+    ) -> int:
         """How many tokens at the start of all prompts are worth reading once; never a prompt's last token."""
         if len(prompts) == 1 or self._recomputes or not self._can_share or (self.network.training and self._drops):
             return 0  # with dropout, each row needs its own random draws
@@ -308,6 +322,7 @@ class LanguageModel:
         shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
         # the prefix becomes a row of the batch: it should not be longer than the remaining parts of the other rows
         shared = min(shared, min(map(len, prompts)) - 1, max(map(len, rows)) // 2)
+        shared = shared if longest is None else min(shared, longest)
         return shared if shared >= WORTH_SHARING else 0
 
     @cached_property
@@ -339,20 +354,73 @@ class LanguageModel:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
-    def hidden(self, prompts: Sequence[list[int]]) -> Tensor:
-        """The input of the output head at the last token of B prompts, where the answer begins: [B, d] float32.
+    @property
+    def layers(self) -> int:
+        """Number of blocks in the network."""
+        return self.network.config.get_text_config().num_hidden_layers
 
-        It is the last layer's state after the final norm, with gradient.
+    def hidden(
+        self, prompts: Sequence[list[int]], *, layers: Sequence[int] | None = None, since: Sequence[int] | None = None
+    ) -> Tensor:
+        """States inside the network for B prompts, with gradient: [B, d] float32, or [B, len(layers), d].
+
+        The network is stopped behind the last layer that is asked for.
+
+        Args:
+            prompts: token ids.
+            layers: numbers as those of `hidden_states` in transformers: 0 is the embeddings, k the state after k
+                blocks, and the number of blocks is the input of the output head, after the final norm. None: that one.
+            since: of each prompt, the number of the first token of a mean that ends with the last one; None: only the
+                state at the last token, where the answer begins.
+
+        Raises:
+            ValueError: the network has no such layer, or its blocks cannot be found.
         """
-        seen: list[Tensor] = []
-        hook = self.network.get_output_embeddings().register_forward_pre_hook(
-            lambda _, inputs: seen.append(inputs[0][:, -1])
-        )
+        wanted = [self.layers] if layers is None else list(layers)
+        strange = [layer for layer in wanted if layer not in range(self.layers + 1)]
+        if strange or not wanted:
+            raise ValueError(f"{self.name}: layer {strange[:1] or wanted} asked for; expected 0 to {self.layers}")
+        places = {layer: self._place(layer) for layer in wanted}
+        seen: dict[int, Tensor] = {}
+
+        def keep(layer: int, inputs: tuple, named: dict) -> None:
+            states = inputs[0] if inputs else named["hidden_states"]
+            states = states[: len(prompts)].float()  # without the row of the shared prefix, if there is one
+            seen[layer] = states[:, -1] if since is None else self._mean(states, since, prompts)
+            if layer == max(wanted) and not parallel.is_sharded(self.network):  # a sharded one has to come to its end
+                raise _Stop
+
+        hooks = [
+            module.register_forward_pre_hook(lambda _, a, b, layer=layer: keep(layer, a, b), with_kwargs=True)
+            for layer, module in places.items()
+        ]
+        width, longest = (1, None) if since is None else (max(map(len, prompts)), min(since))
         try:
-            self._read(prompts, prompts, 1)
+            with contextlib.suppress(_Stop):
+                self._read(prompts, prompts, width, longest=longest)
         finally:
-            hook.remove()
-        return seen[0][: len(prompts)].float()  # without the row of the shared prefix, if there is one
+            for hook in hooks:
+                hook.remove()
+        found = torch.stack([seen[layer] for layer in wanted], 1)
+        return found[:, 0] if layers is None else found
+
+    def _mean(self, states: Tensor, since: Sequence[int], prompts: Sequence[list[int]]) -> Tensor:
+        """[B, d] the mean of the states [B, L, d] from token `since` of a prompt on; rows are padded on the left."""
+        counts = np.array([[len(tokens) - first] for tokens, first in zip(prompts, since, strict=True)])
+        share = (np.arange(states.shape[1], 0, -1) <= counts) / counts
+        # no matrix product: autocast would make it one in bfloat16
+        return (self._send(share.astype(np.float32))[..., None] * states).sum(1)
+
+    def _place(self, layer: int) -> torch.nn.Module:
+        """The module whose input is the state of a layer."""
+        if layer == self.layers:
+            return self.network.get_output_embeddings()
+        lists = [m for m in self.network.base_model.modules() if isinstance(m, torch.nn.ModuleList)]
+        blocks = [one for one in lists if len(one) == self.layers]
+        if not blocks:
+            kind = type(self.network).__name__
+            raise ValueError(f"{self.name}: the blocks of {kind} were not found; only its last layer can be read")
+        return blocks[0][layer]
 
     # -- generation ----------------------------------------------------------------------------------------------
 
@@ -399,6 +467,10 @@ class LanguageModel:
         if other:
             scores[other] = self.log_prob([prompts[row] for row in other], [answers[row] for row in other])
         return texts, scores
+
+
+class _Stop(Exception):
+    """Ends a pass through the network behind the last layer that is read."""
 
 
 @cache

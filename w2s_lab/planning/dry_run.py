@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from w2s_lab.data.sources import SplitSizes
 from w2s_lab.experiments.procedure import Plan, check_plan, hard
+from w2s_lab.methods.labellers import is_labeller, layer_of, true_labels
 from w2s_lab.objective import NextToken
 from w2s_lab.planning.estimate import (
     CHARACTERS,
@@ -30,9 +31,15 @@ REMEDIES = (  # first those that change only the time, then those that change wh
 )
 
 
+FREE = Estimate(*[0] * 10)  # fitted and asked in less time than loading a model takes
+
+
 @dataclass(frozen=True)
 class CostRow:
-    """A line of the table: what is done, by which model, at what cost (None: the model's size is unknown)."""
+    """A line of the table: what is done, by which model, at what cost (None: the model's size is unknown).
+
+    A supervisor that is no language model has no model and the cost `FREE`.
+    """
 
     what: str
     name: str
@@ -52,14 +59,14 @@ def plan_estimate(
         device: what it would run on.
         inputs: number of unlabelled inputs to adapt to, if the plan adapts; None: those of supervisor and student.
     """
-    weak, strong = _known(plan.weak), _known(plan.strong)
+    weak, strong = None if is_labeller(plan.weak) else _known(plan.weak), _known(plan.strong)
     # models that wait for their turn are in main memory, in float32
     idle_weak, idle_strong = (4 * model.parameters if model and device.name == "cpu" else 0 for model in (weak, strong))
     watched = sizes.test + sizes.validation
     rounds = _snapshots(plan.recipe, sizes.student_train)
 
     def training(what: str, model: Architecture | None, recipe: Recipe, examples: int, beside: float) -> CostRow:
-        name = plan.weak if what.startswith("weak") else plan.strong
+        name = plan.weak_name if what.startswith("weak") else plan.strong
         found = model and estimate_training(model, recipe, device, texts, examples=examples, beside=beside)
         return CostRow(what, name, model, found)
 
@@ -75,23 +82,43 @@ def plan_estimate(
         adaptations = [
             training(f"{role} model adapted", model, recipe, inputs, idle_weak + idle_strong)
             for role, model in (("weak", weak), ("strong", strong))
+            if role == "strong" or not is_labeller(plan.weak)
         ]
-    supervisor = training("weak supervisor", weak, plan.weak_recipe, sizes.supervisor_train, idle_weak + idle_strong)
+    merged = [replace(recipe, lora=None) for recipe in (plan.weak_recipe, plan.recipe)]
+    if is_labeller(plan.weak):
+        labellings = [
+            _asked(plan, "weak supervisor", strong, true_labels(plan.weak, sizes.supervisor_train), device, texts),
+            _asked(plan, "weak labels", strong, sizes.student_train + watched, device, texts),
+        ]
+    else:
+        own = training("weak supervisor", weak, plan.weak_recipe, sizes.supervisor_train, idle_weak + idle_strong)
+        labellings = [own, labelling("weak labels", own, merged[0], sizes.student_train + watched, idle_strong)]
     student = training("strong student", strong, plan.recipe, sizes.student_train, idle_strong)
     ceiling = training(
         "strong ceiling", strong, hard(plan.recipe, closed=texts.choices > 0), sizes.student_train, idle_strong
     )
     adam = student.estimate.optimizer if student.estimate else 0  # is in memory at every snapshot
-    merged = [replace(recipe, lora=None) for recipe in (plan.weak_recipe, plan.recipe)]
     return [
         *adaptations,
-        supervisor,
-        labelling("weak labels", supervisor, merged[0], sizes.student_train + watched, idle_strong),
+        *labellings,
         student,
         labelling(f"  evaluated {rounds} times", student, plan.recipe, watched, idle_strong + adam, rounds),
         ceiling,
         labelling("  evaluated once", ceiling, merged[1], sizes.test, idle_strong),
     ]
+
+
+def _asked(plan: Plan, what: str, strong: Architecture | None, examples: int, device: Device, texts: Texts) -> CostRow:
+    """What a supervisor that is no language model takes: for an early exit, the strong model up to its layer."""
+    layer = layer_of(plan.weak)
+    if layer is None or not examples:
+        return CostRow(what, plan.weak_name, None, FREE)
+    if strong is None:
+        return CostRow(what, plan.weak_name, None, None)
+    found = estimate_labelling(strong, replace(plan.recipe, lora=None), device, texts, examples=examples)
+    share = min(1.0, layer / strong.layers)
+    found = replace(found, flops=share * found.flops, seconds=share * found.seconds)
+    return CostRow(what, plan.weak_name, strong, found)
 
 
 def _known(name: str) -> Architecture | None:
@@ -130,9 +157,9 @@ def dry_run_table(
         device: auto, cpu, cuda, mps, or a card of `estimate.DEVICES`, which need not be in this machine.
 
     Raises:
-        ValueError: there is no such device, or a loss of the plan cannot be trained on such a task.
+        ValueError: there is no such device, or a loss or the supervisor of the plan does not fit such a task.
     """
-    check_plan(plan, Task("dry run", tuple(choices) if choices else None))
+    check_plan(plan, Task("dry run", tuple(choices) if choices else None), sizes.supervisor_train)
     device = find_device(device) if isinstance(device, str) else device
     texts = Texts.of(examples, choices)
     inputs = len(examples) - sizes.test - sizes.validation
@@ -165,6 +192,8 @@ def _cells(row: CostRow) -> tuple[str, ...]:
     if row.estimate is None:
         return (row.what, row.name, "unknown", "unknown", "unknown")
     found = row.estimate
+    if row.model is None:
+        return (row.what, row.name, "none", "-", _minutes(found.seconds / 60))
     memory = f"{found.memory / GB:.1f}" if found.memory >= GB / 10 else f"{found.memory / GB:.2f}"
     return (row.what, row.name, f"{row.model.parameters / 1e6:,.1f} M", memory, _minutes(found.seconds / 60))
 
@@ -184,7 +213,7 @@ def _aligned(table: Sequence[tuple[str, ...]]) -> Iterable[str]:
 
 def _verdict(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, rows: list[CostRow]) -> Iterable[str]:
     """Whether the plan fits; if not, the smallest change with which its estimate fits."""
-    for name in (plan.weak, plan.strong):
+    for name in plan.models:
         try:
             architecture(name)
         except UnknownSize as error:
@@ -213,7 +242,7 @@ def _verdict(plan: Plan, sizes: SplitSizes, texts: Texts, device: Device, rows: 
     for remedy, changes in REMEDIES:
         adapt = plan.adapt and replace(plan.adapt, **changes)
         changed = replace(plan, recipe=replace(plan.recipe, **changes), adapt=adapt)
-        if any(row.name == plan.weak for row in failing):
+        if any(row.name == plan.weak_name for row in failing):
             changed = replace(changed, weak_recipe=replace(plan.weak_recipe, **changes))
         tried = plan_estimate(changed, sizes, texts, device)
         if changed != plan and all(row.estimate.fits for row in tried):
@@ -231,7 +260,7 @@ def _name(row: CostRow, rows: list[CostRow]) -> str:
 def _licences(plan: Plan) -> str:
     """One sentence that names the licences and what they restrict."""
     found = []
-    for name in dict.fromkeys((plan.weak, plan.strong)):
+    for name in dict.fromkeys(plan.models):
         model = _known(name)
         licence = model.licence if model else "unknown here, see its page on the Hub"
         limits = f" ({RESTRICTED[licence]})" if licence in RESTRICTED else ""

@@ -22,6 +22,8 @@ STUDIES: Registry["Study"] = Registry(
         "budget": "w2s_lab.studies.budget:STUDY",
         "policy": "w2s_lab.studies.policy:STUDY",
         "flywheel": "w2s_lab.studies.flywheel:STUDY",
+        "real-probe": "w2s_lab.studies.real_probe:STUDY",
+        "real-tuning": "w2s_lab.studies.real_tuning:STUDY",
     },
 )
 

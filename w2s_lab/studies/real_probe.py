@@ -1,0 +1,336 @@
+"""Does a real language model surpass its supervisor on real English? Probes of its layers, many seeds, in minutes.
+
+The student is a logistic probe on the mean state of one layer of SmolLM2-135M; the supervisor is a bag of words. Layer
+and regularisation are chosen without the test set, once by held-out labels and once by a hundred trusted examples. All
+arms share the split, the features and the way of choosing: they differ in their labels only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from functools import cache, lru_cache
+from itertools import product
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from w2s_lab.data import rated
+from w2s_lab.data.sources import SplitSizes, load_splits, read_examples
+from w2s_lab.experiments.procedure import Bench, Plan
+from w2s_lab.experiments.store import Store
+from w2s_lab.figures.plots import pgr_dots
+from w2s_lab.methods import probe
+from w2s_lab.methods.labellers import labeller, labels_by
+from w2s_lab.methods.simulated import random_errors, word_errors
+from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.loading import load_model
+from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Splits, Task
+from w2s_lab.studies.figures import one
+from w2s_lab.studies.study import Rows, Setting, Study, cell, mean_of, numbers, rounded, select
+from w2s_lab.system.jobs import Job
+from w2s_lab.training.evaluation import score
+from w2s_lab.training.labelling import weak_labels
+
+MODEL = "smollm2-135m-q4"
+TASK = "film-reviews"
+OTHERS = ("product-reviews", "editorials", "short-messages")
+SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
+LAYERS = tuple(range(0, 31, 3))
+SUPERVISOR = "bag-of-words"
+SUPERVISORS = ("bag-of-words:400", "bag-of-words:800", "bag-of-words:1500", "vader", "layer:3", "pocket-l")
+POCKET = Plan.for_task(Task(TASK, rated.ANSWERS)).weak_recipe  # of pocket-l, which never read real English
+POCKET_SEEDS = 8  # it has to be fine-tuned for each
+ARMS = ("weak labels", "soft weak labels", "random errors", "errors by words")
+CHOICES = ("held-out labels", "trusted examples")
+WORDINGS = {
+    "the task's": None,
+    "the kit's": "Answer with one of: negative, positive.",
+    "another": "What did this critic think of the film?",
+    "none": "",
+}
+CHOSEN = (6, 12, 15, 18, 24, 30)  # layers that a student may choose among
+WORDED = (12, 15, 18)  # the same for the question about the instruction: there the network stops early
+GRID_ARMS = ("weak labels", "random errors", "truth")
+ZERO_SHOT = 1000  # examples
+READ = 400  # sentences of each source for the perplexity
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """The states of all examples of a task at some layers: `table[:, i]` is layer `layers[i]`."""
+
+    layers: tuple[int, ...]
+    table: np.ndarray
+    row: dict[str, int]
+
+    def of(self, inputs: LabelledSet) -> dict[int, np.ndarray]:
+        """Layer -> features [N, d] of some of the examples."""
+        rows = [self.row[one] for one in inputs.ids]
+        return {layer: self.table[rows, i] for i, layer in enumerate(self.layers)}
+
+    def only(self, layers: Sequence[int]) -> "States":
+        """The same with fewer layers."""
+        return replace(self, layers=tuple(layers), table=self.table[:, [self.layers.index(k) for k in layers]])
+
+
+@lru_cache(maxsize=6)
+def states_of(store: str, device: str, task: str, instruction: str | None = None) -> States:
+    """Features of a whole task, so that every seed finds its examples among them; kept in the store of this folder.
+
+    With another instruction, only those of the layers `WORDED`.
+    """
+    worded, plain = _worded(task, instruction)
+    layers = LAYERS if instruction is None else WORDED
+    table = Store(store).features_of_layers(load_model(MODEL, device=device), worded, layers, pool="mean")
+    return States(tuple(layers), table, {one: i for i, one in enumerate(plain.ids)})
+
+
+@cache
+def _worded(task: str, instruction: str | None) -> tuple[LabelledSet, LabelledSet]:
+    """All examples of a task with another instruction, and as they are."""
+    kind, examples, _ = read_examples(task)
+    plain = LabelledSet.ground_truth(kind, examples)
+    if instruction is None:
+        return plain, plain
+    worded = [replace(example, instruction=instruction) for example in examples]
+    return LabelledSet.ground_truth(kind, worded), plain
+
+
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """What the arms of one seed share: the split, the features, the supervisor's labels."""
+
+    number: int
+    splits: Splits
+    states: States
+    labels: LabelledSet
+    reference: LabelledSet
+
+    def fit(self, labels: LabelledSet, choice: str, *, soft: bool = False) -> tuple[probe.Probe, int, float]:
+        """A probe of these labels, with layer and C chosen by held-out labels or by the trusted examples."""
+        tables = self.states.of(labels)
+        trusted = None
+        if choice == CHOICES[1]:
+            trusted = (self.states.of(self.splits.validation), self.splits.validation)
+        found = probe.choose(tables, labels, trusted=trusted, soft=soft, seed=self.number)
+        return probe.fit_probe(tables[found.layer], labels, C=found.C, soft=soft), found.layer, found.C
+
+    def judged(self, fitted: probe.Probe, layer: int) -> Evaluation:
+        """The probe on the test examples."""
+        test = self.splits.test
+        return score(probe.predict(fitted, self.states.of(test)[layer], test), self.reference)
+
+    def row(self, student: Evaluation, ceiling: Evaluation, labels: LabelledSet, **facts) -> dict:
+        """The numbers of one student."""
+        comparison = Comparison(score(self.reference, self.reference), student, ceiling)
+        return {"seed": self.number, **facts, "label_accuracy": labels.label_accuracy, **numbers(comparison)}
+
+
+def seed_of(
+    store: Store,
+    device: str,
+    number: int,
+    supervisor: str = SUPERVISOR,
+    *,
+    layers: Sequence[int] = CHOSEN,
+    instruction: str | None = None,
+) -> Seed:
+    """A seed's split, the states that its students may choose among, and a supervisor's labels."""
+    splits = load_splits(TASK, seed=number, sizes=SIZES)
+    states = states_of(str(store.root), device, TASK, instruction)
+    if supervisor == "pocket-l":
+        own = Bench(splits, Plan(supervisor, MODEL, weak_recipe=POCKET, device=device), store, number)
+        labels, reference = own.labels, own.reference
+    else:
+        able = labeller(supervisor, splits.supervisor_train, states=lambda inputs, layer: states.of(inputs)[layer])
+        labels, reference = labels_by(able, splits.student_train), labels_by(able, splits.test)
+    return Seed(number, splits, states.only(layers), labels, reference)
+
+
+# -- the questions -----------------------------------------------------------------------------------------------
+
+
+def _stages(setting: Setting) -> list[list[Job]]:
+    reading = [Job(f"read {task}", cell, (_read, setting, task)) for task in (TASK, *OTHERS)]
+    reading += [
+        Job(f"read with {name} wording", cell, (_read, setting, TASK, words))
+        for name, words in WORDINGS.items()
+        if words is not None
+    ]
+    known = [Job("what it knew", cell, (_known, setting))]
+    seeds = range(setting.seeds)
+    questions = (_arms, _grid, _transfer, _supervisors, _wordings)
+    return [
+        [*reading, *known],
+        [Job(f"{q.__name__[1:]}, seed {s}", cell, (q, setting, s)) for s, q in product(seeds, questions)],
+    ]
+
+
+def _read(store: Store, device: str, task: str, instruction: str | None = None) -> Rows:
+    states_of(str(store.root), device, task, instruction)
+    return []
+
+
+def labels_of_arm(arm: str, splits: Splits, labels: LabelledSet, seed: int) -> LabelledSet:
+    """The student's labels of one arm: the weak ones, or the truth with as many errors of another kind."""
+    if "weak labels" in arm:
+        return labels
+    if arm == "truth":
+        return splits.student_train
+    right = labels.label_accuracy
+    if arm == "random errors":
+        return random_errors(splits.student_train, right, seed=seed)
+    return word_errors(splits.student_train, right, guide=splits.supervisor_train)
+
+
+def _arms(store: Store, device: str, number: int) -> Rows:
+    seed = seed_of(store, device, number)
+    rows = []
+    for choice in CHOICES:
+        fitted, layer, C = seed.fit(seed.splits.student_train, choice)
+        ceiling = seed.judged(fitted, layer)
+        for arm in ARMS:
+            labels = labels_of_arm(arm, seed.splits, seed.labels, number)
+            fitted, layer, C = seed.fit(labels, choice, soft=arm.startswith("soft"))
+            facts = {"question": "arms", "arm": arm, "choice": choice, "layer": layer, "C": C}
+            rows.append(seed.row(seed.judged(fitted, layer), ceiling, labels, **facts))
+    return rows
+
+
+def _grid(store: Store, device: str, number: int) -> Rows:
+    """Accuracy at every layer and C: what the choice could have found; it looks at the test set and decides nothing."""
+    seed = seed_of(store, device, number, layers=LAYERS)
+    rows = []
+    for arm in GRID_ARMS:
+        labels = labels_of_arm(arm, seed.splits, seed.labels, number)
+        tables = seed.states.of(labels)
+        for layer, C in product(LAYERS, probe.STRENGTHS):
+            found = seed.judged(probe.fit_probe(tables[layer], labels, C=C), layer)
+            facts = {"question": "grid", "seed": number, "arm": arm, "layer": layer, "C": C}
+            rows.append(facts | {"accuracy": found.accuracy, "imitation": found.imitation})
+    return rows
+
+
+def _transfer(store: Store, device: str, number: int) -> Rows:
+    """Students of film reviews on other kinds of text, beside the same supervisor and ceiling."""
+    seed = seed_of(store, device, number)
+    supervisor = labeller(SUPERVISOR, seed.splits.supervisor_train)
+    fitted = {arm: seed.fit(labels_of_arm(arm, seed.splits, seed.labels, number), CHOICES[0]) for arm in GRID_ARMS}
+    rows = []
+    for task in OTHERS:
+        states, (_, test) = states_of(str(store.root), device, task), _worded(task, None)
+        reference = labels_by(supervisor, test)
+        found = {
+            arm: score(probe.predict(able, states.of(test)[layer], test), reference)
+            for arm, (able, layer, _) in fitted.items()
+        }
+        for arm in GRID_ARMS[:-1]:
+            comparison = Comparison(score(reference, reference), found[arm], found["truth"])
+            rows.append({"question": "transfer", "seed": number, "task": task, "arm": arm, **numbers(comparison)})
+    return rows
+
+
+def _supervisors(store: Store, device: str, number: int) -> Rows:
+    rows, ceiling = [], None
+    for name in SUPERVISORS if number < POCKET_SEEDS else SUPERVISORS[:-1]:
+        seed = seed_of(store, device, number, name)
+        if ceiling is None:
+            fitted, layer, _ = seed.fit(seed.splits.student_train, CHOICES[0])
+            ceiling = seed.judged(fitted, layer)
+        fitted, layer, C = seed.fit(seed.labels, CHOICES[0])
+        facts = {"question": "supervisors", "supervisor": name, "layer": layer, "C": C}
+        rows.append(seed.row(seed.judged(fitted, layer), ceiling, seed.labels, **facts))
+    return rows
+
+
+def _wordings(store: Store, device: str, number: int) -> Rows:
+    rows = []
+    for name, words in WORDINGS.items():
+        seed = seed_of(store, device, number, layers=WORDED, instruction=words)
+        fitted, layer, _ = seed.fit(seed.splits.student_train, CHOICES[0])
+        ceiling = seed.judged(fitted, layer)
+        fitted, layer, C = seed.fit(seed.labels, CHOICES[0])
+        facts = {"question": "wordings", "wording": name, "layer": layer, "C": C}
+        rows.append(seed.row(seed.judged(fitted, layer), ceiling, seed.labels, **facts))
+    return rows
+
+
+def _known(store: Store, device: str) -> Rows:
+    """What the model knew before: its answers without training, and how well it predicts each kind of text."""
+    model, rows = load_model(MODEL, device=device), []
+    for task in (TASK, *OTHERS):
+        _, plain = _worded(task, None)
+        some = plain.take(np.random.default_rng(0).permutation(len(plain))[:ZERO_SHOT])
+        found = score(weak_labels(model, some))
+        commonest = max(found.predictions.count(answer) for answer in some.task.answers) / len(some)
+        facts = {"question": "known", "task": task, "accuracy": found.accuracy, "commonest": commonest}
+        rows.append(facts | {"perplexity": perplexity(model, some.examples[:READ])})
+    return rows
+
+
+@torch.no_grad()
+def perplexity(model: LanguageModel, examples: Sequence[Example], *, at_once: int = 16) -> float:
+    """exp of the mean negative log-probability of a token, over the tokens of all inputs, each input read alone."""
+    start, texts = model.encode_documents(examples, model.window)
+    texts = sorted((text for text in texts if text), key=len)
+    total = 0.0
+    for begin in range(0, len(texts), at_once):
+        piece = texts[begin : begin + at_once]
+        total += float(model.log_prob([start] * len(piece), piece).sum())
+    return float(np.exp(-total / sum(map(len, texts))))
+
+
+# -- the results -------------------------------------------------------------------------------------------------
+
+
+def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
+    facts = {"model": MODEL, "task": TASK, "sizes": astuple(SIZES), "layers": LAYERS, "rows": rounded(rows)}
+    return facts, real_probe_text(rows), {"real-probe.png": real_probe_figure(rows)}
+
+
+def table_of_groups(rows: Rows, by: str, names: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Lines: a group each, means over seeds, and the PGR with its 95 % interval."""
+    width = max(map(len, [by, *names])) + 2
+    lines = [f"{by:<{width}}" + "".join(f"{column.replace('_', ' '):>16}" for column in columns) + "   PGR"]
+    for name in names:
+        own = select(rows, **{by: name})
+        means = [mean_of(own, column)["mean"] for column in columns]
+        cells = "".join(f"{'undefined' if mean is None else format(mean, '.3f'):>16}" for mean in means)
+        pgr = mean_of(own, "pgr")
+        ends = "" if pgr["low"] is None else f" [{pgr['low']:.2f}, {pgr['high']:.2f}]"
+        lines.append(
+            f"{name:<{width}}{cells}   {'undefined' if pgr['mean'] is None else format(pgr['mean'], '.2f')}{ends}"
+        )
+    return lines
+
+
+def real_probe_text(rows: Rows) -> str:
+    """All tables as aligned text."""
+    lines, three = [], ("weak", "accuracy", "ceiling")
+    for choice in CHOICES:
+        own = [row for row in rows if row["question"] == "arms" and row["choice"] == choice]
+        lines += [f"layer and C chosen by {choice}", *table_of_groups(own, "arm", ARMS, (*three, "imitation")), ""]
+    for question, by, names in (
+        ("supervisors", "supervisor", SUPERVISORS),
+        ("wordings", "wording", tuple(WORDINGS)),
+    ):
+        lines += [*table_of_groups([r for r in rows if r["question"] == question], by, names, three), ""]
+    for arm in GRID_ARMS[:-1]:
+        own = [row for row in rows if row["question"] == "transfer" and row["arm"] == arm]
+        lines += [f"students of {arm} from film reviews, on", *table_of_groups(own, "task", OTHERS, three), ""]
+    lines.append(f"{'before any training':<22}{'accuracy':>10}{'commonest answer':>18}{'perplexity':>12}")
+    for row in (row for row in rows if row["question"] == "known"):
+        lines.append(f"{row['task']:<22}{row['accuracy']:>10.3f}{row['commonest']:>18.3f}{row['perplexity']:>12.1f}")
+    return "\n".join(lines)
+
+
+def real_probe_figure(rows: Rows) -> Figure:
+    """The PGR of each arm, over seeds, layer and C chosen by held-out labels."""
+    own = [row for row in rows if row["question"] == "arms" and row["choice"] == CHOICES[0]]
+    values = {arm.replace(" ", "\n"): [row["pgr"] for row in select(own, arm=arm)] for arm in ARMS}
+    return one(pgr_dots, values, size=(10, 7), roles={"random\nerrors": "random"})
+
+
+STUDY = Study(
+    "real-probe", "does a real model surpass its supervisor on real English? Probes of its layers", 20, _stages, _finish
+)
