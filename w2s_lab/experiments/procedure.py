@@ -233,7 +233,7 @@ class Bench:
 
     def _states(self, inputs: LabelledSet, layer: int) -> np.ndarray:
         """The strong model's mean state after a layer, for each input, [N, d]."""
-        return self.store.features(self.strong, inputs, layer=layer, pool="mean")
+        return self.store.features(self.strong, inputs, layer=layer, pool="mean", **self._rows("weak labels"))
 
     def labels_of(self, supervisor: LanguageModel | Labeller) -> tuple[LabelledSet, LabelledSet]:
         """A supervisor's labels of the student's inputs and of the watched examples.

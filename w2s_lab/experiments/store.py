@@ -36,7 +36,7 @@ from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model, save_model
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, content_key
-from w2s_lab.system import parallel
+from w2s_lab.system import heap, parallel
 from w2s_lab.system.files import as_umask_says, beside, remove, replacing, said_with_path, sha256
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import snapshot_from_json, snapshot_to_json
@@ -114,6 +114,7 @@ class Store:
             }
             parallel.from_main(lambda: _keep(folder, model, facts))
             model = None  # freed before it is loaded, so that a device need not hold it twice
+            heap.give_back()
         checkpoint.discard()  # also that of a run that was killed before it came here
         model = load_model(str(folder), device=device or str(start.device))
         model.read_as(recipe)

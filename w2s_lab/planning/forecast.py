@@ -20,12 +20,13 @@ import numpy as np
 from w2s_lab.data.sources import SplitSizes, split_examples
 from w2s_lab.experiments.procedure import Plan, hard, unlabelled, weak_to_strong
 from w2s_lab.experiments.store import Store
+from w2s_lab.methods.labellers import is_labeller, layer_of, true_labels
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import pick_device
 from w2s_lab.planning.usual import SEED_SECONDS, fewer, parameters_of
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, LabelledSet, Splits, Task, content_key
-from w2s_lab.system import parallel
+from w2s_lab.system import heap, parallel
 from w2s_lab.training.checkpoint import SECONDS, SHARE
 from w2s_lab.training.evaluation import snapshot_from_json
 from w2s_lab.training.labelling import weak_labels
@@ -149,7 +150,7 @@ def parts(plan: Plan, sizes: SplitSizes, strong: Pace, *, inputs: int = 0) -> li
     """
     weak, watched = _weak_pace(plan, strong), sizes.test + sizes.validation
     steps, grid = plan.recipe.steps(sizes.student_train)
-    found = []
+    found, labelled = [], [sizes.student_train, watched]
     if plan.adapt:
         learners = (strong, plan.recipe), *([(weak, plan.weak_recipe)] if weak else [])
         for pace, recipe in learners:
@@ -158,9 +159,11 @@ def parts(plan: Plan, sizes: SplitSizes, strong: Pace, *, inputs: int = 0) -> li
             found.append(Part("adapted to the inputs", pace, plan.adapt.steps(inputs)[0]))
     if weak:
         found.append(Part("weak supervisor", weak, plan.weak_recipe.steps(sizes.supervisor_train)[0]))
-        found += [Part("weak labels", weak, rows=rows) for rows in (sizes.student_train, watched)]
+    elif layer_of(plan.weak) is not None:  # an early exit: at most the whole strong model
+        weak, labelled = strong, [true_labels(plan.weak, sizes.supervisor_train), *labelled]
     return [
         *found,
+        *(Part("weak labels", weak, rows=rows) for rows in labelled if weak),
         Part("strong student", strong, steps, grid, watched),
         Part("strong ceiling", strong, steps),
         Part("strong ceiling", strong, rows=sizes.test),
@@ -169,11 +172,10 @@ def parts(plan: Plan, sizes: SplitSizes, strong: Pace, *, inputs: int = 0) -> li
 
 def _weak_pace(plan: Plan, strong: Pace) -> Pace | None:
     """The supervisor's pace, in proportion to that of the strong model; None: it is no language model."""
-    weak = parameters_of(plan.weak) if isinstance(plan.weak, str) else None
-    if weak is None and not (isinstance(plan.weak, str) and "/" in plan.weak):
+    if is_labeller(plan.weak):
         return None
-    known = parameters_of(plan.strong) or weak
-    if weak is None or known is None:  # a model of the Hub, of which the size is unknown
+    weak, known = parameters_of(plan.weak), parameters_of(plan.strong)
+    if weak is None or known is None:  # a size is unknown: at most as slow as the strong model
         return replace(strong, step=strong.step / plan.recipe.batch_size * plan.weak_recipe.batch_size)
     ours, theirs = guessed_pace(weak, plan.weak_recipe.batch_size), guessed_pace(known, plan.recipe.batch_size)
     return Pace(strong.step * ours.step / theirs.step, strong.row * ours.row / theirs.row, ours.keep)
@@ -223,6 +225,12 @@ class _Reader(Store):
             raise _Missing
         self.found[len(inputs)] += 1
         return super().labels(model, inputs, beams=beams)
+
+    def features_of_layers(self, model, inputs, layers, *, pool="mean", on_rows=None):
+        if not all(self.features_path(model, inputs, layer, pool=pool).is_file() for layer in layers):
+            raise _Missing
+        self.found[len(inputs)] += 1
+        return super().features_of_layers(model, inputs, layers, pool=pool)
 
 
 def still_to_do(todo: Sequence[Part], splits: Splits, plan: Plan, store: Store, **options: Any) -> list[int]:
@@ -365,7 +373,9 @@ def forecast(
     def measured() -> Pace:
         say("measuring the speed")
         labelled = split_examples(task, examples, seed=0, sizes=sizes).student_train
-        return measured_pace(strong, labelled, plan.recipe, device=plan.device, loading=loading)
+        found = measured_pace(strong, labelled, plan.recipe, device=plan.device, loading=loading)
+        heap.give_back()  # its copy of the model is gone
+        return found
 
     def choose() -> list[int]:
         return list(astuple(quick_enough(plan, sizes, measured(), inputs=inputs)))

@@ -15,7 +15,7 @@ from w2s_lab.models.loading import load_model, network_digest, pick_device
 from w2s_lab.objective import NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
-from w2s_lab.system import parallel
+from w2s_lab.system import heap, parallel
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import evaluate, score, snapshot_from_json, snapshot_to_json
 from w2s_lab.training.gradient import BatchGradient
@@ -125,6 +125,7 @@ def training_steps(
             found = score(untrained(model, watch, on_rows=on_rows), reference)
         else:
             found = evaluate(model, watch, reference, on_rows=on_rows) if watch else None
+        heap.give_back()
         return Snapshot(step, seen, mean, found)
 
     with prepared(model, recipe) as trained:
