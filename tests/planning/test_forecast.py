@@ -230,6 +230,14 @@ def test_it_is_said_in_one_line(tmp_path, paces):
     )
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.0021, "2.1 ms"), (0.099, "99 ms"), (0.0999, "0.1 s"), (1.234, "1.2 s"), (9.96, "10 s"), (183, "183 s")],
+)
+def test_seconds_in_words(seconds, said):
+    assert module._seconds(seconds) == said
+
+
 def test_the_choice_is_kept(tmp_path, paces):
     paces += [Pace(3, 0.02, 0, measured=True), Pace(0.1, 0.02, 0, measured=True)]
     first, again = predict(Store(tmp_path)), predict(Store(tmp_path))  # the second time the machine is idle

@@ -53,6 +53,14 @@ def test_a_large_model_is_fine_tuned_gently_on_few_labels():
     assert usual_plan(OPEN, SMOLLM).weak == Plan.for_task(OPEN).weak  # a bag of words cannot answer freely
 
 
+def test_a_large_supervisor_is_fine_tuned_gently_too():
+    plan = usual_plan(CLOSED, "HuggingFaceTB/SmolLM2-360M", weak="smollm2-135m")
+    assert plan.weak == "smollm2-135m" and plan.weak_recipe == plan.recipe
+    small = usual_plan(CLOSED, SMOLLM, weak="pocket-s")
+    assert (small.weak, small.weak_recipe) == ("pocket-s", Plan.for_task(CLOSED).weak_recipe)
+    assert usual_plan(CLOSED, SMOLLM, weak="vader").weak == "vader"
+
+
 def test_an_adapter_learns_faster_and_a_larger_model_slower():
     lora = LoRA(rank=8, alpha=16)
     adapted = usual_plan(CLOSED, SMOLLM, lora=lora).recipe

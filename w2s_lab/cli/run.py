@@ -244,7 +244,7 @@ def _split_and_plan(arguments: argparse.Namespace, task, examples: int):
     else:
         on_cpu = arguments.dry_run not in DEVICES and pick_device(arguments.device).type == "cpu"
         split = arguments.sizes or usual_sizes(examples, arguments.strong, on_cpu=on_cpu)
-        usual = usual_plan(task, arguments.strong, lora=lora, labels=split.supervisor_train)
+        usual = usual_plan(task, arguments.strong, weak=arguments.weak, lora=lora, labels=split.supervisor_train)
     shared = {
         "batch_size": arguments.batch_size,
         "max_tokens": arguments.max_tokens,

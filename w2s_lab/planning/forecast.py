@@ -424,4 +424,6 @@ def _count(number: int, noun: str) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.2g} s" if value >= 0.1 else f"{1000 * value:.2g} ms"
+    if value < 0.0995:
+        return f"{1000 * value:.2g} ms"
+    return f"{value:.0f} s" if value >= 9.95 else f"{value:.2g} s"

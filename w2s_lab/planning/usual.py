@@ -38,8 +38,10 @@ def is_large(name: str) -> bool:
     return found >= LARGE if found else "/" in name and not Path(name).exists()
 
 
-def usual_plan(task: Task, strong: str | None = None, *, lora: LoRA | None = None, labels: int = 1500) -> Plan:
-    """The usual plan for a task and, where it is large, for its strong model.
+def usual_plan(
+    task: Task, strong: str | None = None, *, weak: str | None = None, lora: LoRA | None = None, labels: int = 1500
+) -> Plan:
+    """The usual plan for a task and, where they are large, for its models.
 
     A large model knows so much of a text that one pass over some hundred labels elicits it, in small batches and at a
     low rate. Beside it stands a supervisor that is weak on real text: a bag of words, on a closed task.
@@ -47,16 +49,25 @@ def usual_plan(task: Task, strong: str | None = None, *, lora: LoRA | None = Non
     Args:
         task: the task.
         strong: name of the strong model; None: of the ladder.
+        weak: name of the supervisor; None: the usual one.
         lora: the adapter that student and ceiling learn; None: they learn all weights.
         labels: true answers that the supervisor can learn from.
     """
-    usual = Plan.for_task(task)
-    if strong is None or not is_large(strong):
-        return usual
-    rate = (1e-5 if (parameters_of(strong) or 0) >= LARGER else 5e-5) * (ADAPTER_RATE if lora else 1)
-    recipe = Recipe(epochs=1, batch_size=8, learning_rate=rate, eval_every=20, lora=lora)
-    weak = usual.weak if task.answers is None else f"bag-of-words:{min(labels, ON_A_CPU.supervisor_train)}"
-    return replace(usual, weak=weak, strong=strong, recipe=recipe)
+    plan = Plan.for_task(task)
+    if strong is not None and is_large(strong):
+        plan = replace(plan, strong=strong, recipe=_gentle(strong, lora))
+        if task.answers is not None:
+            plan = replace(plan, weak=f"bag-of-words:{min(labels, ON_A_CPU.supervisor_train)}")
+    if weak is not None:
+        plan = replace(plan, weak=weak, weak_recipe=_gentle(weak) if is_large(weak) else plan.weak_recipe)
+    return plan
+
+
+def _gentle(name: str, lora: LoRA | None = None) -> Recipe:
+    """How a large model is fine-tuned on few labels."""
+    rate = 1e-5 if (parameters_of(name) or 0) >= LARGER else 5e-5
+    rate = rate if lora is None else ADAPTER_RATE * rate
+    return Recipe(epochs=1, batch_size=8, learning_rate=rate, eval_every=20, lora=lora)
 
 
 def usual_sizes(examples: int, strong: str | None, *, on_cpu: bool) -> SplitSizes:
