@@ -222,7 +222,7 @@ def test_show_without_runs(capsys):
 def test_options_reach_the_training(capsys, monkeypatch):
     seen = []
 
-    def stop(splits, plan, store, *, seed, unlabelled, on_step):
+    def stop(splits, plan, store, *, seed, unlabelled, **options):
         seen.append((splits, plan, seed, unlabelled))
         raise ValueError("enough")
 
@@ -335,18 +335,9 @@ def test_ctrl_c_and_going_on_gives_the_same(capsys, monkeypatch):
     assert clean.replace("other/figures", "runs/figures") == out
 
 
-def test_progress_has_one_bar_per_training():
-    progress = Progress()
-    with progress.of("seed 1/1") as on_step:
-        on_step("weak supervisor", 1, 2)
-        assert (progress.bar.n, progress.bar.total) == (1, 2) and "weak supervisor" in progress.bar.desc
-        on_step("weak supervisor", 2, 2)
-        assert progress.bar is None
-
-
 def test_an_interrupt_says_where_it_was():
     said = pytest.raises(KeyboardInterrupt, match="seed 2/3, strong student, after step 7 of 9")
-    with said, Progress().of("seed 2/3") as on_step:
+    with said, Progress().of("seed 2/3") as (on_step, _):
         on_step("strong student", 7, 9)
         raise KeyboardInterrupt
 

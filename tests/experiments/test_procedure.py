@@ -10,6 +10,7 @@ from scipy import stats
 
 from w2s_lab.data.sources import SplitSizes, builtin_tasks, load_splits
 from w2s_lab.experiments import report
+from w2s_lab.experiments import store as store_module
 from w2s_lab.experiments.procedure import Bench, Outcome, Plan, weak_to_strong
 from w2s_lab.experiments.report import ROLES, summarise, table
 from w2s_lab.experiments.store import Store
@@ -148,6 +149,48 @@ def test_progress_names_the_role(splits, tmp_path):
         ("strong ceiling", 6, 6),
     ]
     assert len(seen) == 14
+
+
+def test_every_answer_is_reported_under_its_role(splits, tmp_path):
+    seen = []
+    weak_to_strong(splits, PLAN, Store(tmp_path), seed=3, on_rows=lambda *event: seen.append(event))
+    assert [event for event in seen if event[1] == event[2]] == [
+        ("weak labels", 40, 40),
+        ("weak labels", 42, 42),
+        *[("strong student", 42, 42)] * 4,
+        ("strong ceiling", 30, 30),
+    ]
+
+
+def test_the_untrained_model_answers_once_for_all_students(run, splits, tmp_path, monkeypatch):
+    """Both histories are those of trainings that share nothing."""
+    store, answered = Store(tmp_path), []
+    bench = Bench(splits, PLAN, store, seed=3)
+    labels = [bench.labels, random_errors(splits.student_train, 0.8, seed=0)]
+    real = store_module.weak_labels
+    monkeypatch.setattr(
+        store_module,
+        "weak_labels",
+        lambda model, *args, **options: answered.append(model) or real(model, *args, **options),
+    )
+    options = {"watch": bench.watch, "reference": bench.watched}
+    for one in labels:
+        shared = bench.train(bench.strong, one, PLAN.recipe, "student", **options)
+        alone = train(bench.strong, one, replace(PLAN.recipe, seed=3), **options)
+        for ours, theirs in zip(shared.history, alone.history, strict=True):
+            assert ours.evaluation.predictions == theirs.evaluation.predictions
+            assert np.array_equal(ours.evaluation.probs, theirs.evaluation.probs)
+    assert [model.digest for model in answered] == [bench.strong.digest]
+
+
+def test_a_strong_model_that_is_loaded_already_is_not_loaded_again(run, splits, monkeypatch):
+    strong, loaded = load_model(PLAN.strong, device="cpu"), []
+    monkeypatch.setattr(
+        "w2s_lab.experiments.procedure.load_model",
+        lambda name, **options: loaded.append(name) or load_model(name, **options),
+    )
+    again = weak_to_strong(splits, PLAN, Store(run[0].root), seed=3, strong=strong)
+    assert loaded == [PLAN.weak] and again.comparison.pgr == run[1].comparison.pgr
 
 
 @pytest.mark.parametrize("loss", [SoftTargets(temperature=0.5), AuxiliaryConfidence()])

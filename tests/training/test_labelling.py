@@ -48,6 +48,13 @@ def test_labels_stay_with_their_examples(model, closed_set):
         np.testing.assert_allclose(alone.probs[0], labels.probs[i], atol=1e-5)
 
 
+def test_every_piece_is_reported(model, closed_set, monkeypatch):
+    monkeypatch.setitem(labelling.TOKENS, "cpu", 150)
+    seen = []
+    weak_labels(model, closed_set, on_rows=lambda *event: seen.append(event))
+    assert len(seen) > 3 and seen == sorted(set(seen)) and seen[-1] == (48, 48) and {of for _, of in seen} == {48}
+
+
 @pytest.mark.parametrize("size", [1, 150, 1000])
 def test_the_token_budget_changes_nothing(model, closed_set, size, monkeypatch):
     expected = weak_labels(model, closed_set)

@@ -4,13 +4,13 @@ import argparse
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from w2s_lab.cli.arguments import add_device, add_import, add_store, answers, loss, losses, positive, rate, sizes
+from w2s_lab.cli.progress import Progress
 from w2s_lab.system.files import replacing
 
 # torch, transformers and what imports them are imported inside the functions: they take seconds, --help should not.
@@ -70,7 +70,6 @@ def add(commands) -> None:
     recipe.add_argument(
         "--loss",
         type=loss,
-        default="ml",
         metavar="NAME[:DIAL=VALUE,...]",
         help="of the student, with its dials, such as soft or distillation:weight=0.5,schedule=cosine "
         "(default: ml, maximum likelihood of the weak answers); --loss help lists all losses and their dials",
@@ -118,25 +117,28 @@ def add(commands) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     """Train a weak supervisor, label with it, train a strong student on its labels and a strong ceiling on the truth;
     print accuracies and the performance gap recovered, and draw them. Finished parts come from the store."""
-    from w2s_lab.system import parallel
-
     if arguments.loss == "help":
         print(losses())
         return
-    arguments.device = parallel.start(arguments.device)
-    try:
-        with _only_main_prints():
-            _measure(arguments)
-    finally:
-        parallel.stop()
+    with Progress() as progress:  # before the imports, which take seconds
+        from w2s_lab.system import parallel
+
+        arguments.device = parallel.start(arguments.device)
+        try:
+            with _only_main_prints():
+                _measure(arguments, progress)
+        finally:
+            parallel.stop()
 
 
-def _measure(arguments: argparse.Namespace) -> None:
+def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
     from w2s_lab.data import fetch
-    from w2s_lab.data.sources import SplitSizes, read_examples, split_examples
+    from w2s_lab.data.sources import read_examples, split_examples
     from w2s_lab.experiments.procedure import check_plan, unlabelled, weak_to_strong
     from w2s_lab.experiments.store import Store
-    from w2s_lab.methods.labellers import true_labels
+    from w2s_lab.models.loading import load_model
+    from w2s_lab.planning.forecast import forecast
+    from w2s_lab.planning.usual import is_large
 
     task, examples, notes = read_examples(
         arguments.data or arguments.task or "sentiment",
@@ -148,35 +150,62 @@ def _measure(arguments: argparse.Namespace) -> None:
     )
     if arguments.data:
         for note in notes:
-            print(f"note: {note}")
-    split = arguments.sizes or SplitSizes.of(len(examples))
-    plan = _plan(arguments, task)
+            progress.write(f"note: {note}")
+    split, plan = _split_and_plan(arguments, task, len(examples))
     check_plan(plan, task, split.supervisor_train)
     title = f"{task.name}: {plan.weak_name} supervises {plan.strong}"
-    print(
-        f"{title}\n{len(examples):,} examples; "
-        f"for each of {arguments.seeds} seeds, {true_labels(plan.weak, split.supervisor_train):,} true labels "
-        f"for the supervisor, {split.student_train:,} weak labels for the student, {split.test:,} for the test, "
-        f"{split.validation:,} for validation"
-    )
+    progress.write(title)
     if arguments.dry_run is not None:
         from w2s_lab.planning.dry_run import dry_run_table
 
+        progress.write(_numbers(arguments, plan, split, len(examples)))
         device = arguments.dry_run or plan.device
-        print(f"\n{dry_run_table(plan, split, examples, task.answers, seeds=arguments.seeds, device=device)}")
+        progress.write(f"\n{dry_run_table(plan, split, examples, task.answers, seeds=arguments.seeds, device=device)}")
         if task.name in fetch.FETCHABLE:
-            print(f"Licence of the data: {fetch.FETCHABLE[task.name].licence}.")
+            progress.write(f"Licence of the data: {fetch.FETCHABLE[task.name].licence}.")
         return
     for model in plan.models:
         if model.removeprefix("scratch:") in fetch.FETCHABLE:
             fetch.folder(model.removeprefix("scratch:"))  # raises now, not when its turn comes
-    store, progress, outcomes = Store(arguments.store), Progress(), []
+    store, outcomes, strong = Store(arguments.store), [], None
+    begin = time.perf_counter()
+    if is_large(plan.strong):
+        progress.say(f"loading {plan.strong}")
+        strong = load_model(plan.strong, device="cpu")
+    found = forecast(
+        plan,
+        split,
+        (task, examples),
+        store,
+        seeds=arguments.seeds,
+        strong=strong,
+        loading=time.perf_counter() - begin,
+        fixed=bool(arguments.sizes or arguments.pair),
+        say=progress.say,
+    )
+    split = found.sizes
+    progress.write("\n".join(filter(None, (_numbers(arguments, plan, split, len(examples)), found.text))))
+    progress.follow(found.course, measured=found.measured)
     for seed in range(arguments.seeds):
         splits = split_examples(task, examples, seed=seed, sizes=split)
         inputs = unlabelled(examples, splits) if plan.adapt else None
-        with progress.of(f"seed {seed + 1}/{arguments.seeds}") as on_step:
-            outcomes.append(weak_to_strong(splits, plan, store, seed=seed, unlabelled=inputs, on_step=on_step))
+        with progress.of(f"seed {seed + 1}/{arguments.seeds}", seed) as (on_step, on_rows):
+            options = {"unlabelled": inputs, "on_step": on_step, "on_rows": on_rows, "strong": strong}
+            outcomes.append(weak_to_strong(splits, plan, store, seed=seed, **options))
+    progress.end()
     _report(arguments, outcomes, title, split, plan)
+
+
+def _numbers(arguments: argparse.Namespace, plan, split, examples: int) -> str:
+    """How many examples each part gets."""
+    from w2s_lab.methods.labellers import true_labels
+
+    return (
+        f"{examples:,} examples; "
+        f"for each of {arguments.seeds} seeds, {true_labels(plan.weak, split.supervisor_train):,} true labels "
+        f"for the supervisor, {split.student_train:,} weak labels for the student, {split.test:,} for the test, "
+        f"{split.validation:,} for validation"
+    )
 
 
 def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, plan) -> None:
@@ -198,18 +227,24 @@ def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, pl
             new.write_text(json.dumps(facts | summary.as_dict(), indent=1) + "\n")
 
 
-def _plan(arguments: argparse.Namespace, task):
-    """The task's usual plan, or that of a named pair, changed as the command line says."""
+def _split_and_plan(arguments: argparse.Namespace, task, examples: int):
+    """The usual sizes and plan for task and model, or those of a named pair, changed as the command line says."""
+    from w2s_lab.data.sources import SplitSizes
     from w2s_lab.experiments.procedure import Plan
     from w2s_lab.methods.labellers import is_labeller
+    from w2s_lab.models.loading import pick_device
+    from w2s_lab.planning.estimate import DEVICES
+    from w2s_lab.planning.hub_models import pair_plan
+    from w2s_lab.planning.usual import usual_plan, usual_sizes
     from w2s_lab.recipe import LoRA
 
+    lora = arguments.lora and LoRA(rank=arguments.lora, alpha=2 * arguments.lora)
     if arguments.pair:
-        from w2s_lab.planning.hub_models import pair_plan
-
-        usual = pair_plan(arguments.pair)
+        split, usual = arguments.sizes or SplitSizes.of(examples), pair_plan(arguments.pair)
     else:
-        usual = Plan.for_task(task)
+        on_cpu = arguments.dry_run not in DEVICES and pick_device(arguments.device).type == "cpu"
+        split = arguments.sizes or usual_sizes(examples, arguments.strong, on_cpu=on_cpu)
+        usual = usual_plan(task, arguments.strong, weak=arguments.weak, lora=lora, labels=split.supervisor_train)
     shared = {
         "batch_size": arguments.batch_size,
         "max_tokens": arguments.max_tokens,
@@ -228,9 +263,9 @@ def _plan(arguments: argparse.Namespace, task):
         "loss": arguments.loss,
         "epochs": arguments.epochs,
         "learning_rate": arguments.learning_rate,
-        "lora": arguments.lora and LoRA(rank=arguments.lora, alpha=2 * arguments.lora),
+        "lora": lora,
     }
-    return Plan(
+    return split, Plan(
         chosen,
         arguments.strong or usual.strong,
         _changed(usual.weak_recipe, shared | weak),
@@ -253,44 +288,6 @@ def _adaptation(arguments: argparse.Namespace, shared: dict):
 
 def _changed(recipe, values: dict):
     return replace(recipe, **{name: value for name, value in values.items() if value is not None})
-
-
-class Progress:
-    """One bar per training, with the time left; stored results need none."""
-
-    def __init__(self) -> None:
-        self.bar = None
-        self.place = ""
-
-    @contextlib.contextmanager
-    def of(self, where: str) -> Iterator:
-        """A callback for the trainings of one seed; `where` is what the bar says before the role.
-
-        A KeyboardInterrupt inside goes on its way with the place where it happened.
-        """
-        self.place = where
-        try:
-            yield lambda role, done, steps: self._step(where, role, done, steps)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(self.place) from None
-        finally:
-            if self.bar is not None:
-                self.bar.close()
-                self.bar = None
-
-    def _step(self, where: str, role: str, done: int, steps: int) -> None:
-        from w2s_lab.system import parallel
-
-        self.place = f"{where}, {role}, after step {done} of {steps}"
-        if not parallel.is_main():
-            return
-        if self.bar is None:
-            self.bar = tqdm(total=steps, initial=done - 1, desc=f"{where} {role:<16}", unit="step")
-        self.bar.update()
-        if done == steps:
-            self.bar.close()
-            self.bar = None
-            self.place = f"{where}, after the training of the {role}"
 
 
 @contextlib.contextmanager

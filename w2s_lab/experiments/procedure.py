@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from w2s_lab.training.evaluation import score
 from w2s_lab.training.requirements import check_offer, check_set
 
 OnStep = Callable[[str, int, int], None]  # (role, optimizer steps done, of how many)
+OnRows = Callable[[str, int, int], None]  # (role, examples answered, of how many)
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ class Bench:
         seed: of the order of the examples in every training.
         unlabelled: inputs for the adaptation, where the plan has one; None: those of supervisor and student.
         on_step: called after every optimizer step, for a progress bar.
+        on_rows: called during every labelling and every evaluation, for a progress bar.
 
     Raises:
         ValueError, TypeError: a loss of the plan cannot be trained on the labels that it would get.
@@ -159,6 +161,7 @@ class Bench:
     seed: int
     unlabelled: LabelledSet | None = None
     on_step: OnStep | None = None
+    on_rows: OnRows | None = None
 
     def __post_init__(self) -> None:
         check_plan(self.plan, self.splits.task, len(self.splits.supervisor_train))
@@ -175,9 +178,14 @@ class Bench:
     ) -> LanguageModel:
         """`Store.train` with this bench's seed (or another one) and device."""
         start = load_model(start, device="cpu") if isinstance(start, str) else start
-        report = self.on_step and (lambda done, steps: self.on_step(role, done, steps))
+        report = {"on_step": self.on_step and partial(self.on_step, role), **self._rows(role)}
         recipe = replace(recipe, seed=self.seed if seed is None else seed)
-        return self.store.train(start, labelled, recipe, role=role, on_step=report, device=self.plan.device, **watched)
+        options = report | ({"share_start": True} if watched else {}) | watched
+        return self.store.train(start, labelled, recipe, role=role, device=self.plan.device, **options)
+
+    def _rows(self, role: str) -> dict[str, Callable[[int, int], None]]:
+        """The option that reports answered examples under this role, where somebody asked for it."""
+        return {"on_rows": partial(self.on_rows, role)} if self.on_rows else {}
 
     def adapted(self, start: str | LanguageModel, recipe: Recipe | None = None) -> LanguageModel:
         """A model after next-token training on the unlabelled inputs, by the plan's `adapt` recipe or another one.
@@ -225,14 +233,16 @@ class Bench:
 
     def _states(self, inputs: LabelledSet, layer: int) -> np.ndarray:
         """The strong model's mean state after a layer, for each input, [N, d]."""
-        return self.store.features(self.strong, inputs, layer=layer, pool="mean")
+        return self.store.features(self.strong, inputs, layer=layer, pool="mean", **self._rows("weak labels"))
 
     def labels_of(self, supervisor: LanguageModel | Labeller) -> tuple[LabelledSet, LabelledSet]:
         """A supervisor's labels of the student's inputs and of the watched examples.
 
         Those of a language model are kept in the store; those of others are cheap and made anew.
         """
-        label = self.store.labels if isinstance(supervisor, LanguageModel) else labels_by
+        label = labels_by
+        if isinstance(supervisor, LanguageModel):
+            label = partial(self.store.labels, **self._rows("weak labels"))
         return label(supervisor, self.splits.student_train), label(supervisor, self.watch)
 
     @cached_property
@@ -269,7 +279,7 @@ class Bench:
         """The strong ceiling on the test examples."""
         recipe = hard(self.plan.recipe, closed=self.splits.task.answers is not None)
         model = self.train(self.strong, self.splits.student_train, recipe, "strong ceiling")
-        return score(self.store.labels(model, self.splits.test), self.reference)
+        return score(self.store.labels(model, self.splits.test, **self._rows("strong ceiling")), self.reference)
 
     def student(
         self,
@@ -308,13 +318,18 @@ def weak_to_strong(
     seed: int,
     unlabelled: LabelledSet | None = None,
     on_step: OnStep | None = None,
+    on_rows: OnRows | None = None,
+    strong: LanguageModel | None = None,
 ) -> Outcome:
-    """The whole procedure, once: supervisor, weak labels, student, ceiling, comparison."""
-    bench = Bench(splits, plan, store, seed, unlabelled, on_step)
+    """The whole procedure, once: supervisor, weak labels, student, ceiling, comparison.
+
+    `strong` is the plan's strong model, if it is in main memory already; the other options are those of `Bench`.
+    """
+    bench = Bench(splits, plan, store, seed, unlabelled, on_step, on_rows)
     # Both are loaded now, so that an error in loading comes before anything is trained. Models that are not in use are
     # in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
     weak = plan.weak if is_labeller(plan.weak) else load_model(plan.weak, device="cpu")
-    bench.strong = bench.adapted(load_model(plan.strong, device="cpu"))
+    bench.strong = bench.adapted(strong or load_model(plan.strong, device="cpu"))
     bench.weak_labels = bench._labels_to_learn(bench.supervisor(weak))
     del weak
     return bench.student(bench.labels)

@@ -5,6 +5,7 @@ runs/
   trainings/KEY/    run.json (written last), model.safetensors and what else transformers needs, curve.json
   labels/KEY.json   answers, log-probabilities and distributions of one model on one set of inputs
   features/KEY.safetensors  states of one layer of one model for one set of inputs
+  choices/KEY.json  numbers that were chosen by a measurement, so that the same command chooses them again
   unfinished/KEY    the last checkpoint of a training that was stopped
 ```
 
@@ -35,11 +36,11 @@ from w2s_lab.models.language_model import LanguageModel, needs_language_model
 from w2s_lab.models.loading import load_model, save_model
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, content_key
-from w2s_lab.system import parallel
+from w2s_lab.system import heap, parallel
 from w2s_lab.system.files import as_umask_says, beside, remove, replacing, said_with_path, sha256
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import snapshot_from_json, snapshot_to_json
-from w2s_lab.training.labelling import weak_labels
+from w2s_lab.training.labelling import OnRows, weak_labels
 from w2s_lab.training.loop import train, training_key
 from w2s_lab.version import __version__
 
@@ -66,17 +67,24 @@ class Store:
         watch: LabelledSet | None = None,
         reference: LabelledSet | None = None,
         on_step: Callable[[int, int], None] | None = None,
+        on_rows: OnRows | None = None,
         device: str | None = None,
+        share_start: bool = False,
     ) -> LanguageModel:
         """`training.train`, or its stored result; `role` (such as "weak supervisor") is only for people to read.
 
         A training that was stopped goes on from its last checkpoint and has the same result. The model is returned on
         `device` (auto, cpu, cuda), or on the device of `start`.
 
+        With `share_start`, the answers of the untrained model on `watch` are stored like labels, for the next training
+        from the same start.
+
         Warns:
             UserWarning: a user's loss has no digest (see `system.source`), so the training is done, but not stored.
         """
-        options = {"watch": watch, "reference": reference, "on_step": on_step, "device": device}
+        options = {"watch": watch, "reference": reference, "on_step": on_step, "on_rows": on_rows, "device": device}
+        if recipe.lora is None:  # the weights that an adapter freezes may be rounded: other answers
+            options["untrained"] = self.labels if share_start else None
         key = training_key(start, labelled, recipe)
         if key is None:
             warnings.warn(
@@ -85,7 +93,7 @@ class Store:
                 stacklevel=2,
             )
             return replace(train(start, labelled, recipe, **options), name=f"{start.name} ({role})")
-        place = content_key(key, watch and watch.digest, reference and reference.digest)
+        place = self.place(start, labelled, recipe, watch=watch, reference=reference)
         self.asked.append(place)
         folder = self.root / "trainings" / place
         checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place)
@@ -106,6 +114,7 @@ class Store:
             }
             parallel.from_main(lambda: _keep(folder, model, facts))
             model = None  # freed before it is loaded, so that a device need not hold it twice
+            heap.give_back()
         checkpoint.discard()  # also that of a run that was killed before it came here
         model = load_model(str(folder), device=device or str(start.device))
         model.read_as(recipe)
@@ -113,16 +122,35 @@ class Store:
         history = tuple(snapshot_from_json(row, watch, reference) for row in rows)
         return replace(model, name=f"{start.name} ({role})", digest=key, history=history)
 
-    def labels(self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> LabelledSet:
-        """`labelling.weak_labels`, or its stored result."""
-        needs_language_model(model, "Store.labels")
+    @staticmethod
+    def place(
+        start: LanguageModel,
+        labelled: LabelledSet,
+        recipe: Recipe,
+        *,
+        watch: LabelledSet | None = None,
+        reference: LabelledSet | None = None,
+    ) -> str | None:
+        """The name of a training's folder; None if it cannot be stored."""
+        key = training_key(start, labelled, recipe)
+        return key and content_key(key, watch and watch.digest, reference and reference.digest)
+
+    def labels_path(self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> Path:
+        """The file of a labelling."""
         read_as = (model.max_tokens, model.chat_template, model.precision)
         key = content_key("labels", model.digest, read_as, inputs.task.answers, inputs.ids, beams, __version__)
-        path = self.root / "labels" / f"{key}.json"
+        return self.root / "labels" / f"{key}.json"
+
+    def labels(
+        self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1, on_rows: OnRows | None = None
+    ) -> LabelledSet:
+        """`labelling.weak_labels`, or its stored result."""
+        needs_language_model(model, "Store.labels")
+        path = self.labels_path(model, inputs, beams=beams)
         row = parallel.from_main(lambda: _read(path))
         if row is None:
             parallel.from_main(lambda: beside(path).rmdir())
-            found = weak_labels(model, inputs, beams=beams)
+            found = weak_labels(model, inputs, beams=beams, on_rows=on_rows)
             row = {
                 "model": model.name,
                 "answers": found.answers,
@@ -139,28 +167,54 @@ class Store:
             source=f"weak labels of {model.name}",
         )
 
-    def features(
-        self, model: LanguageModel, inputs: LabelledSet, *, layer: int | None = None, pool: str = "last"
-    ) -> np.ndarray:
-        """`probe.features`, [N, d] float32, or its stored result."""
-        return self.features_of_layers(model, inputs, [model.layers if layer is None else layer], pool=pool)[:, 0]
-
-    def features_of_layers(
-        self, model: LanguageModel, inputs: LabelledSet, layers: Sequence[int], *, pool: str = "mean"
-    ) -> np.ndarray:
-        """`probe.features_of_layers`, [N, len(layers), d] float32; layers that are stored are not computed again."""
+    def features_path(self, model: LanguageModel, inputs: LabelledSet, layer: int, *, pool: str) -> Path:
+        """The file of a layer's states."""
         read_as = (model.max_tokens, model.chat_template, model.in_bfloat16)
         of = ("features", model.digest, read_as, inputs.task.answers, inputs.ids, pool, __version__)
-        paths = {layer: self.root / "features" / f"{content_key(*of, layer)}.safetensors" for layer in layers}
+        return self.root / "features" / f"{content_key(*of, layer)}.safetensors"
+
+    def features(
+        self,
+        model: LanguageModel,
+        inputs: LabelledSet,
+        *,
+        layer: int | None = None,
+        pool: str = "last",
+        on_rows: OnRows | None = None,
+    ) -> np.ndarray:
+        """`probe.features`, [N, d] float32, or its stored result."""
+        layers = [model.layers if layer is None else layer]
+        return self.features_of_layers(model, inputs, layers, pool=pool, on_rows=on_rows)[:, 0]
+
+    def features_of_layers(
+        self,
+        model: LanguageModel,
+        inputs: LabelledSet,
+        layers: Sequence[int],
+        *,
+        pool: str = "mean",
+        on_rows: OnRows | None = None,
+    ) -> np.ndarray:
+        """`probe.features_of_layers`, [N, len(layers), d] float32; layers that are stored are not computed again."""
+        paths = {layer: self.features_path(model, inputs, layer, pool=pool) for layer in layers}
         found = {layer: parallel.from_main(partial(_read_table, path)) for layer, path in paths.items()}
         missing = [layer for layer in paths if found[layer] is None]
         if missing:
             parallel.from_main(lambda: beside(paths[missing[0]]).rmdir())  # fails now if the store cannot be written
-            tables = probe.features_of_layers(model, inputs, missing, pool=pool)
+            tables = probe.features_of_layers(model, inputs, missing, pool=pool, on_rows=on_rows)
             for place, layer in enumerate(missing):
                 found[layer] = tables[:, place]
                 parallel.from_main(partial(_write_table, paths[layer], found[layer]))
         return np.stack([found[layer] for layer in layers], 1)
+
+    def chosen(self, key: str, choose: Callable[[], list]) -> list:
+        """Plain JSON values that `choose()` gave when it was first asked for this key."""
+        path = self.root / "choices" / f"{key}.json"
+        row = parallel.from_main(lambda: _read(path, "the choice is made again"))
+        if row is None:
+            row = {"chosen": choose()}
+            parallel.from_main(lambda: _write(path, row))
+        return row["chosen"]
 
     def runs(self) -> list[dict]:
         """The facts of every finished training, oldest first.
@@ -175,8 +229,8 @@ class Store:
         return [facts | {"folder": str(folder)} for folder, facts in found.items() if facts]
 
 
-def _read(path: Path) -> dict | None:
-    """What a labelling's file holds; None where it is not there, was cut off or altered."""
+def _read(path: Path, remedy: str = "these labels are made again") -> dict | None:
+    """What the file of a labelling or a choice holds; None where it is not there, was cut off or altered."""
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
         if row.pop("digest", None) == content_key(row):
@@ -185,7 +239,7 @@ def _read(path: Path) -> dict | None:
         return None
     except (ValueError, TypeError, AttributeError):
         pass
-    warnings.warn(f"{path} is damaged; these labels are made again", stacklevel=4)
+    warnings.warn(f"{path} is damaged; {remedy}", stacklevel=4)
     return None
 
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import LabelledSet
-from w2s_lab.training.labelling import MAX_NEW_TOKENS, in_pieces
+from w2s_lab.training.labelling import MAX_NEW_TOKENS, OnRows, in_pieces
 
 POOLS = ("last", "mean")
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # values of C; below a thousandth, features of large models hardly overfit
@@ -74,9 +74,14 @@ def features(model: LanguageModel, inputs: LabelledSet, *, layer: int | None = N
 
 @torch.no_grad()
 def features_of_layers(
-    model: LanguageModel, inputs: LabelledSet, layers: Sequence[int], *, pool: str = "mean"
+    model: LanguageModel,
+    inputs: LabelledSet,
+    layers: Sequence[int],
+    *,
+    pool: str = "mean",
+    on_rows: OnRows | None = None,
 ) -> np.ndarray:
-    """`features` of several layers in one pass: [N, len(layers), d] float32."""
+    """`features` of several layers in one pass: [N, len(layers), d] float32; `on_rows` as in `in_pieces`."""
     if pool not in POOLS:
         raise ValueError(f"features: pool is {pool!r}; expected one of {', '.join(POOLS)}")
     choices = inputs.task.answers
@@ -89,7 +94,7 @@ def features_of_layers(
         states = model.hidden([prompts[row] for row in rows], layers=layers, since=begins)
         return list(zip(rows, states.cpu().numpy(), strict=True))
 
-    states = in_pieces(read, [len(prompt) for prompt in prompts], model)
+    states = in_pieces(read, [len(prompt) for prompt in prompts], model, on_rows=on_rows)
     width = model.network.get_output_embeddings().weight.shape[-1]
     return np.array([state for _, state in states], dtype=np.float32).reshape(len(states), len(layers), width)
 

@@ -6,21 +6,28 @@ import numpy as np
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import Comparison, Evaluation, LabelledSet, Snapshot
-from w2s_lab.training.labelling import weak_labels
+from w2s_lab.training.labelling import OnRows, weak_labels
 
 
-def evaluate(model: LanguageModel, test: LabelledSet, reference: LabelledSet | None = None) -> Evaluation:
+def evaluate(
+    model: LanguageModel,
+    test: LabelledSet,
+    reference: LabelledSet | None = None,
+    *,
+    on_rows: OnRows | None = None,
+) -> Evaluation:
     """The model's answers on the test examples, beside their true answers.
 
     Args:
         model: any model: weak supervisor, strong student or strong ceiling.
         test: examples with true answers; the set's own labels are not used.
         reference: the weak supervisor's labels of the same examples, for agreement, imitation and correction.
+        on_rows: called from time to time with (examples answered, examples in all), for a progress bar.
 
     Raises:
         ValueError: an example has no true answer, or `reference` holds other examples.
     """
-    return score(weak_labels(model, test), reference)
+    return score(weak_labels(model, test, on_rows=on_rows), reference)
 
 
 def score(answers: LabelledSet, reference: LabelledSet | None = None) -> Evaluation:

@@ -13,11 +13,14 @@ from w2s_lab.system import parallel
 from w2s_lab.system.token_budget import TokenBudget
 
 MAX_NEW_TOKENS = 48  # tokens of a generated answer
+OnRows = Callable[[int, int], None]  # (examples answered, of how many)
 TOKENS = {"cpu": 4_096, "cuda": 65_536}  # padded tokens that go through the network at once; more gains no speed
 
 
 @torch.no_grad()
-def weak_labels(model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> LabelledSet:
+def weak_labels(
+    model: LanguageModel, inputs: LabelledSet, *, beams: int = 1, on_rows: OnRows | None = None
+) -> LabelledSet:
     """The model's labels y_hat = argmax_y Pr^w(y|x) for every example of `inputs`.
 
     For a closed list of answers the argmax is exact, and `probs` is the softmax of the answers' sequence
@@ -27,6 +30,7 @@ def weak_labels(model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) ->
         model: the weak supervisor, or any other model that answers.
         inputs: N examples; their own answers are not used.
         beams: number of beams, for an open task.
+        on_rows: see `in_pieces`.
 
     Returns:
         The same examples in the same order, with answers, probs [N, K] or None, and log_prob [N] in nats.
@@ -53,7 +57,7 @@ def weak_labels(model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) ->
         return list(zip(rows, texts, values.tolist(), probs, strict=True))
 
     lengths = [len(prompt) + room for prompt in prompts]
-    table = in_pieces(label, lengths, model)
+    table = in_pieces(label, lengths, model, on_rows=on_rows)
     return LabelledSet(
         inputs.task,
         inputs.examples,
@@ -99,7 +103,13 @@ def token_targets(model: LanguageModel, labels: LabelledSet, *, top: int = 32) -
     )
 
 
-def in_pieces(label: Callable[[list[int]], list[tuple]], lengths: Sequence[int], model: LanguageModel) -> list[tuple]:
+def in_pieces(
+    label: Callable[[list[int]], list[tuple]],
+    lengths: Sequence[int],
+    model: LanguageModel,
+    *,
+    on_rows: OnRows | None = None,
+) -> list[tuple]:
     """The tuples (row number, ...) that `label` returns for all rows, in the order of the rows.
 
     `label` is called with pieces: rows of similar length that fit into memory together. With several processes, each
@@ -109,6 +119,7 @@ def in_pieces(label: Callable[[list[int]], list[tuple]], lengths: Sequence[int],
         label: row numbers -> one tuple for each row, beginning with its number.
         lengths: number of tokens of each row.
         model: the model that `label` runs; its device decides how much fits.
+        on_rows: called after each piece with (rows done, rows in all), for a progress bar.
 
     Raises:
         MemoryError: one row alone does not fit into the device's memory.
@@ -118,10 +129,13 @@ def in_pieces(label: Callable[[list[int]], list[tuple]], lengths: Sequence[int],
     if parallel.is_sharded(model.network):  # the processes run the network in step, so each needs as many pieces
         pieces += pieces[:1] * (-len(pieces) % parallel.world())
     todo, labelled = list(parallel.own(pieces)), []
+    share = sum(map(len, todo))  # of this process
     while todo:
         piece = todo.pop()
         try:
             labelled += label(piece)
+            if on_rows:
+                on_rows(len(labelled) * len(lengths) // share, len(lengths))
             continue
         except torch.OutOfMemoryError:
             if parallel.is_sharded(model.network):

@@ -15,10 +15,11 @@ from w2s_lab.models.loading import load_model, network_digest, pick_device
 from w2s_lab.objective import NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
-from w2s_lab.system import parallel
+from w2s_lab.system import heap, parallel
 from w2s_lab.training.checkpoint import Checkpoint
-from w2s_lab.training.evaluation import evaluate, snapshot_from_json, snapshot_to_json
+from w2s_lab.training.evaluation import evaluate, score, snapshot_from_json, snapshot_to_json
 from w2s_lab.training.gradient import BatchGradient
+from w2s_lab.training.labelling import OnRows
 from w2s_lab.version import __version__
 
 SORTED_TOGETHER = 16  # batches: rows are sorted by length within groups of this many batches, then shuffled
@@ -77,6 +78,8 @@ def training_steps(
     watch: LabelledSet | None = None,
     reference: LabelledSet | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    on_rows: OnRows | None = None,
+    untrained: Callable[..., LabelledSet] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Iterator[Snapshot]:
     """Fine-tune `model` in place on x -> y_hat, and yield a snapshot every `recipe.eval_every` steps.
@@ -90,6 +93,9 @@ def training_steps(
         watch: examples with true answers; each snapshot evaluates the model on them.
         reference: the weak supervisor's labels of `watch`, for agreement, imitation and correction.
         on_step: called after each optimizer step with (steps taken, steps in all), for a progress bar.
+        on_rows: called during each evaluation with (examples answered, examples in all), for a progress bar.
+        untrained: in place of `weak_labels` for the untrained model, such as `Store.labels`, so that several trainings
+            from the same start answer the watched examples once.
         checkpoint: saves the state from time to time. If it already holds a state, its snapshots are yielded again and
             the training continues from there, to the same numbers as without the interruption.
 
@@ -115,7 +121,12 @@ def training_steps(
 
     def snapshot(step: int, seen: int, losses: list[torch.Tensor]) -> Snapshot:
         mean = float(torch.stack(losses).mean()) if losses else None
-        return Snapshot(step, seen, mean, evaluate(model, watch, reference) if watch else None)
+        if watch and untrained and step == 0:
+            found = score(untrained(model, watch, on_rows=on_rows), reference)
+        else:
+            found = evaluate(model, watch, reference, on_rows=on_rows) if watch else None
+        heap.give_back()
+        return Snapshot(step, seen, mean, found)
 
     with prepared(model, recipe) as trained:
         fused = model.device.type in ("cpu", "cuda") and not parallel.is_sharded(model.network)
