@@ -19,7 +19,7 @@ from w2s_lab.planning.forecast import (
     forecast,
     guessed_pace,
     measured_pace,
-    parts,
+    parts_of_seed,
     quick_enough,
     seconds_of,
     still_to_do,
@@ -65,17 +65,17 @@ def test_labels_by_hand():
 
 
 def test_the_parts_are_those_of_the_procedure():
-    found = parts(PLAN, SIZES, PACE)
+    found = parts_of_seed(PLAN, SIZES, PACE)
     assert [(part.role, part.steps, part.rows) for part in found] == [
         ("weak supervisor", 3, 0), ("weak labels", 0, 24), ("weak labels", 0, 16),
         ("strong student", 6, 16), ("strong ceiling", 6, 0), ("strong ceiling", 0, 12),
     ]  # fmt: skip
     assert found[3].grid == 2 and found[3].pace == PACE and found[0].pace.step < PACE.step
-    adapted = parts(replace(PLAN, adapt=Recipe(epochs=2, batch_size=10)), SIZES, PACE, inputs=45)
+    adapted = parts_of_seed(replace(PLAN, adapt=Recipe(epochs=2, batch_size=10)), SIZES, PACE, inputs=45)
     assert [(part.role, part.steps) for part in adapted[:3]] == [("adapted to the inputs", 10)] * 2 + [
         ("weak supervisor", 3)
     ]
-    without = parts(replace(PLAN, weak="bag-of-words:24"), SIZES, PACE)
+    without = parts_of_seed(replace(PLAN, weak="bag-of-words:24"), SIZES, PACE)
     assert [part.role for part in without] == ["strong student", "strong ceiling", "strong ceiling"]
 
 
@@ -86,7 +86,7 @@ def test_a_slow_machine_gets_fewer_examples():
         found = quick_enough(plan, sizes, Pace(step, 0.02, 0))
         assert astuple(found) == (1500, expected, 300, 100)
         if step < 60:
-            assert seconds_of(parts(plan, found, Pace(step, 0.02, 0))) <= 300
+            assert seconds_of(parts_of_seed(plan, found, Pace(step, 0.02, 0))) <= 300
 
 
 # -- measured --------------------------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def follow(course: Course, store: Store, splits, seed: int, seen: list) -> None:
 
 
 def test_a_run_never_goes_back_and_ends_at_the_total(splits, tmp_path):
-    course, seen = Course([parts(PLAN, SIZES, PACE)] * 2), []
+    course, seen = Course([parts_of_seed(PLAN, SIZES, PACE)] * 2), []
     for seed in (0, 1):
         follow(course, Store(tmp_path), splits, seed, seen)
     done = [one for one, _, _ in seen]
@@ -144,29 +144,29 @@ def test_a_run_never_goes_back_and_ends_at_the_total(splits, tmp_path):
 
 def test_what_is_stored_is_skipped(splits, tmp_path):
     store, seen = Store(tmp_path), []
-    follow(Course([parts(PLAN, SIZES, PACE)]), store, splits, 0, [])
-    course = Course([parts(PLAN, SIZES, PACE)] * 2)
+    follow(Course([parts_of_seed(PLAN, SIZES, PACE)]), store, splits, 0, [])
+    course = Course([parts_of_seed(PLAN, SIZES, PACE)] * 2)
     follow(course, store, splits, 0, seen)
     assert not seen and course.done == 0
     follow(course, store, splits, 1, seen)
     assert seen[0][0] > seen[0][1] == pytest.approx(course.total / 2)
     assert seen[-1][0] == pytest.approx(course.total) and seen[-1][1] == pytest.approx(course.total / 2)
-    everything = Course([parts(PLAN, SIZES, PACE)])
+    everything = Course([parts_of_seed(PLAN, SIZES, PACE)])
     everything.end()
     assert everything.done == everything.skipped == everything.total
 
 
 def test_a_stopped_training_begins_where_it_was():
-    course = Course([parts(PLAN, SIZES, PACE)])
+    course = Course([parts_of_seed(PLAN, SIZES, PACE)])
     course.on_step(0, "strong student", 5, 6)
-    before = sum(part.seconds for part in parts(PLAN, SIZES, PACE)[:3])
-    student = parts(PLAN, SIZES, PACE)[3]
+    before = sum(part.seconds for part in parts_of_seed(PLAN, SIZES, PACE)[:3])
+    student = parts_of_seed(PLAN, SIZES, PACE)[3]
     assert course.done == pytest.approx(before + student.after(5, 0))
     assert course.skipped == pytest.approx(before + student.after(4, 0))
 
 
 def test_reports_that_belong_to_no_part_change_nothing():
-    course = Course([parts(PLAN, SIZES, PACE)])
+    course = Course([parts_of_seed(PLAN, SIZES, PACE)])
     course.on_step(0, "somebody else", 1, 6)
     course.on_step(1, "strong student", 1, 6)
     course.on_rows(0, "weak labels", 1, 99)
@@ -177,7 +177,7 @@ def test_reports_that_belong_to_no_part_change_nothing():
 
 
 def test_what_is_still_to_do(splits, tmp_path, monkeypatch):
-    store, todo = Store(tmp_path), parts(PLAN, SIZES, PACE)
+    store, todo = Store(tmp_path), parts_of_seed(PLAN, SIZES, PACE)
     assert still_to_do(todo, splits, PLAN, store, seed=0) == list(range(6)) and not list(tmp_path.iterdir())
     real = Store.train
 

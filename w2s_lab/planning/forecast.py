@@ -139,7 +139,7 @@ class Part:
         return steps * self.pace.step * (1 + checkpoints)
 
 
-def parts(plan: Plan, sizes: SplitSizes, strong: Pace, *, inputs: int = 0) -> list[Part]:
+def parts_of_seed(plan: Plan, sizes: SplitSizes, strong: Pace, *, inputs: int = 0) -> list[Part]:
     """What the procedure does for one seed, in its order.
 
     Args:
@@ -189,7 +189,7 @@ def seconds_of(todo: Iterable[Part]) -> float:
 def quick_enough(plan: Plan, sizes: SplitSizes, strong: Pace, *, inputs: int = 0) -> SplitSizes:
     """The sizes, with fewer examples for the student if a seed would take more than `SEED_SECONDS`."""
     for smaller in fewer(sizes):
-        if seconds_of(parts(plan, smaller, strong, inputs=inputs)) <= SEED_SECONDS:
+        if seconds_of(parts_of_seed(plan, smaller, strong, inputs=inputs)) <= SEED_SECONDS:
             break
     return smaller
 
@@ -367,7 +367,7 @@ def forecast(
     inputs = len(examples) - sizes.test - sizes.validation
     pace = guessed_pace(strong.parameters if strong else parameters_of(plan.strong) or 10**6, plan.recipe.batch_size)
     if strong is None:
-        return Forecast(sizes, Course([parts(plan, sizes, pace, inputs=inputs)] * seeds))
+        return Forecast(sizes, Course([parts_of_seed(plan, sizes, pace, inputs=inputs)] * seeds))
 
     @cache
     def measured() -> Pace:
@@ -385,7 +385,7 @@ def forecast(
         device = pick_device(plan.device).type
         key = content_key("sizes", task.name, len(examples), astuple(sizes), plan.as_dict(), device, __version__)
         chosen = SplitSizes(*store.chosen(key, choose))
-    todo, left = parts(plan, chosen, pace, inputs=inputs), []
+    todo, left = parts_of_seed(plan, chosen, pace, inputs=inputs), []
     for seed in range(seeds):
         if left and left[-1]:  # seeds come one after the other: behind an unfinished one, nothing is stored
             left.append(range(len(todo)))
@@ -395,7 +395,7 @@ def forecast(
         left.append(still_to_do(todo, splits, plan, store, seed=seed, strong=strong, unlabelled=given))
     if any(left):
         pace = measured()
-        todo = parts(plan, chosen, pace, inputs=inputs)
+        todo = parts_of_seed(plan, chosen, pace, inputs=inputs)
     course = Course([[todo[number] for number in numbers] for numbers in left])
     text = _in_words(plan, chosen, strong.parameters, pace if any(left) else None, course.total, seeds)
     if not fixed:

@@ -26,7 +26,7 @@ Rows = Sequence[Mapping[str, Any]]
 # -- from rows to effects ----------------------------------------------------------------------------------------
 
 
-def by_seed(rows: Rows, name: str, **wanted: Any) -> dict[int, float | None]:
+def values_by_seed(rows: Rows, name: str, **wanted: Any) -> dict[int, float | None]:
     """Seed -> the mean of a number over the rows of that seed with these values; None where it is never defined."""
     found: dict[int, list[float]] = {}
     for row in rows:
@@ -52,7 +52,7 @@ SENTIMENT, SMALL_GAP = "sentiment", "sentiment, small gap"
 
 def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[[Rows], Effect]:
     def measure(rows: Rows) -> Effect:
-        treated, untreated = (by_seed(rows, "accuracy", grid=grid, method=m) for m in (name, control))
+        treated, untreated = (values_by_seed(rows, "accuracy", grid=grid, method=m) for m in (name, control))
         return paired_by_seed(treated, untreated)
 
     return measure
@@ -61,7 +61,7 @@ def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[
 def _seeds(treated: str, control: str) -> Callable[[Rows], Effect]:
     """The difference of two numbers of the mechanism study, paired by seed."""
 
-    return lambda rows: paired_by_seed(by_seed(rows, treated), by_seed(rows, control))
+    return lambda rows: paired_by_seed(values_by_seed(rows, treated), values_by_seed(rows, control))
 
 
 def _confidence(wanted: Callable[[float], bool]) -> Callable[[Rows], Effect]:
@@ -70,7 +70,7 @@ def _confidence(wanted: Callable[[float], bool]) -> Callable[[Rows], Effect]:
     def measure(rows: Rows) -> Effect:
         treated = {(r["weak_model"], r["strong_model"]) for r in rows if r["loss"] != PLAIN}
         own = [r for r in rows if (r["weak_model"], r["strong_model"]) in treated and wanted(r["ceiling"] - r["weak"])]
-        plain, confident = (by_seed(own, "accuracy", loss=loss) for loss in (PLAIN, "confidence loss 0.5"))
+        plain, confident = (values_by_seed(own, "accuracy", loss=loss) for loss in (PLAIN, "confidence loss 0.5"))
         return paired_by_seed(confident, plain)
 
     return measure
@@ -81,7 +81,7 @@ def _larger(name: str) -> Callable[[Rows], Effect]:
 
     def measure(rows: Rows) -> Effect:
         large, small = (
-            by_seed(rows, name, weak_model="pocket-s", strong_model=strong, loss=PLAIN)
+            values_by_seed(rows, name, weak_model="pocket-s", strong_model=strong, loss=PLAIN)
             for strong in ("pocket-xl", "pocket-m")
         )
         return paired_by_seed(large, small)
@@ -91,12 +91,12 @@ def _larger(name: str) -> Callable[[Rows], Effect]:
 
 def _own_size(rows: Rows) -> Effect:
     own = [row for row in rows if row["weak_model"] == row["strong_model"] and row["loss"] == PLAIN]
-    return paired_by_seed(by_seed(own, "accuracy"), by_seed(own, "weak"))
+    return paired_by_seed(values_by_seed(own, "accuracy"), values_by_seed(own, "weak"))
 
 
 def _gain_minus_misfit(method: str) -> Callable[[Rows], Effect]:
     def measure(rows: Rows) -> Effect:
-        gain, misfit = (by_seed(rows, name, grid=SENTIMENT, method=method) for name in ("gain", "misfit"))
+        gain, misfit = (values_by_seed(rows, name, grid=SENTIMENT, method=method) for name in ("gain", "misfit"))
         return paired_by_seed(gain, misfit)
 
     return measure
@@ -116,7 +116,7 @@ FINDINGS: tuple[Finding, ...] = (
         f"{BURNS}, section 4.2",
         "PGR, sentiment",
         "methods",
-        lambda rows: level_by_seed(by_seed(rows, "pgr", grid=SENTIMENT, method=PLAIN)),
+        lambda rows: level_by_seed(values_by_seed(rows, "pgr", grid=SENTIMENT, method=PLAIN)),
     ),
     Finding(
         "Trained on, the student overfits to the weak errors within few epochs",

@@ -26,7 +26,7 @@ from w2s_lab.methods.simulated import random_errors, word_errors
 from w2s_lab.models.loading import load_model
 from w2s_lab.records import Comparison, Evaluation, LabelledSet, Splits, Task
 from w2s_lab.studies.figures import one
-from w2s_lab.studies.findings import by_seed, level_by_seed, paired_by_seed
+from w2s_lab.studies.findings import values_by_seed, level_by_seed, paired_by_seed
 from w2s_lab.studies.study import Finding, Rows, Setting, Study, cell, mean_of, numbers, rounded, select
 from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
@@ -320,7 +320,7 @@ def real_probe_figure(rows: Rows) -> Figure:
 
 
 def _of(name: str, arm: str) -> Callable[[Rows], dict[int, float | None]]:
-    return lambda rows: by_seed(rows, name, question="arms", arm=arm, choice=CHOICES[0])
+    return lambda rows: values_by_seed(rows, name, question="arms", arm=arm, choice=CHOICES[0])
 
 
 def _against_weak(arm: str) -> Callable[[Rows], Effect]:

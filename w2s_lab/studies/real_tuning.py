@@ -22,7 +22,7 @@ from w2s_lab.objective import SoftTargets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, LabelledSet
 from w2s_lab.studies.figures import figure_of
-from w2s_lab.studies.findings import by_seed, level_by_seed, paired_by_seed
+from w2s_lab.studies.findings import values_by_seed, level_by_seed, paired_by_seed
 from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, labels_of_arm, table_of_groups
 from w2s_lab.studies.study import (
     Finding,
@@ -188,7 +188,7 @@ def _drawn(epochs: int) -> dict[str, str]:
 
 
 def _of(name: str, arm: str) -> Callable[[Rows], dict[int, float | None]]:
-    return lambda rows: by_seed(rows, name, question="students", arm=arm)
+    return lambda rows: values_by_seed(rows, name, question="students", arm=arm)
 
 
 def _against_weak(arm: str) -> Callable[[Rows], Effect]:
