@@ -26,7 +26,7 @@ from w2s_lab.methods.simulated import random_errors, word_errors
 from w2s_lab.models.loading import load_model
 from w2s_lab.records import Comparison, Evaluation, LabelledSet, Splits, Task
 from w2s_lab.studies.figures import one
-from w2s_lab.studies.findings import values_by_seed, level_by_seed, paired_by_seed
+from w2s_lab.studies.findings import level_by_seed, paired_by_seed, values_by_seed
 from w2s_lab.studies.study import Finding, Rows, Setting, Study, cell, mean_of, numbers, rounded, select
 from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score

@@ -22,7 +22,7 @@ from w2s_lab.objective import SoftTargets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, LabelledSet
 from w2s_lab.studies.figures import figure_of
-from w2s_lab.studies.findings import values_by_seed, level_by_seed, paired_by_seed
+from w2s_lab.studies.findings import level_by_seed, paired_by_seed, values_by_seed
 from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, labels_of_arm, table_of_groups
 from w2s_lab.studies.study import (
     Finding,
