@@ -42,8 +42,7 @@ from w2s_lab.training.evaluation import score
 SIZES = SplitSizes(supervisor_train=1500, student_train=480, test=300, validation=100)
 SUPERVISOR = "bag-of-words:1500"
 ONE = Recipe(epochs=1, batch_size=8, learning_rate=5e-5, eval_every=20)
-THREE = Recipe(epochs=3, batch_size=8, learning_rate=5e-5, eval_every=30)
-ELSEWHERE = 300  # examples of each other kind of text
+ELSEWHERE = 200  # examples of each other kind of text
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,6 @@ ARMS = {
     "weak labels": Arm("weak labels", ONE, 5),
     "random errors": Arm("random errors", ONE, 5),
     "soft weak labels": Arm("soft weak labels", replace(ONE, loss=SoftTargets()), 5),
-    "weak labels, 3 passes": Arm("weak labels", THREE, 3),
-    "random errors, 3 passes": Arm("random errors", THREE, 3),
 }
 TRUTH = "truth"
 TRANSFERRED = ("weak labels", "random errors", TRUTH)  # arms that are tried on other kinds of text
