@@ -56,21 +56,21 @@ def test_a_right_function_is_used_and_the_kit_s_stands_in_for_any_other(name, ca
         return None
 
     stub.__name__ = name
-    assert room.use(stub) is (exercise.key or exercise.answer)
+    assert room.yours(stub) is (exercise.key or exercise.answer)
     assert f"The kit's {name} stands in" in capsys.readouterr().out
-    assert room.use(exercise.answer) is exercise.answer
+    assert room.yours(exercise.answer) is exercise.answer
     assert f"Your own {name}" in capsys.readouterr().out
 
 
 def test_use_knows_its_exercises():
     with pytest.raises(ValueError, match="no exercise 'nothing'"):
-        room.use(len, "nothing")
+        room.yours(len, "nothing")
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS["11"])
 def test_every_exercise_is_used_further_down(name):
     cells = [cell.source for cell in code(build.read_source(SOURCE))]
-    given = next(re.search(rf"(\w+) = room\.use\({name}\)", cell) for cell in cells if f"room.use({name})" in cell)
+    given = next(re.search(rf"(\w+) = room\.yours\({name}\)", cell) for cell in cells if f"room.yours({name})" in cell)
     used = [cell for cell in cells if re.search(rf"\b{given[1]}\(", cell)]
     assert used and cells.index(used[-1]) > next(i for i, cell in enumerate(cells) if f"room.check({name})" in cell)
 

@@ -89,7 +89,7 @@ def test_every_move_shows_what_a_path_says(panel, lab):
         weak, says, chart = lab.weak(at[0]), panel.view.says, panel.view.charts[0]
         assert f"weak {weak:.3f}, student {own.accuracy:.3f}, ceiling {ceiling.accuracy:.3f}" in says
         assert f"PGR {metrics.pgr(weak, own.accuracy, ceiling.accuracy):.2f}" in says
-        assert f"repeats {own.imitation:.3f} of" in says and f"layer {at[2]}" in says.lower()
+        assert f"repeats {own.imitation:.3f} of" in says and f"layer {at[2]}" in panel.summary
         assert [(mark.at, mark.across) for mark in chart.marks] == [(weak, True), (moved["C"], False)]
         drawn = {series.style.name: (series.faint, series.y) for series in chart.series}
         assert len(drawn) == 3 and sum(faint for faint, _ in drawn.values()) == 1

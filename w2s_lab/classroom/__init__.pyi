@@ -68,7 +68,7 @@ from .exercises.checks import (
     check as check,
 )
 from .exercises.checks import (
-    use as use,
+    yours as yours,
 )
 from .overview import (
     my_progress as my_progress,

@@ -206,7 +206,7 @@ def probe_explorer(
         if not lab.has(instruction, layer):
             return View(f"There are no features of layer {layer} with the instruction {instruction!r}.")
         paths = {errors: lab.path(errors, true_answers, instruction, layer) for errors in ERRORS}
-        says = _says(lab, paths, true_answers, learns, layer, instruction, C)
+        says = _says(lab, paths, true_answers, learns, C)
         curves = [_curve(paths[errors], errors, errors in (learns, "truth")) for errors in ("truth", "random", "weak")]
         marks = (
             Mark(lab.weak(true_answers), "weak supervisor", across=True, role="weak"),
@@ -238,13 +238,13 @@ def _at(path: Sequence[Fitted], C: float) -> Fitted:
     return next(one for one in path if one.C == C)
 
 
-def _says(lab: ProbeLab, paths: Mapping, amount: int, learns: str, layer: int, wording: str, C: float) -> str:
+def _says(lab: ProbeLab, paths: Mapping, amount: int, learns: str, C: float) -> str:
     student, ceiling, weak = _at(paths[learns], C), _at(paths["truth"], C), lab.weak(amount)
     pgr = metrics.pgr(weak, student.accuracy, ceiling.accuracy)
     gap = "there is no gap, so the PGR is undefined" if pgr is None else f"PGR {pgr:.2f}"
     whose = f"{ERRORS[learns]} ({lab.label_accuracy(amount):.3f} of {lab.examples:,} labels right)"
     return (
-        f"Layer {layer}, {wording}, C = {C:g}. The student learns {whose}. On {lab.tests:,} test examples: weak "
+        f"The student learns {whose}. On {lab.tests:,} test examples: weak "
         f"{weak:.3f}, student {student.accuracy:.3f}, ceiling {ceiling.accuracy:.3f}; {gap}. It repeats "
         f"{_number(student.imitation)} of the supervisor's errors."
     )

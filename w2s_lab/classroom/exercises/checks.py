@@ -257,7 +257,7 @@ def check(function: Callable, name: str | None = None) -> VerdictView:
     return VerdictView(EXERCISES[name], judge(EXERCISES[name], function))
 
 
-def use(function: Callable, name: str | None = None) -> Callable:
+def yours(function: Callable, name: str | None = None) -> Callable:
     """The learner's function if it passes its check, to go on with; until then the kit's, and a line says which.
 
     Nothing is remembered as a try.
