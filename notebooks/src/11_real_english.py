@@ -73,7 +73,8 @@ print(f"right: {labels.label_accuracy:.1%} of the student's sentences, {referenc
 # $$w_j = \log \frac{n^+_j + 1}{N^+ + V} - \log \frac{n^-_j + 1}{N^- + V}$$
 #
 # where $n^+_j$ counts the word in positive sentences and $N^+$ counts all words there. To label a sentence, it adds the
-# weights of its words. Above 0, it says *positive*.
+# weights of its words, and once the logarithm of how much more frequent positive sentences are than negative ones.
+# Above 0, it says *positive*.
 #
 # **By hand.** A word occurs 8 times among 1,000 words of positive sentences, and twice among 1,000 of negative ones.
 # The vocabulary has 500 words:
@@ -243,7 +244,7 @@ room.outcome("11-random", found, f"Here the difference is {apart:+.3f}. Would it
 #    table says how many wrong labels each has learnt by heart.
 # 2. Give the supervisor fewer true labels. Does its student stay above it?
 # 3. Read an early layer, then a late one. What changes more, the student or the ceiling?
-# 4. Leave out the instruction: the model then reads the bare sentence. What does that cost?
+# 4. Leave out the instruction: the model then reads the bare sentence. Does it matter?
 #
 # Do not believe small differences: on 600 sentences an accuracy of 0.8 has a standard error of 0.016.
 
@@ -302,8 +303,8 @@ print("drop from the best C to the largest:", {one.name: round(max(one.y) - one.
 #
 # ## One true fine-tuning
 #
-# A probe can only use what lies open in the states. Fine-tuning changes the states themselves,
-# with all weights of the model.
+# A probe can only use what lies open in the states. Fine-tuning changes the states themselves, and all weights
+# of the model.
 
 # %%
 parts = ["a smaller part", "about the same part: less than 0.1 apart", "a larger part"]

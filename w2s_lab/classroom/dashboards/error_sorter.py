@@ -31,7 +31,7 @@ FAULTS = frozenset(
     "failure lack lacks lacking weak slow ugly cheap dumb mess tedious disappointing disappointment mistake".split()
 )
 CONTRASTS = frozenset("but yet though although however despite while still except".split())
-BY_RULE = Role("sorted by the words", "#595959", "", "")  # grey: the rule's, not the reader's
+BY_RULE = Role("sorted by the words", "#767676", "", "")  # grey on white and on black: the rule's, not the reader's
 LONGEST = 300  # characters of a sentence that are shown
 
 Counts = dict[str, tuple[int, int]]  # kind -> (corrected by the student, errors of the supervisor)

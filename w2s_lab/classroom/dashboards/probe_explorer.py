@@ -226,7 +226,7 @@ def probe_explorer(
         "instruction": choice("instruction", lab.wordings, width="230px"),
         "C": stops("C", [(f"{c:g}", c) for c in STRENGTHS], C, width="230px"),
     }
-    return Panel("Probe explorer: a student of a real model's states", controls, draw)
+    return Panel("Probe explorer: a student on the strong model's states", controls, draw)
 
 
 def _curve(path: Sequence[Fitted], errors: str, chosen: bool) -> Series:
