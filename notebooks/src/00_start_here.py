@@ -197,7 +197,7 @@ room.quiz("00")
 # The world is small and was made so that these mechanisms can be seen on a laptop; the models are real, pre-trained
 # language models, but tiny. That the student got past its teacher here says that it *can* happen. How far it goes for
 # large models on real tasks is an open question: the findings table in `docs/findings.md` says what was claimed and what was
-# measured here.
+# measured here. Notebook 11 does all this with a real language model and real reviews.
 #
 # ## Your progress
 

@@ -448,5 +448,7 @@ room.quiz("10")
 #
 # ## Next
 #
-# Your own question. The methods of notebooks 04 to 08 are one line each in a bench, and `w2s-lab study` runs such lines
-# over many seeds. Your progress is kept in notebook 00.
+# [11 · Real English](11_real_english.ipynb): a real language model and sentences that people wrote, on a laptop.
+#
+# And your own question. The methods of notebooks 04 to 08 are one line each in a bench, and `w2s-lab study` runs such
+# lines over many seeds. Your progress is kept in notebook 00.

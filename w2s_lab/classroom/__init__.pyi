@@ -7,6 +7,9 @@ from .dashboards.cascade_explorer import (
 from .dashboards.error_simulator import (
     error_simulator as error_simulator,
 )
+from .dashboards.error_sorter import (
+    error_sorter as error_sorter,
+)
 from .dashboards.findings_view import (
     findings_view as findings_view,
 )
@@ -43,6 +46,9 @@ from .dashboards.loss_explorer import (
 from .dashboards.memory_explorer import (
     memory_explorer as memory_explorer,
 )
+from .dashboards.probe_explorer import (
+    probe_explorer as probe_explorer,
+)
 from .dashboards.seed_count import (
     seed_count as seed_count,
 )
@@ -64,6 +70,9 @@ from .dashboards.token_viewer import (
 from .exercises.checks import (
     check as check,
 )
+from .exercises.checks import (
+    yours as yours,
+)
 from .overview import (
     my_progress as my_progress,
 )
@@ -84,6 +93,9 @@ from .toolkit.measured import (
 )
 from .toolkit.real_world import (
     real_english as real_english,
+)
+from .toolkit.stage import (
+    stage as stage,
 )
 from .toolkit.worlds import (
     worlds as worlds,

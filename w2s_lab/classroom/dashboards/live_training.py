@@ -65,7 +65,9 @@ class LiveTraining(Panel):
         self.model: LanguageModel | None = None
         self.error: Exception | None = None
         self.task: asyncio.Task | None = None
-        self.done = self.steps = self._ahead = 0
+        self.done = self.steps = 0
+        # Examples that the run will have seen: the fixed end of the axis.
+        self._ahead = 0 if example else recipe.epochs * len(next(iter(labelled.values())))
         self._go, self._halt = threading.Event(), threading.Event()
         self._began = self._paused_at = 0.0
         self._bar = widgets.HTML()
@@ -100,7 +102,7 @@ class LiveTraining(Panel):
         recipe = replace(self.recipe, **values)
         self.before, self.history, self.error = self.history or self.before, (), None
         self.done, self.steps = 0, recipe.steps(len(labelled))[0]
-        self._ahead = recipe.epochs * len(labelled)  # examples that the run will have seen: the fixed end of the axis
+        self._ahead = recipe.epochs * len(labelled)
         self.state, self._began = "running", time.monotonic()
         self._halt.clear()
         self._go.set()
