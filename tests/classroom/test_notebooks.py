@@ -153,9 +153,9 @@ def test_stubs_are_replaced_by_solutions():
 def test_blank_as_stored(name, tmp_path):
     """nbval: every cell runs with the stubs left alone, and what is deterministic comes out as it was stored."""
     environment = {**os.environ, **OFFLINE, "W2S_LAB_PROGRESS": str(tmp_path / "progress.json")}
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", "-q",
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "-q",
                "-p", "no:cacheprovider", "-p", "no:xdist", str(FOLDER / f"{name}.ipynb")]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-6000:]
     assert f"{len(code(stored(name)))} passed" in done.stdout
 
