@@ -185,7 +185,8 @@ def load_whole_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer,
             field = key.rpartition("/")[2]
             if field == "step":  # a counter; only fused AdamW keeps it on the device
                 fused = optimizer.defaults.get("fused")
-                parameter_state[field] = tensors[key].to(parameter.device) if fused else tensors[key].clone()
+                # a copy, since a tensor of a mapped file keeps all of the file in memory
+                parameter_state[field] = tensors[key].to(parameter.device if fused else "cpu", copy=True)
             else:
                 parameter_state[field] = _like(tensors[key], parameter)
 
