@@ -346,7 +346,7 @@ CLAIMS = (
         sign=-1,
     ),
     Finding(
-        "On real English, a probe imitates its supervisor's errors more than as many random ones",
+        "On real English, as many random errors hurt a probe less than its supervisor's",
         "Burns et al. 2023, section 5.1",
         f"accuracy, as many random errors minus weak labels, {WHERE}",
         "real-probe",

@@ -1,8 +1,7 @@
 """Does a fine-tuned real model surpass its supervisor on real English? Five seeds, in hours on a laptop.
 
 Supervisor, split and way of training are those of `w2s-lab run --data film-reviews --strong smollm2-135m-q4`: a bag of
-words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one in one thing: its labels, its loss, the
-number of passes, the rate, the instruction.
+words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one in one thing: its labels, or its loss.
 """
 
 from collections.abc import Callable
@@ -151,24 +150,25 @@ def real_tuning_text(rows: Rows) -> str:
 
 
 def real_tuning_figure(rows: Rows) -> Figure:
-    """Accuracy and imitation along the training, means over seeds, for one pass and for three."""
+    """Accuracy and imitation along the training, means over seeds; a row of panels for each number of passes."""
     students = [row for row in rows if row["question"] == "students"]
     passes = sorted({row["epochs"] for row in students})
-    figure = figure_of(7.5 * len(passes), 13)
-    for column, epochs in enumerate(passes):
+    figure = figure_of(15, 6.8 * len(passes))
+    for row, epochs in enumerate(passes):
         own = [row for row in students if row["epochs"] == epochs]
         curves = {name: select(own, arm=arm) for name, arm in _drawn(epochs).items()}
         weak = mean_of(curves["weak labels"], "weak")["mean"]
-        for line, (place, quantity) in enumerate(QUANTITIES.items()):
-            ax = figure.add_subplot(2, len(passes), 1 + column + line * len(passes))
+        for column, (place, quantity) in enumerate(QUANTITIES.items()):
+            ax = figure.add_subplot(len(passes), 2, 1 + 2 * row + column)
             drawn = {
-                name: (LOOKS[name], [[(point[0], point[1 + line]) for point in row["curve"]] for row in own_rows])
+                name: (LOOKS[name], [[(point[0], point[1 + column]) for point in one["curve"]] for one in own_rows])
                 for name, own_rows in curves.items()
                 if own_rows
             }
             lines = {"weak supervisor": (plots.ROLE["weak"], weak)} if place == "accuracy" else None
             study_plots.seed_curves(drawn, ax, quantity=quantity, lines=lines)
-            ax.set_title(f"{epochs} pass{'es' * (epochs > 1)} over 480 labels", fontsize=plots.SIZE)
+            passes_over = "one pass" if epochs == 1 else f"{epochs} passes"
+            ax.set_title(f"{passes_over} over {SIZES.student_train} labels", fontsize=plots.SIZE)
     return figure
 
 
