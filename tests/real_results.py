@@ -18,16 +18,12 @@ def _numbers(rng: np.random.Generator, weak: float = 0.72, student: float = 0.8,
 def tuning_rows(seeds: int = 5) -> Rows:
     """Rows of `real-tuning`."""
     rng, rows = np.random.default_rng(0), []
-    arms = real_tuning.ARMS | {
-        real_tuning.TRUTH: real_tuning.ARMS["weak labels"],
-        "truth, 3 passes": real_tuning.ARMS["weak labels, 3 passes"],
-    }
+    arms = real_tuning.ARMS | {real_tuning.TRUTH: real_tuning.ARMS["weak labels"]}
     for name, arm in arms.items():
         for seed in range(min(seeds, arm.seeds)):
-            facts = {"arm": name.removesuffix(", 3 passes") if "truth" in name else name}
-            facts |= {"epochs": arm.recipe.epochs, "seed": seed}
-            found = _numbers(rng, student=0.86 if "truth" in name else 0.8)
-            if "truth" in name:
+            facts = {"arm": name, "epochs": arm.recipe.epochs, "seed": seed}
+            found = _numbers(rng, student=0.86 if name == real_tuning.TRUTH else 0.8)
+            if name == real_tuning.TRUTH:
                 found |= {"ceiling": found["accuracy"]}
             steps = range(0, 60 * arm.recipe.epochs + 1, arm.recipe.eval_every)
             curve = [(8 * step, round(0.5 + 0.3 * min(1, step / 40) + rng.normal(0, 0.01), 5), 0.4) for step in steps]

@@ -182,12 +182,11 @@ def _tuning_tables(results: Results) -> str:
     lines = [_group(select(students, arm=name), name, columns) for name in names]
     for line in lines:  # the same of the chosen snapshot
         line[3] += f", PGR {_ended(mean_of(select(students, arm=line[0]), 'trusted_pgr'))}"
-    last = ("random errors, 3 passes", "weak labels, 3 passes")
-    pairs = [pair for pair in (*DIFFERENCES, last) if set(pair) <= set(names)]
+    pairs = [pair for pair in DIFFERENCES if set(pair) <= set(names)]
     own = [row for row in facts["rows"] if row.get("arm") != TRUTH]
     return "\n\n".join([
-        f"**Fine-tuning.** All weights of SmolLM2 learn {labels} labels of a bag of words; accuracy on {test} test "
-        "sentences, means over seeds. One pass where nothing else is said; the PGR is that at the end.",
+        f"**Fine-tuning.** All weights of SmolLM2 learn {labels} labels of a bag of words in one pass; accuracy on {test} "
+        "test sentences, means over seeds. The PGR is that at the end.",
         markdown_table(("the student's labels", *heads, f"PGR, {ENDS}", "seeds"), lines),
         "Differences at the end, paired by seed:",
         _effects(pairs, lambda arm: select(students, arm=arm)),
