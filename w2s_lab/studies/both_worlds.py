@@ -83,8 +83,7 @@ def both_worlds_figure(results: Results) -> Figure:
     right.set_ylabel("")
     right.get_legend().remove()
     left.set_ylim(0.45, 1.04)
-    who = "a bag of words supervises SmolLM2-135M"
-    _titled(right, "real English, film reviews", who, mean_of(rows, "trusted_pgr"), len(rows))
+    _titled(right, "real English", "a bag of words supervises SmolLM2", mean_of(rows, "trusted_pgr"), len(rows))
     return figure
 
 
@@ -185,8 +184,8 @@ def _tuning_tables(results: Results) -> str:
     pairs = [pair for pair in DIFFERENCES if set(pair) <= set(names)]
     own = [row for row in facts["rows"] if row.get("arm") != TRUTH]
     return "\n\n".join([
-        f"**Fine-tuning.** All weights of SmolLM2 learn {labels} labels of a bag of words in one pass; accuracy on {test} "
-        "test sentences, means over seeds. The PGR is that at the end.",
+        f"**Fine-tuning.** All weights of SmolLM2 learn {labels} labels of a bag of words in one pass; accuracy on "
+        f"{test} test sentences, means over seeds. The PGR is that at the end.",
         markdown_table(("the student's labels", *heads, f"PGR, {ENDS}", "seeds"), lines),
         "Differences at the end, paired by seed:",
         _effects(pairs, lambda arm: select(students, arm=arm)),

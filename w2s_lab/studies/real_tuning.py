@@ -210,8 +210,9 @@ CLAIMS = (
         _against_weak("soft weak labels"),
         because=(
             "cannot tell here",
-            "After one pass over 480 labels the two end level. About half of the supervisor's answers have a probability "
-            "above 0.9, so that half of its soft labels are nearly hard. Five seeds do not show a difference below 0.02.",
+            "After one pass over 480 labels the two end level. About half of the supervisor's answers have a "
+            "probability above 0.9, so that half of its soft labels are nearly hard. Five seeds do not show a "
+            "difference below 0.02.",
         ),
     ),
     Finding(
