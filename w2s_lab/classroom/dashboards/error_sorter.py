@@ -169,7 +169,7 @@ class ErrorSorter(Panel):
         own = self.counts
         bars = [_bar(name, "by you", self._of(own, name), "student") for name in KINDS if name in own]
         bars += [_bar(name, "by words", self._of(self._rule, name), BY_RULE) for name in KINDS if name in self._rule]
-        says = f"{len(self.sorted)} of {len(self.reference)} errors sorted by you."
+        says = f"Error {sentence}; {len(self.sorted)} of {len(self.reference)} errors sorted by you."
         charts: tuple[BarChart, ...] = ()
         if bars:
             said = f"{says} Corrected by the student: {'; '.join(bar.in_words for bar in bars)}."
