@@ -50,12 +50,13 @@ def level_by_seed(values: Mapping[int, float | None]) -> Effect:
 SENTIMENT, SMALL_GAP = "sentiment", "sentiment, small gap"
 
 
-def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[[Rows], Effect]:
-    def measure(rows: Rows) -> Effect:
-        treated, untreated = (values_by_seed(rows, "accuracy", grid=grid, method=m) for m in (name, control))
-        return paired_by_seed(treated, untreated)
+def accuracy_difference(treated: Mapping[str, Any], control: Mapping[str, Any]) -> Callable[[Rows], Effect]:
+    """From rows to a difference of accuracy, by seed: rows with the values `treated` minus those with `control`."""
+    return lambda rows: paired_by_seed(*(values_by_seed(rows, "accuracy", **wanted) for wanted in (treated, control)))
 
-    return measure
+
+def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> Callable[[Rows], Effect]:
+    return accuracy_difference({"grid": grid, "method": name}, {"grid": grid, "method": control})
 
 
 def _seeds(treated: str, control: str) -> Callable[[Rows], Effect]:

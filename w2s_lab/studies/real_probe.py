@@ -5,7 +5,7 @@ and regularisation are chosen without the test set, once by held-out labels and 
 arms share the split, the features and the way of choosing: they differ in their labels only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cache, lru_cache
 from itertools import product
@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from w2s_lab.data import rated
 from w2s_lab.data.sources import SplitSizes, load_splits, read_examples
-from w2s_lab.experiments.effects import Effect
 from w2s_lab.experiments.procedure import Bench, Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.figures.plots import pgr_dots
@@ -26,7 +25,7 @@ from w2s_lab.methods.simulated import random_errors, word_errors
 from w2s_lab.models.loading import load_model
 from w2s_lab.records import Comparison, Evaluation, LabelledSet, Splits, Task
 from w2s_lab.studies.figures import one
-from w2s_lab.studies.findings import level_by_seed, paired_by_seed, values_by_seed
+from w2s_lab.studies.findings import accuracy_difference, level_by_seed, values_by_seed
 from w2s_lab.studies.study import Finding, Rows, Setting, Study, cell, mean_of, numbers, rounded, select
 from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
@@ -120,6 +119,11 @@ class Seed:
         test = self.splits.test
         return score(probe.predict(fitted, self.states.of(test)[layer], test), self.reference)
 
+    def student(self, labels: LabelledSet, choice: str, *, soft: bool = False) -> tuple[Evaluation, dict]:
+        """A probe of these labels on the test examples, and the layer and C that were chosen for it."""
+        fitted, layer, C = self.fit(labels, choice, soft=soft)
+        return self.judged(fitted, layer), {"layer": layer, "C": C}
+
     def row(self, student: Evaluation, ceiling: Evaluation, labels: LabelledSet, **facts) -> dict:
         """The numbers of one student."""
         comparison = Comparison(score(self.reference, self.reference), student, ceiling)
@@ -187,13 +191,12 @@ def _arms(store: Store, device: str, number: int) -> Rows:
     seed = seed_of(store, device, number)
     rows = []
     for choice in CHOICES:
-        fitted, layer, C = seed.fit(seed.splits.student_train, choice)
-        ceiling = seed.judged(fitted, layer)
+        ceiling, _ = seed.student(seed.splits.student_train, choice)
         for arm in ARMS:
             labels = labels_of_arm(arm, seed.splits, seed.labels, number)
-            fitted, layer, C = seed.fit(labels, choice, soft=arm.startswith("soft"))
-            facts = {"question": "arms", "arm": arm, "choice": choice, "layer": layer, "C": C}
-            rows.append(seed.row(seed.judged(fitted, layer), ceiling, labels, **facts))
+            student, chosen = seed.student(labels, choice, soft=arm.startswith("soft"))
+            facts = {"question": "arms", "arm": arm, "choice": choice, **chosen}
+            rows.append(seed.row(student, ceiling, labels, **facts))
     return rows
 
 
@@ -235,11 +238,10 @@ def _supervisors(store: Store, device: str, number: int) -> Rows:
     for name in SUPERVISORS if number < POCKET_SEEDS else SUPERVISORS[:-1]:
         seed = seed_of(store, device, number, name)
         if ceiling is None:
-            fitted, layer, _ = seed.fit(seed.splits.student_train, CHOICES[0])
-            ceiling = seed.judged(fitted, layer)
-        fitted, layer, C = seed.fit(seed.labels, CHOICES[0])
-        facts = {"question": "supervisors", "supervisor": name, "layer": layer, "C": C}
-        rows.append(seed.row(seed.judged(fitted, layer), ceiling, seed.labels, **facts))
+            ceiling, _ = seed.student(seed.splits.student_train, CHOICES[0])
+        student, chosen = seed.student(seed.labels, CHOICES[0])
+        facts = {"question": "supervisors", "supervisor": name, **chosen}
+        rows.append(seed.row(student, ceiling, seed.labels, **facts))
     return rows
 
 
@@ -247,11 +249,10 @@ def _wordings(store: Store, device: str, number: int) -> Rows:
     rows = []
     for name, words in WORDINGS.items():
         seed = seed_of(store, device, number, layers=WORDED, instruction=words)
-        fitted, layer, _ = seed.fit(seed.splits.student_train, CHOICES[0])
-        ceiling = seed.judged(fitted, layer)
-        fitted, layer, C = seed.fit(seed.labels, CHOICES[0])
-        facts = {"question": "wordings", "wording": name, "layer": layer, "C": C}
-        rows.append(seed.row(seed.judged(fitted, layer), ceiling, seed.labels, **facts))
+        ceiling, _ = seed.student(seed.splits.student_train, CHOICES[0])
+        student, chosen = seed.student(seed.labels, CHOICES[0])
+        facts = {"question": "wordings", "wording": name, **chosen}
+        rows.append(seed.row(student, ceiling, seed.labels, **facts))
     return rows
 
 
@@ -319,13 +320,9 @@ def real_probe_figure(rows: Rows) -> Figure:
     return one(pgr_dots, values, size=(10, 7), roles={"random\nerrors": "random"})
 
 
-def _of(name: str, arm: str) -> Callable[[Rows], dict[int, float | None]]:
-    return lambda rows: values_by_seed(rows, name, question="arms", arm=arm, choice=CHOICES[0])
-
-
-def _against_weak(arm: str) -> Callable[[Rows], Effect]:
-    """The accuracy of an arm minus that with weak labels."""
-    return lambda rows: paired_by_seed(_of("accuracy", arm)(rows), _of("accuracy", "weak labels")(rows))
+def _rows_of(name: str) -> dict[str, str]:
+    """What the rows of an arm have in common."""
+    return {"question": "arms", "choice": CHOICES[0], "arm": name}
 
 
 WHERE = "film reviews, a probe of SmolLM2-135M"
@@ -335,14 +332,14 @@ CLAIMS = (
         "Burns et al. 2023, section 4.2",
         f"PGR, {WHERE}",
         "real-probe",
-        lambda rows: level_by_seed(_of("pgr", "weak labels")(rows)),
+        lambda rows: level_by_seed(values_by_seed(rows, "pgr", **_rows_of("weak labels"))),
     ),
     Finding(
         "On real English, a probe corrects random errors and imitates those that follow words",
         "Burns et al. 2023, section 5.1",
         f"accuracy, errors by words minus as many random errors, {WHERE}",
         "real-probe",
-        lambda rows: paired_by_seed(_of("accuracy", "errors by words")(rows), _of("accuracy", "random errors")(rows)),
+        accuracy_difference(_rows_of("errors by words"), _rows_of("random errors")),
         sign=-1,
     ),
     Finding(
@@ -350,7 +347,7 @@ CLAIMS = (
         "Burns et al. 2023, section 5.1",
         f"accuracy, as many random errors minus weak labels, {WHERE}",
         "real-probe",
-        _against_weak("random errors"),
+        accuracy_difference(_rows_of("random errors"), _rows_of("weak labels")),
     ),
 )
 ABOUT = "does a probe of a real model surpass its supervisor on real English?"

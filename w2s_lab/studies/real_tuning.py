@@ -4,14 +4,12 @@ Supervisor, split and way of training are those of `w2s-lab run --data film-revi
 words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one in one thing: its labels, or its loss.
 """
 
-from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes, load_splits, read_examples
-from w2s_lab.experiments.effects import Effect
 from w2s_lab.experiments.procedure import Bench, Outcome, Plan, hard, split_curve
 from w2s_lab.experiments.store import Store
 from w2s_lab.figures import plots, study_plots
@@ -21,7 +19,7 @@ from w2s_lab.objective import SoftTargets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, LabelledSet
 from w2s_lab.studies.figures import figure_of
-from w2s_lab.studies.findings import level_by_seed, paired_by_seed, values_by_seed
+from w2s_lab.studies.findings import accuracy_difference, level_by_seed, values_by_seed
 from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, labels_of_arm, table_of_groups
 from w2s_lab.studies.study import (
     Finding,
@@ -184,13 +182,9 @@ def _drawn(epochs: int) -> dict[str, str]:
     return {name: name if epochs == 1 or name == TRUTH else f"{name}, {epochs} passes" for name in LOOKS}
 
 
-def _of(name: str, arm: str) -> Callable[[Rows], dict[int, float | None]]:
-    return lambda rows: values_by_seed(rows, name, question="students", arm=arm)
-
-
-def _against_weak(arm: str) -> Callable[[Rows], Effect]:
-    """The accuracy of an arm minus that with weak labels, at the end of one pass."""
-    return lambda rows: paired_by_seed(_of("accuracy", arm)(rows), _of("accuracy", "weak labels")(rows))
+def _rows_of(name: str) -> dict[str, str]:
+    """What the rows of an arm have in common."""
+    return {"question": "students", "arm": name}
 
 
 WHERE = "film reviews, SmolLM2-135M, fine-tuned"
@@ -200,14 +194,14 @@ CLAIMS = (
         "Burns et al. 2023, section 4.2",
         f"PGR, {WHERE}",
         "real-tuning",
-        lambda rows: level_by_seed(_of("pgr", "weak labels")(rows)),
+        lambda rows: level_by_seed(values_by_seed(rows, "pgr", **_rows_of("weak labels"))),
     ),
     Finding(
         "On real English, soft labels teach more than hard ones",
         "Hinton et al. 2015",
         f"accuracy, {WHERE}",
         "real-tuning",
-        _against_weak("soft weak labels"),
+        accuracy_difference(_rows_of("soft weak labels"), _rows_of("weak labels")),
         because=(
             "cannot tell here",
             "After one pass over 480 labels the two end level. About half of the supervisor's answers have a "
@@ -220,7 +214,7 @@ CLAIMS = (
         "Burns et al. 2023, section 5.1",
         f"accuracy, as many random errors minus weak labels, {WHERE}",
         "real-tuning",
-        _against_weak("random errors"),
+        accuracy_difference(_rows_of("random errors"), _rows_of("weak labels")),
         because=(
             "cannot tell here",
             "The mean points the other way: after one pass over 480 labels, the students of random errors are still "
