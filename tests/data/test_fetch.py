@@ -240,8 +240,12 @@ def test_ctrl_c_while_it_is_made(index, home):
     assert files_below(home) == {f"downloads/{NAME}"} and {path.name for path in home.iterdir()} == {"downloads"}
 
 
-def test_two_at_the_same_time(index, home):
+@pytest.mark.parametrize("before", ["nothing", "a damaged folder"])
+def test_several_at_the_same_time(index, home, before):
     errors = []
+    if before != "nothing":
+        (home / "thing").mkdir(parents=True)
+        (home / "thing" / "half").write_text("half")
 
     def one() -> None:
         try:
@@ -250,12 +254,13 @@ def test_two_at_the_same_time(index, home):
             errors.append(error)
 
     (home.parent / "copy.zip").write_bytes(CONTENT)
-    threads = [threading.Thread(target=one) for _ in range(4)]
+    threads = [threading.Thread(target=one) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert errors == [] and fetch.here("thing") and {path.name for path in home.iterdir()} == {"thing"}
+    assert errors == [] and not (home / "thing" / "half").exists()
+    assert fetch.here("thing") and {path.name for path in home.iterdir()} == {"thing"}
 
 
 # -- failures ------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ __all__ = ["FETCHABLE", "FetchError", "Fetchable", "HubFiles", "IndexFile", "Unr
 
 DOWNLOADS = "downloads"  # what the index sent, for the next name that needs it, and to hand round
 MANIFEST = "fetched.json"  # written last: a folder without it is not whole
+ATTEMPTS = 10  # to move a folder into its place while others do the same
 SPARE = 150_000_000  # bytes that stay free on the disk, also while things are unpacked
 
 
@@ -240,15 +241,27 @@ def fetch(name: str, *, given: Path | None = None, progress: Progress | None = N
         with said_with_path(target):
             _describe(name, entry, new)
             as_umask_says(new)
-            if target.exists():  # of an older version of the kit, or damaged
-                remove(target)
-            os.replace(new, target)
+            _put(name, new, target)
     except OSError:
         if not here(name):  # another process may have been faster
             raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
+
+
+def _put(name: str, new: Path, target: Path) -> None:
+    """Move the new folder into its place, unless another process has just put a whole one there."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return os.replace(new, target)
+        except OSError:
+            if here(name):
+                return None
+            if attempt == ATTEMPTS - 1:
+                raise
+        remove(target)  # of an older version of the kit, or damaged: never before a move has failed
+    return None
 
 
 def _check_packages(name: str, entry: Fetchable, given: Path | None) -> None:

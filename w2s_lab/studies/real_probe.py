@@ -280,11 +280,11 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
 def table_of_groups(rows: Rows, by: str, names: Sequence[str], columns: Sequence[str]) -> list[str]:
     """Lines: a group each, means over seeds, and the PGR with its 95 % interval."""
     width = max(map(len, [by, *names])) + 2
-    lines = [f"{by:<{width}}" + "".join(f"{column.replace('_', ' '):>16}" for column in columns) + "   PGR"]
+    lines = [f"{by:<{width}}" + "".join(f"{column.replace('_', ' '):>18}" for column in columns) + "   PGR"]
     for name in names:
         own = select(rows, **{by: name})
         means = [mean_of(own, column)["mean"] for column in columns]
-        cells = "".join(f"{'undefined' if mean is None else format(mean, '.3f'):>16}" for mean in means)
+        cells = "".join(f"{'undefined' if mean is None else format(mean, '.3f'):>18}" for mean in means)
         pgr = mean_of(own, "pgr")
         ends = "" if pgr["low"] is None else f" [{pgr['low']:.2f}, {pgr['high']:.2f}]"
         lines.append(

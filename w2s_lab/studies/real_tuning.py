@@ -1,10 +1,11 @@
 """Does a fine-tuned real model surpass its supervisor on real English? Five seeds, in hours on a laptop.
 
 Supervisor, split and way of training are those of `w2s-lab run --data film-reviews --strong smollm2-135m-q4`: a bag of
-words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one in one thing: its labels, or its loss.
+words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one in one thing: its labels, its supervisor,
+its loss, its rate, its passes, the weights that learn, or the instruction. Its ceiling differs in the same thing.
 """
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,8 +17,8 @@ from w2s_lab.figures import plots, study_plots
 from w2s_lab.methods.labellers import labels_by
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.objective import SoftTargets
-from w2s_lab.recipe import Recipe
-from w2s_lab.records import Comparison, LabelledSet
+from w2s_lab.recipe import LoRA, Recipe
+from w2s_lab.records import Comparison, LabelledSet, Splits
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.findings import accuracy_difference, level_by_seed, values_by_seed
 from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, labels_of_arm, table_of_groups
@@ -39,6 +40,7 @@ from w2s_lab.training.evaluation import score
 SIZES = SplitSizes(supervisor_train=1500, student_train=480, test=300, validation=100)
 SUPERVISOR = "bag-of-words:1500"
 ONE = Recipe(epochs=1, batch_size=8, learning_rate=5e-5, eval_every=20)
+THREE = replace(ONE, epochs=3, eval_every=30)
 ELSEWHERE = 200  # examples of each other kind of text
 
 
@@ -51,18 +53,29 @@ class Arm:
         recipe: of student and ceiling; the ceiling learns by maximum likelihood.
         seeds: seeds 0 to seeds - 1, if as many are asked for.
         supervisor: who labels.
+        instruction: of every example, in place of the task's own.
     """
 
     labels: str
     recipe: Recipe
     seeds: int
     supervisor: str = SUPERVISOR
+    instruction: str | None = None
 
 
 ARMS = {
     "weak labels": Arm("weak labels", ONE, 5),
     "random errors": Arm("random errors", ONE, 5),
     "soft weak labels": Arm("soft weak labels", replace(ONE, loss=SoftTargets()), 5),
+    "errors by words": Arm("errors by words", ONE, 5),
+    "weak labels of vader": Arm("weak labels", ONE, 5, "vader"),
+    "weak labels of bag-of-words:400": Arm("weak labels", ONE, 5, "bag-of-words:400"),
+    "weak labels, 3 passes": Arm("weak labels", THREE, 3),
+    "random errors, 3 passes": Arm("random errors", THREE, 3),
+    "weak labels, rate 1e-4": Arm("weak labels", replace(ONE, learning_rate=1e-4), 3),
+    "weak labels, rate 2e-5": Arm("weak labels", replace(ONE, learning_rate=2e-5), 3),
+    "weak labels, no instruction": Arm("weak labels", ONE, 3, instruction=""),
+    "weak labels, LoRA": Arm("weak labels", replace(ONE, lora=LoRA(), learning_rate=5e-4), 3),
 }
 TRUTH = "truth"
 TRANSFERRED = ("weak labels", "random errors", TRUTH)  # arms that are tried on other kinds of text
@@ -85,7 +98,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
 
 def _student(store: Store, device: str, arm: Arm, name: str, seed: int) -> Rows:
     """Numbers and curve of one student (of one ceiling, for the arm `TRUTH`), and what it does on other texts."""
-    splits = load_splits(TASK, seed=seed, sizes=SIZES)
+    splits = _instructed(load_splits(TASK, seed=seed, sizes=SIZES), arm.instruction)
     own = Bench(splits, Plan(arm.supervisor, MODEL, recipe=arm.recipe, device=device), store, seed)
     labels = labels_of_arm(arm.labels, splits, own.labels, seed)
     student = _watched(own, labels, arm.recipe)
@@ -100,6 +113,17 @@ def _student(store: Store, device: str, arm: Arm, name: str, seed: int) -> Rows:
     if name in TRANSFERRED and arm.recipe == ONE:
         rows += [{"question": "transfer", **facts, **row} for row in _elsewhere(own, student, ceiling)]
     return rows
+
+
+def _instructed(splits: Splits, instruction: str | None) -> Splits:
+    """The same examples with another instruction, which a supervisor that goes by words does not read."""
+    if instruction is None:
+        return splits
+
+    def worded(labelled: LabelledSet) -> LabelledSet:
+        return replace(labelled, examples=tuple(replace(one, instruction=instruction) for one in labelled.examples))
+
+    return Splits(**{part.name: worded(getattr(splits, part.name)) for part in fields(splits)})
 
 
 def _watched(own: Bench, labels: LabelledSet, recipe: Recipe) -> LanguageModel:
