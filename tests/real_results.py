@@ -60,8 +60,13 @@ def probe_rows(seeds: int = 6) -> Rows:
         for name in real_probe.WORDINGS:
             facts = {"question": "wordings", "wording": name, "layer": 15, "C": 1e-3}
             rows.append({"seed": seed, **facts, "label_accuracy": 0.72, **_numbers(rng)})
-    for task in (real_probe.TASK, *real_probe.OTHERS):
-        rows.append({"question": "known", "task": task, "accuracy": 0.5, "commonest": 0.97, "perplexity": 71.3})
+        for name in real_probe.SECOND_SUPERVISORS:
+            for arm in real_probe.SECOND_ARMS:
+                facts = {"question": "second", "supervisor": name, "arm": arm, "layer": 15, "C": 1e-3}
+                rows.append({"seed": seed, **facts, "label_accuracy": 0.72, **_numbers(rng)})
+    for task in (real_probe.TASK, *real_probe.OTHERS, real_probe.NEWER):
+        asked = {"accuracy": None, "commonest": None} if task == real_probe.NEWER else {"accuracy": 0.5, "commonest": 1}
+        rows.append({"question": "known", "task": task, **asked, "perplexity": 71.3, "by_heart": 3, "continued": 390})
     return rows
 
 
@@ -74,6 +79,7 @@ def results() -> dict[str, dict]:
             **facts,
             "supervisor": real_tuning.SUPERVISOR,
             "sizes": astuple(real_tuning.SIZES),
+            "recipes": {name: arm.recipe.as_dict() for name, arm in real_tuning.ARMS.items()},
             "rows": tuning_rows(),
         },
     }

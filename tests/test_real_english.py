@@ -13,7 +13,7 @@ import torch
 from gguf_reading import NAMES, as_transformers_has_it, independent
 from safetensors.torch import load_file
 
-from w2s_lab.data import fetch, rated
+from w2s_lab.data import fetch, film_texts, rated
 from w2s_lab.data.archives import take
 from w2s_lab.data.package_index import download
 from w2s_lab.data.sources import load_splits, read_examples
@@ -72,6 +72,21 @@ def test_the_sentences(name, answers, tags):
     assert not [text for text in texts if text != text.strip() or re.search(r"&\w+;|[\x00-\x1f\ufffd]", text)]
     assert "Hutto" in (folder / "SOURCE.txt").read_text("latin-1") and "MIT" in (folder / "LICENSE.txt").read_text()
     assert len(load_splits(name).test) > 250
+
+
+def test_the_texts_that_tell_or_judge():
+    folder = fetched(film_texts.NAME)
+    task, examples, _ = read_examples(film_texts.NAME)
+    assert Counter(e.answer for e in examples) == dict.fromkeys(task.answers, 2797)
+    assert Counter(tag for e in examples for tag in e.tags) == {"short": 871}
+    assert len({e.id for e in examples}) == len(examples) == film_texts.EXAMPLES
+    assert all(8 <= len(e.input.split()) <= 40 for e in examples)
+    odd = [e.input for e in examples if re.search(r"&(?:\w\w+|#\d+);|[\x00-\x1f\ufffd]", e.input)]
+    assert not odd  # the file itself has "S&M;" and "R&D;"
+    assert "Apache License" in (folder / "LICENSE.txt").read_text()
+    assert all(
+        len(part) > 100 for part in (load_splits(film_texts.NAME).test, load_splits(film_texts.NAME).student_train)
+    )
 
 
 # -- the model -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from w2s_lab import classroom as room
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
 from w2s_lab.classroom.toolkit.stage import COMMANDS, REAL, REHEARSAL, Stage, stage
-from w2s_lab.data import fetch, rated
+from w2s_lab.data import fetch, film_texts, rated
+from w2s_lab.data.sources import read_examples
 
 FOLDER = ROOT / "notebooks"
 SOURCE = FOLDER / "src" / "11_real_english.py"
@@ -142,6 +143,8 @@ def test_no_sentence_of_the_data_is_in_a_notebook():
             found += [str(output.get("metadata", "")) for output in cell.outputs]  # alt texts
     whole = _plain(" ".join(found))
     sentences = [text for name in here for text in rated.ratings(name, fetch.folder(name))]
+    if fetch.here(film_texts.NAME):
+        sentences += [example.input for example in read_examples(film_texts.NAME)[1]]
     sentences = {_plain(text) for text in sentences if len(text.split()) >= 6}
     assert len(sentences) > 1000
     assert not [text for text in sentences if text in whole]

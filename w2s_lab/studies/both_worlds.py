@@ -15,7 +15,17 @@ from matplotlib.figure import Figure
 from w2s_lab.experiments.effects import difference, markdown_table, paired_effect
 from w2s_lab.figures import plots
 from w2s_lab.studies.figures import figure_of
-from w2s_lab.studies.real_probe import ARMS, CHOICES, GRID_ARMS, OTHERS, SUPERVISORS, WORDINGS
+from w2s_lab.studies.real_probe import (
+    ARMS,
+    CHOICES,
+    GRID_ARMS,
+    OTHERS,
+    SECOND,
+    SECOND_ARMS,
+    SECOND_SUPERVISORS,
+    SUPERVISORS,
+    WORDINGS,
+)
 from w2s_lab.studies.real_tuning import ARMS as TUNED
 from w2s_lab.studies.real_tuning import TRANSFERRED, TRUTH
 from w2s_lab.studies.study import Rows, column, mean_of, select
@@ -27,6 +37,13 @@ FIGURE = "both-worlds.png"
 COMMAND = "w2s-lab study findings"
 ENDS = "95 % t interval over seeds"
 DIFFERENCES = (("random errors", "weak labels"), ("soft weak labels", "weak labels"))
+TUNED_DIFFERENCES = (
+    *DIFFERENCES,
+    ("errors by words", "random errors"),
+    ("errors by words", "weak labels"),
+    *((name, "weak labels") for name in TUNED if name.startswith("weak labels,")),
+    ("random errors, 3 passes", "weak labels, 3 passes"),
+)
 NOT_YET = "not measured yet"
 
 
@@ -181,11 +198,13 @@ def _tuning_tables(results: Results) -> str:
     lines = [_group(select(students, arm=name), name, columns) for name in names]
     for line in lines:  # the same of the chosen snapshot
         line[3] += f", PGR {_ended(mean_of(select(students, arm=line[0]), 'trusted_pgr'))}"
-    pairs = [pair for pair in DIFFERENCES if set(pair) <= set(names)]
+    pairs = [pair for pair in TUNED_DIFFERENCES if set(pair) <= set(names)]
     own = [row for row in facts["rows"] if row.get("arm") != TRUTH]
     return "\n\n".join([
-        f"**Fine-tuning.** All weights of SmolLM2 learn {labels} labels of a bag of words in one pass; accuracy on "
-        f"{test} test sentences, means over seeds. The PGR is that at the end.",
+        f"**Fine-tuning.** All weights of SmolLM2 learn {labels} labels of a bag of words in one pass at rate "
+        f"{facts['recipes']['weak labels']['learning_rate']:g}, if the line does not say otherwise; accuracy on {test} "
+        "test sentences, means over seeds. The PGR is that at the end. Each line has its own ceiling, which learns the "
+        "truth in the same way.",
         markdown_table(("the student's labels", *heads, f"PGR, {ENDS}", "seeds"), lines),
         "Differences at the end, paired by seed:",
         _effects(pairs, lambda arm: select(students, arm=arm)),
@@ -197,9 +216,9 @@ def _tuning_tables(results: Results) -> str:
 def _probe_tables(results: Results) -> str:
     facts, rows = results["real-probe"], results["real-probe"]["rows"]
     truth, labels, test, _ = facts["sizes"]
-    arms, supervisors, wordings, known = (
+    arms, supervisors, wordings, second, known = (
         [row for row in rows if row["question"] == question]
-        for question in ("arms", "supervisors", "wordings", "known")
+        for question in ("arms", "supervisors", "wordings", "second", "known")
     )
     parts = [
         f"**Probes.** A linear probe on the mean state of one layer of SmolLM2 learns {labels:,} labels of a bag of "
@@ -224,9 +243,22 @@ def _probe_tables(results: Results) -> str:
     parts += [markdown_table(("instruction", *HEAD, f"PGR, {ENDS}", "seeds"), lines)]
     parts += ["The same probes on other kinds of text:", _elsewhere(rows, GRID_ARMS[:-1])]
     lines = [
-        [row["task"], f"{row['accuracy']:.3f}", f"{row['commonest']:.3f}", f"{row['perplexity']:.1f}"] for row in known
+        [arm, *_group(select(second, arm=arm, supervisor=name), name, NUMBERS)]
+        for arm in SECOND_ARMS
+        for name in SECOND_SUPERVISORS
     ]
-    head = ("before any training", "accuracy", "share of its commonest answer", "perplexity")
+    parts += [f"Another question, `{SECOND}`: is a sentence from the description of a film, or from a review?"]
+    parts += [markdown_table(("the student's labels", "supervisor", *HEAD, f"PGR, {ENDS}", "seeds"), lines)]
+    lines = [
+        [
+            row["task"],
+            *("" if row[name] is None else f"{row[name]:.3f}" for name in ("accuracy", "commonest")),
+            f"{row['perplexity']:.1f}",
+            f"{row['by_heart']} of {row['continued']}",
+        ]
+        for row in known
+    ]
+    head = ("before any training", "accuracy", "share of its commonest answer", "perplexity", "ended word for word")
     return "\n\n".join([*parts, "What the model knew before:", markdown_table(head, lines)])
 
 

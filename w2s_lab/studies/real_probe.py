@@ -5,6 +5,8 @@ and regularisation are chosen without the test set, once by held-out labels and 
 arms share the split, the features and the way of choosing: they differ in their labels only.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cache, lru_cache
@@ -13,6 +15,7 @@ from itertools import product
 import numpy as np
 from matplotlib.figure import Figure
 
+from w2s_lab import assets
 from w2s_lab.data import rated
 from w2s_lab.data.sources import SplitSizes, load_splits, read_examples
 from w2s_lab.experiments.procedure import Bench, Plan
@@ -22,18 +25,22 @@ from w2s_lab.methods import probe
 from w2s_lab.methods.flywheel import perplexity
 from w2s_lab.methods.labellers import labeller, labels_by
 from w2s_lab.methods.simulated import random_errors, word_errors
+from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
-from w2s_lab.records import Comparison, Evaluation, LabelledSet, Splits, Task
+from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Splits, Task
 from w2s_lab.studies.figures import one
 from w2s_lab.studies.findings import accuracy_difference, level_by_seed, values_by_seed
 from w2s_lab.studies.study import Finding, Rows, Setting, Study, cell, mean_of, numbers, rounded, select
 from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
-from w2s_lab.training.labelling import weak_labels
+from w2s_lab.training.labelling import in_pieces, weak_labels
 
 MODEL = "smollm2-135m-q4"
 TASK = "film-reviews"
 OTHERS = ("product-reviews", "editorials", "short-messages")
+SECOND = "film-texts"  # another question about other sentences
+SECOND_SUPERVISORS = ("bag-of-words:50", "bag-of-words:100", "bag-of-words:400")
+SECOND_ARMS = ("weak labels", "random errors", "errors by words")
 SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
 LAYERS = tuple(range(0, 31, 3))
 SUPERVISOR = "bag-of-words"
@@ -51,7 +58,9 @@ CHOSEN = (6, 12, 15, 18, 24, 30)  # layers that a student may choose among
 WORDED = (12, 15, 18)  # the same for the question about the instruction: there the network stops early
 GRID_ARMS = ("weak labels", "random errors", "truth")
 ZERO_SHOT = 1000  # examples
-READ = 400  # sentences of each source for the perplexity
+READ = 400  # sentences of each source, at most, that the model has to predict
+BY_HEART = 8  # tokens at the end of a sentence
+NEWER = "this kit's notebooks"  # of 2026; the model is of 2024
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +85,13 @@ class States:
 def states_of(store: str, device: str, task: str, instruction: str | None = None) -> States:
     """Features of a whole task, so that every seed finds its examples among them; kept in the store of this folder.
 
-    All `LAYERS` of the task itself; of other tasks those of `CHOSEN`, with another instruction those of `WORDED`.
+    All `LAYERS` of the task itself, those of `CHOSEN` of the texts that its students are tried on, those of `WORDED` of
+    the second task and with another instruction.
     """
     worded, plain = _worded(task, instruction)
-    layers = WORDED if instruction is not None else LAYERS if task == TASK else CHOSEN
+    layers = LAYERS if task == TASK else CHOSEN
+    if instruction is not None or task == SECOND:
+        layers = WORDED
     table = Store(store).features_of_layers(load_model(MODEL, device=device), worded, layers, pool="mean")
     return States(tuple(layers), table, {one: i for i, one in enumerate(plain.ids)})
 
@@ -138,10 +150,11 @@ def seed_of(
     *,
     layers: Sequence[int] | None = None,
     instruction: str | None = None,
+    task: str | None = None,
 ) -> Seed:
     """A seed's split, the states that its students may choose among, and a supervisor's labels."""
-    splits = load_splits(TASK, seed=number, sizes=SIZES)
-    states = states_of(str(store.root), device, TASK, instruction)
+    splits = load_splits(task or TASK, seed=number, sizes=SIZES)
+    states = states_of(str(store.root), device, task or TASK, instruction)
     if supervisor == "pocket-l":
         own = Bench(splits, Plan(supervisor, MODEL, weak_recipe=POCKET, device=device), store, number)
         labels, reference = own.labels, own.reference
@@ -155,7 +168,7 @@ def seed_of(
 
 
 def _stages(setting: Setting) -> list[list[Job]]:
-    reading = [Job(f"read {task}", cell, (_read, setting, task)) for task in dict.fromkeys((TASK, *OTHERS))]
+    reading = [Job(f"read {task}", cell, (_read, setting, task)) for task in dict.fromkeys((TASK, *OTHERS, SECOND))]
     reading += [
         Job(f"read with {name} wording", cell, (_read, setting, TASK, words))
         for name, words in WORDINGS.items()
@@ -163,7 +176,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
     ]
     known = [Job("what it knew", cell, (_known, setting))]
     seeds = range(setting.seeds)
-    questions = (_arms, _grid, _transfer, _supervisors, _wordings)
+    questions = (_arms, _grid, _transfer, _supervisors, _wordings, _second)
     return [
         [*reading, *known],
         [Job(f"{q.__name__[1:]}, seed {s}", cell, (q, setting, s)) for s, q in product(seeds, questions)],
@@ -256,17 +269,69 @@ def _wordings(store: Store, device: str, number: int) -> Rows:
     return rows
 
 
+def _second(store: Store, device: str, number: int) -> Rows:
+    """The same on another question: does a sentence describe a film, or judge one?"""
+    rows, ceiling = [], None
+    for name in SECOND_SUPERVISORS:
+        seed = seed_of(store, device, number, name, layers=WORDED, task=SECOND)
+        if ceiling is None:
+            ceiling, _ = seed.student(seed.splits.student_train, CHOICES[0])
+        for arm in SECOND_ARMS:
+            labels = labels_of_arm(arm, seed.splits, seed.labels, number)
+            student, chosen = seed.student(labels, CHOICES[0])
+            facts = {"question": "second", "supervisor": name, "arm": arm, **chosen}
+            rows.append(seed.row(student, ceiling, labels, **facts))
+    return rows
+
+
 def _known(store: Store, device: str) -> Rows:
     """What the model knew before: its answers without training, and how well it predicts each kind of text."""
     model, rows = load_model(MODEL, device=device), []
-    for task in dict.fromkeys((TASK, *OTHERS)):
+    for task in dict.fromkeys((TASK, *OTHERS, SECOND)):
         _, plain = _worded(task, None)
         some = plain.take(np.random.default_rng(0).permutation(len(plain))[:ZERO_SHOT])
         found = score(weak_labels(model, some))
-        commonest = max(found.predictions.count(answer) for answer in some.task.answers) / len(some)
-        facts = {"question": "known", "task": task, "accuracy": found.accuracy, "commonest": commonest}
-        rows.append(facts | {"perplexity": perplexity(model, [one.input for one in some.examples[:READ]])})
-    return rows
+        facts = {
+            "task": task,
+            "accuracy": found.accuracy,
+            "commonest": max(map(found.predictions.count, some.task.answers)) / len(some),
+        }
+        rows.append(facts | _predicted(model, [one.input for one in some.examples]))
+    rows.append({"task": NEWER, "accuracy": None, "commonest": None} | _predicted(model, own_prose()))
+    return [{"question": "known", **row} for row in rows]
+
+
+def _predicted(model: LanguageModel, texts: Sequence[str]) -> dict[str, float | int]:
+    """Perplexity of some texts, and the share of them that the model ends word for word as they end.
+
+    A model that has learnt a text by heart continues it (Carlini et al. 2023, arXiv 2202.07646). Counted are the texts
+    whose last `BY_HEART` tokens are, one after the other, the model's first choice after all that stands before them.
+    """
+    some = texts[:READ]
+    start, rows = model.encode_documents([Example("", text) for text in some], model.window)
+    long = [row for row in rows if len(row) >= 2 * BY_HEART]
+
+    def ended(numbers: list[int]) -> list[tuple[int, bool]]:
+        prompts = [start + long[i][:-BY_HEART] for i in numbers]
+        logits, tokens, _ = model.answer_logits(prompts, [long[i][-BY_HEART:] for i in numbers])
+        return list(zip(numbers, (logits.argmax(-1) == tokens).all(-1).tolist(), strict=True))
+
+    count = sum(same for _, same in in_pieces(ended, [len(row) + 1 for row in long], model))
+    return {"perplexity": perplexity(model, some), "by_heart": count, "continued": len(long)}
+
+
+def own_prose() -> list[str]:
+    """Sentences of 8 to 40 words from the text of the notebooks: written after the model was trained."""
+    cells = [
+        "".join(cell["source"])
+        for path in sorted(assets.NOTEBOOKS.glob("*.ipynb"))
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "markdown"
+    ]
+    lines = [line.strip("*- ") for text in cells for line in re.sub(r"\*+", "", text).split("\n")]
+    sentences = [" ".join(part.split()) for line in lines for part in re.split(r"(?<=[.?!]) (?=[A-Z])", line)]
+    plain = [one for one in dict.fromkeys(sentences) if re.fullmatch(r"[A-Z][\w ,;:'’“”()%./-]+[.?!]", one)]
+    return [one for one in plain if len(one.split()) in range(8, 41)]
 
 
 # -- the results -------------------------------------------------------------------------------------------------
@@ -304,12 +369,19 @@ def real_probe_text(rows: Rows) -> str:
         ("wordings", "wording", tuple(WORDINGS)),
     ):
         lines += [*table_of_groups([r for r in rows if r["question"] == question], by, names, three), ""]
+    for arm in SECOND_ARMS:
+        own = [row for row in rows if row["question"] == "second" and row["arm"] == arm]
+        lines += [f"{SECOND}: {arm}", *table_of_groups(own, "supervisor", SECOND_SUPERVISORS, three), ""]
     for arm in GRID_ARMS[:-1]:
         own = [row for row in rows if row["question"] == "transfer" and row["arm"] == arm]
         lines += [f"students of {arm} from film reviews, on", *table_of_groups(own, "task", OTHERS, three), ""]
-    lines.append(f"{'before any training':<22}{'accuracy':>10}{'commonest answer':>18}{'perplexity':>12}")
+    lines.append(
+        f"{'before any training':<22}{'accuracy':>10}{'commonest answer':>18}{'perplexity':>12}{'ended by heart':>18}"
+    )
     for row in (row for row in rows if row["question"] == "known"):
-        lines.append(f"{row['task']:<22}{row['accuracy']:>10.3f}{row['commonest']:>18.3f}{row['perplexity']:>12.1f}")
+        asked = ("", "") if row["accuracy"] is None else (f"{row['accuracy']:.3f}", f"{row['commonest']:.3f}")
+        by_heart = f"{row['by_heart']} of {row['continued']}"
+        lines.append(f"{row['task']:<22}{asked[0]:>10}{asked[1]:>18}{row['perplexity']:>12.1f}{by_heart:>18}")
     return "\n".join(lines)
 
 
