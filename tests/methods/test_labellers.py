@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 import warnings
 from dataclasses import replace
@@ -20,8 +21,10 @@ from sklearn.pipeline import make_pipeline
 
 import w2s_lab as w2s
 from w2s_lab.cli import commands
+from w2s_lab.experiments.procedure import Plan, check_plan
 from w2s_lab.methods import labellers, probe
 from w2s_lab.planning.dry_run import dry_run_table
+from w2s_lab.records import Task
 from w2s_lab.system import registry
 
 SIZES = w2s.SplitSizes(supervisor_train=200, student_train=40, test=30, validation=10)
@@ -500,3 +503,18 @@ def test_the_estimate_counts_no_model_for_it(splits):
     (row,) = (line.split() for line in early.splitlines() if line.startswith("weak labels"))
     (own,) = (line.split() for line in early.splitlines() if line.startswith("strong ceiling"))
     assert row[3:5] == own[3:5] and "layer:1" in row
+
+
+@pytest.mark.parametrize(
+    ("weak", "meant"),
+    [("bag-of-word:20", "bag-of-words:20"), ("bagofwords", "bag-of-words"), ("Vader", "vader"), ("layr:3", "layer:3")],
+)
+def test_a_misspelt_supervisor_is_told_before_anything_is_trained(weak, meant):
+    task = Task("sentiment", ("positive", "negative"))
+    with pytest.raises(ValueError, match=re.escape(f"there is no supervisor {weak!r}; did you mean {meant!r}?")):
+        check_plan(Plan(weak), task)
+
+
+@pytest.mark.parametrize("weak", ["pocket-s", "scratch", "owner/player", "gpt2", "C:/models/own"])
+def test_a_model_is_no_misspelt_supervisor(weak):
+    check_plan(Plan(weak), Task("sentiment", ("positive", "negative")))

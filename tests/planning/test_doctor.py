@@ -29,7 +29,8 @@ def examined(tmp_path_factory) -> list[DoctorCheck]:
 def test_this_machine_gives_a_report(examined):
     text, ready = doctor.report(examined)
     names = [check.name for check in examined]
-    assert {"Python", "torch", "memory", "store", "disk", "progress", "C compiler", "tasks", "models"} <= set(names)
+    places = {"store", "disk", "progress", "fetched"}
+    assert places | {"Python", "torch", "memory", "C compiler", "tasks", "models"} <= set(names)
     assert all(check.advice for check in examined if not check.ok)
     assert ready == ("This machine is ready" in text) == all(check.ok is not False for check in examined)
     assert not [check for check in examined if "report this as a bug" in check.advice and not check.ok], text

@@ -12,6 +12,7 @@ from w2s_lab.experiments.store import Store
 from w2s_lab.methods.labellers import (
     Labeller,
     check_labeller,
+    check_spelling,
     is_labeller,
     labeller,
     labeller_facts,
@@ -358,6 +359,7 @@ def check_plan(plan: Plan, task: Task, examples: int | None = None) -> None:
     if is_labeller(plan.weak):
         check_labeller(plan.weak, task, examples)
     else:
+        check_spelling(plan.weak)
         check_offer(plan.weak_recipe.loss, task, offered=(), source="the supervisor's true answers")
     weak_labels_offer = () if task.answers is None else ("probs",)
     check_offer(plan.recipe.loss, task, offered=weak_labels_offer, source="weak labels")

@@ -6,12 +6,14 @@ an answer, or `Plan(weak=make_pipeline(TfidfVectorizer(), LogisticRegression()))
 """
 
 import copy
+import difflib
 import importlib.metadata
 import importlib.util
 import inspect
 import re
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -80,6 +82,17 @@ def register_labeller(name: str, what: Any, *, replace: bool = False) -> None:
 def is_labeller(weak: Any) -> bool:
     """Whether a supervisor is a labeller of this module and not a language model or the name of one."""
     return weak.partition(":")[0] in LABELLERS if isinstance(weak, str) else not isinstance(weak, LanguageModel)
+
+
+def check_spelling(weak: str) -> None:
+    """Raise ValueError if this name of a supervisor, which is no labeller's, was probably meant to be one's."""
+    name, colon, number = weak.partition(":")
+    near = difflib.get_close_matches(name.lower(), LABELLERS, n=1)
+    if near and (colon or not Path(weak).exists()) and weak not in ladder():
+        raise ValueError(
+            f"there is no supervisor {weak!r}; did you mean {near[0] + colon + number!r}? Expected a model, or one of "
+            f"{', '.join(entry.usage for entry in LABELLERS.values())}"
+        )
 
 
 def labeller(weak: Any, truth: LabelledSet, *, states: States | None = None) -> Labeller:

@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from w2s_lab import assets
+from w2s_lab.data.fetch import FETCHABLE, here
 
 DISTRIBUTION = "w2s-lab"
 OLDEST_PYTHON = (3, 11)
@@ -227,8 +228,10 @@ def finished_work(store: Path) -> Iterator[DoctorCheck]:
 
 
 def learner_progress() -> Iterator[DoctorCheck]:
-    """Where a learner's progress is kept."""
+    """Where a learner's progress is kept, and where real models and data lie."""
     yield DoctorCheck("progress", True, f"{assets.progress_file()}")
+    names = [name for name in FETCHABLE if here(name)]
+    yield DoctorCheck("fetched", True, f"{assets.fetched_folder()}: {', '.join(names) or 'nothing yet'}")
 
 
 # -- files of the kit --------------------------------------------------------------------------------------------

@@ -415,9 +415,15 @@ def _in_words(plan: Plan, sizes: SplitSizes, parameters: int, pace: Pace | None,
     text += f"batches of {recipe.batch_size}, rate {rate}; "
     if pace is None:
         return text + "everything is stored already"
-    minutes = "less than a minute" if seconds < 60 else f"about {_count(round(seconds / 60), 'minute')}"
+    minutes = "less than a minute" if seconds < 60 else f"about {_minutes(seconds)}"
     speed = f"{_seconds(pace.step)} a step and {_seconds(pace.row)} a test example"
     return text + f"measured here {speed}: {minutes} for {_count(seeds, 'seed')}"
+
+
+def _minutes(seconds: float) -> str:
+    """Half minutes below ten, since a fifth of them matters there."""
+    halves = round(seconds / 30)
+    return _count(halves // 2, "minute") if seconds >= 600 or halves % 2 == 0 else f"{halves / 2} minutes"
 
 
 def _count(number: int, noun: str) -> str:
