@@ -6,6 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 from scipy.special import log_softmax, logsumexp
 from scipy.stats import entropy as scipy_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
@@ -158,6 +161,19 @@ def test_two_answers_split_at_the_quantile_of_the_log_odds(positives):
     found = balanced_predictions(probs, [1 - positives / 10, positives / 10])
     np.testing.assert_array_equal(found, expected)
     assert expected.sum() == positives
+
+
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.50001, 0.9, 1.0]), min_size=1, max_size=30), st.floats(0, 1))
+def test_two_answers_have_the_largest_total_log_probability(ones, share):
+    """Also where distributions are equal or certain: against scipy's assignment, which the rule for K answers uses."""
+    probs = torch.tensor([[1 - p, p] for p in ones], dtype=torch.float64)
+    found = balanced_predictions(probs, [1 - share, share])
+    value = probs.clamp_min(1e-30).log()
+    places = torch.tensor([0] * int((found == 0).sum()) + [1] * int(found.sum()))
+    best = value[:, places].numpy()
+    assert value.gather(1, found[:, None]).sum().item() == pytest.approx(
+        best[linear_sum_assignment(best, maximize=True)].sum()
+    )
 
 
 @pytest.mark.parametrize(("balance", "counts"), [((0.5, 1 / 3, 1 / 6), (3, 2, 1)), ((0.1, 0.1, 0.8), (1, 0, 5))])
