@@ -24,6 +24,7 @@ from w2s_lab.records import Example, Snapshot
 from w2s_lab.system import parallel
 
 LONGEST_WORD = 32  # characters tried beyond the point where an over-long input is cut
+CHARACTERS = 4  # of a token, about
 KEPT = 4  # sets of examples whose tokens are kept, so that no set is tokenised twice
 BFLOAT16_PAYS = 10_000_000  # parameters: on a CPU, 1.4 times as fast at 13 million, a tenth slower at one million
 WORTH_SHARING = 4  # tokens: from this length on, a prefix that all prompts of a batch share is read once
@@ -211,13 +212,15 @@ class LanguageModel:
         def tokens(*characters: int) -> list[list[int]]:
             return self._prompt_tokens([Example(example.instruction, example.input[:end]) for end in characters])
 
-        low, high = 0, len(example.input)
+        low, high = 0, min(len(example.input), CHARACTERS * max_tokens)
         (shortest,) = tokens(low)
         if len(shortest) > max_tokens:
             raise ValueError(
                 f"the instruction {example.instruction[:40]!r}... takes {len(shortest)} tokens; "
                 f"expected at most {max_tokens}. Hint: raise the recipe's max_tokens, up to what the model can read"
             )
+        while high < len(example.input) and len(tokens(high)[0]) <= max_tokens:  # of a book, only its beginning is read
+            low, high = high, min(len(example.input), 2 * high)
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if len(tokens(middle)[0]) <= max_tokens else (low, middle - 1)
