@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -194,6 +195,31 @@ def test_due_after_some_seconds(tmp_path, clock):
     assert not checkpoint.due()
     clock[0] = 120
     assert checkpoint.due()
+
+
+@pytest.mark.parametrize(("size", "pause"), [(1_000, 10), (200_000_000, 10), (1_600_000_000, 80)])
+def test_a_large_state_is_saved_less_often(size, pause, tmp_path, clock):
+    checkpoint = Checkpoint(tmp_path / "new" / "state", "key")
+    clock[0] += 3  # the optimizer was made
+    checkpoint.expect(size)
+    clock[0] = 100 + pause - 0.1
+    assert not checkpoint.due()
+    clock[0] = 100 + pause
+    assert checkpoint.due()
+    asked = Checkpoint(tmp_path / "state", "key", seconds=1)
+    asked.expect(size)
+    clock[0] += 1
+    assert asked.due(), "whoever asks for a time gets it"
+
+
+def test_a_disk_without_room_is_named_and_the_training_goes_on(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=2_000_000))
+    checkpoint = Checkpoint(tmp_path / "new" / "state", "key")
+    checkpoint.expect(2_000_000)
+    with pytest.warns(UserWarning, match=r"has 2 MB free, and the state of this training takes 3 MB: if it is stopped"):
+        checkpoint.expect(3_000_000)
+    clock[0] += 1e6
+    assert not checkpoint.due()
 
 
 @pytest.mark.parametrize(("seconds_to_save", "pause"), [(0.1, 10), (2, 40), (60, 1200)])

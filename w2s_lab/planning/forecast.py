@@ -27,7 +27,7 @@ from w2s_lab.planning.usual import SEED_SECONDS, fewer, parameters_of
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, LabelledSet, Splits, Task, content_key
 from w2s_lab.system import heap, parallel
-from w2s_lab.training.checkpoint import SECONDS, SHARE
+from w2s_lab.training.checkpoint import SECONDS, SHARE, seconds_between
 from w2s_lab.training.evaluation import snapshot_from_json
 from w2s_lab.training.labelling import weak_labels
 from w2s_lab.training.loop import training_key, training_steps
@@ -46,18 +46,20 @@ class Pace:
         row: for the answer to one example.
         keep: to write a finished training and to read it again.
         measured: on this machine; else guessed from the number of parameters, right in proportion only.
+        pause: between two checkpoints.
     """
 
     step: float
     row: float
     keep: float
     measured: bool = False
+    pause: float = SECONDS
 
 
 def guessed_pace(parameters: int, batch_size: int) -> Pace:
     """About what two cores take for sentences; learning from an example takes as long as four answers."""
     row = 3e-4 + 3e-10 * parameters
-    return Pace(4 * batch_size * row, row, 0.05 + 2e-8 * parameters)
+    return Pace(4 * batch_size * row, row, 0.05 + 2e-8 * parameters, pause=seconds_between(12 * parameters))
 
 
 def measured_pace(
@@ -90,7 +92,9 @@ def measured_pace(
     heap.give_back()  # the optimizer's memory is free
     begin, some = clock(), labelled.take(typical[:ANSWERED].tolist())
     weak_labels(copy, some)
-    found = Pace((times[-1] - times[0]) / (STEPS - 1), (clock() - begin) / len(some), 2 * loading, measured=True)
+    step, row = (times[-1] - times[0]) / (STEPS - 1), (clock() - begin) / len(some)
+    learnt = sum(p.nbytes for p in copy.network.parameters() if recipe.lora is None)
+    found = Pace(step, row, 2 * loading, measured=True, pause=seconds_between(3 * learnt))
     return parallel.from_main(lambda: found)  # all processes decide alike
 
 
@@ -136,7 +140,7 @@ class Part:
         return min(self._learning(step) + (evaluations * self.rows + rows) * self.pace.row, self.seconds)
 
     def _learning(self, steps: int) -> float:
-        checkpoints = SHARE if self.steps * self.pace.step > SECONDS else 0
+        checkpoints = SHARE if self.steps * self.pace.step > self.pace.pause else 0
         return steps * self.pace.step * (1 + checkpoints)
 
 

@@ -68,13 +68,13 @@ ARMS = {
     "random errors": Arm("random errors", ONE, 5),
     "soft weak labels": Arm("soft weak labels", replace(ONE, loss=SoftTargets()), 5),
     "errors by words": Arm("errors by words", ONE, 5),
-    "weak labels of vader": Arm("weak labels", ONE, 5, "vader"),
-    "weak labels of bag-of-words:400": Arm("weak labels", ONE, 5, "bag-of-words:400"),
     "weak labels, 3 passes": Arm("weak labels", THREE, 3),
     "random errors, 3 passes": Arm("random errors", THREE, 3),
-    "weak labels, rate 1e-4": Arm("weak labels", replace(ONE, learning_rate=1e-4), 3),
-    "weak labels, rate 2e-5": Arm("weak labels", replace(ONE, learning_rate=2e-5), 3),
+    "weak labels of vader": Arm("weak labels", ONE, 5, "vader"),
     "weak labels, no instruction": Arm("weak labels", ONE, 3, instruction=""),
+    "weak labels, rate 1e-4": Arm("weak labels", replace(ONE, learning_rate=1e-4), 3),
+    "weak labels of bag-of-words:400": Arm("weak labels", ONE, 5, "bag-of-words:400"),
+    "weak labels, rate 2e-5": Arm("weak labels", replace(ONE, learning_rate=2e-5), 3),
     "weak labels, LoRA": Arm("weak labels", replace(ONE, lora=LoRA(), learning_rate=5e-4), 3),
 }
 TRUTH = "truth"

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import shutil
 import time
 import warnings
 from pathlib import Path
@@ -15,6 +17,7 @@ from w2s_lab.system import parallel
 from w2s_lab.system.files import replacing
 
 SECONDS = 10.0  # least time between two saves
+PER_SECOND = 20_000_000  # bytes of a state, at most, for each second between two saves: 1.6 GB once in 80 seconds
 SHARE = 0.05  # largest fraction of the time that saving may take
 
 
@@ -24,12 +27,32 @@ class Checkpoint:
     Args:
         path: the file.
         key: content key of the training; a file with another key is ignored.
-        seconds: least time between two saves; the time grows if saving takes long.
+        seconds: least time between two saves, which grows if saving takes long; None: ten, or more for a large state.
     """
 
-    def __init__(self, path: Path, key: str, *, seconds: float = SECONDS) -> None:
-        self.path, self.key, self.seconds = path, key, seconds
-        self._next = time.monotonic() + seconds
+    def __init__(self, path: Path, key: str, *, seconds: float | None = None) -> None:
+        self.path, self.key, self.seconds = path, key, SECONDS if seconds is None else seconds
+        self._usual, self._start = seconds is None, time.monotonic()
+        self._next = self._start + self.seconds
+
+    def expect(self, size: int) -> None:
+        """Choose the time between two saves for states of so many bytes; where the disk has no room, none is saved.
+
+        Warns:
+            UserWarning: the disk has no room.
+        """
+        if self._usual:
+            self.seconds = seconds_between(size)
+            self._next = self._start + self.seconds
+        folder = next(one for one in self.path.absolute().parents if one.is_dir())
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            self._next = math.inf
+            warnings.warn(
+                f"{folder} has {free / 1e6:,.0f} MB free, and the state of this training takes {size / 1e6:,.0f} MB: if it "
+                "is stopped, it starts again from its beginning. Hint: free some space, or choose another --store",
+                stacklevel=2,
+            )
 
     def due(self) -> bool:
         """Whether it is time to save; all processes get the same answer."""
@@ -83,6 +106,11 @@ class Checkpoint:
         """Remove the file, which a finished training no longer needs."""
         if parallel.is_main() and self.path.is_file():  # a finished store may lie on a read-only disk
             self.path.unlink(missing_ok=True)
+
+
+def seconds_between(size: int) -> float:
+    """Usual seconds between two saves of a state of so many bytes."""
+    return max(SECONDS, size / PER_SECOND)
 
 
 def _digest(key: str, tensors: dict[str, Tensor], facts: str) -> str:

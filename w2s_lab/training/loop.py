@@ -131,6 +131,8 @@ def training_steps(
     with prepared(model, recipe) as trained:
         fused = model.device.type in ("cpu", "cuda") and not parallel.is_sharded(model.network)
         optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=recipe.weight_decay, fused=fused)
+        if checkpoint:  # weights, and the two averages of AdamW
+            checkpoint.expect(3 * sum(parameter.nbytes for parameter in trained))
         saved = checkpoint.restore(model.network, optimizer) if checkpoint else None
         if saved is None:
             history, done, seen, losses = [snapshot(0, 0, [])], 0, 0, []
