@@ -216,7 +216,7 @@ def test_a_disk_without_room_is_named_and_the_training_goes_on(tmp_path, clock, 
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=2_000_000))
     checkpoint = Checkpoint(tmp_path / "new" / "state", "key")
     checkpoint.expect(2_000_000)
-    with pytest.warns(UserWarning, match=r"has 2 MB free, and the state of this training takes 3 MB: if it is stopped"):
+    with pytest.warns(UserWarning, match=r"has 2 MB free, and the state of this training takes 3 MB: once stopped"):
         checkpoint.expect(3_000_000)
     clock[0] += 1e6
     assert not checkpoint.due()

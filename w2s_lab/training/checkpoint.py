@@ -49,8 +49,8 @@ class Checkpoint:
         if size > free:
             self._next = math.inf
             warnings.warn(
-                f"{folder} has {free / 1e6:,.0f} MB free, and the state of this training takes {size / 1e6:,.0f} MB: if it "
-                "is stopped, it starts again from its beginning. Hint: free some space, or choose another --store",
+                f"{folder} has {free / 1e6:,.0f} MB free, and the state of this training takes {size / 1e6:,.0f} MB: once "
+                "stopped, it starts again from its beginning. Hint: free some space, or choose another --store",
                 stacklevel=2,
             )
 
