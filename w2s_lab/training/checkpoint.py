@@ -48,9 +48,10 @@ class Checkpoint:
         free = shutil.disk_usage(folder).free
         if size > free:
             self._next = math.inf
+            needed, left = (f"{number / 1e6:,.0f} MB" for number in (size, free))
             warnings.warn(
-                f"{folder} has {free / 1e6:,.0f} MB free, and the state of this training takes {size / 1e6:,.0f} MB: once "
-                "stopped, it starts again from its beginning. Hint: free some space, or choose another --store",
+                f"{folder} has {left} free, and the state of this training takes {needed}: once stopped, it starts "
+                "again from its beginning. Hint: free some space, or choose another --store",
                 stacklevel=2,
             )
 
