@@ -6,6 +6,7 @@ that it learns. Every training set therefore has the same type, `LabelledSet`, n
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -222,6 +223,14 @@ class Splits:
     def task(self) -> Task:
         """The task of all four parts."""
         return self.test.task
+
+    def class_counts(self) -> dict[str, dict[str, int]] | None:
+        """Part -> answer -> number of examples with this true answer; None for an open task."""
+        if self.task.answers is None:
+            return None
+        parts = ("supervisor_train", "student_train", "test", "validation")
+        found = {part: Counter(getattr(self, part).answers) for part in parts}
+        return {part: {answer: found[part][answer] for answer in self.task.answers} for part in parts}
 
 
 @dataclass(frozen=True, eq=False)
