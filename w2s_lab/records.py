@@ -283,6 +283,16 @@ class Evaluation:
         return metrics.wilson_interval(int(self.correct.sum()), len(self))
 
     @property
+    def commonest(self) -> tuple[str, float] | None:
+        """The model's most frequent answer and the fraction of the predictions that it is; None if N is 0."""
+        return metrics.commonest(self.predictions)
+
+    @property
+    def constant(self) -> tuple[str, float] | None:
+        """The most frequent true answer, and the accuracy of a model that always gives it; None if N is 0."""
+        return metrics.commonest(self.truth)
+
+    @property
     def agreement(self) -> float | None:
         """Fraction of predictions that equal the weak supervisor's; None without a reference."""
         return None if self.reference is None else metrics.accuracy(self.predictions, self.reference)

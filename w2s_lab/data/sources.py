@@ -222,7 +222,9 @@ def _split(task: Task, examples: Sequence[Example], seed: int, sizes: SplitSizes
             raise DataError(f"{task.name}: {n} usable examples; expected at least {MIN_EXAMPLES}. Hint: add rows")
         sizes = SplitSizes.of(n)
     if sum(astuple(sizes)) > n:
-        raise DataError(f"{task.name}: {sizes} asks for {sum(astuple(sizes))} examples, but there are {n}. Hint: smaller sizes")
+        raise DataError(
+            f"{task.name}: {sizes} asks for {sum(astuple(sizes))} examples, but there are {n}. Hint: smaller sizes"
+        )
     # The test set is drawn first: it stays the same when only the training sizes change.
     parts = {name: getattr(sizes, name) for name in ("test", "validation", "supervisor_train", "student_train")}
     in_order = sorted(examples, key=lambda example: example.id)  # so that the order in the file does not matter
