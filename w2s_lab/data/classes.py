@@ -121,5 +121,5 @@ def class_table(counts: Sequence[Mapping[str, Mapping[str, int]]]) -> str:
         name = answer if len(answer) <= 30 else f"{answer[:27]}..."
         lines.append(f"{name:<{width}}" + "".join(f"{cell(rows[answer][part]):>12}" for part in columns))
     if len(shown) < len(answers):
-        lines.append(f"and {len(answers) - len(shown)} other answers, with more examples in every part")
+        lines.append(f"and {len(answers) - len(shown)} other answers, none of which is rarer in any part")
     return "\n".join(lines)

@@ -192,10 +192,11 @@ def table(summary: Summary, title: str) -> str:
 def _commonest(per_seed: Sequence[tuple[str, float]]) -> str:
     """A model's most frequent answer and its share, the mean over seeds."""
     (answer, _), *_ = per_seed
-    same = len({answer for answer, _ in per_seed}) == 1
     share = sum(share for _, share in per_seed) / len(per_seed)
-    text = answer if len(answer) <= 16 else f"{answer[:13]}..."
-    return f"says {text!r} to {share:.0%}" if same else f"says one answer to {share:.0%}, not the same in each seed"
+    if any(other != answer for other, _ in per_seed):
+        return f"says one answer to {share:.0%} (it varies)"
+    text = repr(answer) if len(repr(answer)) <= 20 else f"{repr(answer)[:17]}..."
+    return f"says {text} to {share:.0%}"
 
 
 def _wrapped(text: str) -> list[str]:
