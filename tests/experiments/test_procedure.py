@@ -1,6 +1,7 @@
 """The procedure from splits to numbers: who learns what, who is scored on what, and what is printed."""
 
 import json
+from collections import Counter
 from dataclasses import astuple, replace
 from itertools import cycle, islice
 
@@ -112,6 +113,22 @@ def test_all_three_are_scored_on_the_test_set(run, splits):
         assert evaluation.truth == splits.test.answers
         assert evaluation.reference == comparison.weak.predictions
     assert comparison.weak.agreement == 1.0
+
+
+def test_an_outcome_counts_what_each_learnt(run, splits):
+    trained = run[0].trained
+    assert run[1].learnt == {role: Counter(trained[role][1].answers) for role in ROLES}
+    assert run[1].learnt["strong ceiling"] == splits.class_counts()["student_train"]
+
+
+@pytest.mark.parametrize(
+    ("weak", "number"), [("bag-of-words:20", 20), ("bag-of-words", 48), (lambda text: "negative", 0)]
+)
+def test_a_supervisor_that_is_no_language_model_learnt_what_it_was_given(weak, number, splits, tmp_path):
+    bench = Bench(splits, replace(PLAN, weak=weak, recipe=replace(PLAN.recipe, epochs=1)), Store(tmp_path), seed=0)
+    learnt = bench.student(bench.labels).learnt
+    assert learnt.get("weak supervisor", {}) == Counter(splits.supervisor_train.answers[:number])
+    assert learnt["strong student"] == Counter(bench.labels.answers)
 
 
 def test_the_curves_are_of_test_and_validation(run, splits):
