@@ -1,6 +1,8 @@
 """Metrics against scikit-learn, scipy, hand computation and properties."""
 
+import itertools
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -102,6 +104,62 @@ def test_imitation_plus_correction_is_one_with_two_answers(columns):
 
 
 # performance gap recovered
+
+
+# the difference of two accuracies, and the commonest answer
+
+
+def paired(both: int, first: int, second: int, neither: int) -> tuple[list[bool], list[bool]]:
+    """Correctness of two models, from how many items both, only one, or none is right on."""
+    ones = [True] * (both + first) + [False] * (second + neither)
+    return ones, [True] * both + [False] * first + [True] * second + [False] * neither
+
+
+def test_the_interval_of_a_difference_is_the_published_one():
+    """Newcombe (1998, Statistics in Medicine 17, 2635-2650), method 10, for the counts 36, 12, 2, 0."""
+    low, high = metrics.difference_interval(*paired(36, 2, 12, 0))
+    assert (round(low, 4), round(high, 4)) == (0.0569, 0.3404)
+
+
+@pytest.mark.parametrize("chances", [(0.5, 0.1, 0.2, 0.2), (0.3, 0.2, 0.2, 0.3), (0.05, 0.05, 0.85, 0.05)])
+@pytest.mark.parametrize("n", [6, 14])
+def test_the_interval_of_a_difference_holds_for_few_items(n, chances):
+    """The probability of every possible outcome is known; those whose interval has the truth in it: about 95 %."""
+    law, held = stats.multinomial(n, chances), 0.0
+    for counts in itertools.product(range(n + 1), repeat=3):
+        if sum(counts) <= n:
+            cells = (*counts, n - sum(counts))
+            low, high = metrics.difference_interval(*paired(*cells))
+            held += law.pmf(cells) * (low <= chances[2] - chances[1] <= high)
+    assert held > 0.94
+
+
+@quick
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
+def test_the_interval_of_a_difference_is_antisymmetric_and_holds_the_difference(rows):
+    first, second = zip(*rows, strict=True)
+    low, high = metrics.difference_interval(first, second)
+    assert (
+        -1 <= low <= np.mean(second) - np.mean(first) + 1e-12 and np.mean(second) - np.mean(first) - 1e-12 <= high <= 1
+    )
+    assert metrics.difference_interval(second, first) == pytest.approx((-high, -low))
+    assert metrics.difference_interval(first, first)[0] <= 0 <= metrics.difference_interval(first, first)[1]
+
+
+def test_the_difference_of_nothing_is_unknown():
+    assert metrics.difference_interval([], []) == (-1.0, 1.0)
+    with pytest.raises(ValueError, match="first_correct has 1, second_correct has 2"):
+        metrics.difference_interval([True], [True, False])
+
+
+@quick
+@given(st.lists(word, max_size=30))
+def test_the_commonest_answer_is_the_mode(answers):
+    found = metrics.commonest(answers)
+    if not answers:
+        assert found is None
+    else:
+        assert found == (statistics.mode(sorted(answers)), answers.count(found[0]) / len(answers))
 
 
 @pytest.mark.parametrize(

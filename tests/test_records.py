@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score
 
 from w2s_lab import metrics
@@ -249,6 +250,9 @@ def test_derived_values_are_sklearns():
     assert found.imitation == pytest.approx(accuracy_score(np.array(found.reference)[wrong], student)) == 1 / 4
     assert found.correction == pytest.approx(accuracy_score(np.array(found.truth)[wrong], student)) == 3 / 4
     assert found.interval == metrics.wilson_interval(4, 6)
+    dummy = DummyClassifier(strategy="most_frequent").fit(found.truth, found.truth)
+    assert found.constant[1] == dummy.score(found.truth, found.truth)
+    assert found.commonest == (found.predictions[2], 3 / 6), "a tie goes by the alphabet"
     np.testing.assert_array_equal(found.correct, [True, False, False, True, True, True])
     assert found.correct.dtype == bool and len(found) == 6
 

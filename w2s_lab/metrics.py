@@ -50,6 +50,49 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     return (0.0 if successes == 0 else middle - half), (1.0 if successes == n else middle + half)
 
 
+def difference_interval(
+    first_correct: Sequence[bool] | np.ndarray, second_correct: Sequence[bool] | np.ndarray
+) -> tuple[float, float]:
+    """95 % interval of the difference of two accuracies (second - first) on the same N items.
+
+    Newcombe (1998, method 10): from the two Wilson intervals and the correlation between the two, so that it also holds
+    for few items and for accuracies of 0 and 1. The interval lies within [-1, 1]; for N = 0 it is (-1, 1).
+
+    Args:
+        first_correct, second_correct: [N] bool, same items in the same order.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    n = _same_length(first_correct=first_correct, second_correct=second_correct)
+    if n == 0:
+        return -1.0, 1.0
+    first, second = np.asarray(first_correct, dtype=bool), np.asarray(second_correct, dtype=bool)
+    right = int(first.sum()), int(second.sum())
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    covariance = both * neither - (right[0] - both) * (right[1] - both)
+    if covariance > 0:
+        covariance = max(covariance - n / 2, 0)
+    spread = math.sqrt(math.prod(right) * math.prod(n - count for count in right))
+    correlation = covariance / spread if spread else 0.0
+    (p1, p2), (low1, high1), (low2, high2) = (r / n for r in right), *(wilson_interval(r, n) for r in right)
+
+    def length(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a * a - 2 * correlation * a * b + b * b))
+
+    difference = (right[1] - right[0]) / n
+    low, high = difference - length(p2 - low2, high1 - p1), difference + length(high2 - p2, p1 - low1)
+    return max(-1.0, low), min(1.0, high)
+
+
+def commonest(answers: Sequence[str]) -> tuple[str, float] | None:
+    """The most frequent of N answers, in a tie the first by the alphabet, and its share; None for N = 0."""
+    if not answers:
+        return None
+    answer, count = min(Counter(answers).items(), key=lambda item: (-item[1], item[0]))
+    return answer, count / len(answers)
+
+
 def imitation(predictions: Sequence[Hashable], weak: Sequence[Hashable], truth: Sequence[Hashable]) -> float | None:
     """P(student = weak | weak wrong): how often the student repeats an error of its supervisor.
 

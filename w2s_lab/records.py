@@ -6,6 +6,7 @@ that it learns. Every training set therefore has the same type, `LabelledSet`, n
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -223,6 +224,14 @@ class Splits:
         """The task of all four parts."""
         return self.test.task
 
+    def class_counts(self) -> dict[str, dict[str, int]] | None:
+        """Part -> answer -> number of examples with this true answer; None for an open task."""
+        if self.task.answers is None:
+            return None
+        parts = ("supervisor_train", "student_train", "test", "validation")
+        found = {part: Counter(getattr(self, part).answers) for part in parts}
+        return {part: {answer: found[part][answer] for answer in self.task.answers} for part in parts}
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -272,6 +281,16 @@ class Evaluation:
     def interval(self) -> tuple[float, float]:
         """Wilson 95 % interval of the accuracy."""
         return metrics.wilson_interval(int(self.correct.sum()), len(self))
+
+    @property
+    def commonest(self) -> tuple[str, float] | None:
+        """The model's most frequent answer and the fraction of the predictions that it is; None if N is 0."""
+        return metrics.commonest(self.predictions)
+
+    @property
+    def constant(self) -> tuple[str, float] | None:
+        """The most frequent true answer, and the accuracy of a model that always gives it; None if N is 0."""
+        return metrics.commonest(self.truth)
 
     @property
     def agreement(self) -> float | None:

@@ -285,6 +285,47 @@ def test_run_on_a_table_of_ones_own(capsys, tmp_path):
     assert figure_of(out) == Path("deep/down/mine.png") and is_png(tmp_path / "deep" / "down" / "mine.png")
 
 
+def put_mail(spam: int) -> list[str]:
+    """120 messages in mail.csv, so many of them spam; the words that read it."""
+    texts = [f"message {i} wants you to {'win a prize' if i < spam else 'meet for lunch'}" for i in range(120)]
+    rows = "".join(f"{text},{'spam' if i < spam else 'ham'}\n" for i, text in enumerate(texts))
+    Path("mail.csv").write_text("text,label\n" + rows)
+    return ["run", "--data", "mail.csv", *TINY, "--sizes", "30,40,24,4"]
+
+
+def cells(out: str, name: str) -> list[str]:
+    return next(line.split()[1:] for line in out.splitlines() if line.startswith(f"{name} "))
+
+
+def test_run_counts_classes_and_says_what_stands_in_the_way(capsys):
+    words = put_mail(spam=5)
+    status, dry, err = call(capsys, *words, "--seeds", "2", "--dry-run")
+    assert status == 0 and not [line for line in err.splitlines() if line.startswith("warning: mail: too few")]
+    status, out, err = call(capsys, *words, "--json", "numbers.json")
+    assert status == 0, err
+    assert cells(out, "answer") == cells(dry, "answer") == ["supervisor", "student", "test", "validation"]
+    facts = json.loads(Path("numbers.json").read_text())
+    (counts,) = facts["class_counts"]
+    assert [[int(cell) for cell in cells(out, word)] for word in ("ham", "spam")] == [
+        [counts[part][word] for part in ("supervisor_train", "student_train", "test", "validation")]
+        for word in ("ham", "spam")
+    ]
+    assert all(counts[part]["spam"] for part in counts)
+    assert facts["constant"]["mean"] == counts["test"]["ham"] / 24
+    for role, said in facts["commonest"].items():
+        ((answer, share),) = said
+        assert f"says {answer!r} to {share:.0%}" in next(line for line in out.splitlines() if line.startswith(role))
+    flat = " ".join(out.split())
+    assert "one-seed" in {found["kind"] for found in facts["diagnoses"]}
+    assert all(found["says"] in flat for found in facts["diagnoses"]) and facts["verdict"] != "recovers"
+
+
+def test_run_warns_of_a_class_with_too_few_examples_once(capsys):
+    _, _, err = call(capsys, *put_mail(spam=1), "--seeds", "3", "--dry-run")
+    warned = [line for line in err.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 1 and "validation: 'spam' (1 example)" in warned[0]
+
+
 def test_run_on_an_open_task_of_ones_own(capsys, tmp_path):
     rows = [{"input": f"The plot is number {i}.", "answer": f"plot {i % 4}, good"} for i in range(120)]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -292,7 +333,9 @@ def test_run_on_an_open_task_of_ones_own(capsys, tmp_path):
         capsys, "run", "--data", "mine.jsonl", "--open", "--instruction", "Say it again.", *TINY, "--json", "n.json"
     )
     assert status == 0, err
-    assert out.count("F1 of the parts") == 3 and is_png(figure_of(out))
+    assert (
+        out.count("F1 of the parts") == out.count("% empty") == 3 and "\nanswer " not in out and is_png(figure_of(out))
+    )
     assert set(json.loads((tmp_path / "n.json").read_text())["f1"]) == {
         "weak supervisor", "strong student", "strong ceiling",
     }  # fmt: skip

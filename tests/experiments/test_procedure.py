@@ -1,7 +1,9 @@
 """The procedure from splits to numbers: who learns what, who is scored on what, and what is printed."""
 
 import json
+from collections import Counter
 from dataclasses import astuple, replace
+from itertools import cycle, islice
 
 import numpy as np
 import pytest
@@ -111,6 +113,22 @@ def test_all_three_are_scored_on_the_test_set(run, splits):
         assert evaluation.truth == splits.test.answers
         assert evaluation.reference == comparison.weak.predictions
     assert comparison.weak.agreement == 1.0
+
+
+def test_an_outcome_counts_what_each_learnt(run, splits):
+    trained = run[0].trained
+    assert run[1].learnt == {role: Counter(trained[role][1].answers) for role in ROLES}
+    assert run[1].learnt["strong ceiling"] == splits.class_counts()["student_train"]
+
+
+@pytest.mark.parametrize(
+    ("weak", "number"), [("bag-of-words:20", 20), ("bag-of-words", 48), (lambda text: "negative", 0)]
+)
+def test_a_supervisor_that_is_no_language_model_learnt_what_it_was_given(weak, number, splits, tmp_path):
+    bench = Bench(splits, replace(PLAN, weak=weak, recipe=replace(PLAN.recipe, epochs=1)), Store(tmp_path), seed=0)
+    learnt = bench.student(bench.labels).learnt
+    assert learnt.get("weak supervisor", {}) == Counter(splits.supervisor_train.answers[:number])
+    assert learnt["strong student"] == Counter(bench.labels.answers)
 
 
 def test_the_curves_are_of_test_and_validation(run, splits):
@@ -282,21 +300,26 @@ def test_plans_and_sizes():
 # -- numbers, by hand ------------------------------------------------------------------------------------------------
 
 TASK = Task("letters", ("a", "b"))
-TRUTH = ("a",) * 10
+TRUTH = ("a", "b", "b", "a", "a", "b", "a", "b", "b", "a")
 TAGS = tuple(("even",) if i % 2 == 0 else ("odd", "rare") if i == 9 else ("odd",) for i in range(10))
 
 
 def answers(right: str) -> tuple[str, ...]:
     """ "1101..." -> the answers that are right where there is a 1."""
-    return tuple("a" if digit == "1" else "b" for digit in right)
+    return tuple(truth if digit == "1" else "ab"[truth == "a"] for digit, truth in zip(right, cycle(TRUTH)))
 
 
 def evaluation(right: str, weak: str, task: Task = TASK) -> Evaluation:
-    ids = tuple(f"x{i}" for i in range(len(right)))
-    return Evaluation(task, ids, answers(right), TRUTH[: len(right)], answers(weak), tags=TAGS[: len(right)])
+    n = len(right)
+    ids, truth, tags = tuple(f"x{i}" for i in range(n)), answers("1" * n), tuple(islice(cycle(TAGS), n))
+    return Evaluation(task, ids, answers(right), truth, answers(weak), tags=tags)
 
 
-def outcome_of(seed: int, weak: str, students: list[str], ceiling: str, trusted: list[float], labels=0.7) -> Outcome:
+def outcome_of(
+    seed: int, weak: str, students: list[str], ceiling: str, trusted: list[float], labels=0.7, times=1
+) -> Outcome:
+    """Ten test examples, `times` over."""
+    weak, ceiling, students = weak * times, ceiling * times, [student * times for student in students]
     curve = tuple(
         Snapshot(step, step * 8, None if step == 0 else 0.5, evaluation(s, weak)) for step, s in enumerate(students)
     )
@@ -304,9 +327,10 @@ def outcome_of(seed: int, weak: str, students: list[str], ceiling: str, trusted:
     return Outcome(seed, comparison, labels, curve, tuple(trusted))
 
 
-def first() -> Outcome:
+def first(times: int = 1) -> Outcome:
     return outcome_of(
         0,
+        times=times,
         weak="1111100000",  # .5
         students=["1111111111", "1111111100", "1111111100", "1111110000"],  # 1. (untrained), .8, .8, .6
         ceiling="1111111110",  # .9
@@ -449,9 +473,13 @@ def test_a_supervisor_without_errors_has_nothing_to_imitate():
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (first(), "recovers 25% of the gap between its supervisor and its own ceiling; of the supervisor's errors it "),
-        (first(), "corrects 20% and repeats 80%"),
-        (outcome_of(0, "1111100000", ["1" * 10, "1111000000"], "1" * 10, [0, 0]), "ends below its own supervisor"),
+        (first(30), "recovers 25% of the gap between its supervisor and its own ceiling, 95 % interval"),
+        (first(30), "; of the supervisor's errors it corrects 20% and repeats 80%."),
+        (first(), "10 test examples are too few to say whether it recovers any"),
+        (
+            outcome_of(0, "1111100000", ["1" * 10, "1111000000"], "1" * 10, [0, 0], times=30),
+            "ends below its own supervisor",
+        ),
     ],
 )
 def test_the_help_reads_the_numbers(outcome, said):

@@ -460,7 +460,7 @@ def test_the_command(tmp_path, capsys):
     words = ("run", "--weak", "bag-of-words:150", "--task", "sentiment", *TINY, "--store", str(tmp_path))
     status, out, err = call(capsys, *words, "--json", str(tmp_path / "out.json"))
     assert status == 0, err
-    assert "sentiment: bag-of-words:150 supervises pocket-xs" in out and "for each of 1 seeds, 150 true labels" in out
+    assert "sentiment: bag-of-words:150 supervises pocket-xs" in out and "for one seed, 150 true labels" in out
     assert (tmp_path / "figures" / "sentiment__bag-of-words_150_supervises_pocket-xs.png").is_file()
     facts = json.loads((tmp_path / "out.json").read_text())
     assert facts["weak"] == "bag-of-words:150" and "weak_recipe" not in facts

@@ -133,6 +133,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
     from w2s_lab.data import fetch
+    from w2s_lab.data.classes import class_table
     from w2s_lab.data.sources import read_examples, split_examples
     from w2s_lab.experiments.procedure import check_plan, unlabelled, weak_to_strong
     from w2s_lab.experiments.store import Store
@@ -152,6 +153,7 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
         for note in notes:
             progress.write(f"note: {note}")
     split, plan = _split_and_plan(arguments, task, len(examples))
+    seeds = range(arguments.seeds)
     check_plan(plan, task, split.supervisor_train)
     title = f"{task.name}: {plan.weak_name} supervises {plan.strong}"
     progress.write(title)
@@ -159,6 +161,9 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
         from w2s_lab.planning.dry_run import dry_run_table
 
         progress.write(_numbers(arguments, plan, split, len(examples)))
+        counts = [split_examples(task, examples, seed=seed, sizes=split).class_counts() for seed in seeds]
+        if counts[0]:
+            progress.write(f"\n{class_table(counts)}")
         device = arguments.dry_run or plan.device
         progress.write(f"\n{dry_run_table(plan, split, examples, task.answers, seeds=arguments.seeds, device=device)}")
         if task.name in fetch.FETCHABLE:
@@ -185,30 +190,33 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
     )
     split = found.sizes
     progress.write("\n".join(filter(None, (_numbers(arguments, plan, split, len(examples)), found.text))))
+    every_splits = [split_examples(task, examples, seed=seed, sizes=split) for seed in seeds]
+    counts = [splits.class_counts() for splits in every_splits]
+    if counts[0]:
+        progress.write(f"\n{class_table(counts)}")
     progress.follow(found.course, measured=found.measured)
-    for seed in range(arguments.seeds):
-        splits = split_examples(task, examples, seed=seed, sizes=split)
+    for seed, splits in zip(seeds, every_splits, strict=True):
         inputs = unlabelled(examples, splits) if plan.adapt else None
         with progress.of(f"seed {seed + 1}/{arguments.seeds}", seed) as (on_step, on_rows):
             options = {"unlabelled": inputs, "on_step": on_step, "on_rows": on_rows, "strong": strong}
             outcomes.append(weak_to_strong(splits, plan, store, seed=seed, **options))
     progress.end()
-    _report(arguments, outcomes, title, split, plan)
+    _report(arguments, outcomes, title, split, plan, counts)
 
 
 def _numbers(arguments: argparse.Namespace, plan, split, examples: int) -> str:
     """How many examples each part gets."""
     from w2s_lab.methods.labellers import true_labels
 
+    seeds = "one seed" if arguments.seeds == 1 else f"each of {arguments.seeds} seeds"
     return (
-        f"{examples:,} examples; "
-        f"for each of {arguments.seeds} seeds, {true_labels(plan.weak, split.supervisor_train):,} true labels "
+        f"{examples:,} examples; for {seeds}, {true_labels(plan.weak, split.supervisor_train):,} true labels "
         f"for the supervisor, {split.student_train:,} weak labels for the student, {split.test:,} for the test, "
         f"{split.validation:,} for validation"
     )
 
 
-def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, plan) -> None:
+def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, plan, counts: list) -> None:
     from w2s_lab.experiments import report
     from w2s_lab.figures import plots
     from w2s_lab.system import parallel
@@ -223,6 +231,7 @@ def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, pl
     print(f"\nfigure: {path}")
     if arguments.json:
         facts = {"command": arguments.words, "versions": report.versions(), "sizes": astuple(split), **plan.as_dict()}
+        facts["class_counts"] = counts if counts[0] else None
         with replacing(Path(arguments.json)) as new:
             new.write_text(json.dumps(facts | summary.as_dict(), indent=1) + "\n")
 

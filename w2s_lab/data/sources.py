@@ -19,6 +19,7 @@ import numpy as np
 
 from w2s_lab import assets
 from w2s_lab.data import fetch, film_texts, rated
+from w2s_lab.data.classes import warn_of_rare_classes, with_every_class
 from w2s_lab.data.examples import Answers, ReadOptions, examples_from_table, table_of
 from w2s_lab.data.hub import explain
 from w2s_lab.data.presets import PRESETS, preset_table
@@ -181,10 +182,10 @@ def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None =
         DataError: (a ValueError) the source is unknown, or its data cannot be used.
 
     Warns:
-        DataWarning: rows were left out.
+        DataWarning: rows were left out, or an answer has too few examples to be in every part.
     """
     task, examples, _ = read_examples(source, **options)
-    return split_examples(task, examples, seed=seed, sizes=sizes)
+    return _split(task, examples, seed, sizes)  # a warning names the caller's line
 
 
 def _unknown_source(source: str) -> DataError:
@@ -198,20 +199,45 @@ def _unknown_source(source: str) -> DataError:
 
 
 def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes: SplitSizes | None = None) -> Splits:
-    """Split examples at random; raises DataError if there are too few of them."""
+    """Split examples at random, so that no part lacks a class of a closed task if that can be helped.
+
+    Where each part has each class anyway, nothing but chance decides (see `classes.with_every_class`).
+
+    Args:
+        task, examples: what is split.
+        seed: of the split; the same examples are split in the same way, whatever their order.
+        sizes: examples in each part; None: see `SplitSizes.of`.
+
+    Raises:
+        DataError: (a ValueError) there are too few examples.
+
+    Warns:
+        DataWarning: an answer has too few examples to be in every part, or none.
+    """
+    return _split(task, examples, seed, sizes)
+
+
+def _split(task: Task, examples: Sequence[Example], seed: int, sizes: SplitSizes | None) -> Splits:
     n = len(examples)
     if sizes is None:
         if n < MIN_EXAMPLES:
             raise DataError(f"{task.name}: {n} usable examples; expected at least {MIN_EXAMPLES}. Hint: add rows")
         sizes = SplitSizes.of(n)
     if sum(astuple(sizes)) > n:
-        raise DataError(f"{task.name}: {sizes} asks for {sum(astuple(sizes))} examples, but there are {n}")
-    in_order = sorted(examples, key=lambda example: example.id)  # so that the order in the file does not matter
-    shuffled = [in_order[i] for i in np.random.default_rng(seed).permutation(n)]
+        raise DataError(
+            f"{task.name}: {sizes} asks for {sum(astuple(sizes))} examples, but there are {n}. Hint: smaller sizes"
+        )
     # The test set is drawn first: it stays the same when only the training sizes change.
-    bounds = np.cumsum([0, sizes.test, sizes.validation, sizes.supervisor_train, sizes.student_train])
-    parts = [LabelledSet.ground_truth(task, shuffled[a:b]) for a, b in pairwise(bounds)]
-    return Splits(test=parts[0], validation=parts[1], supervisor_train=parts[2], student_train=parts[3])
+    parts = {name: getattr(sizes, name) for name in ("test", "validation", "supervisor_train", "student_train")}
+    in_order = sorted(examples, key=lambda example: example.id)  # so that the order in the file does not matter
+    order = np.random.default_rng(seed).permutation(n)
+    if task.answers is not None:
+        warn_of_rare_classes(task, examples, parts, stacklevel=4)
+        found = np.unique([example.answer or "" for example in in_order], return_inverse=True)[1]
+        order = with_every_class(order, found, parts)
+    bounds = pairwise(np.cumsum([0, *parts.values()]))
+    drawn = [LabelledSet.ground_truth(task, [in_order[i] for i in order[a:b]]) for a, b in bounds]
+    return Splits(**dict(zip(parts, drawn, strict=True)))
 
 
 def read_examples(

@@ -1,6 +1,7 @@
 """The procedure, from splits to performance gap recovered; and `Bench`, on which a method changes one part of it."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -18,6 +19,7 @@ from w2s_lab.methods.labellers import (
     labeller_facts,
     labeller_name,
     labels_by,
+    true_labels,
 )
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
@@ -104,6 +106,8 @@ class Outcome:
         label_accuracy: fraction of the weak labels that are right.
         curve: the student's snapshots, evaluated on the test set.
         trusted_curve: accuracy of the same snapshots on the small trusted validation set; None where it is empty.
+        learnt: "weak supervisor", "strong student" or "strong ceiling" -> answer -> number of training examples with
+            it; without those who learn from no example, such as a lexicon. None: unknown.
     """
 
     seed: int
@@ -111,6 +115,7 @@ class Outcome:
     label_accuracy: float
     curve: tuple[Snapshot, ...]
     trusted_curve: tuple[float | None, ...]
+    learnt: Mapping[str, Mapping[str, int]] | None = None
 
     @property
     def best(self) -> Snapshot:
@@ -308,7 +313,17 @@ class Bench:
         curve, trusted = split_curve(model.history, self.splits)
         del model  # a GPU holds one model at a time
         comparison = Comparison(score(self.reference, self.reference), curve[-1].evaluation, self.ceiling)
-        return Outcome(self.seed, comparison, labels.label_accuracy, curve, trusted)
+        return Outcome(self.seed, comparison, labels.label_accuracy, curve, trusted, self._learnt(labels))
+
+    def _learnt(self, labels: LabelledSet) -> dict[str, dict[str, int]]:
+        """See `Outcome.learnt`."""
+        truth = self.splits.supervisor_train
+        seen = {
+            "weak supervisor": truth.answers[: true_labels(self.plan.weak, len(truth))],
+            "strong student": labels.answers,
+            "strong ceiling": self.splits.student_train.answers,
+        }
+        return {role: dict(Counter(answers)) for role, answers in seen.items() if answers}
 
 
 def weak_to_strong(

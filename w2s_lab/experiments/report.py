@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from w2s_lab import metrics
+from w2s_lab.data.classes import count
+from w2s_lab.experiments.diagnoses import Diagnosis, diagnose
+from w2s_lab.experiments.evidence import ROLES, gap_interval, undefined_pgr, verdict
 from w2s_lab.experiments.procedure import Outcome
 from w2s_lab.metrics import Interval, mean_interval
 from w2s_lab.records import accuracy_interval, mean_pgr
 from w2s_lab.version import __version__
 
-ROLES = {"weak supervisor": "weak", "strong student": "student", "strong ceiling": "ceiling"}  # -> field of Comparison
+__all__ = ["ROLES", "Summary", "reading_help", "stopping_help", "summarise", "table", "versions"]
 
 
 def versions() -> dict[str, str]:
@@ -28,13 +31,20 @@ class Summary:
     Attributes:
         accuracy: role -> fraction of test examples (exact match for an open task).
         f1: role -> micro F1 of the parts of an open task's answers; empty for a closed task.
+        constant: accuracy of the most frequent true answer of the test part, always given.
+        commonest: role -> its most frequent answer in each seed, and the share of its answers that this is.
+        empty: role -> share of empty answers; empty for a closed task.
+        gap: accuracy of the ceiling minus that of the supervisor; see `evidence.difference`.
         pgr: performance gap recovered at the end of the training; None if it is undefined for every seed.
         pgr_undefined: number of seeds for which it is undefined.
+        why_undefined: seed -> why it is undefined there.
         agreement, imitation, correction: of the student, on the test set; None where undefined.
         label_accuracy: fraction of the weak labels that are right.
         slices: tag -> role -> mean accuracy, and under "examples" the mean number of test examples.
         best: accuracy at the best snapshot, which an oracle chooses with the test set itself.
         trusted: accuracy at the snapshot that the trusted validation set chooses; None without validation examples.
+        verdict: what the numbers allow to say of the student; see `evidence.verdict`.
+        diagnoses: what stands in the way of reading the numbers.
     """
 
     seeds: tuple[int, ...]
@@ -42,8 +52,13 @@ class Summary:
     validation_examples: int
     accuracy: dict[str, Interval]
     f1: dict[str, Interval]
+    constant: Interval
+    commonest: dict[str, tuple[tuple[str, float], ...]]
+    empty: dict[str, Interval]
+    gap: Interval
     pgr: Interval | None
     pgr_undefined: int
+    why_undefined: dict[int, str]
     agreement: Interval
     imitation: Interval | None
     correction: Interval | None
@@ -53,6 +68,8 @@ class Summary:
     best_pgr: Interval | None
     trusted: Interval | None
     trusted_pgr: Interval | None
+    verdict: str
+    diagnoses: tuple[Diagnosis, ...]
 
     def as_dict(self) -> dict:
         """Plain JSON values."""
@@ -82,8 +99,17 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
             for role, per_seed in evaluations.items()
             if is_open
         },
+        constant=mean_interval([e.constant[1] for e in students]),
+        commonest={role: tuple(e.commonest for e in per_seed) for role, per_seed in evaluations.items()},
+        empty={
+            role: mean_interval([e.predictions.count("") / len(e) for e in per_seed])
+            for role, per_seed in evaluations.items()
+            if is_open
+        },
+        gap=gap_interval(outcomes),
         pgr=pgr,
         pgr_undefined=undefined,
+        why_undefined=undefined_pgr(outcomes),
         agreement=mean_interval([e.agreement for e in students]),
         imitation=_mean_of_defined([e.imitation for e in students]),
         correction=_mean_of_defined([e.correction for e in students]),
@@ -93,6 +119,8 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
         best_pgr=mean_pgr([outcome.at(snapshot) for outcome, snapshot in best])[0],
         trusted=_mean_of_defined([s.evaluation.accuracy for _, s in trusted]),
         trusted_pgr=mean_pgr([outcome.at(snapshot) for outcome, snapshot in trusted])[0],
+        verdict=verdict(outcomes),
+        diagnoses=diagnose(outcomes),
     )
 
 
@@ -138,9 +166,14 @@ def table(summary: Summary, title: str) -> str:
 
     lines = [title, "", f"{'':<18}{'accuracy':>9}  95 % interval ({over})"]
     for role, interval in summary.accuracy.items():
-        note = f"F1 of the parts {summary.f1[role].mean:.3f}" if summary.f1 else ""
-        lines.append(row(role, interval, note))
-    lines += ["", row("PGR", summary.pgr, "performance gap recovered", fraction=False)]
+        notes = [_commonest(summary.commonest[role])]
+        notes += [f"{summary.empty[role].mean:.0%} empty"] if summary.empty else []
+        notes += [f"F1 of the parts {summary.f1[role].mean:.3f}"] if summary.f1 else []
+        lines.append(row(role, interval, ", ".join(notes)))
+    if not summary.empty:
+        lines.append(row("constant answer", summary.constant, "always the test part's most frequent true answer"))
+    lines += ["", row("gap", summary.gap, "ceiling - supervisor", fraction=False)]
+    lines.append(row("PGR", summary.pgr, "performance gap recovered", fraction=False))
     lines.append(row("agreement", summary.agreement, "student = weak"))
     lines.append(row("imitation", summary.imitation, "student = weak, where weak is wrong"))
     lines.append(row("correction", summary.correction, "student = truth, where weak is wrong"))
@@ -149,7 +182,21 @@ def table(summary: Summary, title: str) -> str:
         for tag, columns in summary.slices.items():
             accuracies = "".join(f"{columns[role]:>{width}.3f}" for role, width in zip(ROLES, (8, 9, 9), strict=True))
             lines.append(f"{tag:<20}{accuracies}{columns['examples']:>10.0f}")
+    if summary.diagnoses:
+        lines += ["", "Before you read the numbers:"]
+        for found in summary.diagnoses:
+            lines += textwrap.wrap(found.says, width=100, initial_indent="* ", subsequent_indent="  ")
     return "\n".join([*lines, "", *_wrapped(reading_help(summary)), "", *_wrapped(stopping_help(summary))])
+
+
+def _commonest(per_seed: Sequence[tuple[str, float]]) -> str:
+    """A model's most frequent answer and its share, the mean over seeds."""
+    (answer, _), *_ = per_seed
+    share = sum(share for _, share in per_seed) / len(per_seed)
+    if any(other != answer for other, _ in per_seed):
+        return f"says one answer to {share:.0%} (it varies)"
+    text = repr(answer) if len(repr(answer)) <= 20 else f"{repr(answer)[:17]}..."
+    return f"says {text} to {share:.0%}"
 
 
 def _wrapped(text: str) -> list[str]:
@@ -157,26 +204,47 @@ def _wrapped(text: str) -> list[str]:
 
 
 def reading_help(summary: Summary) -> str:
-    """One sentence that explains the numbers to a reader who sees such a table for the first time."""
-    if summary.pgr is None:
-        return (
-            "Reading: the strong ceiling is not above the weak supervisor, so there is no gap to recover and the PGR "
-            "is undefined; this task is too easy for the pair, or the strong model knows too little of it."
-        )
-    right, recovered = summary.label_accuracy.mean, summary.pgr.mean
-    sentence = f"Reading: trained on weak labels of which {right:.0%} are right, the strong student "
-    if recovered > 0:
-        sentence += f"recovers {recovered:.0%} of the gap between its supervisor and its own ceiling"
+    """What the numbers say, and what they do not, for a reader who sees such a table for the first time."""
+    if summary.verdict == "nothing measured":
+        return "Reading: the test part has one true answer only, so these numbers tell nothing about the models."
+    right, kinds = summary.label_accuracy.mean, {found.kind for found in summary.diagnoses}
+    if summary.verdict == "no gap":
+        sentence = "the strong ceiling is not above the weak supervisor, so there is no gap to recover and the PGR is "
+        sentence += "undefined"
+        if "too-few-examples" in kinds:
+            sentence += "; with so few test examples, that may be luck"
     else:
-        sentence += "ends below its own supervisor, so it recovers nothing of the gap to its ceiling"
-    if summary.correction is not None:
+        sentence = f"trained on weak labels of which {right:.0%} are right, the strong student {_recovered(summary)}"
+    if summary.correction is not None and summary.verdict != "no gap" and "too-few-examples" not in kinds:
         corrected, repeated = summary.correction.mean, summary.imitation.mean
         sentence += f"; of the supervisor's errors it corrects {corrected:.0%} and repeats {repeated:.0%}"
-    if summary.pgr_undefined:
-        sentence += (
-            f" (the PGR is undefined for {summary.pgr_undefined} of {len(summary.seeds)} seeds and left out there)"
-        )
-    return sentence + "."
+    return f"Reading: {sentence}."
+
+
+def _recovered(summary: Summary) -> str:
+    """What is known of the part of the gap that the student recovers."""
+    pgr, seeds = summary.pgr, len(summary.seeds)
+    where = f" (in the {pgr.n} of {seeds} seeds with a gap)" if summary.pgr_undefined else ""
+    if summary.verdict == "recovers":
+        recovered = f"{pgr.mean:.0%} of the gap between its supervisor and its own ceiling{where}"
+        return f"recovers {recovered}, 95 % interval {pgr.low:.0%} to {pgr.high:.0%}"
+    if summary.verdict == "falls below":
+        return f"ends below its own supervisor, so it recovers nothing of the gap to its ceiling{where}"
+    return f"has a PGR of {pgr.mean:.3f}{where}, but {_doubt(summary)}"
+
+
+def _doubt(summary: Summary) -> str:
+    """Why the numbers do not allow to say whether the student recovers anything."""
+    kinds, pgr = {found.kind for found in summary.diagnoses}, summary.pgr
+    if "too-few-examples" in kinds:
+        return f"{summary.test_examples:,} test examples are too few to say whether it recovers any of the gap"
+    if kinds & {"ceiling-below", "seeds-differ", "too-easy", "no-gap"}:
+        return "it is not clear that there is a gap to recover, so the PGR says little"
+    if pgr.low is None:
+        return "the gap is so small that the PGR could be almost any number"
+    if pgr.low <= 0 <= pgr.high:
+        return f"its interval [{pgr.low:.3f}, {pgr.high:.3f}] has 0 in it: it may have recovered nothing"
+    return "student and supervisor differ by less than the test examples leave open"
 
 
 def stopping_help(summary: Summary) -> str:
@@ -189,6 +257,7 @@ def stopping_help(summary: Summary) -> str:
         return f"{oracle}."
     return (
         f"{oracle}; "
-        f"{summary.validation_examples} trusted validation examples would have chosen {summary.trusted.mean:.3f} "
+        f"{count(summary.validation_examples, 'trusted validation example')} would have chosen "
+        f"{summary.trusted.mean:.3f} "
         f"(PGR {_number(summary.trusted_pgr)})."
     )
