@@ -79,7 +79,10 @@ def look_alikes(counts: Mapping[str, int]) -> dict[str, list[str]]:
     found = {}
     for spellings in groups.values():
         ordered = sorted(spellings, key=lambda answer: (-counts[answer], not answer.islower(), len(answer), answer))
-        best = min(ordered, key=lambda a: (not _shows_all(a), keys[a] in joined and _KIND[keys[a]] != usual))
+        best = min(
+            ordered,
+            key=lambda a: (not _shows_all(a), a.strip(_AROUND) != a, keys[a] in joined and _KIND[keys[a]] != usual),
+        )
         found[best] = ordered
     return found
 

@@ -15,11 +15,12 @@ _OWN_ID = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a row cannot be used."""
+    """Why a row cannot be used; problems of one kind are counted together."""
 
     line: int
     what: str
     hint: str
+    kind: str
 
 
 def rows_error(table: Table, problems: Sequence[Problem], hint: str) -> DataError:
@@ -29,11 +30,11 @@ def rows_error(table: Table, problems: Sequence[Problem], hint: str) -> DataErro
         return DataError(f"{table.at(only.line)}: {only.what}{only.hint}{hint}")
     kinds: dict[str, list[Problem]] = {}
     for problem in problems:
-        kinds.setdefault(problem.what, []).append(problem)
+        kinds.setdefault(problem.kind, []).append(problem)
     told = [
-        f"{table.unit}{'s' * (len(same) > 1)} {numbered(problem.line for problem in same)}: {what}"
+        f"{table.unit}{'s' * (len(same) > 1)} {numbered(problem.line for problem in same)}: {same[0].what}"
         + f" ({len(same)} rows)" * (len(same) > 1)
-        for what, same in [*kinds.items()][:NAMED]
+        for same in [*kinds.values()][:NAMED]
     ]
     more = f"; and {len(kinds) - NAMED} more reasons" if len(kinds) > NAMED else ""
     rows = len({problem.line for problem in problems})
@@ -44,11 +45,15 @@ def rows_error(table: Table, problems: Sequence[Problem], hint: str) -> DataErro
 
 
 class Unusable(ValueError):
-    """A cell that cannot be used: what is wrong, and a hint."""
+    """A cell that cannot be used: what is wrong, a hint, and what the same problem of other rows has in common."""
 
-    def __init__(self, what: str, hint: str = "") -> None:
+    def __init__(self, what: str, hint: str = "", kind: str | None = None) -> None:
         super().__init__(what, hint)
-        self.what, self.hint = what, hint
+        self.what, self.hint, self.kind = what, hint, kind or what
+
+    def problem(self, line: int) -> Problem:
+        """The same, of the row in this line."""
+        return Problem(line, self.what, self.hint, self.kind)
 
 
 def cell_text(row: Row, column: str) -> str:
@@ -58,7 +63,13 @@ def cell_text(row: Row, column: str) -> str:
     value = row.values[column]
     text = plain(value)
     if text is None and value is not None and value == value:
-        raise Unusable(f"column {shown(column)} is {shown(value)}", "; expected a string or a number")
+        nested = (
+            ". Hint: a list or an object needs a column for each of its values"
+            if isinstance(value, (list, dict))
+            else ""
+        )
+        kind = f"{column}: {type(value).__name__}"
+        raise Unusable(f"column {shown(column)} is {shown(value)}", f"; expected a string or a number{nested}", kind)
     if any("\ud800" <= character <= "\udfff" for character in text or ""):
         raise Unusable(f"column {shown(column)} has half a character (a lone surrogate): {shown(text)}")
     return text or ""
@@ -138,6 +149,7 @@ def parts_of(row: Row, columns: Sequence[str], options: ReadOptions) -> tuple[st
             raise Unusable(
                 f"id is {stored!r}, but instruction and input give {computed!r}",
                 ". Hint: the text was altered; restore it, or remove the id",
+                "id",
             )
     tags = row.values.get("tags")
     is_words = isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)

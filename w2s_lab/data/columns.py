@@ -14,12 +14,14 @@ from w2s_lab.data.tables import (
     listed,
     looks_closed,
     plain,
+    recurs,
     shown,
 )
 
 OWN = ("id", "instruction", "tags")  # columns with a meaning of their own
 
 _MACHINE = re.compile(r"[!-~]*[0-9/@_][!-~]*|[a-z]+:\S+|www\.\S+")  # without a blank: an address, a number, a code
+_QUOTES = ("''", '""', "``", "‘’", "“”", "„“", "«»", "»«", "‚‘")
 _NUMBER = re.compile(r"[+-]?[\d.,:/\-]+")
 
 
@@ -79,6 +81,8 @@ def choose_columns(
     if answer_known is None:
         distinct = {name: len(set(texts[name])) for name in free if name not in chosen}
         few = {name: n for name, n in distinct.items() if (most is None or n <= most) and 2 * n <= len(table.rows)}
+        few = few or {name: n for name, n in distinct.items() if recurs(texts[name])}
+        few = {name: n for name, n in few.items() if all(map(str.strip, texts[name]))} or few
         few = {name: n for name, n in few.items() if n > 1} or few  # a constant column is a last resort
         answer_known = _single_best(table, few or dict.fromkeys(distinct, 0), "answer")
         if len(few) > 1:
@@ -95,12 +99,14 @@ def choose_columns(
     unused = [name for name in free if name not in (*chosen, answer_known)]
     notes = [f"columns not used: {listed(unused)}."] if unused else []
     if inputs is None or answer is None:
-        notes.append(f"column {listed(chosen)} is read as the input, {shown(answer_known)} as the answer.")
+        are = "column {} is" if len(chosen) == 1 else "columns {} are"
+        notes.append(f"{are.format(listed(chosen))} read as the input, {shown(answer_known)} as the answer.")
     if len(chosen) > 1:
         notes.append(
             f"the input joins the columns {listed(chosen)}: a line each, with the name of the column before it; an "
             "empty cell has no line."
         )
+    doubts += _still_quoted(table, (*chosen, answer_known))
     if inputs is None:
         doubts += _left_out(table, unused, texts, chosen[0])
     return Columns(chosen, answer_known, tuple(notes), tuple(doubts))
@@ -167,6 +173,18 @@ def _longest(table: Table, texts: dict[str, list[str]], answer: str) -> tuple[tu
     return (chosen,), []
 
 
+def _still_quoted(table: Table, names: Sequence[str]) -> list[str]:
+    """Doubts on columns in which every cell stands in quotes."""
+    doubts = []
+    for name in names:
+        cells = [(plain(row.values.get(name)) or "").strip() for row in table.rows]
+        if len(cells) > 1 and all(len(cell) > 1 and cell[0] + cell[-1] in _QUOTES for cell in cells):
+            doubts.append(
+                f"every cell of column {shown(name)} stands in quotes, such as {shown(cells[0])}; they are kept."
+            )
+    return doubts
+
+
 def _is_code(cells: list[str]) -> bool:
     """Whether nearly all filled cells are one word of signs that people do not write: an address, a number, a code."""
     filled = [cell.strip() for cell in cells if cell.strip()]
@@ -202,7 +220,7 @@ def _left_out(table: Table, unused: list[str], texts: dict[str, list[str]], chos
 def _is_prose(cells: list[str]) -> bool:
     """Whether a column holds text of its own: some filled cells, no class labels, numbers, addresses or codes."""
     filled = [cell.strip() for cell in cells if cell.strip()]
-    if not filled or looks_closed(cells) or _is_code(filled):
+    if not filled or looks_closed(filled) or _is_code(filled):
         return False
     wordy = [cell for cell in filled if len(cell.split()) > 1 and not _NUMBER.fullmatch(cell.replace(" ", ""))]
     return 2 * len(wordy) >= len(filled) or any(not cell.isascii() and len(cell) > 10 for cell in filled)

@@ -12,7 +12,6 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 Record = tuple[int, list[str]]  # the line where a row starts, and its cells
 
 _SEP_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?[,;\t|]*', re.IGNORECASE)  # what Excel writes above a table
-_SPACED_QUOTE = re.compile(r' +"')
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def read_cells(name: str, lines: Sequence[str], *, usual: str) -> Cells:
     named = _SEP_LINE.fullmatch(lines[0].rstrip("\r\n"))
     if named:
         cells = _read(lines[1:], named[1], first=2)
-        note = f"line 1 ({lines[0].strip()!r}) names the separator and is no row."
+        note = f"line 1 ({shown(lines[0].rstrip())}) names the separator, and is no row."
         cells = replace(cells, notes=(note, *cells.notes))
     else:
         cells = _sniffed(lines, usual)
@@ -115,8 +114,11 @@ def _read(lines: Sequence[str], mark: str, first: int = 1) -> Cells:
         return _tabbed(lines, plain, first)
     if not any('"' in line for line in lines):
         return plain
-    spaced = any(_SPACED_QUOTE.match(cell) for _, row in plain.records for cell in row)
-    if spaced or (not plain.fits and any(re.search(re.escape(mark) + ' +"', line) for line in lines)):
+    if plain.fits:
+        spaced = any(filled and all(map(_is_spaced, filled)) for filled in _below(plain))
+    else:
+        spaced = any(re.search(re.escape(mark) + ' +"', line) for line in lines)
+    if spaced:
         other = _parsed(lines, mark, first, skipinitialspace=True)
         if other.fits:
             return replace(other, notes=("blanks after a separator are cut off, since quotes follow them.",))
@@ -145,8 +147,7 @@ def _tabbed(lines: Sequence[str], plain: Cells, first: int) -> Cells:
         return unquoted if plain.fits else _escaped(lines, plain, first) or bare
     quoted = [cell for _, row in bare.records for cell in row if _in_quotes(cell)]
     if plain.fits and len(plain.records) == len(bare.records):
-        below = list(zip(*(row for _, row in bare.filled[1:]), strict=True))
-        whole = len(bare.filled) > 2 and any(all(map(_in_quotes, filter(None, c))) and any(c) for c in below)
+        whole = len(bare.filled) > 2 and any(filled and all(map(_in_quotes, filled)) for filled in _below(bare))
         if whole or (quoted and all('""' in cell[1:-1] for cell in quoted)):
             return unquoted
     elif (other := _escaped(lines, plain, first)) and len(other.records) == len(bare.records):
@@ -161,6 +162,16 @@ def _tabbed(lines: Sequence[str], plain: Cells, first: int) -> Cells:
         text = f"a cell in line {line} begins with a quote, which is read as a character; the row ends with its line."
         return replace(bare, doubts=(text,))
     return bare
+
+
+def _below(cells: Cells) -> list[list[str]]:
+    """The filled cells of each column, without the first row, which may be a header."""
+    columns = zip(*(row for _, row in cells.filled[1:]), strict=True)
+    return [[cell for cell in column if cell.strip()] for column in columns]
+
+
+def _is_spaced(cell: str) -> bool:
+    return cell.startswith(" ") and _in_quotes(cell.strip(" "))
 
 
 def _in_quotes(cell: str) -> bool:
@@ -209,7 +220,7 @@ def _check_widths(name: str, cells: Cells) -> None:
     first_line, first = filled[0]
     odd = [(line, len(row)) for line, row in filled if len(row) != len(first)]
     if odd:
-        others = f", and so it is in {len(odd) - 1} more rows (lines {numbered(n for n, _ in odd[1:])})"
+        others = f" ({len(odd)} such rows: lines {numbered(line for line, _ in odd)})"
         hint = {
             "\t": "look for a missing or an extra tab",
             ",": "put quotes around a text that contains a comma",

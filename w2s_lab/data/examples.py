@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from w2s_lab.data.answers import closed_list, is_missing
-from w2s_lab.data.cells import Problem, Unusable, answer_of, look_alike_hint, own_instruction, parts_of, rows_error
+from w2s_lab.data.cells import Unusable, answer_of, look_alike_hint, own_instruction, parts_of, rows_error
 from w2s_lab.data.columns import choose_columns
 from w2s_lab.data.options import ReadOptions
 from w2s_lab.data.tables import MAX_CLASSES, PACKED, DataError, DataWarning, Row, Table, listed, shown
@@ -41,11 +41,11 @@ def examples_from_table(
         DataWarning: rows were left out, since they repeat an earlier row; or a guess may be wrong, such as that two
             spellings are two answers, or that a column of text is not part of the input.
     """
+    _warn(table, table.doubts)  # before an error that they may explain
     columns = choose_columns(
         table, options.input_column, options.answer_column, most=None if options.closed else MAX_CLASSES
     )
-    for doubt in (*table.doubts, *columns.doubts):  # before what may be wrong because of them
-        warnings.warn(f"{table.name}: {doubt}", DataWarning, stacklevel=3)
+    _warn(table, columns.doubts)
     parts, words, problems = [], [], []
     for row in table.rows:
         for found, read in (
@@ -55,7 +55,7 @@ def examples_from_table(
             try:
                 found.append(read(row))
             except Unusable as error:
-                problems.append(Problem(row.line, error.what, error.hint))
+                problems.append(error.problem(row.line))
     if problems:
         raise rows_error(table, problems, look_alike_hint(table, columns.answer, options))
     legal, doubts = options.legal, []
@@ -79,17 +79,20 @@ def examples_from_table(
     ]
     if options.instruction is None and any(own_instruction(row) is None for row in table.rows):
         notes.append(f"the instruction is made up, since the data has none: {default!r}.")
-    for doubt in doubts:
-        warnings.warn(f"{table.name}: {doubt}", DataWarning, stacklevel=3)
+    _warn(table, doubts)
     kept, lost = _without_repeats(table, examples)
     if legal is not None and len({example.answer for example in kept}) < 2:
         only = shown(kept[0].answer)
         raise DataError(f"{table.name}: every answer is {only}; expected at least two classes. Hint: add other answers")
-    for note in lost:
-        warnings.warn(f"{table.name}: {note}", DataWarning, stacklevel=3)
+    _warn(table, lost)
     count = f"{len(table.rows)} rows read, {len(kept)} examples kept, {table.blank} blank lines skipped."
     doubts = [*table.doubts, *columns.doubts, *doubts]
     return Task(name or _task_name(table.name), legal), kept, [count, *table.notes, *notes, *doubts, *lost]
+
+
+def _warn(table: Table, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        warnings.warn(f"{table.name}: {sentence}", DataWarning, stacklevel=4)
 
 
 def _task_name(source: str) -> str:

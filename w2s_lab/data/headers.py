@@ -117,7 +117,10 @@ def _guess(cells: list[list[str]], named: Sequence[str]) -> tuple[bool, str | No
         for cell, is_new, c in zip(first, new, below, strict=True)
     )
     bare = all(map(_NAME.fullmatch, filled))
-    wordy = len(filled) == len(first) and all(len(cell) <= MAX_WORD and not re.search(r"\d", cell) for cell in filled)
+    unnamed = not first[0] and all(map(_NUMBER.fullmatch, below[0]))  # the index that pandas writes
+    wordy = len(filled) + unnamed == len(first) and all(
+        len(cell) <= MAX_WORD and not re.search(r"\d", cell) for cell in filled
+    )
     unlike = any(map(_unlike_names, below))  # a column that names could not head by chance
     if (once or over_numbers) and (bare or wordy):
         sure = bare and wordy and unlike

@@ -43,13 +43,14 @@ def looks_like_json(text: str) -> bool:
 def json_table(name: str, text: str, lines: list[str]) -> Table:
     """The table of a file with one object a line, or of a document that holds a list of objects or columns.
 
-    Its columns are the keys of all rows. A row's line is that where its object begins.
+    Its columns are the keys of all rows. A row's line is that where its object begins; if lines hold several objects, rows
+    are numbered instead.
 
     Raises:
         DataError: the text is no JSON, or holds something else than rows; the message names line and column.
     """
     filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if len(filled) > 1 and _is_value(filled[0][1]):
+    if len(filled) > 1 and _is_object(filled[0][1]):
         return _table(name, _rows_of_lines(name, filled), blank=len(lines) - len(filled))
     try:
         values = list(_values(name, text))
@@ -66,6 +67,8 @@ def json_table(name: str, text: str, lines: list[str]) -> Table:
         rows.append(Row(line, value))
     if not rows:
         raise DataError(f"{name}: the list is empty. Hint: it needs one object per example, such as {SHAPE}")
+    if len({row.line for row in rows}) < len(rows):
+        return _made(name, [row.values for row in rows])  # a line does not tell which row is meant
     return _table(name, rows, blank=len(lines) - len(filled) if len(filled) == len(rows) else 0)
 
 
@@ -74,12 +77,11 @@ def _table(name: str, rows: list[Row], blank: int = 0, **more: Any) -> Table:
     return Table(name, columns, tuple(rows), blank=blank, **more)
 
 
-def _is_value(line: str) -> bool:
+def _is_object(line: str) -> bool:
     try:
-        json.loads(line)
+        return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
-    return True
 
 
 def _rows_of_lines(name: str, filled: list[tuple[int, str]]) -> list[Row]:
@@ -91,8 +93,7 @@ def _rows_of_lines(name: str, filled: list[tuple[int, str]]) -> list[Row]:
         except DataError as error:
             wrong.append((number, error))
     if len(wrong) > 1:
-        others = f" {len(wrong) - 1} more lines cannot be read: {numbered(number for number, _ in wrong[1:])}"
-        raise DataError(f"{wrong[0][1]}.{others}")
+        raise DataError(f"{wrong[0][1]} ({len(wrong)} such lines: {numbered(number for number, _ in wrong)})")
     if wrong:
         raise wrong[0][1]
     return rows
@@ -152,10 +153,10 @@ def _values(name: str, text: str) -> Iterator[tuple[int, Any]]:
         if is_list:
             if text.startswith("]", at):
                 break
-            if not text.startswith(",", at):
+            if at < len(text) and not text.startswith(",", at):
                 line += text.count("\n", counted, at)
                 raise DataError(f"{name}, line {line}: expected a comma or the end of the list after an object")
-            at += 1
+            at += at < len(text)
     rest = _BLANK.match(text, at + 1).end()
     if rest < len(text):
         line += text.count("\n", counted, rest)
