@@ -620,28 +620,7 @@ texts = st.lists(cell | tricky, min_size=1, max_size=9, unique=True)
 PACKERS = [lambda b: b, gzip.compress, lambda b: zipped(**{"data.csv": b})]
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    texts, st.sampled_from(",;\t|"), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-    st.sampled_from(["\n", "\r\n"]), st.sampled_from([".csv", ".tsv", ".txt"]), st.sampled_from(PACKERS), st.booleans(), st.booleans(),
-)  # fmt: skip
-def test_a_table_comes_back_or_is_said_not_to(tmp_path, texts, sep, quoting, end, suffix, pack, sep_line, header):
-    """Whatever the texts are, in every dialect: the same cells, or an error that names a line, or a warning."""
-    rows = [(text, f"label {i % 2}") for i, text in enumerate(texts)]
-    content = table(HEADER * header + rows, sep, quoting=quoting, lineterminator=end)
-    content = (f"sep={sep}{end}" if sep_line else "") + content
-    path = put(tmp_path, f"a{suffix}", pack(content.encode()))
-    assume(not content.startswith("\ufeff"))  # a byte order mark is no part of a table
-    options = {"header": header, "open_ended": True, **({} if header else {"input_column": "1", "answer_column": "2"})}
-    try:
-        _, pairs, notes, told = read(path, **options)
-    except DataError as error:
-        assert "line" in str(error) or "column" in str(error)
-        return
-    assert pairs == rows or told or any("quotes" in note for note in notes), (content, pairs)
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts, st.sampled_from(",;\t|"), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     st.sampled_from(["\n", "\r\n"]), st.sampled_from([".csv", ".tsv", ".txt"]), st.sampled_from(PACKERS),
@@ -650,6 +629,8 @@ def test_a_table_comes_back_or_is_said_not_to(tmp_path, texts, sep, quoting, end
 def test_a_table_comes_back_or_is_said_not_to(tmp_path, texts, sep, quoting, end, suffix, pack, sep_line, header):
     """Whatever the texts are, in every dialect: the same cells, or an error that names a line, or a warning."""
     rows = [(text, f"label {i % 2}") for i, text in enumerate(texts)]
+    # The csv module leaves a lone \r bare in a file of \n: a line end, for whoever reads it.
+    assume(end == "\r\n" or quoting == csv.QUOTE_ALL or not any("\r" in text for text in texts))
     content = table(HEADER * header + rows, sep, quoting=quoting, lineterminator=end)
     content = (f"sep={sep}{end}" if sep_line else "") + content
     path = put(tmp_path, f"a{suffix}", pack(content.encode()))
@@ -685,6 +666,7 @@ def test_json_comes_back(tmp_path, texts, kind, ascii_only, suffix):
 @given(texts, st.sampled_from(",;\t|"), st.booleans())
 def test_tables_of_pandas_come_back(tmp_path, texts, sep, index):
     pandas = pytest.importorskip("pandas")
+    assume(not any("\r" in text for text in texts))  # written bare, as by the csv module
     rows = [(text, f"label {i % 2}") for i, text in enumerate(texts)]
     frame = pandas.DataFrame(rows, columns=["text", "label"])
     content = frame.to_csv(sep=sep, index=index)

@@ -148,7 +148,8 @@ def _tabbed(lines: Sequence[str], plain: Cells, first: int) -> Cells:
     quoted = [cell for _, row in bare.records for cell in row if _in_quotes(cell)]
     if plain.fits and len(plain.records) == len(bare.records):
         whole = len(bare.filled) > 2 and any(filled and all(map(_in_quotes, filled)) for filled in _below(bare))
-        if whole or (quoted and all('""' in cell[1:-1] for cell in quoted)):
+        fewer = len(plain.filled[0][1]) < len(bare.filled[0][1])  # every row has tabs between quotes
+        if fewer or whole or (quoted and all('""' in cell[1:-1] for cell in quoted)):
             return unquoted
     elif (other := _escaped(lines, plain, first)) and len(other.records) == len(bare.records):
         return other

@@ -43,8 +43,8 @@ def looks_like_json(text: str) -> bool:
 def json_table(name: str, text: str, lines: list[str]) -> Table:
     """The table of a file with one object a line, or of a document that holds a list of objects or columns.
 
-    Its columns are the keys of all rows. A row's line is that where its object begins; if lines hold several objects, rows
-    are numbered instead.
+    Its columns are the keys of all rows. A row's line is that where its object begins; if a line holds several objects,
+    rows are numbered instead.
 
     Raises:
         DataError: the text is no JSON, or holds something else than rows; the message names line and column.
