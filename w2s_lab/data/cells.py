@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from w2s_lab.data.answers import folded, is_missing, ready
 from w2s_lab.data.options import ReadOptions
-from w2s_lab.data.tables import NAMED, DataError, Row, Table, listed, numbered, plain, shown
+from w2s_lab.data.tables import NAMED, DataError, Row, Table, as_text, listed, numbered, shown
 from w2s_lab.records import Example
 
 _OWN_ID = re.compile(r"[0-9a-f]{16}")
@@ -61,7 +61,7 @@ def cell_text(row: Row, column: str) -> str:
     if column not in row.values:
         raise Unusable(f"column {shown(column)} is missing", f"; the columns here are {listed(row.values) or 'none'}")
     value = row.values[column]
-    text = plain(value)
+    text = as_text(value)
     if text is None and value is not None and value == value:
         nested = (
             ". Hint: a list or an object needs a column for each of its values"
@@ -82,7 +82,7 @@ def input_text(row: Row, columns: Sequence[str]) -> str:
     lines = []
     for column in columns:
         value = row.values.get(column)
-        texts = [plain(part) for part in value] if isinstance(value, (list, tuple)) else [cell_text(row, column)]
+        texts = [as_text(part) for part in value] if isinstance(value, (list, tuple)) else [cell_text(row, column)]
         if None in texts:
             raise Unusable(
                 f"column {shown(column)} is {shown(value)}", "; expected a string, a number, or a list of them"
@@ -123,7 +123,7 @@ def answer_of(row: Row, column: str, options: ReadOptions) -> str:
 def look_alike_hint(table: Table, column: str, options: ReadOptions) -> str:
     """The answers that take in every spelling of the legal ones, as a sentence; empty if there is no other spelling."""
     like = {folded(word): answer for word, answer in options.words.items()}
-    cells = dict.fromkeys((plain(row.values.get(column)) or "").strip() for row in table.rows)
+    cells = dict.fromkeys((as_text(row.values.get(column)) or "").strip() for row in table.rows)
     others = {cell: like[folded(cell)] for cell in cells if cell and cell not in options.words and folded(cell) in like}
     return f" To read look-alikes as the same answer: {ready({**options.words, **others})}." if others else ""
 

@@ -11,9 +11,9 @@ from w2s_lab.data.tables import (
     MAX_CLASSES,
     DataError,
     Table,
+    as_text,
     listed,
     looks_closed,
-    plain,
     recurs,
     shown,
 )
@@ -77,7 +77,7 @@ def choose_columns(
         chosen = (name,)
     doubts: list[str] = []
     answer_known = answer_column or _known_column(table, free, ANSWER_NAMES, "answer")
-    texts = {name: [plain(row.values.get(name)) or "" for row in table.rows] for name in free}
+    texts = {name: [as_text(row.values.get(name)) or "" for row in table.rows] for name in free}
     if answer_known is None:
         distinct = {name: len(set(texts[name])) for name in free if name not in chosen}
         few = {name: n for name, n in distinct.items() if (most is None or n <= most) and 2 * n <= len(table.rows)}
@@ -177,7 +177,7 @@ def _still_quoted(table: Table, names: Sequence[str]) -> list[str]:
     """Doubts on columns in which every cell stands in quotes."""
     doubts = []
     for name in names:
-        cells = [(plain(row.values.get(name)) or "").strip() for row in table.rows]
+        cells = [(as_text(row.values.get(name)) or "").strip() for row in table.rows]
         if len(cells) > 1 and all(len(cell) > 1 and cell[0] + cell[-1] in _QUOTES for cell in cells):
             doubts.append(
                 f"every cell of column {shown(name)} stands in quotes, such as {shown(cells[0])}; they are kept."

@@ -43,7 +43,7 @@ class Cells:
         return self.broken is None and len(widths) == 1 and min(widths) > 1
 
 
-def read_cells(name: str, lines: Sequence[str], *, usual: str) -> Cells:
+def separated_cells(name: str, lines: Sequence[str], *, usual: str) -> Cells:
     """The cells of a file in which every row has as many as the first, two at least.
 
     Args:

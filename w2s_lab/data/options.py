@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from w2s_lab.data.answers import Answers, from_file
-from w2s_lab.data.tables import plain
+from w2s_lab.data.tables import as_text
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ReadOptions:
         pairs = answers.items() if isinstance(answers, Mapping) else ((a, a) for a in answers or ())
         found: dict[str, str] = {}
         for value, answer in pairs:
-            value, answer = ((plain(part) or str(part)).strip() for part in (value, answer))
+            value, answer = ((as_text(part) or str(part)).strip() for part in (value, answer))
             if found.setdefault(value, answer) != answer:
                 raise ValueError(
                     f"answers: {value!r} stands for {found[value]!r} and for {answer!r}; expected one answer"

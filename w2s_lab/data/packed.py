@@ -13,7 +13,7 @@ from typing import Any
 from w2s_lab.data.archives import UnsafeArchive, read_bounded
 from w2s_lab.data.delimited import Record
 from w2s_lab.data.headers import named_table
-from w2s_lab.data.tables import EXTENSIONS, DataError, Row, Table, listed, plain
+from w2s_lab.data.tables import EXTENSIONS, DataError, Row, Table, as_text, listed
 
 LIMIT = 300_000_000  # bytes that a file may have, packed or not: as objects in memory they become several times as many
 DEPTH = 3  # archives in archives
@@ -242,4 +242,4 @@ def _workbook(name: str, raw: bytes, named: tuple[str, ...], header: bool | None
 
 def _records(sheet: Any) -> Iterator[Record]:
     for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-        yield number, ["" if cell is None else plain(cell) or str(cell) for cell in cells]
+        yield number, ["" if cell is None else as_text(cell) or str(cell) for cell in cells]

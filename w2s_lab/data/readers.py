@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from w2s_lab.data import packed
-from w2s_lab.data.delimited import read_cells
+from w2s_lab.data.delimited import separated_cells
 from w2s_lab.data.headers import named_table
 from w2s_lab.data.json_files import json_table, looks_like_json
 from w2s_lab.data.tables import (
@@ -70,7 +70,7 @@ def _text_table(name: str, inner: str, raw: bytes, named: tuple[str, ...], heade
     if suffix in (".jsonl", ".json", ".ndjson") or (header is None and looks_like_json(text)):
         packed.no_header(name, header)
         return json_table(name, text, lines)
-    cells = read_cells(name, lines, usual="\t" if suffix in (".tsv", ".tab") else ",")
+    cells = separated_cells(name, lines, usual="\t" if suffix in (".tsv", ".tab") else ",")
     records, notes, doubts = cells.records, cells.notes, cells.doubts
     return named_table(name, records, named=named, header=header, notes=notes, doubts=doubts)
 

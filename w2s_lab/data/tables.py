@@ -90,7 +90,7 @@ def looks_closed(values: list[str]) -> bool:
     return len(set(values)) <= MAX_CLASSES and recurs(values)
 
 
-def plain(value: object) -> str | None:
+def as_text(value: object) -> str | None:
     """A cell as text, with numbers and truth values as in JSON; None for a missing value or another type."""
     if isinstance(value, bool):
         return "true" if value else "false"
