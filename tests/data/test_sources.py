@@ -328,6 +328,7 @@ def test_missing_file_folder_and_extension(tmp_path):
     fails(tmp_path, "folder", "'reviews.csv'")
     fails(tmp_path / f"{'x' * 400}.csv", "cannot be read")
     fails(put(tmp_path, "a.xlsx", b"PK"), "'.xlsx'", ".csv, .tsv, .jsonl", "Hint")
+    fails(put(tmp_path, "a.odd", rows()), "'.odd'", ".csv, .tsv, .jsonl", "Hint")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
@@ -349,7 +350,7 @@ def test_table_errors(tmp_path):
     fails(put(tmp_path, "d.csv", 'text,label\na,1\n"b,1\nc,0\n'), "line 3", "never closed")
     fails(put(tmp_path, "e.csv", 'text,label\n"b"c,1\n'), "line 2", "broken quoting")
     fails(put(tmp_path, "f.csv", f"text,label\n{'x' * 200_000},1\n"), "line 2", "131,072 characters")
-    fails(put(tmp_path, "g.csv", "text;label\na;1\n"), "one column", "';'")
+    fails(put(tmp_path, "g.csv", "text:label\na:1\n"), "one column", "semicolons")
     fails(put(tmp_path, "h.csv", "text,text,label\na,b,1\n"), "2 columns are called 'text'")
     fails(put(tmp_path, "i.csv", ",,\n,,\n"), "no filled row")
     fails(put(tmp_path, "j.csv", "text,label\na,1\nb, \n"), "line 3", "answer (column 'label') is empty", "Hint")

@@ -49,13 +49,20 @@ def rate(text: str) -> float:
 
 
 def answers(text: str) -> tuple[str, ...] | dict[str, str]:
-    """`a,b,c`, or `value=word,value=word` where the column holds values that stand for words."""
-    parts = [part.strip() for part in text.split(",")]
-    if not any("=" in part for part in parts):
-        return tuple(parts)
-    if not all(part.count("=") == 1 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a,b,c or value=word,value=word")
-    return dict(part.split("=") for part in parts)
+    """`a,b,c`, or `value=word,value=word` where the column holds values that stand for words; JSON; or `@FILE`."""
+    from w2s_lab.data.answers import parsed
+
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def yes_no(text: str) -> bool:
+    """`yes` or `no`."""
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
+    return text == "yes"
 
 
 def sizes(text: str):

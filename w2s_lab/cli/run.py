@@ -5,11 +5,23 @@ import contextlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
 
-from w2s_lab.cli.arguments import add_device, add_import, add_store, answers, loss, losses, positive, rate, sizes
+from w2s_lab.cli.arguments import (
+    add_device,
+    add_import,
+    add_store,
+    answers,
+    loss,
+    losses,
+    positive,
+    rate,
+    sizes,
+    yes_no,
+)
 from w2s_lab.cli.progress import Progress
 from w2s_lab.system.files import replacing
 
@@ -40,15 +52,25 @@ def add(commands) -> None:
     source.add_argument(
         "--data",
         metavar="FILE|hub:NAME|TASK",
-        help="a .csv, .tsv or .jsonl file, a data set of the Hugging Face Hub or of `w2s-lab fetch`, or a task of your "
-        "own that --import registers",
+        help="a file of rows (CSV, TSV, JSON, Parquet, Excel; packed or not), a data set of the Hugging Face Hub or of "
+        "`w2s-lab fetch`, or a task of your own that --import registers",
     )
-    data.add_argument("--input-column", metavar="NAME", help="column of the input, by name or number")
+    data.add_argument(
+        "--input-column", metavar="NAME", help="column of the input, by name or number; A,B joins columns"
+    )
     data.add_argument("--answer-column", metavar="NAME", help="column of the true answer, by name or number")
     data.add_argument("--instruction", metavar="TEXT", help="what is asked in every row of a file")
     data.add_argument(
-        "--answers", type=answers, metavar="LIST", help="closed list of answers: a,b,c or value=word,value=word"
+        "--header", type=yes_no, metavar="yes|no", help="line 1 of a CSV, TSV or Excel file names the columns, or not"
     )
+    data.add_argument(
+        "--answers",
+        type=answers,
+        metavar="LIST|@FILE",
+        help='closed list of answers: a,b,c (an answer with a comma in "quotes") or value=word,value=word; a list or '
+        "an object in JSON; or @FILE, which has one answer, or a value, a tab and an answer, in every line",
+    )
+    data.add_argument("--closed", action="store_true", help="the answers in the data are a closed list, however many")
     data.add_argument("--open", action="store_true", help="answers are free text")
     data.add_argument(
         "--sizes", type=sizes, metavar="W,S,T,V", help="examples for supervisor, student, test, validation"
@@ -141,17 +163,24 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
     from w2s_lab.planning.forecast import forecast
     from w2s_lab.planning.usual import is_large
 
-    task, examples, notes = read_examples(
-        arguments.data or arguments.task or "sentiment",
-        input_column=arguments.input_column,
-        answer_column=arguments.answer_column,
-        instruction=arguments.instruction,
-        answers=arguments.answers,
-        open_ended=arguments.open,
-    )
+    warned: list[str] = []
+    with warnings.catch_warnings():  # gives showwarning back
+        show = warnings.showwarning
+        warnings.showwarning = lambda message, *rest: (warned.append(str(message)), show(message, *rest))
+        task, examples, notes = read_examples(
+            arguments.data or arguments.task or "sentiment",
+            input_column=arguments.input_column,
+            answer_column=arguments.answer_column,
+            instruction=arguments.instruction,
+            answers=arguments.answers,
+            open_ended=arguments.open,
+            header=arguments.header,
+            closed=arguments.closed,
+        )
     if arguments.data:
         for note in notes:
-            progress.write(f"note: {note}")
+            if not any(text.endswith(note) for text in warned):
+                progress.write(f"note: {note}")
     split, plan = _split_and_plan(arguments, task, len(examples))
     seeds = range(arguments.seeds)
     check_plan(plan, task, split.supervisor_train)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from w2s_lab.data.readers import DataError
+from w2s_lab.data.tables import DataError
 from w2s_lab.system.files import said_with_path
 
 LIMIT = 2_000_000_000  # bytes that may come out of one archive
@@ -59,7 +59,7 @@ def take(archive: Path | IO[bytes], members: Mapping[str, str], folder: Path, *,
             if member in direct:
                 _write(content, folder / direct[member], limit)
             if member in nested:
-                take(io.BytesIO(_read(content, limit)), nested[member], folder, limit=limit)
+                take(io.BytesIO(read_bounded(content, limit)), nested[member], folder, limit=limit)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError) as error:
         raise UnsafeArchive(f"{name}: the archive is damaged ({error})") from None
     except RuntimeError as error:  # zipfile's word for a file that is encrypted
@@ -119,6 +119,7 @@ def _write(content: IO[bytes], path: Path, limit: int) -> None:
             file.write(data)
 
 
-def _read(content: IO[bytes], limit: int) -> bytes:
+def read_bounded(content: IO[bytes], limit: int) -> bytes:
+    """All that comes out of an open file; raises UnsafeArchive beyond `limit` bytes."""
     bounded = _Bounded(content, limit)
     return b"".join(iter(lambda: bounded.read(CHUNK), b""))

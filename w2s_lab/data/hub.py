@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from w2s_lab.data.readers import listed
+from w2s_lab.data.tables import listed
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # environment variables that the client reads
 LONGEST = 300  # most characters quoted of a library's message

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from w2s_lab.data.readers import DataError
+from w2s_lab.data.tables import DataError
 from w2s_lab.system.files import said_with_path, sha256
 
 CHUNK = 1 << 18

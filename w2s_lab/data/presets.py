@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from w2s_lab.data.examples import table_of
-from w2s_lab.data.readers import DataError, DataWarning, Table, listed, shown
+from w2s_lab.data.tables import DataError, DataWarning, Table, listed, shown
 from w2s_lab.records import Example, content_key
 from w2s_lab.system.registry import Registry
 

@@ -9,7 +9,7 @@ from html import unescape
 from pathlib import Path
 
 from w2s_lab.data.examples import table_of
-from w2s_lab.data.readers import DataError, Table
+from w2s_lab.data.tables import DataError, Table
 from w2s_lab.records import Example
 
 ANSWERS = ("negative", "positive")

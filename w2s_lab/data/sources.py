@@ -19,11 +19,15 @@ import numpy as np
 
 from w2s_lab import assets
 from w2s_lab.data import fetch, film_texts, rated
+from w2s_lab.data.answers import Answers
 from w2s_lab.data.classes import warn_of_rare_classes, with_every_class
-from w2s_lab.data.examples import Answers, ReadOptions, examples_from_table, table_of
+from w2s_lab.data.columns import asked_for
+from w2s_lab.data.examples import ReadOptions, examples_from_table, table_of
 from w2s_lab.data.hub import explain
+from w2s_lab.data.packed import no_header
 from w2s_lab.data.presets import PRESETS, preset_table
-from w2s_lab.data.readers import EXTENSIONS, DataError, DataWarning, Row, Table, read_table
+from w2s_lab.data.readers import read_table
+from w2s_lab.data.tables import EXTENSIONS, DataError, DataWarning, Row, Table, listed
 from w2s_lab.records import Example, LabelledSet, Splits, Task
 from w2s_lab.system.files import replacing
 from w2s_lab.system.registry import Registry
@@ -77,8 +81,8 @@ class TaskSource:
 
     Attributes:
         name: of the task.
-        examples: a .csv, .tsv or .jsonl file, or a function that gives the same examples, or the same table of them,
-            at every call.
+        examples: a file of rows (see `readers.read_table`), or a function that gives the same examples, or the same
+            table of them, at every call.
         options: how they are read, unless the caller says otherwise.
         elicited: the answer is latent in the documents that the ladder was pre-trained on, so that fine-tuning has to
             elicit it, not to teach it (see `Plan.for_task`).
@@ -96,8 +100,9 @@ class TaskSource:
         usual = self.options
         columns = ("input_column", "answer_column", "instruction")
         chosen = {name: getattr(options, name) or getattr(usual, name) for name in columns}
-        if options.answers is None and not options.open_ended:
-            chosen |= {"answers": usual.answers, "open_ended": usual.open_ended}
+        chosen["header"] = usual.header if options.header is None else options.header
+        if options.answers is None and not options.open_ended and not options.closed:
+            chosen |= {"answers": usual.answers, "open_ended": usual.open_ended, "closed": usual.closed}
         options = replace(options, **chosen)
         if not callable(self.examples):
             return _file_table(self.examples, options), options
@@ -141,7 +146,7 @@ def _fetched_table(name: str) -> Table:
 
 def builtin_tasks() -> dict[str, Task]:
     """Name -> task of the built-in tasks, whose examples are `data/tasks/NAME.jsonl`."""
-    return {name: Task(name, source.options.closed) for name, source in tasks().items() if source.builtin}
+    return {name: Task(name, source.options.legal) for name, source in tasks().items() if source.builtin}
 
 
 def register_task(
@@ -156,8 +161,8 @@ def register_task(
 
     Args:
         name: of the task.
-        examples: a .csv, .tsv or .jsonl file, or a function without arguments that gives `Example` objects, the same
-            ones at every call: if the function draws at random, it must fix the seed itself.
+        examples: a file of rows (see `readers.read_table`), or a function without arguments that gives `Example`
+            objects, the same ones at every call: if the function draws at random, it must fix the seed itself.
         elicited: see `TaskSource`.
         replace: the new task may replace another one of this name.
         options: `answers`, `open_ended` and the others of `ReadOptions`.
@@ -182,7 +187,7 @@ def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None =
         DataError: (a ValueError) the source is unknown, or its data cannot be used.
 
     Warns:
-        DataWarning: rows were left out, or an answer has too few examples to be in every part.
+        DataWarning: rows were left out, a guess may be wrong, or an answer has too few examples to be in every part.
     """
     task, examples, _ = read_examples(source, **options)
     return _split(task, examples, seed, sizes)  # a warning names the caller's line
@@ -243,11 +248,13 @@ def _split(task: Task, examples: Sequence[Example], seed: int, sizes: SplitSizes
 def read_examples(
     source: str | Path,
     *,
-    input_column: str | None = None,
+    input_column: str | Sequence[str] | None = None,
     answer_column: str | None = None,
     instruction: str | None = None,
     answers: Answers | None = None,
     open_ended: bool = False,
+    header: bool | None = None,
+    closed: bool = False,
 ) -> tuple[Task, list[Example], list[str]]:
     """Read a source of examples.
 
@@ -255,10 +262,10 @@ def read_examples(
     earlier instruction and input is left out, whether it has the same answer or another one.
 
     Args:
-        source: a built-in, fetched or registered task (see `tasks`), a .csv, .tsv or .jsonl file,
+        source: a built-in, fetched or registered task (see `tasks`), a file of rows (see `readers.read_table`),
             `hub:PRESET[@REVISION]` for one of `presets.PRESETS`, or `hub:NAME[:CONFIG][@REVISION]` for the train split
             of any other data set of the Hugging Face Hub.
-        input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.
+        input_column, answer_column, instruction, answers, open_ended, header, closed: see `ReadOptions`.
 
     Returns:
         The task, the examples in the source's order, and notes: sentences on what was guessed and what was left out.
@@ -267,9 +274,9 @@ def read_examples(
         DataError: (a ValueError) the source is unknown or cannot be used; the message names file, line and value.
 
     Warns:
-        DataWarning: rows were left out.
+        DataWarning: rows were left out, or a guess may be wrong.
     """
-    options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
+    options = ReadOptions(input_column, answer_column, instruction, answers, open_ended, header, closed)
     name = None
     if str(source) in tasks():
         name = str(source)
@@ -284,7 +291,33 @@ def read_examples(
 
 
 def _file_table(path: str | Path, options: ReadOptions) -> Table:
-    return read_table(Path(path).expanduser(), (options.input_column, options.answer_column))
+    path = Path(path).expanduser()
+    if any(os.path.isfile(path / mark) for mark in ("state.json", "dataset_dict.json")):
+        no_header(str(path), options.header)
+        return _saved_table(path)
+    return read_table(path, (*asked_for(options.input_column), *asked_for(options.answer_column)), options.header)
+
+
+def _saved_table(path: Path) -> Table:
+    """The rows of a folder that `save_to_disk` of `datasets` wrote; of several splits, those of `train`."""
+    try:
+        from datasets import load_from_disk
+    except ImportError:
+        raise DataError(
+            f"{path}: a folder of the package datasets, which is not installed. Hint: pip install 'w2s-lab[hub]'"
+        ) from None
+    try:
+        found = load_from_disk(str(path))
+    except Exception as error:  # of many kinds
+        raise DataError(f"{path}: the data set cannot be loaded ({error}). Hint: save it again, or as CSV") from None
+    if not isinstance(found, dict):
+        return hub_table(str(path), found)
+    if "train" not in found and len(found) != 1:
+        raise DataError(f"{path}: splits {listed(found)}; expected one of them. Hint: name its folder, {path / '...'}")
+    split = "train" if "train" in found else next(iter(found))
+    others = [name for name in found if name != split]
+    doubts = (f"the split {split!r} is read, and not {listed(others)}.",) if others else ()
+    return replace(hub_table(str(path), found[split]), doubts=doubts)
 
 
 def example_to_json(example: Example) -> str:
@@ -311,11 +344,12 @@ def _load_hub(source: str, options: ReadOptions) -> tuple[str | None, Table, Rea
     match = re.fullmatch(r"hub:([^:@]+)(?::([^:@]+))?(?:@(.+))?", source)
     if match is None:
         raise DataError(f"{source!r}: expected hub:NAME, hub:NAME:CONFIG or hub:NAME:CONFIG@REVISION")
+    no_header(source, options.header)
     name, config, revision = match.groups()
     preset = PRESETS.get(name)
     if preset is None:
         return None, hub_table(source, _download(source, name, config, revision, "train")), options
-    given = options.input_column or options.answer_column or options.answers or options.open_ended
+    given = options.input_column or options.answer_column or options.answers or options.open_ended or options.closed
     if given or config:
         raise DataError(
             f"{source}: {name} has its own columns, answers and configuration; expected none of them to be given. "
