@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from w2s_lab.models.abilities import Abilities, can_stop, measure
+from w2s_lab.models.chat import ChatFrame, chat_frame, has_template, warn_changed
 from w2s_lab.models.generation import Way, search, way_of
 from w2s_lab.models.shared_prefix import shared_cache, with_prefix_row
 from w2s_lab.objective import sequence_log_prob
@@ -90,9 +91,30 @@ class LanguageModel:
         return replace(self, network=copy.deepcopy(self.network), history=())
 
     def read_as(self, recipe: Recipe) -> None:
-        """Take `max_tokens`, `precision` and (if the tokenizer has one) `chat_template` from the recipe."""
+        """Take `max_tokens`, `precision` and (if the tokenizer has one) `chat_template` from the recipe.
+
+        Raises:
+            ValueError: the recipe asks for the chat template, and the template cannot be used (see `models.chat`).
+
+        Warns:
+            UserWarning: it asks for a chat template, and there is none.
+        """
         self.max_tokens, self.precision = recipe.max_tokens, recipe.precision
-        self.chat_template = recipe.chat_template and bool(getattr(self.tokenizer, "chat_template", None))
+        self.chat_template = recipe.chat_template and has_template(self.tokenizer)
+        if self.chat_template:
+            _ = self._chat_frame
+        elif recipe.chat_template:
+            warnings.warn(
+                f"model {self.name!r}: its tokenizer has no chat template, so prompts are written as without one. "
+                "Hint: models that were tuned for chats, often named ...-Instruct or ...-it, have one",
+                stacklevel=2,
+            )
+
+    def try_out(self, *, generates: bool) -> None:
+        """Raise now what reading, and generating if asked, would raise later; raises and warns as `abilities` does."""
+        _ = self.abilities
+        if generates:
+            self.generation()
 
     @property
     def window(self) -> int:
@@ -177,11 +199,13 @@ class LanguageModel:
             ValueError: an instruction alone is too long.
 
         Warns:
-            UserWarning: inputs were cut.
+            UserWarning: inputs were cut; or the chat template would change the text of some.
         """
         key = (self.tokenizer, max_tokens, self.chat_template, tuple(example.id for example in examples))
         if key in self._prompts:
             return self._prompts[key]
+        if self.chat_template:
+            warn_changed(self.tokenizer, self.name, self._chat_frame[0], [user_text(example) for example in examples])
         prompts = self._prompt_tokens(examples)
         cut = 0
         for row, example in enumerate(examples):
@@ -202,21 +226,19 @@ class LanguageModel:
     def _prompt_tokens(self, examples: Sequence[Example]) -> list[list[int]]:
         """Token ids of whole prompts, without the end-of-text token that some tokenizers put after every text."""
         if self.chat_template:
-            before, after = self._chat_frame
-            texts = ["\n".join(part for part in (e.instruction, e.input) if part) for e in examples]
+            frame, before, after = self._chat_frame
+            texts = [frame.stripped(user_text(example)) for example in examples]
             return [[*before, *row, *after] for row in self._tokens(texts, special=False)]
         rows = self._tokens([prompt(example) for example in examples])
         return [row[:-1] if row[-1] == self.tokenizer.eos_token_id else row for row in rows]
 
     @cached_property
-    def _chat_frame(self) -> tuple[list[int], list[int]]:
-        """The chat template's tokens before and after the user's text, up to where the model answers."""
-        mark = "THE-USER-SAYS-THIS"
-        message = [{"role": "user", "content": mark}]
-        text = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    def _chat_frame(self) -> tuple[ChatFrame, list[int], list[int]]:
+        """What the chat template writes around the user's text, and the tokens before and after the text."""
+        frame = chat_frame(self.tokenizer, self.name)
         # without the user's text: special tokens of the template count, those in the user's text must not
-        before, after = self.tokenizer(text.split(mark), add_special_tokens=False)["input_ids"]
-        return before, after
+        before, after = self.tokenizer([frame.before, frame.after], add_special_tokens=False)["input_ids"]
+        return frame, before, after
 
     def since(self, examples: Sequence[Example], prompts: Sequence[list[int]]) -> list[int]:
         """Where in each prompt the input begins: the number of its first token that the instruction does not decide."""
@@ -556,6 +578,11 @@ def needs_language_model(model: object, who: str) -> None:
         raise TypeError(f"{who} needs a language model; {what} is none. Hint: Bench.labels_of gives the labels of any")
 
 
+def user_text(example: Example) -> str:
+    """Instruction and input: what a user says in a chat."""
+    return "\n".join(part for part in (example.instruction, example.input) if part)
+
+
 def prompt(example: Example) -> str:
     """The text x that a model reads: instruction, input, and the word "Answer:"."""
-    return "\n".join(part for part in (example.instruction, example.input, "Answer:") if part)
+    return "\n".join(part for part in (user_text(example), "Answer:") if part)
