@@ -18,7 +18,7 @@ from torch import Tensor
 
 from w2s_lab.models.shared_prefix import can_share
 
-BEGINNING, PROMPTS, ANSWERS = 5, (10, 10, 7), (3, 2)  # tokens of the measured texts
+BEGINNING, PROMPTS, ANSWERS = 5, (10, 10, 7), (4, 2)  # tokens of the measured texts; the short answer is padded
 PAIRS = ((0, 0), (1, 0), (2, 1))  # prompt and answer: two rows of equal length, and a shorter one
 DRAWS = 3  # sets of texts that are tried where the first one fails: a router of experts may flip by rounding
 FLOOR, NUDGE = 16, 8  # times the precision: an error that is never one; how far the embeddings are nudged
