@@ -77,7 +77,9 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def load_model(name: str, *, revision: str | None = None, device: str = "auto") -> LanguageModel:
+def load_model(
+    name: str, *, revision: str | None = None, device: str = "auto", like: LanguageModel | None = None
+) -> LanguageModel:
     """A language model by ladder name (`pocket-l`), a name of `w2s-lab fetch`, local folder, or Hub id.
 
     A Hub id is `owner/name` or `owner/name@revision`.
@@ -89,6 +91,7 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
         name: as above.
         revision: branch, tag or commit of a model of the Hub; None: the one in `name`, else the main branch.
         device: auto, cpu, cuda or mps.
+        like: a model that this one was trained from, whose network was measured already.
 
     Raises:
         ValueError: there is no such model or it cannot be fetched, its safetensors weights are missing, damaged or do
@@ -115,6 +118,8 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
     # plain argmax, not the sampling settings of the model's authors
     network.generation_config = GenerationConfig.from_model_config(network.config)
     model = LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
+    if like is not None:
+        model.behaves_like(like)
     _ = model.abilities  # measured now, before anything is trained
     return model
 
