@@ -48,7 +48,8 @@ class Recipe:
         eval_every: steps between two evaluations on the watched examples; None: evaluate at the end of each epoch.
         seed: random seed of the examples' order, of dropout and of a new LoRA's weights.
         lora: learn a low-rank adapter instead of all weights; None: learn all weights.
-        chat_template: put the prompt into the tokenizer's chat template, if it has one.
+        chat_template: put the prompt into the tokenizer's chat template, if it has one. It is tried out before the
+            training (see `w2s_lab.models.chat`).
         gradient_checkpointing: compute the activations again in the backward pass instead of storing them. This
             needs less memory and about a third more time, and gives the same numbers.
         precision: of matrix products: "float32", "bfloat16" or "auto". "auto" means bfloat16 on every GPU that

@@ -307,7 +307,7 @@ def test_beam_search_finds_likelier_answers_than_greedy(model, closed_set):
 
     def value(beams: int) -> torch.Tensor:
         """log Pr of the token sequences themselves, as far as they were generated."""
-        eos, ids_mask = own.tokenizer.eos_token_id, own._pad_left(prompts)
+        eos, ids_mask = own.tokenizer.eos_token_id, own.pad_left(prompts)
         options = {"num_beams": beams, "do_sample": False, "max_new_tokens": 6, "length_penalty": 0.0}
         out = own.network.generate(
             input_ids=ids_mask[0], attention_mask=ids_mask[1], eos_token_id=eos, pad_token_id=eos, **options
@@ -623,15 +623,23 @@ def renamed(network: torch.nn.Module, name: str | None) -> torch.nn.Module:
         output = inner(**others | ({known: values} if values is not None else {}))
         return SimpleNamespace(logits=output.logits, **{name: getattr(output, known)} if name else {})
 
-    def newer(input_ids, attention_mask, position_ids, cache=None, logits_to_keep=0, use_cache=None, **swallowed):
+    def newer(
+        input_ids, attention_mask=None, position_ids=None, cache=None, logits_to_keep=0, use_cache=None, **swallowed
+    ):
         return with_cache(cache, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids)
 
     def older(
-        input_ids, attention_mask, position_ids, past_key_values=None, logits_to_keep=0, use_cache=None, **swallowed
+        input_ids,
+        attention_mask=None,
+        position_ids=None,
+        past_key_values=None,
+        logits_to_keep=0,
+        use_cache=None,
+        **swallowed,
     ):
         return newer(input_ids, attention_mask, position_ids, past_key_values)
 
-    def without(input_ids, attention_mask, position_ids, **swallowed):
+    def without(input_ids, attention_mask=None, position_ids=None, **swallowed):
         return newer(input_ids, attention_mask, position_ids)
 
     network.forward = {"cache": newer, "past_key_values": older, None: without}[name]

@@ -342,10 +342,16 @@ def weak_to_strong(
     `strong` is the plan's strong model, if it is in main memory already; the other options are those of `Bench`.
     """
     bench = Bench(splits, plan, store, seed, unlabelled, on_step, on_rows)
-    # Both are loaded now, so that an error in loading comes before anything is trained. Models that are not in use are
-    # in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
+    # Both are loaded and tried out now, so that an error comes before anything is trained. Models that are not in use
+    # are in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.
     weak = plan.weak if is_labeller(plan.weak) else load_model(plan.weak, device="cpu")
-    bench.strong = bench.adapted(strong or load_model(plan.strong, device="cpu"))
+    strong = strong or load_model(plan.strong, device="cpu")
+    for model, recipe in ((weak, plan.weak_recipe), (strong, plan.recipe)):
+        if isinstance(model, LanguageModel):
+            tried = replace(model)
+            tried.read_as(recipe)
+            tried.try_out(generates=splits.task.answers is None)
+    bench.strong = bench.adapted(strong)
     bench.weak_labels = bench._labels_to_learn(bench.supervisor(weak))
     del weak
     return bench.student(bench.labels)

@@ -116,7 +116,7 @@ class Store:
             model = None  # freed before it is loaded, so that a device need not hold it twice
             heap.give_back()
         checkpoint.discard()  # also that of a run that was killed before it came here
-        model = load_model(str(folder), device=device or str(start.device))
+        model = load_model(str(folder), device=device or str(start.device), like=start)
         model.read_as(recipe)
         rows = json.loads((folder / "curve.json").read_text())
         history = tuple(snapshot_from_json(row, watch, reference) for row in rows)

@@ -50,6 +50,7 @@ def sample_documents(
     if start is None:
         raise ValueError(f"{model.name}: its tokenizer has no start token. Hint: take a model that has one")
     texts: list[str] = []
+    way = model.generation()
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
         while len(texts) < count:
@@ -64,6 +65,7 @@ def sample_documents(
                 max_new_tokens=max_new_tokens,
                 eos_token_id=end,
                 pad_token_id=end,
+                use_cache=way.cached and way.batch != "single",
             )
             texts += model.tokenizer.batch_decode(
                 rows[:, 1:], skip_special_tokens=True, clean_up_tokenization_spaces=False

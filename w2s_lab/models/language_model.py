@@ -7,7 +7,7 @@ import contextlib
 import copy
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain
@@ -17,8 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from w2s_lab.models.shared_prefix import can_share, shared_cache, with_prefix_row
-from w2s_lab.objective import sequence_log_prob, token_log_probs
+from w2s_lab.models.abilities import Abilities, can_stop, measure
+from w2s_lab.models.chat import ChatFrame, chat_frame, has_template, warn_changed
+from w2s_lab.models.generation import Way, search, way_of
+from w2s_lab.models.shared_prefix import shared_cache, with_prefix_row
+from w2s_lab.objective import sequence_log_prob
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, Snapshot
 from w2s_lab.system import parallel
@@ -71,6 +74,8 @@ class LanguageModel:
     chat_template: bool = False
     precision: str = "auto"
     _prompts: dict = field(default_factory=dict, repr=False)
+    _measured: dict = field(default_factory=dict, repr=False)  # shared by copies, whose networks behave alike
+    _as_if: Abilities | None = field(default=None, repr=False)  # while they are measured
 
     @property
     def device(self) -> torch.device:
@@ -87,9 +92,30 @@ class LanguageModel:
         return replace(self, network=copy.deepcopy(self.network), history=())
 
     def read_as(self, recipe: Recipe) -> None:
-        """Take `max_tokens`, `precision` and (if the tokenizer has one) `chat_template` from the recipe."""
+        """Take `max_tokens`, `precision` and (if the tokenizer has one) `chat_template` from the recipe.
+
+        Raises:
+            ValueError: the recipe asks for the chat template, and the template cannot be used (see `models.chat`).
+
+        Warns:
+            UserWarning: it asks for a chat template, and there is none.
+        """
         self.max_tokens, self.precision = recipe.max_tokens, recipe.precision
-        self.chat_template = recipe.chat_template and bool(getattr(self.tokenizer, "chat_template", None))
+        self.chat_template = recipe.chat_template and has_template(self.tokenizer)
+        if self.chat_template:
+            _ = self._chat_frame
+        elif recipe.chat_template:
+            warnings.warn(
+                f"model {self.name!r}: its tokenizer has no chat template, so prompts are written as without one. "
+                "Hint: models that were tuned for chats, often named ...-Instruct or ...-it, have one",
+                stacklevel=2,
+            )
+
+    def try_out(self, *, generates: bool) -> None:
+        """Raise now what reading, and generating if asked, would raise later; raises and warns as `abilities` does."""
+        _ = self.abilities
+        if generates:
+            self.generation()
 
     @property
     def window(self) -> int:
@@ -109,6 +135,29 @@ class LanguageModel:
     @cached_property
     def _size(self) -> int:
         return self.parameters
+
+    @property
+    def abilities(self) -> Abilities:
+        """How the network may be used, measured at first use on its device and in its precision.
+
+        Raises:
+            ValueError: not even a single text is read right.
+
+        Warns:
+            UserWarning: faster ways do not hold for this network, and slower ones are taken.
+        """
+        return self._as_if or self._measure(measure)
+
+    def behaves_like(self, other: "LanguageModel") -> None:
+        """Take over what was measured of another model with the same kind of network."""
+        self._measured = other._measured
+
+    def _measure(self, what: Callable[["LanguageModel"], Any], *of: Any) -> Any:
+        """The result of a measurement, made once for each device and precision."""
+        key = (what, *of, self.device.type, self.in_bfloat16)
+        if key not in self._measured:
+            self._measured[key] = what(self, *of)
+        return self._measured[key]
 
     # -- text to tokens ------------------------------------------------------------------------------------------
 
@@ -155,11 +204,13 @@ class LanguageModel:
             ValueError: an instruction alone is too long.
 
         Warns:
-            UserWarning: inputs were cut.
+            UserWarning: inputs were cut; or the chat template would change the text of some.
         """
         key = (self.tokenizer, max_tokens, self.chat_template, tuple(example.id for example in examples))
         if key in self._prompts:
             return self._prompts[key]
+        if self.chat_template:
+            warn_changed(self.tokenizer, self.name, self._chat_frame[0], [user_text(example) for example in examples])
         prompts = self._prompt_tokens(examples)
         cut = 0
         for row, example in enumerate(examples):
@@ -180,21 +231,19 @@ class LanguageModel:
     def _prompt_tokens(self, examples: Sequence[Example]) -> list[list[int]]:
         """Token ids of whole prompts, without the end-of-text token that some tokenizers put after every text."""
         if self.chat_template:
-            before, after = self._chat_frame
-            texts = ["\n".join(part for part in (e.instruction, e.input) if part) for e in examples]
+            frame, before, after = self._chat_frame
+            texts = [frame.stripped(user_text(example)) for example in examples]
             return [[*before, *row, *after] for row in self._tokens(texts, special=False)]
         rows = self._tokens([prompt(example) for example in examples])
         return [row[:-1] if row[-1] == self.tokenizer.eos_token_id else row for row in rows]
 
     @cached_property
-    def _chat_frame(self) -> tuple[list[int], list[int]]:
-        """The chat template's tokens before and after the user's text, up to where the model answers."""
-        mark = "THE-USER-SAYS-THIS"
-        message = [{"role": "user", "content": mark}]
-        text = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    def _chat_frame(self) -> tuple[ChatFrame, list[int], list[int]]:
+        """What the chat template writes around the user's text, and the tokens before and after the text."""
+        frame = chat_frame(self.tokenizer, self.name)
         # without the user's text: special tokens of the template count, those in the user's text must not
-        before, after = self.tokenizer(text.split(mark), add_special_tokens=False)["input_ids"]
-        return before, after
+        before, after = self.tokenizer([frame.before, frame.after], add_special_tokens=False)["input_ids"]
+        return frame, before, after
 
     def since(self, examples: Sequence[Example], prompts: Sequence[list[int]]) -> list[int]:
         """Where in each prompt the input begins: the number of its first token that the instruction does not decide."""
@@ -242,7 +291,15 @@ class LanguageModel:
         """
         return next((name for name in ("cache", "past_key_values") if name in self._accepts), None)
 
-    def _autocast(self) -> contextlib.AbstractContextManager:
+    def read_plainly(self, ids: Tensor, **options: Any) -> Any:
+        """The network's own output for texts of one length, [B, L]: no mask, no positions, no cache."""
+        if "use_cache" in self._accepts:
+            options = {"use_cache": False} | options
+        with self.autocast():
+            return self.network(input_ids=ids, **options)
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """Inside the block, matrix products are computed in the model's precision."""
         if not self.in_bfloat16:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
@@ -253,7 +310,7 @@ class LanguageModel:
             extra["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
         if "logits_to_keep" in self._accepts:
             extra["logits_to_keep"] = keep
-        with self._autocast():
+        with self.autocast():
             output = self.network(input_ids=ids, attention_mask=mask, **extra)
         output.logits = output.logits[:, -keep:]
         return output
@@ -271,17 +328,25 @@ class LanguageModel:
         positions only. The network predicts the last token of an answer but never reads it.
         """
         width = max(map(len, answers))
-        read, _ = self._read([p + a[:-1] for p, a in zip(prompts, answers, strict=True)], prompts, width)
-        return read.logits, *self._pad_left(answers)
+        rows = [p + a[:-1] for p, a in zip(prompts, answers, strict=True)]
+
+        def read(group: list[int]) -> Tensor:
+            logits = self._read([rows[i] for i in group], [prompts[i] for i in group], width)[0].logits
+            return torch.nn.functional.pad(logits, (0, 0, width - logits.shape[1], 0))
+
+        return self._in_groups(rows, read), *self.pad_left(answers)
 
     def log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
         """log Pr(y_k|x) of K answers for each of B prompts, in nats per answer, [B, K], with gradient.
 
-        The network reads each prompt once, and the K answers share its keys and values.
+        The network reads each prompt once, and the K answers share its keys and values, if its abilities allow.
         """
-        if self._recomputes or not self.cache_name:  # nothing to share: each answer is read with its prompt
-            pairs = [(p, a) for p in prompts for a in answers]
-            return self.log_prob([p for p, _ in pairs], [a for _, a in pairs]).view(len(prompts), len(answers))
+        if self._recomputes or not self.abilities.answers:  # nothing to share: each answer is read with its prompt
+            return torch.stack([self.log_prob(prompts, [answer] * len(prompts)) for answer in answers], 1)
+        return self._in_groups(prompts, lambda group: self._log_probs([prompts[i] for i in group], answers))
+
+    def _log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
+        """`log_probs` of prompts that may be read together, with shared keys and values."""
         batch, k, width = len(prompts), len(answers), max(map(len, answers))
         read, mask = self._read(prompts, prompts, 1, use_cache=True)
         targets = torch.tensor([a + [0] * (width - len(a)) for a in answers], device=self.device)
@@ -296,6 +361,24 @@ class LanguageModel:
             logits = torch.cat([logits, continued.logits], 1)
         return sequence_log_prob(logits, targets, answer_mask).view(batch, k)
 
+    def _in_groups(
+        self, rows: Sequence[list[int]], read: Callable[[list[int]], Tensor], batch: str | None = None
+    ) -> Tensor:
+        """What `read` returns for groups of row numbers that may be read together, [B, ...] in the rows' order."""
+        batch = batch or self.abilities.batch
+        if batch == "padded":
+            return read(list(range(len(rows))))
+        if parallel.is_sharded(self.network):  # its processes must run the network equally often
+            raise ValueError(
+                f"{self.name}: {type(self.network).__name__} cannot read texts of different lengths in one batch, so "
+                "it cannot be spread over several GPUs. Hint: run it on one GPU, or take another model"
+            )
+        groups: dict[int, list[int]] = {}
+        for number, row in enumerate(rows):
+            groups.setdefault(len(row) if batch == "equal" else number, []).append(number)
+        order = torch.tensor(list(chain.from_iterable(groups.values())), device=self.device)
+        return torch.cat([read(group) for group in groups.values()])[order.argsort()]
+
     def _read(
         self, rows: Sequence[list[int]], prompts: Sequence[list[int]], keep: int, longest: int | None = None, **extra
     ) -> tuple[Any, Tensor]:
@@ -304,7 +387,7 @@ class LanguageModel:
         A prefix that all prompts share, such as the instruction, is read once; at most its first `longest` tokens.
         """
         shared = self._shared_prefix(rows, prompts, longest)
-        ids, mask = self._pad_left([row[shared:] for row in rows])
+        ids, mask = self.pad_left([row[shared:] for row in rows])
         if not shared:
             return self._forward(ids, mask, keep, **({"use_cache": False} | extra)), mask
         ids, mask = with_prefix_row(ids, mask, torch.tensor(prompts[0][:shared], device=self.device))
@@ -319,7 +402,12 @@ class LanguageModel:
         self, rows: Sequence[list[int]], prompts: Sequence[list[int]], longest: int | None = None
     ) -> int:
         """How many tokens at the start of all prompts are worth reading once; never a prompt's last token."""
-        if len(prompts) == 1 or self._recomputes or not self._can_share or (self.network.training and self._drops):
+        if (
+            len(prompts) == 1
+            or self._recomputes
+            or not self.abilities.prefix
+            or (self.network.training and self._drops)
+        ):
             return 0  # with dropout, each row needs its own random draws
         first, last = min(prompts), max(prompts)  # in sorted order: a prefix of both is a prefix of all
         shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
@@ -328,9 +416,10 @@ class LanguageModel:
         shared = shared if longest is None else min(shared, longest)
         return shared if shared >= WORTH_SHARING else 0
 
-    @cached_property
-    def _can_share(self) -> bool:
-        return "position_ids" in self._accepts and bool(self.cache_name) and can_share(self.network)
+    @property
+    def takes_positions(self) -> bool:
+        """Whether the network lets its caller say at which position a token stands."""
+        return "position_ids" in self._accepts
 
     @property
     def _recomputes(self) -> bool:
@@ -342,7 +431,7 @@ class LanguageModel:
         values = self.network.config.to_dict().items()
         return any("drop" in name and isinstance(value, float) and value > 0 for name, value in values)
 
-    def _pad_left(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+    def pad_left(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """[B, L] token ids and 0/1 mask. The filler's id is arbitrary: only the mask says what is padding."""
         lengths = np.array([len(row) for row in rows])
         mask = np.arange(lengths.max(), 0, -1) <= lengths[:, None]
@@ -383,6 +472,26 @@ class LanguageModel:
         strange = [layer for layer in wanted if layer not in range(self.layers + 1)]
         if strange or not wanted:
             raise ValueError(f"{self.name}: layer {strange[:1] or wanted} asked for; expected 0 to {self.layers}")
+        inside = min(wanted) < self.layers
+        read = self._given_states if inside and not self._measure(can_stop) else self.states_by_stopping
+
+        def of(group: list[int]) -> Tensor:
+            return read([prompts[i] for i in group], wanted, since and [since[i] for i in group])
+
+        found = self._in_groups(prompts, of)
+        return found[:, 0] if layers is None else found
+
+    def _given_states(self, prompts: Sequence[list[int]], wanted: Sequence[int], since: Sequence[int] | None) -> Tensor:
+        """`hidden`, by the states that the network itself returns at the end of a pass."""
+        ids, mask = self.pad_left(prompts)
+        given = self._forward(ids, mask, 1, output_hidden_states=True, use_cache=False).hidden_states
+        found = [given[layer].float() for layer in wanted]
+        return torch.stack([s[:, -1] if since is None else self._mean(s, since, prompts) for s in found], 1)
+
+    def states_by_stopping(
+        self, prompts: Sequence[list[int]], wanted: Sequence[int], since: Sequence[int] | None = None
+    ) -> Tensor:
+        """`hidden`, by looking at what goes into a block; the pass is stopped there."""
         places = {layer: self._place(layer) for layer in wanted}
         seen: dict[int, Tensor] = {}
 
@@ -404,8 +513,7 @@ class LanguageModel:
         finally:
             for hook in hooks:
                 hook.remove()
-        found = torch.stack([seen[layer] for layer in wanted], 1)
-        return found[:, 0] if layers is None else found
+        return torch.stack([seen[layer] for layer in wanted], 1)
 
     def _mean(self, states: Tensor, since: Sequence[int], prompts: Sequence[list[int]]) -> Tensor:
         """[B, d] the mean of the states [B, L, d] from token `since` of a prompt on; rows are padded on the left."""
@@ -436,40 +544,27 @@ class LanguageModel:
         self, prompts: Sequence[list[int]], *, beams: int = 1, max_new_tokens: int = 48
     ) -> tuple[list[str], Tensor]:
         """The texts that `generate` returns, and log Pr(text|prompt) of each text as an answer, in nats, [B]."""
-        ids, mask = self._pad_left(prompts)
-        greedy_score = _GreedyScore(self.tokenizer.eos_token_id)
-        eos = self.tokenizer.eos_token_id
-        # rank beams by log Pr(y|x) itself, as argmax_y asks, not by a mean per token
-        ranking = {"length_penalty": 0.0} if beams > 1 else {}
-        with self._autocast():
-            output = self.network.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                num_beams=beams,
-                do_sample=False,
-                max_new_tokens=max_new_tokens,
-                eos_token_id=eos,
-                pad_token_id=eos,
-                synced_gpus=parallel.is_sharded(self.network),  # else a process that ends first blocks the others
-                logits_processor=[greedy_score] if beams == 1 else None,
-                **ranking,
-            )
-        generated = output[:, ids.shape[1] :]
-        texts = [
-            text.strip()
-            for text in self.tokenizer.batch_decode(
-                generated, skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        ]
-        answers = self.encode_answers(texts)
-        if beams > 1:  # the sums above belong to greedy search
-            return texts, self.log_prob(prompts, answers)
-        scores = greedy_score.of(generated)
-        # a text that was cut off, or that the tokenizer encodes otherwise, has other tokens than those generated
-        other = [row for row, a in enumerate(answers) if generated[row, : len(a)].tolist() != a]
-        if other:
-            scores[other] = self.log_prob([prompts[row] for row in other], [answers[row] for row in other])
+        way, texts = self.generation(beams), [""] * len(prompts)
+
+        def read(group: list[int]) -> Tensor:
+            asked = [prompts[i] for i in group]
+            tokens, scores = search(self, asked, beams=beams, max_new_tokens=max_new_tokens, cached=way.cached)
+            found = self.tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            for i, text in zip(group, found, strict=True):
+                texts[i] = text.strip()
+            answers = self.encode_answers([texts[i] for i in group])
+            # a text that was cut off, or that the tokenizer encodes otherwise, has other tokens than those generated
+            other = [row for row, a in enumerate(answers) if beams > 1 or tokens[row, : len(a)].tolist() != a]
+            if other:
+                scores[other] = self.log_prob([asked[row] for row in other], [answers[row] for row in other])
+            return scores
+
+        scores = self._in_groups(prompts, read, way.batch)
         return texts, scores
+
+    def generation(self, beams: int = 1) -> Way:
+        """How answers are generated, measured at first use; raises ValueError if this network cannot do it."""
+        return self._measure(way_of, beams > 1)
 
 
 class _Stop(Exception):
@@ -483,30 +578,6 @@ def _instructions() -> set[str]:
     return {name for name, supported in capabilities.items() if supported is True}
 
 
-class _GreedyScore:
-    """Adds up log Pr of the tokens that greedy search chooses; `generate` calls it with the logits of each step."""
-
-    def __init__(self, eos: int) -> None:
-        self.eos, self.total, self.last, self.alive = eos, 0.0, None, None
-
-    def __call__(self, ids: Tensor, logits: Tensor) -> Tensor:
-        if self.last is not None:
-            self._add(ids[:, -1])
-        self.last = logits
-        return logits
-
-    def _add(self, chosen: Tensor) -> None:
-        alive = torch.ones_like(chosen, dtype=torch.bool) if self.alive is None else self.alive
-        scores = token_log_probs(self.last, chosen)
-        self.total = self.total + torch.where(alive, scores, 0.0)
-        self.alive = alive & (chosen != self.eos)
-
-    def of(self, generated: Tensor) -> Tensor:
-        """The sums, [B], the end-of-answer token included, given all generated tokens."""
-        self._add(generated[:, -1])
-        return self.total
-
-
 def needs_language_model(model: object, who: str) -> None:
     """Raise TypeError, in one sentence, if `who` was given a supervisor that is no language model, such as a rule."""
     if not hasattr(model, "encode_prompts"):
@@ -514,6 +585,11 @@ def needs_language_model(model: object, who: str) -> None:
         raise TypeError(f"{who} needs a language model; {what} is none. Hint: Bench.labels_of gives the labels of any")
 
 
+def user_text(example: Example) -> str:
+    """Instruction and input: what a user says in a chat."""
+    return "\n".join(part for part in (example.instruction, example.input) if part)
+
+
 def prompt(example: Example) -> str:
     """The text x that a model reads: instruction, input, and the word "Answer:"."""
-    return "\n".join(part for part in (example.instruction, example.input, "Answer:") if part)
+    return "\n".join(part for part in (user_text(example), "Answer:") if part)

@@ -30,6 +30,7 @@ from transformers.utils import logging as transformers_logging
 from w2s_lab import assets
 from w2s_lab.data import fetch
 from w2s_lab.data.hub import brief, fetch_model, split_revision
+from w2s_lab.models.abilities import reads_forward
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import content_key
 
@@ -76,7 +77,9 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def load_model(name: str, *, revision: str | None = None, device: str = "auto") -> LanguageModel:
+def load_model(
+    name: str, *, revision: str | None = None, device: str = "auto", like: LanguageModel | None = None
+) -> LanguageModel:
     """A language model by ladder name (`pocket-l`), a name of `w2s-lab fetch`, local folder, or Hub id.
 
     A Hub id is `owner/name` or `owner/name@revision`.
@@ -88,11 +91,15 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
         name: as above.
         revision: branch, tag or commit of a model of the Hub; None: the one in `name`, else the main branch.
         device: auto, cpu, cuda or mps.
+        like: a model that this one was trained from, whose network was measured already.
 
     Raises:
         ValueError: there is no such model or it cannot be fetched, its safetensors weights are missing, damaged or do
-            not fit, it needs its own code, it is not a causal language model, or its tokenizer is missing, has no
-            end token, or has more tokens than the network.
+            not fit, it needs its own code, it is not a causal language model, its tokenizer is missing, has no end
+            token, or has more tokens than the network, or its network does not read a text in the usual way.
+
+    Warns:
+        UserWarning: its network needs slower ways of reading (see `models.abilities`).
     """
     chosen_device = pick_device(device)
     scratch, bare = name.startswith("scratch:"), name.removeprefix("scratch:")
@@ -104,11 +111,17 @@ def load_model(name: str, *, revision: str | None = None, device: str = "auto") 
             network, unusable = _read_network(folder, scratch)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"model {name!r} cannot be loaded: {_loading_problem(error)}") from error
+    if getattr(network.config, "rescale_every", 0):
+        network.config.rescale_every = 0  # RWKV would scale its weights in place for float16, also those that are saved
     network.to(chosen_device).eval()
     _check_model(name, tokenizer, network, unusable)
     # plain argmax, not the sampling settings of the model's authors
     network.generation_config = GenerationConfig.from_model_config(network.config)
-    return LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
+    model = LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
+    if like is not None:
+        model.behaves_like(like)
+    _ = model.abilities  # measured now, before anything is trained
+    return model
 
 
 def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
@@ -222,7 +235,7 @@ def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: PreTrai
     # where the tokenizer's file is missing, transformers makes up an empty tokenizer
     if not tokenizer("Answer:", add_special_tokens=False)["input_ids"]:
         raise ValueError(f"model {name!r} cannot be loaded: its tokenizer is missing or has an empty vocabulary")
-    if not _reads_forward(network):
+    if not reads_forward(network):
         raise ValueError(
             f"model {name!r} is an encoder ({type(network).__name__}): its prediction of a token depends on the tokens "
             "after it, so it has no Pr(y|x). Expected a causal language model"
@@ -238,14 +251,6 @@ def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: PreTrai
             f"model {name!r}: its tokenizer has {ids} token ids, but its network's embedding has {rows} rows; expected "
             "a row for each id. Hint: the tokenizer is that of another model"
         )
-
-
-@torch.no_grad()
-def _reads_forward(network: PreTrainedModel) -> bool:
-    """Whether the prediction after the first token stays the same when the tokens that follow it change."""
-    ids = torch.tensor([[0, 0, 0], [0, 1, 1]], device=network.device)
-    first = network(input_ids=ids).logits[:, 0]
-    return torch.allclose(first[0], first[1], rtol=1e-5, atol=1e-5)
 
 
 def network_digest(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:

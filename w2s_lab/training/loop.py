@@ -104,8 +104,8 @@ def training_steps(
         model.
 
     Raises:
-        ValueError: the set is empty, the loss cannot learn from it, or the loss returns something other than one
-            number for each row.
+        ValueError: the set is empty, the loss cannot learn from it, the loss returns something other than one number
+            for each row, the network cannot do what the task needs, or the chat template cannot be used.
         TypeError: the loss returns no tensor.
         NonFiniteLoss: the loss or its gradient is infinite or not a number.
         MemoryError: one example alone does not fit into the device's memory. (A batch that does not fit is cut into
@@ -114,6 +114,7 @@ def training_steps(
     if not len(labelled):
         raise ValueError("training_steps: the labelled set is empty; expected at least one example")
     model.read_as(recipe)
+    model.try_out(generates=labelled.task.answers is None and not isinstance(recipe.loss, NextToken))
     gradient = BatchGradient(model, labelled, recipe)
     rng = np.random.default_rng(recipe.seed)
     steps, grid = recipe.steps(len(labelled))
