@@ -104,7 +104,7 @@ class Key:
 def _own_miss(given: Form, wanted: Form) -> str:
     texts = values.short(given), values.short(wanted)
     if values.look_alike(*texts):
-        return f"the master's own solution misses it. {values.explain_difference(given, wanted, hidden=False)}"
+        return f"the master's own solution misses it. {values.explain_difference(given, wanted)}"
     return f"the master's own solution gives {texts[0]}, wanted is {texts[1]}"
 
 
