@@ -55,11 +55,7 @@ def in_one_line(form: Form) -> str:
     if name == TENSOR:
         return in_one_line(form[TENSOR]) if math.prod(form["shape"]) else f"an empty array of shape {form['shape']}"
     if name == OBJECT:
-        return (
-            f"{form[OBJECT]}({in_one_line(form['of'])})"
-            if "of" in form
-            else f"<{form[OBJECT]}>"
-        )
+        return f"{form[OBJECT]}({in_one_line(form['of'])})" if "of" in form else f"<{form[OBJECT]}>"
     if name == SET:
         return f"{{{', '.join(map(in_one_line, form[SET]))}}}" if form[SET] else "an empty set"
     if name == COMPLEX:

@@ -210,7 +210,7 @@ def _finite(number: float) -> float:
     try:
         return float(number) if number == number else -math.inf
     except OverflowError:  # an integer beyond all floats
-        return math.copysign(math.inf, number)
+        return math.inf if number > 0 else -math.inf
 
 
 def _without(items: list, keys: list[str | None], common: Counter) -> list:
