@@ -53,7 +53,6 @@ SAYS_NOTHING = (type, types.FunctionType, types.BuiltinFunctionType, types.Metho
 _name_of = type.__dict__["__name__"].__get__  # whatever a metaclass says
 _item, _tolist, _to_list = np.generic.item, np.ndarray.tolist, torch.Tensor.tolist
 _detach, _dense, _double = torch.Tensor.detach, torch.Tensor.to_dense, torch.Tensor.double
-_dequantize, _unbind = torch.Tensor.dequantize, torch.Tensor.unbind
 
 
 class Refused(ValueError):
@@ -188,15 +187,13 @@ def _complex(value: complex) -> Form:
 
 
 def _array(value: "torch.Tensor | np.ndarray", depth: int, counter: Iterator[int]) -> Form:
-    if isinstance(value, torch.Tensor) and value.is_nested:
-        return _list(_unbind(value), depth, counter)
     shape = [int(size) for size in value.shape]
     if math.prod(shape) > MOST_VALUES:
         raise Refused(f"what came back is too large: an array of shape {shape}")
     if depth + len(shape) > MOST_DEPTH:
         raise Refused(f"what came back is nested more than {MOST_DEPTH} deep")
     if isinstance(value, torch.Tensor):
-        value = _dequantize(value) if value.is_quantized else _detach(value)
+        value = _detach(value)
         value = _dense(value) if value.layout != torch.strided else value
         value = _double(value) if value.is_floating_point() else value  # exact, and for every small type of number
         truth, imaginary, numbers = value.dtype == torch.bool, value.is_complex(), _to_list(value)
