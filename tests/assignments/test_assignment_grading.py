@@ -706,6 +706,24 @@ def test_a_master_that_misses_its_own_checks_is_an_error():
         Key(Assignment(**{**ASSIGNMENT.__dict__, "checks": missed}))
 
 
+def test_a_check_of_a_table():
+    frame = "import pandas as pd\nframe = pd.DataFrame({'a': [1, 2]})"
+    made = "import pandas as pd\ndef table():\n    return pd.DataFrame({'a': [1, 2]}, index=['x', 'y'])"
+    asked = replace(ASSIGNMENT, questions=(Question("table", "t", 2),), cells=(made,))
+    with Key(replace(asked, checks=(Check("same", "table", "table()", wanted="frame", setup=frame),))) as key:
+        assert key.wanted["same"] == {"a": {"~tensor": [1, 2], "shape": [2], "kind": "numbers"}}
+        compared = "__import__('numpy').array(given['a']) > 0"
+        why = {
+            "given.equals(frame)": "has no attribute 'equals'",
+            compared: "gives [true, true], expected True or False",
+        }
+        for criterion, says in why.items():
+            check = Check("same", "table", "table()", criterion=criterion, setup=frame)
+            with pytest.raises(ValueError, match=r"misses it; the criterion .*Hint: `given` is plain data") as error:
+                Key(replace(asked, checks=(check,)))
+            assert says in str(error.value)
+
+
 def test_nothing_is_left_behind(key, tmp_path):
     import multiprocessing
 
