@@ -12,7 +12,7 @@ from nbformat import v4
 from w2s_lab.assignments.authoring.master import read_assignment
 from w2s_lab.assignments.authoring.release import student_version
 from w2s_lab.assignments.grading.submissions import read_cells
-from w2s_lab.assignments.grading.words import NO_CELL, NOTHING, in_words
+from w2s_lab.assignments.grading.words import NO_CELL, NOTHING, answer_in_words
 from w2s_lab.assignments.marks.by_hand import CELL, _read_hand_sheet, write_hand_sheet
 from w2s_lab.assignments.records import UNREAD, Marks
 
@@ -38,7 +38,7 @@ def read(small, change):
     path = folder / "work.ipynb"
     path.write_text(json.dumps(v4.new_notebook(cells=cells)), encoding="utf-8")
     found, _ = read_cells(path)
-    return [in_words(question, found, assignment) for question in assignment.questions if question.by_hand]
+    return [answer_in_words(question, found, assignment) for question in assignment.questions if question.by_hand]
 
 
 def place_of(cells, name):

@@ -118,8 +118,8 @@ class Result:
         points: earned.
         of: the most that can be earned.
         hidden: as the check.
-        says: for the student, in words: what was wrong, and which kind of value was expected; of a hidden check that was
-            asked, one of `HIDDEN_SAYS`.
+        says: for the student, in words: what was wrong, and which kind of value was expected; of a hidden check
+            that was asked, one of `HIDDEN_SAYS`.
         hint: the check's, for the student.
         given: for the instructor only: what came back, as text cut to some hundred characters; if nothing came back,
             the reason; for an answer in words, the answer.

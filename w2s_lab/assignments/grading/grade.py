@@ -24,7 +24,7 @@ from w2s_lab.assignments.grading.submissions import (
     read_cells,
     untouched,
 )
-from w2s_lab.assignments.grading.words import in_words, kind_in_words
+from w2s_lab.assignments.grading.words import answer_in_words, kind_in_words
 from w2s_lab.assignments.marks.csv_files import cut
 from w2s_lab.assignments.records import Assignment, Check, Marks, Question, Result
 from w2s_lab.system.files import replacing
@@ -185,7 +185,7 @@ def _result(
     part: Check | Question, cells: Sequence[SubmittedCell], missing: dict[str, str], asking: Asking, key: Key
 ) -> Result:
     if isinstance(part, Question):
-        return in_words(part, cells, key.assignment)
+        return answer_in_words(part, cells, key.assignment)
     if part.question in missing:
         return _not_graded(part, missing[part.question])
     return asking.result(part)

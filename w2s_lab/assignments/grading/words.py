@@ -23,7 +23,7 @@ def kind_in_words(cell: SubmittedCell) -> str:
     return KINDS[cell.kind]
 
 
-def in_words(question: Question, cells: Sequence[SubmittedCell], assignment: Assignment) -> Result:
+def answer_in_words(question: Question, cells: Sequence[SubmittedCell], assignment: Assignment) -> Result:
     """What a person will read of an answer in words.
 
     The answer's cells are found by their id, or by the line with the question's name; a neighbour counts if it holds a

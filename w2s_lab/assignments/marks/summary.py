@@ -259,12 +259,9 @@ def _question_rows(ax: Axes, questions: Sequence[Question], found: dict[str, lis
 
 
 def _total_bars(ax: Axes, assignment: Assignment, values: Sequence[float], waits: bool) -> None:
-    points = (
-        f"of {number_text(assignment.points)}, without answers still to read"
-        if waits
-        else number_text(assignment.points)
-    )
-    ax.set_xlabel(f"fraction of all points ({points})", fontsize=SIZE)
+    label = "the points read so far" if waits else f"all points ({number_text(assignment.points)})"
+    ax.set_xlabel(f"fraction of {label}", fontsize=SIZE)
+    ax.set_ylabel("submissions", fontsize=SIZE)
     if not values:
         ax.set_title("Totals: nothing is read yet", fontsize=SIZE)
         _plain(ax)
@@ -275,7 +272,6 @@ def _total_bars(ax: Axes, assignment: Assignment, values: Sequence[float], waits
     ax.plot(mean, 0, zorder=4, clip_on=False, **MEAN)
     ax.set(xlim=(0, 1), ylim=(0, 1.06 * max(counts)))
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.set_ylabel("submissions", fontsize=SIZE)
     ax.set_title(f"Totals: mean {mean:.2f} (diamond)\nmedian {median:.2f} (dotted line)", fontsize=SIZE)
     _plain(ax)
 
