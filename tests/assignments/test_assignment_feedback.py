@@ -170,7 +170,7 @@ def test_an_answer_that_was_read_shows_points_and_comment(tmp_path):
 @pytest.mark.parametrize("make", FORMATS)
 def test_one_reason_for_all_checks_is_said_once(make):
     one, why = graded(loss="failed", secret="failed"), "there is no `batch_loss` in the notebook"
-    results = [replace(result, says=why) if result.state == "failed" else result for result in one.results]
+    results = [replace(result, says=why, given="") if result.state == "failed" else result for result in one.results]
     results[3] = replace(results[3], state="failed", says="there is no cell with this answer")
     text = make(ASSIGNMENT, replace(one, results=tuple(results)))
     shown = Page(text).text if make is feedback_html else rendered(text).text

@@ -10,11 +10,14 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from w2s_lab.assignments.grading import values
 from w2s_lab.assignments.grading.grade import Key, grade_all, grade_one
 from w2s_lab.assignments.grading.guards import MB, Limits, landlock_version
 from w2s_lab.assignments.grading.session import guards_here
 from w2s_lab.assignments.grading.submissions import Submission, find_submissions
-from w2s_lab.assignments.records import Assignment, Check, Question
+from w2s_lab.assignments.marks.exports import gradescope
+from w2s_lab.assignments.marks.feedback import feedback_html, feedback_markdown
+from w2s_lab.assignments.records import HIDDEN_SAYS, Assignment, Check, Question
 
 SHARE = """
 def share(logits):
@@ -135,11 +138,8 @@ def test_partial_credit_and_words_that_help_without_telling(key, tmp_path):
     assert marks.question("recovered") == (4.0, 8.0) and marks.question("share") == (0.0, 6.0)
     by_name = {result.check: result for result in marks.results}
     assert by_name["two rows"].says.startswith("Expected [[0.268")
-    assert by_name["other shapes"].says == (
-        "What came back is a tensor or array of numbers, shape [5, 7], as expected, but not the right one."
-    )
+    assert by_name["other shapes"].says == by_name["no gap"].says == HIDDEN_SAYS["wrong"]
     assert by_name["other shapes"].hint == "Which dimension?"
-    assert by_name["no gap"].says == "Expected not a number (NaN); what came back is a number."
 
 
 @pytest.mark.parametrize("given", ["np.float32(.5)", "torch.tensor(.5)", "np.array(.5)", "torch.tensor([.5])[0]"])
@@ -471,7 +471,7 @@ def test_values_of_hidden_checks_stay_hidden(key, tmp_path):
     """
     marks = grade_one(hand_in(tmp_path, code), key)
     hidden = [result for result in marks.results if result.question == "recovered" and result.hidden]
-    assert hidden and all(result.says == "Your code raised an error." for result in hidden)
+    assert hidden and all(result.says == HIDDEN_SAYS["failed"] for result in hidden)
 
 
 CARRIERS = {
@@ -503,6 +503,96 @@ def test_no_value_carries_a_hidden_call_out(carrier, key, tmp_path):
         told = " ".join(result.says for result in marks.results) + " ".join(marks.notes)
         for secret in ("0.9", "0.8", "0.7", "0.61", "610", "900", "T9", "T61", "[90]", "[61]"):
             assert secret not in told, told
+
+
+# Each tells by another road what the hidden call got: 1700 and 1160 for one class, 1751 and 1211 for the other.
+ROADS = {
+    "the error": "raise [ValueError, KeyError, OSError, SystemExit, type(f'E{n}', (Exception,), {})][n % 5](n)",
+    "the end": "import os\n[lambda: os.kill(os.getpid(), 6), None, None, lambda: os._exit(n % 256)][n % 4]()",
+    "the time": "while n % 2: pass\nraise ValueError",
+    "the refusal": "return [[0] * 600_000, 'x' * 2_000_000][n % 4 // 2]",
+    "the kind": "return [n, 'a', None, [n], {n: 1}, {n}][n % 6]",
+    "the size": "return [0] * n",
+    "what is printed": "import warnings\nprint(n)\nwarnings.warn(str(n))\nopen(str(n), 'w').close()\nreturn n",
+}
+
+
+@pytest.fixture(scope="module")
+def other_key():
+    """The same class with other numbers in its hidden calls."""
+    calls = {"recovered(0.9, 0.8, 0.7)": "recovered(0.951, 0.8, 0.7)", "recovered(0.61,": "recovered(0.661,"}
+    changed = []
+    for check in ASSIGNMENT.checks:
+        for old, new in calls.items():
+            check = replace(check, call=check.call.replace(old, new))
+        changed.append(check)
+    with Key(replace(ASSIGNMENT, checks=tuple(changed)), limits=LIMITS) as made:
+        yield made
+
+
+@pytest.mark.parametrize("road", [pytest.param(r, marks=pytest.mark.slow) if r == "the time" else r for r in ROADS])
+def test_whatever_a_hidden_call_holds_the_pages_are_the_same(road, key, other_key, tmp_path):
+    """Nothing that a submission does with the numbers of a hidden call changes a byte of what its student reads."""
+    code = (
+        "def recovered(weak, student, ceiling):\n    if ceiling == 1.0:\n        return 0.5\n"
+        + "    n = round(1000 * (weak + student))\n"
+        + textwrap.indent(ROADS[road], "    ")
+    )
+    pages = []
+    for one in (key, other_key):
+        marks = grade_one(hand_in(tmp_path, SHARE, code), one)
+        assert {result.state for result in marks.results if result.question == "recovered"} != {"right"}
+        pages.append([make(one.assignment, marks) for make in (feedback_html, feedback_markdown, gradescope)])
+    assert pages[0] == pages[1]
+
+
+def test_all_criteria_of_one_call_judge_one_value(tmp_path):
+    """A counter that gives another plan at each call meets no criterion more than one plan would."""
+    rules = {"few": "given['human'] <= 50", "many": "given['human'] >= 40", "odd": "given['human'] % 2 == 1"}
+    made = tuple(Check(name, "plan", "plan()", criterion=rule, hidden=name != "few") for name, rule in rules.items())
+    question = Question("plan", "plan-cell", 3)
+    master = "def plan():\n    return {'human': 45}"
+    with Key(replace(ASSIGNMENT, checks=made, cells=(master,), questions=(question,)), limits=LIMITS) as one:
+        counter = "found = iter([2, 500, 61])\ndef plan():\n    return {'human': next(found)}"
+        marks = grade_one(hand_in(tmp_path, counter), one)
+    assert [result.state for result in marks.results] == ["right", "wrong", "wrong"]
+
+
+def test_an_error_while_comparing_costs_its_check_and_tells_the_instructor(key, tmp_path, monkeypatch):
+    def fails(given, wanted, tolerance):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(values, "same", fails)
+    marks = grade_one(hand_in(tmp_path, *SOLUTION), key)
+    assert marks.points == 6 and marks.notes == ()  # the criteria of `plan` compare nothing
+    broken = [result for result in marks.results if result.state == "failed"]
+    assert len(broken) == 5 and all("RuntimeError: a bug" in result.given for result in broken)
+    assert not any("bug" in result.says for result in broken) and broken[-1].says != broken[0].says
+
+
+def test_a_value_of_the_wrong_kind_costs_its_check(key, tmp_path):
+    kinds = ["{(1, 2): 3}", "pd.Series([1.0])", "{1, 2}", "object()", "{1: 2}", "pd.DataFrame({'a': [1]})",
+             "torch.empty(2, device='meta')", "(1 / 0 for _ in range(2))", "float", "np.ma.masked"]  # fmt: skip
+    code = f"""
+        import numpy as np, pandas as pd, torch
+        kinds = iter([{", ".join(f"lambda: {kind}" for kind in kinds)}] * 2)
+        def recovered(*_):
+            return next(kinds)()
+    """
+    marks = grade_one(hand_in(tmp_path, SHARE, code, "plan = pd.Series({'human': 60, 'weak': 0})"), key)
+    assert marks.question("share") == (6, 6) and marks.question("recovered") == (0, 8) and marks.notes == ()
+
+
+def test_an_answer_in_a_cell_that_does_not_run_is_told_so(key, tmp_path):
+    made = notebook(SHARE, RECOVERED, PLAN, metadata=True)
+    for place, make in ((0, nbformat.v4.new_raw_cell), (1, new_markdown_cell)):
+        made.cells[place] = make(made.cells[place].source, metadata=made.cells[place].metadata)
+    made.cells.append(new_code_cell("def recovered(weak, student, ceiling):\n    ...  # your code here"))
+    (tmp_path / "x.ipynb").write_text(json.dumps(made), "utf-8")
+    marks = grade_one(Submission("ada", tmp_path / "x.ipynb", "x.ipynb"), key)
+    says = {result.question: result.says for result in marks.results}
+    assert "it is in a raw cell" in says["share"] and "it is in a Markdown cell" in says["recovered"]
+    assert marks.points == 6
 
 
 def test_without_landlock_and_seccomp_an_audit_hook_stands_in(key, tmp_path, outside):
@@ -581,7 +671,8 @@ def test_an_error_of_the_grader_costs_one_submission_and_is_tried_again(tmp_path
 
     monkeypatch.setattr(grade, "grade_one", fails)
     marks = grade_all(ASSIGNMENT, submissions, tmp_path / "out", limits=LIMITS)
-    assert [one.points for one in marks] == [12.0, 0.0, FULL] and "RuntimeError: a bug" in marks[1].notes[0]
+    assert [one.points for one in marks] == [12.0, 0.0, FULL]
+    assert "RuntimeError: a bug" in marks[1].results[0].given and "a bug" not in " ".join(marks[1].notes)
     monkeypatch.setattr(grade, "grade_one", once)
     again: list[bool] = []
     marks = grade_all(ASSIGNMENT, submissions, tmp_path / "out", limits=LIMITS, each=lambda _, same: again.append(same))
@@ -613,6 +704,24 @@ def test_a_master_that_misses_its_own_checks_is_an_error():
     missed = (Check("rich", "plan", "plan", criterion="given['human'] > 1000"),)
     with pytest.raises(ValueError, match=r"misses it"):
         Key(Assignment(**{**ASSIGNMENT.__dict__, "checks": missed}))
+
+
+def test_a_check_of_a_table():
+    frame = "import pandas as pd\nframe = pd.DataFrame({'a': [1, 2]})"
+    made = "import pandas as pd\ndef table():\n    return pd.DataFrame({'a': [1, 2]}, index=['x', 'y'])"
+    asked = replace(ASSIGNMENT, questions=(Question("table", "t", 2),), cells=(made,))
+    with Key(replace(asked, checks=(Check("same", "table", "table()", wanted="frame", setup=frame),))) as key:
+        assert key.wanted["same"] == {"a": {"~tensor": [1, 2], "shape": [2], "kind": "numbers"}}
+        compared = "__import__('numpy').array(given['a']) > 0"
+        why = {
+            "given.equals(frame)": "has no attribute 'equals'",
+            compared: "gives [true, true], expected True or False",
+        }
+        for criterion, says in why.items():
+            check = Check("same", "table", "table()", criterion=criterion, setup=frame)
+            with pytest.raises(ValueError, match=r"misses it; the criterion .*Hint: `given` is plain data") as error:
+                Key(replace(asked, checks=(check,)))
+            assert says in str(error.value)
 
 
 def test_nothing_is_left_behind(key, tmp_path):

@@ -105,13 +105,14 @@ def made_up(submissions: int, questions: int) -> tuple[Assignment, list[Marks]]:
 @pytest.mark.parametrize(("submissions", "questions"), [(1, 3), (3, 15), (300, 3), (300, 15), (2, 1)])
 def test_the_figure_fits_any_class(submissions, questions):
     before = plt.get_fignums()
-    figure = distribution(*made_up(submissions, questions))
+    assignment, marks = made_up(submissions, questions)
+    figure = distribution(assignment, marks)
     assert plt.get_fignums() == before  # nothing global is changed
     figure.savefig(io.BytesIO(), dpi=40)
     left, right = figure.axes
     assert left.get_xlabel() == "fraction of the question's points" and right.get_ylabel() == "submissions"
-    assert sum(bar.get_height() for bar in right.patches) == pytest.approx(submissions)
-    assert len(left.get_yticklabels()) == questions
+    assert sum(bar.get_height() for bar in right.patches) == pytest.approx(len(totals(assignment, marks)))
+    assert questions - 1 <= len(left.get_yticklabels()) <= questions
     box = figure.bbox
     for text in [*figure.texts, *left.texts, *right.texts, left.title, right.title, *left.get_yticklabels()]:
         extent = text.get_window_extent()
@@ -122,11 +123,26 @@ def test_the_figure_fits_any_class(submissions, questions):
 def test_the_bars_are_the_shares():
     figure = distribution(ASSIGNMENT, CLASS)
     left = figure.axes[0]
-    rows = {base: [bar for bar in left.patches if bar.get_y() == base] for base in (2, 1, 0)}
-    tall = [bar.get_height() for bar in rows[2]]  # batch_loss: two have 0, one 0.5, one 1
-    assert np.array(tall) / max(bar.get_height() for bar in rows[1]) == pytest.approx([2 / 3, 1 / 3, 1 / 3])
-    assert [round(bar.get_x(), 1) for bar in rows[2]] == [0.0, 0.5, 0.9]
-    assert rows[0] == [] and "tallest bar 75%" in left.get_title()
+    rows = {base: [bar for bar in left.patches if bar.get_y() == base] for base in (1, 0)}
+    tall = [bar.get_height() for bar in rows[1]]  # batch_loss: two have 0, one 0.5, one 1
+    assert np.array(tall) / max(bar.get_height() for bar in rows[0]) == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    assert [round(bar.get_x(), 1) for bar in rows[1]] == [0.0, 0.5, 0.9]
+    assert "tallest bar 75%" in left.get_title()
+
+
+def test_answers_that_nobody_has_read_are_left_out_of_the_figure():
+    figure = distribution(ASSIGNMENT, CLASS)
+    left, right = figure.axes
+    assert len(left.get_yticklabels()) == 2 and "not read yet, and left out: " in figure.get_suptitle()
+    assert right.get_xlabel() == "fraction of the points read so far"
+    done = [replace(one, results=tuple(replace(r, state="right") for r in one.results)) for one in CLASS]
+    figure = distribution(ASSIGNMENT, done)
+    assert len(figure.axes[0].get_yticklabels()) == 3 and "left out" not in figure.get_suptitle()
+    assert figure.axes[1].get_xlabel() == "fraction of all points (12)"
+    words = replace(ASSIGNMENT, questions=ASSIGNMENT.questions[-1:], checks=())
+    only = [replace(one, results=one.results[-1:]) for one in CLASS]
+    assert totals(words, only) == [] and "nothing is read yet" in distribution(words, only).axes[1].get_title()
+    assert "–" in summary_text(words, only)
 
 
 @pytest.mark.parametrize("marks", [[], [graded()]])

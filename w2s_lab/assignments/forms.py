@@ -19,6 +19,7 @@ import enum
 import io
 import json
 import math
+import re
 import sys
 import types
 import uuid
@@ -42,14 +43,20 @@ Form = object  # None, bool, int, float, str, or a list or dict of forms
 
 # Objects whose text says all there is to know.
 TOLD_BY_TEXT = (
-    datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, PurePath, uuid.UUID, slice,
-    np.datetime64, np.timedelta64, np.dtype, torch.dtype, torch.device,
+    datetime.time, datetime.timedelta, datetime.tzinfo, uuid.UUID, slice, re.Pattern,
+    np.timedelta64, np.dtype, torch.dtype, torch.device,
 )  # fmt: skip
+COARSE = ("Y", "M", "W", "D", "h", "m")  # NumPy's units of time whose text leaves out the seconds
 SAYS_NOTHING = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
 
 # Bound now, before any code of a student's could put something else in their place.
+_name_of = type.__dict__["__name__"].__get__  # whatever a metaclass says
 _item, _tolist, _to_list = np.generic.item, np.ndarray.tolist, torch.Tensor.tolist
 _detach, _dense, _double = torch.Tensor.detach, torch.Tensor.to_dense, torch.Tensor.double
+
+
+class Refused(ValueError):
+    """A value that is too large, too deep or too long to be compared; the message says so to its student."""
 
 
 def as_form(value: object) -> Form:
@@ -58,7 +65,7 @@ def as_form(value: object) -> Form:
     Generators and other iterators are read to their end. The result shares nothing with the value.
 
     Raises:
-        ValueError: more than MOST_VALUES values, deeper than MOST_DEPTH (so also a list that holds itself), or an
+        Refused: more than MOST_VALUES values, deeper than MOST_DEPTH (so also a list that holds itself), or an
             integer of more than MOST_BITS bits.
         Exception: what the value's own code raises, such as a generator that fails half-way.
     """
@@ -67,9 +74,9 @@ def as_form(value: object) -> Form:
 
 def _form(value: object, depth: int, counter: Iterator[int]) -> Form:
     if depth > MOST_DEPTH:
-        raise ValueError(f"what came back is nested more than {MOST_DEPTH} deep")
+        raise Refused(f"what came back is nested more than {MOST_DEPTH} deep")
     if next(counter) > MOST_VALUES:
-        raise ValueError(f"what came back is too large: more than {MOST_VALUES:,} values")
+        raise Refused(f"what came back is too large: more than {MOST_VALUES:,} values")
     if value is None or value is True or value is False:
         return value
     if isinstance(value, (int, np.integer)):
@@ -86,6 +93,10 @@ def _form(value: object, depth: int, counter: Iterator[int]) -> Form:
         return _complex(complex(value))
     if isinstance(value, enum.Enum):
         return {OBJECT: _name(value), "of": _form(value.value, depth + 1, counter)}
+    if isinstance(value, (datetime.date, np.datetime64)):
+        return _moment(value)
+    if isinstance(value, PurePath):
+        return {OBJECT: "Path", "of": str(value)}
     if isinstance(value, TOLD_BY_TEXT):
         return {OBJECT: _name(value), "of": str(value)}
     if isinstance(value, np.generic):
@@ -105,10 +116,12 @@ def _other(value: object, depth: int, counter: Iterator[int]) -> Form:
     """What is rarer: a table of pandas, a view, a set, an iterator, an object of a class."""
     pandas = sys.modules.get("pandas")  # not a dependency: who returns a Series has imported it
     if pandas is not None:
-        if value is pandas.NA or value is pandas.NaT:
+        if value is pandas.NA:
             return math.nan
-        if isinstance(value, (pandas.Series, pandas.Index)):
-            return _form(value.to_numpy(), depth, counter)
+        if isinstance(value, (pandas.Series, pandas.Index, pandas.api.extensions.ExtensionArray)):
+            return _form(np.asarray(value), depth, counter)
+        if isinstance(value, (pandas.Period, pandas.Interval)):
+            return {OBJECT: _name(value), "of": str(value)}
         if isinstance(value, pandas.DataFrame):
             columns = [(name, value.iloc[:, place]) for place, name in enumerate(value.columns)]
             return _mapping(columns, depth, counter)
@@ -120,6 +133,8 @@ def _other(value: object, depth: int, counter: Iterator[int]) -> Form:
         return {SET: sorted(_list(iter(value), depth, counter), key=json.dumps)}
     if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
         return _list(value, depth, counter)
+    if isinstance(value, BaseException):
+        return {OBJECT: _name(value), "of": _list(value.args, depth, counter)}
     attributes = _attributes(value)
     if not attributes:
         return {OBJECT: _name(value)}
@@ -127,13 +142,27 @@ def _other(value: object, depth: int, counter: Iterator[int]) -> Form:
 
 
 def _name(value: object) -> str:
-    return type(value).__name__[:60]
+    return _name_of(type(value))[:60]
+
+
+def _moment(value: datetime.date | np.datetime64) -> Form:
+    """A moment in time: the same text for every class and unit that can name it. Without a time of day it is midnight;
+    with an offset it is told in UTC; what is no moment (NaT) is NaN."""
+    if value != value:
+        return math.nan
+    aware = isinstance(value, datetime.datetime) and value.utcoffset() is not None
+    if isinstance(value, datetime.date):
+        value = value.astimezone(datetime.UTC).replace(tzinfo=None) if aware else value
+        value = value.to_datetime64() if hasattr(value, "to_datetime64") else np.datetime64(value)  # pandas has ns
+    text = str(value.astype("M8[s]") if np.datetime_data(value.dtype)[0] in COARSE else value)
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return {OBJECT: "datetime", "of": text + "Z" * aware}
 
 
 def _integer(value: int) -> int:
     value = int.__int__(value) if isinstance(value, int) else int(value)
     if value.bit_length() > MOST_BITS:
-        raise ValueError("what came back is a number of thousands of digits")
+        raise Refused("what came back is a number of thousands of digits")
     return value
 
 
@@ -160,9 +189,9 @@ def _complex(value: complex) -> Form:
 def _array(value: "torch.Tensor | np.ndarray", depth: int, counter: Iterator[int]) -> Form:
     shape = [int(size) for size in value.shape]
     if math.prod(shape) > MOST_VALUES:
-        raise ValueError(f"what came back is too large: an array of shape {shape}")
+        raise Refused(f"what came back is too large: an array of shape {shape}")
     if depth + len(shape) > MOST_DEPTH:
-        raise ValueError(f"what came back is nested more than {MOST_DEPTH} deep")
+        raise Refused(f"what came back is nested more than {MOST_DEPTH} deep")
     if isinstance(value, torch.Tensor):
         value = _detach(value)
         value = _dense(value) if value.layout != torch.strided else value
@@ -183,7 +212,7 @@ def _array(value: "torch.Tensor | np.ndarray", depth: int, counter: Iterator[int
         return numbers
     for _ in range(math.prod(shape)):
         if next(counter) > MOST_VALUES:
-            raise ValueError(f"what came back is too large: more than {MOST_VALUES:,} values")
+            raise Refused(f"what came back is too large: more than {MOST_VALUES:,} values")
     return {TENSOR: numbers, "shape": shape, "kind": KINDS[truth]}
 
 

@@ -6,6 +6,12 @@ from pathlib import Path
 SECONDS = 10.0  # for one check
 TOLERANCE = 1e-6  # absolute and relative, of numbers
 UNREAD = "to read"  # the state of an answer in words that nobody has read yet
+# All that a student is told of a hidden check that was asked, by its state: nothing that a submission can vary.
+HIDDEN_SAYS = {
+    "right": "",
+    "wrong": "A value came back, and it is not the right one.",
+    "failed": "No value came back that can be compared.",
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Check:
         points: earned if the check is met.
         seconds: limit of the call and its setup.
         tolerance: of numbers, absolute and relative.
-        hidden: not in the student version; its call, values and errors are never shown.
+        hidden: not in the student version; its call, values and errors are never shown, only whether it is met.
         hint: what a student reads if the check is not met.
     """
 
@@ -77,6 +83,7 @@ class Assignment:
         checks: in the questions' order.
         cells: source of each code cell with its solution, without the cells of checks; the wanted values are computed
             with the names that they define.
+        given: what students get in each cell, whatever its type: the text without solutions and hidden checks.
         minutes: estimated time for the whole assignment; None: not given.
     """
 
@@ -87,6 +94,7 @@ class Assignment:
     checks: tuple[Check, ...]
     cells: tuple[str, ...]
     minutes: float | None = None
+    given: tuple[str, ...] = ()
 
     @property
     def points(self) -> float:
@@ -110,7 +118,8 @@ class Result:
         points: earned.
         of: the most that can be earned.
         hidden: as the check.
-        says: for the student, in words: what was wrong, and which kind of value was expected. No hidden value.
+        says: for the student, in words: what was wrong, and which kind of value was expected; of a hidden check
+            that was asked, one of `HIDDEN_SAYS`.
         hint: the check's, for the student.
         given: for the instructor only: what came back, as text cut to some hundred characters; if nothing came back,
             the reason; for an answer in words, the answer.

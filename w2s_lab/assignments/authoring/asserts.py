@@ -24,6 +24,7 @@ SIGNS = {
 CLOSE = {"isclose": TOLERANCE, "allclose": 1e-5, "approx": TOLERANCE}
 OPTIONS = {"rtol", "atol", "rel_tol", "abs_tol", "rel", "abs"}
 EQUAL = {"array_equal", "equal"}
+METHODS = {"equals", "equal"}  # of a table or series of pandas, of a tensor: `f(x).equals(table)`
 
 
 def checks_of(cell: MasterCell, *, question: str, depends: set[str], first: int = 1) -> tuple[Check, ...]:
@@ -144,6 +145,8 @@ def _read(test: ast.expr, where: str, depends: set[str]) -> dict:
                 ast.parse(f"{_root(test.func)}.asarray({ast.unparse(side)})").body[0].value for side in (left, right)
             )
         return _equal(left, right, tolerance, where, depends)
+    if _called(test) in METHODS and isinstance(test.func, ast.Attribute) and len(test.args) == 1 and not test.keywords:
+        return _equal(test.func.value, test.args[0], 0.0, where, depends)
     if not isinstance(test, ast.Compare):
         raise ValueError(f"{where}: `assert {ast.unparse(test)}` compares nothing. Hint: {FORMS}")
     if len(test.ops) > 1:

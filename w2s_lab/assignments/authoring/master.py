@@ -93,6 +93,7 @@ def read_master(path: Path) -> Master:
         checks=tuple(check for own in checks.values() for check in own),
         cells=tuple(cell.source for cell in cells if cell.kind in ("solution", "code")),
         minutes=minutes,
+        given=tuple("\n".join(cell.outside()) for cell in cells),
     )
     return Master(assignment, notebook, cells, names, more)
 

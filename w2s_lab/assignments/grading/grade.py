@@ -1,6 +1,5 @@
 """Turns submissions into marks: asks a submission's own process for values, and compares them in another process."""
 
-import builtins
 import hashlib
 import json
 import threading
@@ -13,6 +12,7 @@ from time import perf_counter
 
 from w2s_lab.assignments.forms import Form
 from w2s_lab.assignments.grading import guards, values
+from w2s_lab.assignments.grading.asking import BROKEN, Asking, is_broken
 from w2s_lab.assignments.grading.guards import Limits
 from w2s_lab.assignments.grading.session import Answer, Session
 from w2s_lab.assignments.grading.submissions import (
@@ -24,13 +24,18 @@ from w2s_lab.assignments.grading.submissions import (
     read_cells,
     untouched,
 )
+from w2s_lab.assignments.grading.words import answer_in_words, kind_in_words
 from w2s_lab.assignments.marks.csv_files import cut
-from w2s_lab.assignments.records import UNREAD, Assignment, Check, Marks, Question, Result
+from w2s_lab.assignments.records import Assignment, Check, Marks, Question, Result
 from w2s_lab.system.files import replacing
 
 QUIET = {"AssertionError", "NotImplementedError"}  # a public check that is not met; a stub left alone
 KEPT_CODE = 200_000  # characters of a submission's code that its marks keep
 NOT_RIGHT = "What came back does not meet it."
+PLAIN = (
+    "Hint: `given` is plain data: an array is a list, a DataFrame a dict from a column's name to values. What needs "
+    "the object itself, such as .equals() or .shape, belongs into the call: call = 'f(x).shape'"
+)
 
 
 class Key:
@@ -48,11 +53,15 @@ class Key:
         self._own = threading.local()  # a process for criteria, one for each thread of the grader
         self._open: list[Session] = []
         session = self._session()
+        asked: dict[tuple[str, str], Form] = {}
         for check in assignment.checks:
-            given = self._of_master(session, check, check.call)
+            if (check.setup, check.call) not in asked:
+                asked[check.setup, check.call] = self._of_master(session, check, check.call)
+            given = asked[check.setup, check.call]
             if check.criterion is not None:
-                if not self.meets(check, given):
-                    raise ValueError(self._named(check, f"the master's own answer, {values.short(given)}, misses it"))
+                answer = self._criterion(check, given)
+                if answer.kind or answer.value is not True:
+                    raise ValueError(self._named(check, _missed(given, answer)))
                 continue
             self.wanted[check.name] = given if check.wanted is None else self._of_master(session, check, check.wanted)
             if not values.same(given, self.wanted[check.name], check.tolerance):
@@ -80,9 +89,11 @@ class Key:
 
     def meets(self, check: Check, given: object) -> bool:
         """Whether a value meets the check's criterion; a criterion that cannot be evaluated is not met."""
-        session = self._session()
-        answer = session.call(check.setup, check.criterion, seconds=check.seconds, given=given)
+        answer = self._criterion(check, given)
         return answer.kind == "" and answer.value is True
+
+    def _criterion(self, check: Check, given: object) -> Answer:
+        return self._session().call(check.setup, check.criterion, seconds=check.seconds, given=given)
 
     def compare(self, check: Check, given: object) -> tuple[bool, str]:
         """Whether a value is right, and if not, why, in words for its student."""
@@ -91,7 +102,7 @@ class Key:
         wanted = self.wanted[check.name]
         if values.same(given, wanted, check.tolerance):
             return True, ""
-        return False, values.explain_difference(given, wanted, hidden=check.hidden)
+        return False, "" if check.hidden else values.explain_difference(given, wanted)
 
     def __enter__(self) -> "Key":
         return self
@@ -101,10 +112,19 @@ class Key:
             session.close()
 
 
+def _missed(given: Form, answer: Answer) -> str:
+    """Why the master's own answer does not meet a criterion."""
+    words = f"the master's own answer, {values.short(given)}, misses it"
+    if not answer.kind and answer.value is False:
+        return words
+    what = f"fails: {answer.reason}" if answer.kind else f"gives {values.short(answer.value)}, expected True or False"
+    return f"{words}; the criterion {what}. {PLAIN}"
+
+
 def _own_miss(given: Form, wanted: Form) -> str:
     texts = values.short(given), values.short(wanted)
     if values.look_alike(*texts):
-        return f"the master's own solution misses it. {values.explain_difference(given, wanted, hidden=False)}"
+        return f"the master's own solution misses it. {values.explain_difference(given, wanted)}"
     return f"the master's own solution gives {texts[0]}, wanted is {texts[1]}"
 
 
@@ -124,12 +144,13 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
             marks, key.assignment, "the notebook could not be graded", f"Nothing could be graded: {problem}."
         )
     with Session(limits=key.limits, only_audit=only_audit, stop=key.stop) as session:
-        notes = _run(cells, session, {question.cell for question in key.assignment.questions})
+        notes = _run(cells, session, key.assignment)
         missing, more = _match(key.assignment, cells, session)
         parts = list(_parts(key.assignment))
         # Public ones first: nothing that a hidden call told a submission can come out in what is said of a public one.
         order = sorted(range(len(parts)), key=lambda place: isinstance(parts[place], Check) and parts[place].hidden)
-        results = {place: _result(parts[place], cells, missing, session, key) for place in order}
+        asking = Asking(session, key.assignment.checks, key.compare)
+        results = {place: _result(parts[place], cells, missing, asking, key) for place in order}
     code = tuple(cell.source for cell in cells if cell.kind == "code")
     return replace(
         marks,
@@ -139,6 +160,16 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
         seconds=perf_counter() - started,
         code=code if sum(map(len, code)) <= KEPT_CODE else (),
     )
+
+
+def _not_code(question: Question, cells: Sequence[SubmittedCell]) -> str:
+    """Where a question's answer stands in a cell that is no code cell: "a Markdown cell", "a raw cell"; else ""."""
+    for cell in cells:
+        if cell.kind != "code" and cell.source.strip():
+            written = definitions(replace(cell, kind="code"))
+            if question.name in written or (cell.grade_id == question.cell and written):
+                return kind_in_words(cell)
+    return ""
 
 
 def _parts(assignment: Assignment) -> Iterator[Check | Question]:
@@ -151,13 +182,13 @@ def _parts(assignment: Assignment) -> Iterator[Check | Question]:
 
 
 def _result(
-    part: Check | Question, cells: Sequence[SubmittedCell], missing: dict[str, str], session: Session, key: Key
+    part: Check | Question, cells: Sequence[SubmittedCell], missing: dict[str, str], asking: Asking, key: Key
 ) -> Result:
     if isinstance(part, Question):
-        return _in_words(part, cells)
+        return answer_in_words(part, cells, key.assignment)
     if part.question in missing:
         return _not_graded(part, missing[part.question])
-    return _ask(part, session, key)
+    return asking.result(part)
 
 
 def _not_graded(part: Check | Question, why: str) -> Result:
@@ -172,15 +203,22 @@ def _nothing(marks: Marks, assignment: Assignment, says: str, note: str) -> Mark
     return replace(marks, results=results, notes=(note, *marks.notes))
 
 
-def _run(cells: Sequence[SubmittedCell], session: Session, own: set[str]) -> list[str]:
+def _run(cells: Sequence[SubmittedCell], session: Session, assignment: Assignment) -> list[str]:
     """Run all code cells; returns what went wrong, for the student. Nothing is said about given cells of checks (their
-    id is not one of the questions' ids, `own`), since their checks are graded anyway."""
+    id is not that of a question), since their checks are graded anyway. Answers in words do not run."""
     notes, number, repeated = [], 0, set()
+    own = {question.cell for question in assignment.questions}
+    words = {question.cell: question.name for question in assignment.questions if question.by_hand}
     for cell in cells:
         if cell.kind != "code":
             continue
         number += 1
         if not cell.source.strip():
+            continue
+        if cell.grade_id in words:
+            notes.append(
+                f"The answer in words `{words[cell.grade_id]}` is in a code cell; a person reads it all the same."
+            )
             continue
         if cell.source in repeated:
             notes.append(f"Code cell {number} is the same as one that was left out, and was left out too.")
@@ -210,8 +248,13 @@ def _match(
     written = [name for cell in cells for name in definitions(cell)]
     stubs = {name for cell in cells for name in untouched(cell)}
     missing, notes = {}, []
+    asleep = {question.name: found for question in asked if (found := _not_code(question, cells))}
     for question in asked:
-        if question.name in stubs and written.count(question.name) == 1:
+        if question.name in asleep and (question.name in stubs or question.name not in defined):
+            missing[question.name] = (
+                f"it is in {asleep[question.name]}, which does not run. Turn the cell into code and hand in again"
+            )
+        elif question.name in stubs and written.count(question.name) == 1:
             missing[question.name] = "nothing is written there yet"
         if question.name in defined or question.name in missing:
             continue
@@ -225,38 +268,6 @@ def _match(
         else:
             missing[question.name] = f"there is no `{question.name}` in the notebook"
     return missing, notes
-
-
-def _in_words(question: Question, cells: Sequence[SubmittedCell]) -> Result:
-    """An answer that a person reads. Its cell is found by its id, or by the line with the question's name."""
-    own = next((cell for cell in cells if cell.kind == "markdown" and cell.grade_id == question.cell), None)
-    marked = (cell for cell in cells if cell.kind == "markdown" and f"({question.name}): " in cell.source)
-    own = own or next(marked, None)
-    title = question.title or question.name
-    if own is None:
-        return Result(title, question.name, "failed", 0.0, question.points, says="there is no cell with this answer")
-    return Result(title, question.name, UNREAD, 0.0, question.points, given=own.source[:KEPT_CODE])
-
-
-def _ask(check: Check, session: Session, key: Key) -> Result:
-    result = Result(check.name, check.question, "right", check.points, check.points, check.hidden)
-    answer = session.call(check.setup, check.call, seconds=check.seconds)
-    if answer.kind:
-        says = _why(answer, check)
-        return replace(result, state="failed", points=0.0, says=says, hint=check.hint, given=answer.reason)
-    right, says = key.compare(check, answer.value)
-    shown = values.short(answer.value)
-    if right:
-        return replace(result, given=shown)
-    return replace(result, state="wrong", points=0.0, says=says, hint=check.hint, given=shown)
-
-
-def _why(answer: Answer, check: Check) -> str:
-    """Why nothing came back. An error's message may contain the call's arguments, so a hidden check's is not shown."""
-    if answer.kind == "raised":
-        known = isinstance(getattr(builtins, answer.error, None), type)
-        return f"Your code raised {answer.reason if not check.hidden else answer.error if known else 'an error'}."
-    return f"No answer: {answer.reason}."
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------
@@ -295,15 +306,19 @@ def grade_all(
             if earlier:
                 return earlier, True
             try:
-                marks = replace(grade_one(submission, key), digest=digest)
+                marks = grade_one(submission, key)
+                marks = marks if any(map(is_broken, marks.results)) else replace(marks, digest=digest)
             except OSError:  # no process or no space: the next submission would fail too
                 raise
             except (
                 Exception
             ) as error:  # an error of the grader: the others are graded, and this one is tried again next time
                 marks = Marks(submission.student, submission.file, (), submission.notes)
-                note = f"The grader itself failed: {type(error).__name__}: {error}."
+                # A student reads the note, and the error may hold what a hidden check called with: that is for `given`.
+                note = "The grader itself failed; your instructor sees why."
                 marks = _nothing(marks, assignment, "the grader itself failed here; grade again, or by hand", note)
+                given = f"{BROKEN}{type(error).__name__}: {error}"
+                marks = replace(marks, results=tuple(replace(result, given=given) for result in marks.results))
             with replacing(place) as new:
                 new.write_text(json.dumps(marks.to_json(), indent=1), encoding="utf-8")
             return marks, False

@@ -23,7 +23,7 @@ DEFINED = re.compile(r"^(?:(?:async )?def |class |(?=\w+ *(?::[^=\n]*)?=[^=]))(\
 
 @dataclass(frozen=True)
 class SubmittedCell:
-    """One cell as submitted: "code" or "markdown", its text, and its `grade_id` if it still has one."""
+    """One cell as submitted: "code", "markdown" or "raw", its text, and its `grade_id` if it still has one."""
 
     kind: str
     source: str
@@ -228,7 +228,7 @@ def _cell(cell: dict) -> SubmittedCell:
     source = "".join(map(str, source)) if isinstance(source, list) else source if isinstance(source, str) else ""
     metadata = cell.get("metadata") if isinstance(cell.get("metadata"), dict) else {}
     grading = metadata.get("nbgrader") if isinstance(metadata.get("nbgrader"), dict) else {}
-    kind = "code" if cell.get("cell_type") == "code" else "markdown"
+    kind = cell.get("cell_type") if cell.get("cell_type") in ("code", "raw") else "markdown"
     return SubmittedCell(kind, source, grading.get("grade_id") if isinstance(grading.get("grade_id"), str) else "")
 
 

@@ -21,11 +21,12 @@ from w2s_lab.assignments.forms import (
     SET,
     TENSOR,
     Form,
+    Refused,
     as_form,
     plain,
 )
 
-__all__ = ["explain_difference", "look_alike", "plain", "read", "same", "short", "write"]
+__all__ = ["Refused", "explain_difference", "look_alike", "plain", "read", "same", "short", "write"]
 
 MOST_TEXT = 1_000_000  # characters of one value
 LEVELS = 3 * MOST_DEPTH + 5  # of JSON: a tag and its list come with each level of a value
@@ -38,11 +39,12 @@ def write(value: object) -> str:
     """A value's plain form as JSON text.
 
     Raises:
-        ValueError: too long or too deep.
+        Refused: too long, too large or too deep.
+        Exception: what the value's own code raises.
     """
     text = "".join(_encode(_as_form(value)))
     if len(text) > MOST_TEXT:
-        raise ValueError(f"what came back is too large: {len(text):,} characters of at most {MOST_TEXT:,}")
+        raise Refused(f"what came back is too large: {len(text):,} characters of at most {MOST_TEXT:,}")
     return text
 
 

@@ -20,6 +20,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from w2s_lab.assignments.grading import guards, values
 
 WORDS = 300  # characters of an error's message
+_name_of = type.__dict__["__name__"].__get__  # whatever a metaclass says
 KEPT = ("LANG", "LC_ALL", "TZ")
 
 
@@ -84,19 +85,23 @@ class Room:
             given: for a criterion: the plain form of what it calls `given`.
         """
         beside = dict(self.names)
-        beside["given"] = values.plain(given)
         _seed()  # the same random numbers, whatever ran before
         try:
+            beside["given"] = values.plain(given)
             if setup:
                 exec(compile(setup, "<setup>", "exec"), beside)
             found = eval(compile(ast.parse(call.strip(), "<call>", "eval"), "<call>", "eval"), beside)
-            return {"value": values.write(found)}
         except BaseException as error:
             return {"error": _words(error), "type": _type(error)}
+        try:
+            return {"value": values.write(found)}
+        except BaseException as error:  # a generator that fails half-way, a tensor without data
+            said = str(error) if type(error) is values.Refused else f"what came back cannot be read: {_words(error)}"
+            return {"error": said, "type": ""}
 
 
 def _type(error: BaseException) -> str:
-    return type(error).__name__[:60]
+    return _name_of(type(error))[:60]
 
 
 def _words(error: BaseException) -> str:

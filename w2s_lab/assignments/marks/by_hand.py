@@ -40,10 +40,16 @@ def write_hand_sheet(assignment: Assignment, marks: Sequence[Marks], path: Path)
                     empty += points is None and result.state == UNREAD
                     filled = ["" if points is None else number_text(points), protected(comment)]
                     answer = result.given or f"({result.says})" * bool(result.says)
-                    words = [number_text(result.of), protected(printable(answer)[:CELL])]
+                    words = [number_text(result.of), protected(_fitting(printable(answer)))]
                     rows.append([protected(one.student), protected(question.name), *filled, *words])
     write_rows(path, rows, "utf-8-sig")
     return empty
+
+
+def _fitting(answer: str) -> str:
+    """What fits into a cell; says so where that is not all."""
+    more = "\n(cut here: the notebook holds more)"
+    return answer if len(answer) <= CELL else answer[: CELL - len(more)] + more
 
 
 def with_hand_marks(assignment: Assignment, marks: Sequence[Marks], path: Path) -> list[Marks]:

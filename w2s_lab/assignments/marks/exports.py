@@ -4,14 +4,13 @@ Whatever a student can choose (a file name, an answer) is written so that no spr
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from w2s_lab.assignments.grading.submissions import file_stems
 from w2s_lab.assignments.marks.csv_files import number_text, printable, protected, write_rows
-from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Result
+from w2s_lab.assignments.records import HIDDEN_SAYS, UNREAD, Assignment, Marks, Result
 from w2s_lab.system.files import replacing
 
 
@@ -50,7 +49,7 @@ def gradescope(assignment: Assignment, marks: Marks) -> dict:
     lines = [printable(note) for note in marks.notes]
     lines += [f"A person still reads: {', '.join(waiting)}. These points come later."] if waiting else []
     record = {"score": round(marks.points, 4), "output": "\n".join(lines), "output_format": "text", "tests": tests}
-    return record | {"execution_time": round(marks.seconds), "visibility": "visible", "stdout_visibility": "hidden"}
+    return record | {"visibility": "visible", "stdout_visibility": "hidden"}  # no time: a hidden call can choose it
 
 
 def _numbered(assignment: Assignment, marks: Marks) -> list[tuple[str, Result]]:
@@ -85,19 +84,12 @@ def write_gradescope(assignment: Assignment, marks: Sequence[Marks], folder: Pat
 
 
 def told(assignment: Assignment, result: Result) -> str:
-    """What a student is told about a result; for a hidden check without any of its call, setup, wanted or given value.
+    """What a student is told about a result.
 
-    `Result.says` is written without them; should a text have slipped in all the same (an error that repeats its
-    arguments, say), nothing of it is shown.
+    Of a hidden check that was asked, one sentence for each state (`HIDDEN_SAYS`), whatever the result holds. One that
+    was not asked (there is no such function, the file could not be read) has its reason.
     """
-    checks = [c for c in assignment.checks if (c.name, c.question) == (result.check, result.question)]
-    if not result.hidden and not any(check.hidden for check in checks):
-        return printable(result.says)
-    pieces = [result.given] if len(result.given) > len("false") else []  # true and false are words like others
-    if result.state == "failed":  # then it is the reason: of an error its message, which may hold an argument
-        pieces = [found[1]] if (found := re.match(r"\w+: (.+)", result.given, re.DOTALL)) else []
-    for check in checks:
-        pieces += [check.call, check.wanted or "", check.criterion or "", *check.setup.splitlines()]
-    squeezed = "".join(result.says.split())
-    secrets = {piece for piece in ("".join(piece.split()) for piece in pieces) if len(piece) > 2}
-    return "" if any(secret in squeezed for secret in secrets) else printable(result.says)
+    hidden = result.hidden or any(
+        check.hidden for check in assignment.checks if (check.name, check.question) == (result.check, result.question)
+    )
+    return HIDDEN_SAYS[result.state] if hidden and result.given else printable(result.says)

@@ -43,12 +43,14 @@ def fractions(assignment: Assignment, marks: Sequence[Marks]) -> dict[str, list[
 
 
 def totals(assignment: Assignment, marks: Sequence[Marks]) -> list[float]:
-    """Fraction of the points of each submission, [submissions]; answers that are still to be read do not count."""
+    """Fraction of the points of each submission, [submissions]; answers that are still to be read do not count, nor do
+    submissions in which all of them are."""
     found = []
     for one in marks:
         waiting = sum(result.of for result in one.results if result.state == UNREAD)
         of = assignment.points - waiting
-        found.append(min(1.0, one.points / of) if of > 0 else 0.0)
+        if of > 1e-9:
+            found.append(min(1.0, one.points / of))
     return found
 
 
@@ -194,8 +196,8 @@ def _short(text: str, letters: int) -> str:
 def distribution(assignment: Assignment, marks: Sequence[Marks]) -> Figure:
     """Left: for each question how its points are distributed, as a fraction; right: the same of the totals.
 
-    A row's bars are shares of the submissions, in tenths from 0 to 1; the diamond is the mean. It works for one
-    submission and for hundreds, for three questions and for fifteen.
+    A row's bars are shares of the submissions, in tenths from 0 to 1; the diamond is the mean. Answers in words that
+    nobody has read are left out: of their question's row, which is not drawn where none is read, and of the totals.
 
     Raises:
         ValueError: there is no submission, or no question.
@@ -204,14 +206,18 @@ def distribution(assignment: Assignment, marks: Sequence[Marks]) -> Figure:
         raise ValueError(
             f"distribution of {len(marks)} submissions and {len(assignment.questions)} questions; expected at least one"
         )
-    height = max(5.2, 2.2 + 0.58 * len(assignment.questions))
+    found = fractions(assignment, marks)
+    shown = [question for question in assignment.questions if found[question.name]]
+    height = max(5.2, 2.2 + 0.58 * len(shown))
     figure = Figure(figsize=(14, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    _question_rows(left, assignment, fractions(assignment, marks), len(marks))
-    _total_bars(right, assignment, totals(assignment, marks))
+    _question_rows(left, shown, found, len(marks))
+    _total_bars(right, assignment, totals(assignment, marks), any(map(unread, marks)))
     count = f"{len(marks)} submission{'' if len(marks) == 1 else 's'}"
     title = _short(assignment.title or assignment.name, 80).replace("$", r"\$")
-    figure.suptitle(f"{title}: {count}", fontsize=SIZE + 2)
+    hidden = [question.title or question.name for question in assignment.questions if question not in shown]
+    note = _short(f"not read yet, and left out: {', '.join(hidden)}", 110).replace("$", r"\$") if hidden else ""
+    figure.suptitle(f"{title}: {count}" + f"\n{note}" * bool(note), fontsize=SIZE + 2)
     return figure
 
 
@@ -226,8 +232,8 @@ def _shares(values: Sequence[float]) -> np.ndarray:
     return counts / max(1, len(values))
 
 
-def _question_rows(ax: Axes, assignment: Assignment, found: dict[str, list[float]], submissions: int) -> None:
-    questions, names = assignment.questions, []
+def _question_rows(ax: Axes, questions: Sequence[Question], found: dict[str, list[float]], submissions: int) -> None:
+    names = []
     shares = {name: _shares(values) for name, values in found.items()}
     tallest = max(float(row.max()) for row in shares.values()) or 1.0
     for base, question in enumerate(reversed(questions)):
@@ -237,13 +243,12 @@ def _question_rows(ax: Axes, assignment: Assignment, found: dict[str, list[float
         names.append(("\n".join(title[:2]) + f" ({number_text(question.points)})").replace("$", r"\$"))
         tall = 0.86 * shares[question.name] / tallest
         ax.bar(EDGES[:-1][tall > 0], tall[tall > 0], 1 / BINS, bottom=base, align="edge", zorder=2, **LOOK)
-        if values:
-            ax.plot(np.mean(values), base, zorder=3, clip_on=False, **MEAN)
+        ax.plot(np.mean(values), base, zorder=3, clip_on=False, **MEAN)
         waiting = submissions - len(values)
-        note = (f"{np.mean(values):.2f}" if values else "–") + (f"  ({waiting} to read)" if waiting else "")
+        note = f"{np.mean(values):.2f}" + (f"  ({waiting} to read)" if waiting else "")
         ax.text(1.03, base + 0.16, note, fontsize=SIZE, va="center", transform=ax.get_yaxis_transform())
     ax.text(1.03, len(questions) - 0.1, "mean", fontsize=SIZE, color=GREY, transform=ax.get_yaxis_transform())
-    ax.set(xlim=(0, 1), ylim=(-0.25, len(questions)))
+    ax.set(xlim=(0, 1), ylim=(-0.25, max(1, len(questions))))
     ax.set_yticks(range(len(questions)), names, va="bottom")
     ax.set_xlabel("fraction of the question's points", fontsize=SIZE)
     title = f"Each question (its points): share of the submissions\ntallest bar {tallest:.0%}; diamond: mean"
@@ -253,15 +258,20 @@ def _question_rows(ax: Axes, assignment: Assignment, found: dict[str, list[float
     ax.spines["left"].set_visible(False)
 
 
-def _total_bars(ax: Axes, assignment: Assignment, values: Sequence[float]) -> None:
+def _total_bars(ax: Axes, assignment: Assignment, values: Sequence[float], waits: bool) -> None:
+    label = "the points read so far" if waits else f"all points ({number_text(assignment.points)})"
+    ax.set_xlabel(f"fraction of {label}", fontsize=SIZE)
+    ax.set_ylabel("submissions", fontsize=SIZE)
+    if not values:
+        ax.set_title("Totals: nothing is read yet", fontsize=SIZE)
+        _plain(ax)
+        return
     counts, mean, median = _shares(values) * len(values), float(np.mean(values)), float(np.median(values))
     ax.bar(EDGES[:-1], counts, 1 / BINS, align="edge", zorder=2, **LOOK)
     ax.axvline(median, color="black", linestyle=":", linewidth=2, zorder=3, clip_on=False)
     ax.plot(mean, 0, zorder=4, clip_on=False, **MEAN)
     ax.set(xlim=(0, 1), ylim=(0, 1.06 * max(counts)))
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.set_xlabel(f"fraction of all points ({number_text(assignment.points)})", fontsize=SIZE)
-    ax.set_ylabel("submissions", fontsize=SIZE)
     ax.set_title(f"Totals: mean {mean:.2f} (diamond)\nmedian {median:.2f} (dotted line)", fontsize=SIZE)
     _plain(ax)
 

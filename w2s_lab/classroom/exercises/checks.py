@@ -110,7 +110,7 @@ def _difference(given: Form, wanted: Form, arguments: tuple, tolerance: float) -
     if a is None or b is None:
         texts = _short(plain(given)), _short(plain(wanted))
         if look_alike(*texts):
-            return explain_difference(given, wanted, hidden=False) + on
+            return explain_difference(given, wanted) + on
         return f"You returned {texts[0]}; expected {texts[1]}.{on}"
     if a.shape != b.shape:
         return f"Shape: you returned {_shape(a)}; expected {_shape(b)}. Which dimension should be summed, or kept?"
@@ -128,7 +128,7 @@ def _difference(given: Form, wanted: Form, arguments: tuple, tolerance: float) -
             return f"{what} Mean instead of sum, or another base?"
     agree = np.vectorize(lambda x, y: same(float(x), float(y), tolerance), otypes=[bool])(a, b)
     if agree.all():  # integers beyond what a float can tell apart
-        return explain_difference(given, wanted, hidden=False) + on
+        return explain_difference(given, wanted) + on
     place = tuple(int(i) for i in np.argwhere(~agree)[0])
     where = f" at {list(place)}" if place else ""
     share = f" ({agree.mean():.0%} of the numbers agree)" if b.size > 1 else ""
