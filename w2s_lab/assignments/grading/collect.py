@@ -10,7 +10,7 @@ from zipfile import ZipFile, ZipInfo
 
 from w2s_lab.assignments.grading.platforms import GRADESCOPE, NOTEBOOK, Owner, Parts, sort_out
 from w2s_lab.assignments.grading.submissions import LARGEST, ignored
-from w2s_lab.assignments.grading.zip_files import name_of, open_zip, parts_of, read_text, unfit, write_entry
+from w2s_lab.assignments.grading.zip_files import is_folder, name_of, open_zip, parts_of, read_text, unfit, write_entry
 from w2s_lab.assignments.names import LONGEST, distinct, for_disk, visible
 from w2s_lab.system.files import beside, said_with_path
 
@@ -96,7 +96,7 @@ class _Unpacking:
     def run(self) -> Collected:
         self.folder.mkdir()
         files = self._plain()
-        listed = [parts_of(entry) for entry in self.opened.infolist() if entry.is_dir()]
+        listed = [parts_of(entry) for entry in self.opened.infolist() if is_folder(entry)]
         empty = [parts for parts in listed if parts and not any(map(ignored, parts))]
         layout = sort_out([parts for _, parts in files], empty, self._metadata(files))
         self.odd += map(visible, layout.odd)
@@ -125,7 +125,7 @@ class _Unpacking:
         kept = []
         for entry in self.opened.infolist():
             parts = parts_of(entry)
-            if entry.is_dir() or (parts and any(map(ignored, parts))):
+            if is_folder(entry) or (parts and any(map(ignored, parts))):
                 continue
             if parts is None:
                 self._leave(entry, "its name leads out of the folder")

@@ -47,8 +47,15 @@ class Key:
         self.stop = threading.Event()  # once it is set, every thread that waits for a process stops
         self._own = threading.local()  # a process for criteria, one for each thread of the grader
         self._open: list[Session] = []
+        try:
+            self._compute()
+        except BaseException:
+            self.__exit__()  # nobody else can: there is no key yet
+            raise
+
+    def _compute(self) -> None:
         session = self._session()
-        for check in assignment.checks:
+        for check in self.assignment.checks:
             given = self._of_master(session, check, check.call)
             if check.criterion is not None:
                 if not self.meets(check, given):

@@ -61,6 +61,10 @@ def name_of(entry: ZipInfo) -> str:
     return entry.filename
 
 
+def is_folder(entry: ZipInfo) -> bool:
+    return entry.filename.endswith(("/", "\\"))  # zipfile's own is_dir fails for an empty name
+
+
 def parts_of(entry: ZipInfo) -> tuple[str, ...] | None:
     """An entry's path, split; () if it has no name, None if it leads out of the folder."""
     name = name_of(entry).replace("\\", "/")
