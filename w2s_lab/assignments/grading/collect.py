@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
-from w2s_lab.assignments.grading.platforms import GRADESCOPE, NOTEBOOK, Owner, Parts, sort_out
+from w2s_lab.assignments.grading.platforms import GRADESCOPE, NOTEBOOK, Owner, Parts, few, sort_out
 from w2s_lab.assignments.grading.submissions import LARGEST, ignored
 from w2s_lab.assignments.grading.zip_files import is_folder, name_of, open_zip, parts_of, read_text, unfit, write_entry
-from w2s_lab.assignments.names import LONGEST, distinct, for_disk, visible
+from w2s_lab.assignments.names import LONGEST, cut_bytes, distinct, for_disk, visible
 from w2s_lab.system.files import beside, said_with_path
 
 DEEPEST = 20  # folders inside each other
 OF_STUDENT = 10 * LARGEST  # bytes that one student's files may have
-WHOLE, SWOLLEN = 1_000_000_000, 10  # bytes of all files, and times the archive's own: the larger one is the limit
+WHOLE, SWOLLEN = 300_000_000, 20  # bytes of all files, and times the archive's own: the larger one is the limit
 INNER, INNER_FILES = 3, 1000  # archives of one student that are opened, and entries of each
 PACKED = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 LIST = "left_out.txt"
+LARGE = "all files of the archive have more than {:,.0f} MB together, and the largest are left out"
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,10 @@ class _Unpacking:
                 self.odd.append(f"{shown(entry)} has a name that not every system can write; here it is {place}")
         for name, paths in arrived.items():
             self._look_into(name, paths)
+        if without := [name for name, paths in arrived.items() if paths and not _has_notebook(paths)]:
+            self.odd.append(f"{len(without)} of {len(arrived)} students have no file named {NOTEBOOK}: {few(without)}")
         if nothing := [name for name, paths in arrived.items() if not paths]:
-            self.odd.append(f"nothing arrived of {', '.join(nothing)}; an empty folder lets grading count each of them")
+            self.odd.append(f"nothing arrived of {few(nothing)}; an empty folder lets grading count each of them")
         return Collected(sorted(name for name, paths in arrived.items() if paths), self.left_out, self.odd)
 
     def _leave(self, entry: ZipInfo, why: str) -> None:
@@ -160,7 +163,11 @@ class _Unpacking:
     def _folders(self, owners: Sequence[Owner]) -> dict[tuple[str, ...], str]:
         """Key of a student -> name of the folder, which is made. No two students share one on any system."""
         students = {owner.key: owner.name for owner in owners}
-        folders = distinct([for_disk(name) for name in students.values()], taken=[LIST])
+        names = [for_disk(name) for name in students.values()]
+        folders = distinct(names, taken=[LIST])
+        if any(len(folder.encode()) > LONGEST for folder in folders):  # with a number behind it
+            names = [cut_bytes(name, LONGEST - 50) if len(name.encode()) > LONGEST - 10 else name for name in names]
+            folders = distinct(names, taken=[LIST])
         for name, folder in zip(students.values(), folders, strict=True):
             (self.folder / folder).mkdir()
             if folder != name:
@@ -188,44 +195,45 @@ class _Unpacking:
             if id(entry) in kept:
                 self.room -= entry.file_size
                 if self.room < 0:
-                    self._leave(
-                        entry, f"all files have more than {self.limit / 1e6:,.0f} MB, and the smaller ones go first"
-                    )
+                    self._leave(entry, LARGE.format(self.limit / 1e6))
                     kept.remove(id(entry))
         return [(entry, owner) for entry, owner in fit if id(entry) in kept]
 
     def _look_into(self, name: str, paths: list[Path]) -> None:
-        """Unpack archives of a student who handed in no notebook beside them."""
-        archives = [path for path in paths if path.suffix.lower() in PACKED][:INNER]
-        if not archives or any(path.suffix == NOTEBOOK for path in paths):
-            return
-        for path in archives:
-            why = self._unpack_inner(path) if path.suffix.lower() == ".zip" else "this kind is not opened here"
+        """Unpack archives of a student who handed in no notebook beside them, and add their files to `paths`."""
+        for path in [] if _has_notebook(paths) else [path for path in paths if path.suffix.lower() in PACKED][:INNER]:
+            why = self._unpack_inner(path, paths) if path.suffix.lower() == ".zip" else "this kind is not opened here"
             self.odd.append(f"{name} handed in an archive, {path}: {why}")
 
-    def _unpack_inner(self, path: Path) -> str:
+    def _unpack_inner(self, path: Path, paths: list[Path]) -> str:
         """Unpack it into a folder beside itself; returns what was done."""
-        done, room = 0, min(OF_STUDENT, self.room)
+        done, room = [], min(OF_STUDENT, self.room)
         try:
             opened = open_zip(self.folder / path, INNER_FILES)
-        except ValueError as error:
-            return f"it was not opened ({str(error).removeprefix(str(self.folder))})"
+        except ValueError:
+            return f"it is no ZIP file, is damaged, or holds more than {INNER_FILES:,} files"
         with opened:
             inner = _Unpacking(opened, self.folder, room)
             for entry, parts in inner._plain():
                 room -= entry.file_size
                 place = path.with_suffix("").joinpath(*map(for_disk, parts))
-                why = unfit(entry, LARGEST) or ("it is too large" if room < 0 else "")
+                why = unfit(entry, LARGEST) or ("the archives of this student are too large" if room < 0 else "")
                 if why := why or write_entry(opened, entry, self.folder, place):
                     inner._leave(entry, why)
                 else:
-                    done += 1
+                    done.append(place)
+                    self.room -= entry.file_size
         self.left_out += [f"{path}, {line}" for line in inner.left_out]
-        return f"{done} of its files were unpacked beside it"
+        paths += done
+        return f"{len(done)} of its files {'was' if len(done) == 1 else 'were'} unpacked into {path.with_suffix('')}/"
+
+
+def _has_notebook(paths: Sequence[Path]) -> bool:
+    return any(path.suffix == NOTEBOOK for path in paths)
 
 
 def _short(owner: Owner) -> bool:
-    return len(for_disk(owner.name).encode()) <= LONGEST - 10  # with a number behind it
+    return len(for_disk(owner.name).encode()) <= LONGEST
 
 
 def shown(entry: ZipInfo) -> str:

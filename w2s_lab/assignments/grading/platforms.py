@@ -70,7 +70,7 @@ def sort_out(paths: Sequence[Parts], folders: Sequence[Parts] = (), metadata: st
             found.owners.append(_owner(path[at:], names, in_folders))
     owners = {owner.key for owner in found.owners if owner}
     for path in folders:
-        if not deep and path[:-1] == above and (owner := _owner((*path, ""), names, in_folders)).key not in owners:
+        if not deep and path[:-1] == above and (owner := _owner((path[-1], ""), names, in_folders)).key not in owners:
             found.empty.append(owner)
     found.odd += _odd(paths, found.owners)
     return found
@@ -130,30 +130,22 @@ def _ilias(notebooks: Sequence[Parts]) -> bool:
 
 
 def _odd(paths: Sequence[Parts], owners: Sequence[Owner | None]) -> list[str]:
-    """Students who may be none: an exercise with several students in it, or a file that is no notebook."""
+    """Folders that may hold several students: an exercise, or a group."""
     inside: dict[tuple[str, ...], set[Parts]] = {}
-    files: dict[tuple[str, ...], list[Parts]] = {}
     for path, owner in zip(paths, owners, strict=True):
-        if owner:
-            files.setdefault(owner.key, []).append(path)
-            if path[-1].endswith(NOTEBOOK):
-                inside.setdefault(owner.key, set()).add(owner.rest[:-1])
-    several = [key[1] for key, folders in inside.items() if len({folder[:1] for folder in folders}) > 2]
-    odd = []
-    if several:
-        odd.append(
-            f"{len(several)} of {len(files)} students have notebooks in three or more folders: {_few(several)}. Are "
-            "these exercises or groups with students in them? Then collect each of them alone"
-        )
-    none = [key[1] for key in files if key not in inside]
-    if none and inside:
-        odd.append(f"{len(none)} of {len(files)} students have no notebook: {_few(none)}")
-    if files and not inside:
-        odd.append("no file is named .ipynb")
-    return odd
+        if owner and path[-1].endswith(NOTEBOOK):
+            inside.setdefault(owner.key, set()).add(owner.rest[:1] if len(owner.rest) > 1 else ())
+    several = [key[1] for key, folders in inside.items() if len(folders) > 1 and () not in folders]
+    if not several:
+        return []
+    return [
+        f"{len(several)} of {len(inside)} students have notebooks in several folders of their own: {few(several)}. "
+        "Are these exercises or groups with students in them? Then collect each of them alone"
+    ]
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """The first names, and how many there are beside them."""
     return ", ".join(names[:FEW]) + f" and {len(names) - FEW} more" * (len(names) > FEW)
 
 

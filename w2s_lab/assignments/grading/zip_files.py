@@ -15,6 +15,8 @@ from w2s_lab.assignments.names import LONGEST, visible
 MOST = 20_000  # entries of one archive
 RECORD = 512  # bytes of one entry in the archive's list, on average at most
 ENCRYPTED, UTF8 = 0x1, 0x800  # flags of an entry
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+UNREAD = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES encryption"}
 CHUNK, CAREFUL = 1 << 20, 4096  # bytes read at once; of bzip2 and LZMA little, as they may unpack to thousands of times
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
 # Errors of the system from which only one entry suffers; bzip2's own have no number.
@@ -44,7 +46,8 @@ def open_zip(archive: Path, most: int = MOST) -> ZipFile:
     try:
         opened = ZipFile(archive)
     except DAMAGED as error:
-        raise ValueError(f"{archive}: its list of files cannot be read ({visible(str(error))})") from None
+        why = f"{archive}: its list of files cannot be read ({visible(str(error))})"
+        raise ValueError(f"{why}. Hint: download it again, or unpack it yourself and grade the folder") from None
     if len(opened.filelist) > most:
         opened.close()
         raise ValueError(too_many)
@@ -81,6 +84,8 @@ def unfit(entry: ZipInfo, largest: int) -> str:
         return "it is not an ordinary file"
     if entry.flag_bits & ENCRYPTED:
         return "it is encrypted"
+    if entry.compress_type not in PACKED:
+        return f"it is packed with {UNREAD.get(entry.compress_type, 'an unknown method')}, which is not read here"
     if entry.file_size > largest:
         return f"it has {entry.file_size / 1e6:.1f} MB, more than {largest / 1e6:.0f}"
     return ""
@@ -102,7 +107,7 @@ def write_entry(opened: ZipFile, entry: ZipInfo, folder: Path, place: Path) -> s
     except FileExistsError:
         return _in_the_way(folder, place)
     except DAMAGED as error:
-        return f"it is damaged or packed in an unknown way ({visible(str(error))})"
+        return f"it is damaged ({visible(str(error))})"
     except OSError as error:
         if error.errno not in OF_ENTRY:
             raise
