@@ -17,6 +17,7 @@ ILIAS = re.compile(r"[^_]+_[^_]+_.+_\d+")
 GRADESCOPE = "submission_metadata.yml"  # beside folders such as submission_1234
 NOTEBOOK = ".ipynb"
 FEW = 3  # names that one sentence tells
+CLASS = 5  # so many notebooks in one folder are a class without a doubt
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,13 @@ def _above(notebooks: Sequence[Parts], paths: Sequence[Parts]) -> tuple[Parts, s
     wider = _common([path[:-1] for path in paths if len(path) > 1])
     if wider != above:  # other students without a notebook
         return wider, ""
-    place, count = "/".join(above), len(notebooks)
+    place, count = "/".join(above), len(set(notebooks))
     if count == 1:
         return (above[:-1] if len(above) < 3 else above[:1]), ""
     if len(above) > 1:
         return above[:-1], f"all {count} notebooks lie in {place}/; {above[-1]} was taken for one student"
-    return above, f"all {count} notebooks lie in {place}/; each was taken for a student of its own"
+    told = f"all {count} notebooks lie in {place}/; each was taken for a student of its own"
+    return above, told if count < CLASS else ""
 
 
 def _common(folders: Sequence[Parts]) -> Parts:
