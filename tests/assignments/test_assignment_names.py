@@ -44,7 +44,6 @@ ODD = [
     b"\xff\xfe",
     b"\\x1b",
     b"\x1b",
-    b"..a",
 ]
 SHEET = Assignment("a", "A", Path("a.ipynb"), (Question("why", "why", 5, by_hand=True),), (), ())
 
@@ -77,7 +76,7 @@ def test_a_class_with_odd_names_is_graded_to_its_end(tmp_path, capsys):
     table = (tmp_path / "out" / "gradebook.csv").read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(table.splitlines()))
     assert len(rows) == count == len({row["student"] for row in rows})
-    assert Counter(row["share"] for row in rows) == {"1": len(made) // 2, "0": count - len(made) // 2}
+    assert Counter(row["share"] for row in rows) == {"2": len(made) // 2, "0": count - len(made) // 2}
     for text in (said.out, said.err, table, (tmp_path / "out" / "canvas.csv").read_text("utf-8")):
         assert not [sign for sign in text if unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\r\n"]
     for folder, ending, each in (("marks", ".json", 1), ("gradescope", ".json", 1), ("feedback", "", 2)):
@@ -192,7 +191,7 @@ def _encodable(name: str) -> bool:
 
 @pytest.mark.parametrize(
     "old, new",
-    [("sum(labels) / len(labels)", "7"), ("import math", "import math\nraise OSError('no')"), ("import math", "x = (")],
+    [("sum(labels) / len(labels)", "7"), ("import math", "import math\nraise OSError('no')")],
 )
 def test_a_failed_release_leaves_nothing(old, new, tmp_path):
     cells = [nbformat.from_dict(cell) for cell in masters.cells()]
