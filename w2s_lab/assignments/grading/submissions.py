@@ -156,20 +156,14 @@ def _named(path: Path, questions: Sequence[str]) -> int:
 
 
 def _apart(found: list[Submission]) -> list[Submission]:
-    """Give each submission a name that can be shown and that no other one has, on any system.
-
-    A notebook beside a folder of the same name is called by its whole file name, which stays the same whoever joins.
-    """
+    """Give each submission a name that can be shown and that no other one has, on any system."""
     names = [" ".join(visible(one.student).split()) or "(blank)" for one in found]
-    times = Counter(map(same_key, names))
-    again = [times[same_key(name)] > 1 for name in names]
-    files = [" ".join(visible(Path(one.file).name).split()) if os.sep not in one.file else "" for one in found]
-    names = [file if more and file else name for name, file, more in zip(names, files, again, strict=True)]
-    apart = []
-    for one, name, more in zip(found, distinct(names), again, strict=True):
+    times, apart = Counter(map(same_key, names)), []
+    for one, name, new in zip(found, names, distinct(names), strict=True):
+        more = times[same_key(name)] > 1
         notes = (*one.notes, f"there is another submission named {one.student}") if more else one.notes
         notes = tuple(map(visible, notes))
-        apart.append(replace(one, student=name, file=visible(one.file), problem=visible(one.problem), notes=notes))
+        apart.append(replace(one, student=new, file=visible(one.file), problem=visible(one.problem), notes=notes))
     return apart
 
 
