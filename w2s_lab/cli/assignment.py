@@ -12,6 +12,8 @@ from w2s_lab.cli.arguments import positive, rate
 
 HAND_SHEET = "by_hand.csv"
 GRADED = "graded.json"
+LINES = 100  # of what was left out, on the screen
+LOG_SECONDS = 30.0  # between two lines about the progress, where there is no terminal
 ROOT = (
     "grading runs students' code, and as root a mistake in a guard would let it do anything to this machine. Run it as "
     "another user, or in a container (docs/assignments.md says how). Where root is meant, as in a container: --as-root"
@@ -31,7 +33,7 @@ def add(commands) -> None:
     release.add_argument("-o", "--output", required=True, metavar="DIR", help="where the student version goes")
 
     collect = _sub(own, _collect, "a platform's ZIP as one folder per student", "submissions.zip -o submissions")
-    collect.add_argument("archive", metavar="ZIP", help="as Canvas, Moodle or Gradescope give it for download")
+    collect.add_argument("archive", metavar="ZIP", help="as Canvas, Moodle, Gradescope or ILIAS give it for download")
     collect.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
 
     example = "submissions -o marks --master notebooks/assignments/two_hours.ipynb"
@@ -86,13 +88,20 @@ def _release(arguments: argparse.Namespace) -> None:
 
 
 def _collect(arguments: argparse.Namespace) -> None:
-    """Unpack a download into one folder for each student; links and names that lead elsewhere are left out."""
-    from w2s_lab.assignments.grading.collect import collect
+    """Unpack a download into one folder for each student. What is damaged, encrypted, a link, too large, twice there or
+    leads elsewhere is left out and named, and the rest arrives."""
+    from w2s_lab.assignments.grading.collect import LIST, unpack
 
-    students, left_out = collect(Path(arguments.archive), Path(arguments.output))
-    for line in left_out:
-        print(f"left out: {line}")
-    print(f"{len(students)} students in {arguments.output}")
+    output = Path(arguments.output)
+    found = unpack(Path(arguments.archive), output)
+    lines = [*(f"left out: {line}" for line in found.left_out), *(f"this looks odd: {line}" for line in found.odd)]
+    for line in lines[:LINES]:
+        print(line)
+    if lines:
+        (output / LIST).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        more = f"{len(lines) - LINES} more such lines; " * (len(lines) > LINES)
+        print(f"{more}all of them are in {output / LIST}")
+    print(f"{len(found.students)} students in {arguments.output}")
 
 
 def _grade(arguments: argparse.Namespace) -> None:
@@ -122,12 +131,18 @@ def _grade(arguments: argparse.Namespace) -> None:
         print("(docs/assignments.md says what that means)")
     limits = Limits(cell=arguments.cell_seconds, total=arguments.total_seconds, memory=arguments.memory * MB)
     started, fresh, own = perf_counter(), 0, 0.0
-    with tqdm(total=len(submissions), unit="submission", disable=not sys.stderr.isatty()) as bar:
+    done, said, shown = 0, started, sys.stderr.isatty()
+    with tqdm(total=len(submissions), unit="submission", disable=not shown) as bar:
 
         def each(marks, again: bool) -> None:
-            nonlocal fresh, own
-            fresh, own = fresh + (not again), own + (0.0 if again else marks.own_seconds)
+            nonlocal done, fresh, own, said
+            done, fresh, own = done + 1, fresh + (not again), own + (0.0 if again else marks.own_seconds)
             bar.update()
+            now = perf_counter()
+            tenth = done * 10 // len(submissions) > (done - 1) * 10 // len(submissions)
+            if not shown and (tenth or now - said > LOG_SECONDS):
+                said, left = now, (now - started) / done * (len(submissions) - done)
+                print(f"graded {done} of {len(submissions)}, {_minutes(left)} left", file=sys.stderr, flush=True)
 
         marks = grade_all(assignment, submissions, output, workers=arguments.workers, limits=limits, each=each)
     seconds = perf_counter() - started
@@ -137,6 +152,10 @@ def _grade(arguments: argparse.Namespace) -> None:
     if fresh:
         beyond = max(0.0, seconds * min(arguments.workers, fresh) - own) / fresh
         print(f"a submission took {own / fresh:.2f} s of its own computation and {beyond:.2f} s beyond that")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -52,9 +52,16 @@ class Key:
         self.stop = threading.Event()  # once it is set, every thread that waits for a process stops
         self._own = threading.local()  # a process for criteria, one for each thread of the grader
         self._open: list[Session] = []
+        try:
+            self._compute()
+        except BaseException:
+            self.__exit__()  # nobody else can: there is no key yet
+            raise
+
+    def _compute(self) -> None:
         session = self._session()
         asked: dict[tuple[str, str], Form] = {}
-        for check in assignment.checks:
+        for check in self.assignment.checks:
             if (check.setup, check.call) not in asked:
                 asked[check.setup, check.call] = self._of_master(session, check, check.call)
             given = asked[check.setup, check.call]

@@ -4,6 +4,8 @@ That process holds no assignment, no expected value and no submission.
 """
 
 import gc
+import os
+import tempfile
 from importlib import import_module
 
 import matplotlib
@@ -20,8 +22,11 @@ LIBRARIES = (
     "transformers",  # takes seconds, and any model asks for it
 )
 matplotlib.use("agg")
+# When one of these imports its compiler, torch makes a folder for compiled code and leaves it there, unless it exists.
+os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.gettempdir()
 for name in (*LIBRARIES, *assets.PRELOADED):
     import_module(name)
+del os.environ["TORCHINDUCTOR_CACHE_DIR"]  # a submission's folder is its own temporary one
 torch.set_num_threads(1)  # threads and forks do not mix; and submissions run side by side
 gc.collect()
 gc.freeze()  # what is here stays: forked processes share its memory

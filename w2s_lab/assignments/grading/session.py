@@ -256,12 +256,14 @@ class Session:
     def close(self) -> None:
         """End the process and remove its folder."""
         if self._process is not None:
-            self._process.kill()
-            self._process.join()
+            if self._process.pid is not None:  # it was started
+                self._process.kill()
+                self._process.join()
             self._process.close()
             self._line.close()
+        if self._folder is not None:
             _remove(self._folder)
-            self._process = self._line = self._folder = self._meter = None
+        self._process = self._line = self._folder = self._meter = None
 
 
 def _size(folder: Path, enough: int) -> int:

@@ -9,14 +9,17 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from w2s_lab.assignments.names import RESERVED, cut_bytes, distinct, same_key, visible
 from w2s_lab.assignments.records import Marks
 
 LARGEST = 20_000_000  # bytes of a notebook
 MOST_CELLS = 2_000
 LONGEST_STUB = 5_000  # characters
+SHOWN = 5  # file names in one sentence
+STEM = 80  # bytes of a student's name in a file's name
 IGNORED = ("__MACOSX", "__pycache__")
 DEFINED = re.compile(r"^(?:(?:async )?def |class |(?=\w+ *(?::[^=\n]*)?=[^=]))(\w+)", re.MULTILINE)
 
@@ -35,9 +38,9 @@ class Submission:
     """One student's notebook.
 
     Attributes:
-        student: name of the folder, or of the file if there is no folder.
+        student: name of the folder, or of the file if there is no folder; fit to be shown, and nobody else's.
         path: the notebook; None: there is none that can be read.
-        file: the same for people: relative to the folder of submissions.
+        file: the same for people: relative to the folder of submissions, and fit to be shown.
         problem: why nothing can be graded, in words; "": no problem.
         notes: what was unusual but harmless.
     """
@@ -89,20 +92,25 @@ def find_submissions(folder: Path, questions: Sequence[str] = (), *, prefer: str
 
 
 def _refused(path: Path, folder: Path, problem: str) -> Submission:
-    return Submission(path.stem if path.suffix == ".ipynb" else path.name, None, str(path.relative_to(folder)), problem)
+    student = path.stem if path.suffix == ".ipynb" else path.name
+    return Submission(student, None, str(path.relative_to(folder)), problem)
 
 
 def _of_folder(own: Path, folder: Path, questions: Sequence[str], prefer: str) -> Submission:
     files, links = [], 0
-    for parent, folders, names in os.walk(own):
+    closed: list[OSError] = []
+    for parent, folders, names in os.walk(own, onerror=closed.append):
         folders[:] = sorted(f for f in folders if not ignored(f))
         links += sum(Path(parent, name).is_symlink() for name in [*folders, *names])
         files += [Path(parent, name) for name in sorted(names) if not Path(parent, name).is_symlink()]
     candidates = [path for path in files if path.suffix == ".ipynb"]
     candidates = candidates or [path for path in files if _is_notebook(path)]
+    if not candidates and closed:
+        return _refused(own, folder, f"the folder cannot be read ({closed[0].strerror})")
     if not candidates:
         what = "only links to other files" if links else "no notebook (.ipynb)"
-        return _refused(own, folder, f"the folder holds {what}")
+        others = ", ".join(path.name for path in files[:SHOWN]) + ", …" * (len(files) > SHOWN)
+        return _refused(own, folder, f"the folder holds {what}" + f", only {others}" * bool(files))
     return _of_files(own.name, candidates, folder, questions, prefer)
 
 
@@ -148,16 +156,15 @@ def _named(path: Path, questions: Sequence[str]) -> int:
 
 
 def _apart(found: list[Submission]) -> list[Submission]:
-    """Give submissions of the same name different names."""
-    seen: dict[str, int] = {}
-    for place, one in enumerate(found):
-        known = one.student.casefold()  # some systems do not tell Ada.json from ada.json
-        seen[known] = seen.get(known, 0) + 1
-        if seen[known] > 1:
-            note = f"there is another submission named {one.student}"
-            name = f"{one.student} ({seen[known]})"
-            found[place] = Submission(name, one.path, one.file, one.problem, (*one.notes, note))
-    return found
+    """Give each submission a name that can be shown and that no other one has, on any system."""
+    names = [" ".join(visible(one.student).split()) or "(blank)" for one in found]
+    times, apart = Counter(map(same_key, names)), []
+    for one, name, new in zip(found, names, distinct(names), strict=True):
+        more = times[same_key(name)] > 1
+        notes = (*one.notes, f"there is another submission named {one.student}") if more else one.notes
+        notes = tuple(map(visible, notes))
+        apart.append(replace(one, student=new, file=visible(one.file), problem=visible(one.problem), notes=notes))
+    return apart
 
 
 def file_stems(submissions: "Sequence[Submission | Marks]") -> list[str]:
@@ -165,15 +172,15 @@ def file_stems(submissions: "Sequence[Submission | Marks]") -> list[str]:
 
     A student's name that is safe and unique is kept; otherwise signs are replaced and letters of a digest are added.
     """
-    counts = Counter(one.student.casefold() for one in submissions)
+    counts = Counter(same_key(one.student) for one in submissions)
     stems = []
     for one in submissions:
-        stem = re.sub(r"[^\w.-]+", "_", one.student)[:80].strip("._") or "submission"
-        reserved = re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", stem, re.IGNORECASE)
-        if stem != one.student or reserved or counts[one.student.casefold()] > 1:
+        stem = cut_bytes(re.sub(r"[^\w.-]+", "_", one.student), STEM).strip("._") or "submission"
+        unsafe = stem != one.student or stem.startswith("-") or RESERVED.fullmatch(stem)
+        if unsafe or counts[same_key(one.student)] > 1:
             stem += "-" + hashlib.sha256(f"{one.student}\0{one.file}".encode("utf-8", "replace")).hexdigest()[:8]
         stems.append(stem)
-    return stems
+    return distinct(stems)
 
 
 def read_bytes(path: Path) -> bytes:

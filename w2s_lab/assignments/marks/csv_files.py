@@ -37,7 +37,8 @@ def printable(text: str) -> str:
 def protected(text: str) -> str:
     """A cell that a spreadsheet shows unchanged: text that looks like a formula gets an apostrophe in front."""
     text = text.replace("\0", "")
-    return f"'{text}" if text.lstrip().startswith(FORMULA) or text[:1] in ("\t", "\r", "\n") else text
+    bare = text.lstrip("'")  # an apostrophe of the text's own gets another one: none is taken for ours
+    return f"'{text}" if bare.lstrip().startswith(FORMULA) or bare[:1] in ("\t", "\r", "\n") else text
 
 
 def unprotected(text: str) -> str:
