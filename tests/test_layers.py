@@ -17,7 +17,8 @@ PACKAGE = ROOT / "w2s_lab"
 # From the bottom up: a folder, or a module of the root, imports only from rows above its own in this list. Inside a
 # folder any order goes, as long as there is no circle.
 LAYERS = (
-    ("version", "assets", "moved", "metrics", "objective", "system"),
+    ("version", "assets", "moved", "system"),
+    ("metrics", "objective"),
     ("recipe", "records"),
     ("data",),
     ("models",),

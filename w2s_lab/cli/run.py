@@ -222,9 +222,9 @@ def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, pl
         plots.report_figure([o.comparison for o in outcomes], [o.curve for o in outcomes], title=title).savefig(new)
     print(f"\nfigure: {path}")
     if arguments.json:
-        facts = {"command": arguments.words, "versions": report.versions(), "sizes": astuple(split), **plan.as_dict()}
+        facts = {"command": arguments.words, "versions": report.versions(), "sizes": astuple(split), **plan.to_dict()}
         with replacing(Path(arguments.json)) as new:
-            new.write_text(json.dumps(facts | summary.as_dict(), indent=1) + "\n")
+            new.write_text(json.dumps(facts | summary.to_dict(), indent=1) + "\n")
 
 
 def _split_and_plan(arguments: argparse.Namespace, task, examples: int):

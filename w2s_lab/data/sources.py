@@ -24,7 +24,9 @@ from w2s_lab.data.hub import explain
 from w2s_lab.data.presets import PRESETS, preset_table
 from w2s_lab.data.readers import EXTENSIONS, DataError, DataWarning, Row, Table, read_table
 from w2s_lab.records import Example, LabelledSet, Splits, Task
+from w2s_lab.system.border import check_arguments
 from w2s_lab.system.files import replacing
+from w2s_lab.system.record import Record
 from w2s_lab.system.registry import Registry
 
 __all__ = [
@@ -46,7 +48,7 @@ MIN_EXAMPLES = 40  # fewer than this leave no example for validation
 
 
 @dataclass(frozen=True)
-class SplitSizes:
+class SplitSizes(Record):
     """How many examples each part of a split gets; raises ValueError unless all are positive (validation may be 0)."""
 
     supervisor_train: int
@@ -162,6 +164,7 @@ def register_task(
     Raises:
         ValueError: another task has this name, or the options contradict each other.
     """
+    check_arguments(register_task, locals())
     if not callable(examples):
         examples = Path(examples).expanduser().absolute()  # a worker may run in another folder
     tasks().register(name, TaskSource(name, examples, ReadOptions(**options), elicited), replace=replace)
@@ -197,6 +200,7 @@ def _unknown_source(source: str) -> DataError:
 
 def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes: SplitSizes | None = None) -> Splits:
     """Split examples at random; raises DataError if there are too few of them."""
+    check_arguments(split_examples, locals())
     n = len(examples)
     if sizes is None:
         if n < MIN_EXAMPLES:
@@ -271,6 +275,7 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
     Raises:
         ValueError: the path does not end in .jsonl.
     """
+    check_arguments(write_examples, locals())
     path = Path(path)
     if path.suffix.lower() != ".jsonl":
         raise ValueError(f"{path}: examples are written as .jsonl, not {path.suffix!r}")

@@ -23,6 +23,8 @@ from w2s_lab.models.loading import load_model
 from w2s_lab.objective import MaximumLikelihood, NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Splits, Task
+from w2s_lab.system.border import check_arguments, check_fields
+from w2s_lab.system.record import Record, fraction, shortened
 from w2s_lab.training.evaluation import score
 from w2s_lab.training.requirements import check_offer, check_set
 
@@ -31,7 +33,7 @@ OnRows = Callable[[str, int, int], None]  # (role, examples answered, of how man
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Record):
     """The models and their recipes. Strong student and strong ceiling share one recipe: only their answers differ.
 
     If the loss of a recipe needs the supervisor's probabilities, it is used only where the labels have them. Where they
@@ -56,14 +58,17 @@ class Plan:
     device: str = "auto"
     adapt: Recipe | None = None
 
-    def as_dict(self) -> dict:
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def to_dict(self) -> dict:
         """Plain JSON values, without the device. A supervisor that is no language model has `labeller`, no recipe."""
         if is_labeller(self.weak):
             supervisor = {"labeller": labeller_facts(self.weak)}
         else:
-            supervisor = {"weak_recipe": self.weak_recipe.as_dict()}
-        recipes = {**supervisor, "recipe": self.recipe.as_dict()}
-        recipes |= {"adapt": replace(self.adapt, loss=NextToken()).as_dict()} if self.adapt else {}
+            supervisor = {"weak_recipe": self.weak_recipe.to_dict()}
+        recipes = {**supervisor, "recipe": self.recipe.to_dict()}
+        recipes |= {"adapt": replace(self.adapt, loss=NextToken()).to_dict()} if self.adapt else {}
         return {"weak": self.weak_name, "strong": self.strong, **recipes}
 
     @property
@@ -94,7 +99,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Outcome(Record):
     """One run of the procedure.
 
     Attributes:
@@ -134,6 +139,20 @@ class Outcome:
         """Performance gap recovered by the student as it was at this snapshot."""
         return self.at(snapshot).pgr
 
+    def _numbers(self) -> dict:
+        return {"pgr": self.comparison.pgr, "best_step": self.best.step if len(self.curve) > 1 else None}
+
+    def _rows(self) -> list[dict]:
+        """A row a snapshot of the student: its numbers on the test set, and its accuracy on the trusted examples."""
+        rows = zip(self.curve, self.trusted_curve, strict=True)
+        return [{"seed": self.seed, **row._rows()[0], "trusted_accuracy": trusted} for row, trusted in rows]
+
+    def _summary(self) -> str:
+        return (
+            f"seed {self.seed}: {self.comparison._summary()}, label accuracy {fraction(self.label_accuracy)}, "
+            f"{len(self.curve)} snapshots"
+        )
+
 
 @dataclass(eq=False)
 class Bench:
@@ -164,7 +183,11 @@ class Bench:
     on_rows: OnRows | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_plan(self.plan, self.splits.task, len(self.splits.supervisor_train))
+
+    def __repr__(self) -> str:
+        return shortened(f"Bench(seed {self.seed}, {self.splits!r}, {self.plan!r}, {self.store!r})")
 
     def train(
         self,
@@ -298,6 +321,7 @@ class Bench:
             start: the model that learns; None: the plan's strong one.
             role: for people to read.
         """
+        check_arguments(Bench.student, locals())
         strong = self.strong if start is None else start
         if recipe is None:
             closed = labels.task.answers is not None
@@ -325,6 +349,7 @@ def weak_to_strong(
 
     `strong` is the plan's strong model, if it is in main memory already; the other options are those of `Bench`.
     """
+    check_arguments(weak_to_strong, locals())
     bench = Bench(splits, plan, store, seed, unlabelled, on_step, on_rows)
     # Both are loaded now, so that an error in loading comes before anything is trained. Models that are not in use are
     # in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.

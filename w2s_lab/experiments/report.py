@@ -3,13 +3,15 @@
 import platform
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from w2s_lab import metrics
 from w2s_lab.experiments.procedure import Outcome
 from w2s_lab.metrics import Interval, mean_interval
 from w2s_lab.records import accuracy_interval, mean_pgr
+from w2s_lab.system.border import check_arguments
+from w2s_lab.system.record import Record
 from w2s_lab.version import __version__
 
 ROLES = {"weak supervisor": "weak", "strong student": "student", "strong ceiling": "ceiling"}  # -> field of Comparison
@@ -22,7 +24,7 @@ def versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Record):
     """Several runs of the procedure in numbers. An `Interval` is a mean over seeds with its 95 % interval.
 
     Attributes:
@@ -54,9 +56,20 @@ class Summary:
     trusted: Interval | None
     trusted_pgr: Interval | None
 
-    def as_dict(self) -> dict:
-        """Plain JSON values."""
-        return asdict(self)
+    def _rows(self) -> list[dict]:
+        """A row a number: what was measured, of which model, its mean, the ends of its interval, and the seeds."""
+        of = [("accuracy", role, interval) for role, interval in self.accuracy.items()]
+        of += [("F1", role, interval) for role, interval in self.f1.items()]
+        of += [("label_accuracy", "weak supervisor", self.label_accuracy)]
+        own = ("pgr", "agreement", "imitation", "correction", "best", "best_pgr", "trusted", "trusted_pgr")
+        of += [(name, "strong student", getattr(self, name)) for name in own]
+        nothing = Interval(None, None, None, 0)
+        return [{"measure": name, "model": role, **(found or nothing).to_dict()} for name, role, found in of]
+
+    def _summary(self) -> str:
+        right = ", ".join(f"{role} {_number(interval)}" for role, interval in self.accuracy.items())
+        seeds = f"{len(self.seeds)} seed{'s' * (len(self.seeds) != 1)}"
+        return f"{seeds}, {self.test_examples:,} test examples, accuracy of {right}, PGR {_number(self.pgr)}"
 
 
 def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summary:
@@ -65,6 +78,7 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
     With one seed, the intervals of accuracies and of the PGR are over test examples (Wilson, bootstrap). With several
     seeds they are Student-t intervals over the seeds, which include the luck of split and training.
     """
+    check_arguments(summarise, locals())
     comparisons = [outcome.comparison for outcome in outcomes]
     evaluations = {role: [getattr(comparison, field) for comparison in comparisons] for role, field in ROLES.items()}
     students = evaluations["strong student"]

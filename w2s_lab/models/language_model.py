@@ -506,7 +506,7 @@ class _GreedyScore:
 
 def needs_language_model(model: object, who: str) -> None:
     """Raise TypeError, in one sentence, if `who` was given a supervisor that is no language model, such as a rule."""
-    if not hasattr(model, "encode_prompts"):
+    if hasattr(model, "answer") and not hasattr(model, "encode_prompts"):
         what = getattr(model, "name", None) or type(model).__name__
         raise TypeError(f"{who} needs a language model; {what} is none. Hint: Bench.labels_of gives the labels of any")
 

@@ -16,6 +16,7 @@ from w2s_lab.objective import NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
 from w2s_lab.system import heap, parallel
+from w2s_lab.system.border import check_arguments
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import evaluate, score, snapshot_from_json, snapshot_to_json
 from w2s_lab.training.gradient import BatchGradient
@@ -47,7 +48,7 @@ def training_key(model: LanguageModel, labelled: LabelledSet, recipe: Recipe) ->
     """
     if recipe.unknown_source:
         return None
-    return content_key("train", model.digest, labelled.digest, recipe.as_dict(), __version__)
+    return content_key("train", model.digest, labelled.digest, recipe.to_dict(), __version__)
 
 
 def batches(lengths: list[int], batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -111,6 +112,7 @@ def training_steps(
         MemoryError: one example alone does not fit into the device's memory. (A batch that does not fit is cut into
             halves; the sum of their gradients is the gradient of the batch.)
     """
+    check_arguments(training_steps, locals())
     if not len(labelled):
         raise ValueError("training_steps: the labelled set is empty; expected at least one example")
     model.read_as(recipe)
@@ -207,6 +209,7 @@ def train(
     Returns:
         The new model, with its snapshots as `history`.
     """
+    check_arguments(train, locals())
     model = load_model(start) if isinstance(start, str) else start.copy()
     if device:
         model.network.to(pick_device(device))
@@ -223,6 +226,7 @@ def adapt(start: str | LanguageModel, inputs: LabelledSet, recipe: Recipe, **opt
     a label, it makes the subject of a text more salient. It also lets a small pre-trained model serve texts of another
     kind. It is `train` with the loss `NextToken`, and takes the same options.
     """
+    check_arguments(adapt, locals())
     return train(start, inputs, replace(recipe, loss=NextToken()), **options)
 
 
