@@ -1,4 +1,4 @@
-"""Examples in, four disjoint parts out: registered tasks, a learner's own file, or a data set of the Hugging Face Hub.
+"""Examples in, four disjoint parts out: registered tasks, a learner's own file or object, or a data set of the Hub.
 
 Nothing is guessed or left out in silence: `read_examples` returns notes in plain sentences, and every note about rows
 that were left out is a `DataWarning` too.
@@ -21,12 +21,13 @@ from w2s_lab import assets
 from w2s_lab.data import fetch, rated
 from w2s_lab.data.examples import Answers, ReadOptions, examples_from_table, table_of
 from w2s_lab.data.hub import explain
+from w2s_lab.data.objects import object_table
 from w2s_lab.data.presets import PRESETS, preset_table
 from w2s_lab.data.readers import EXTENSIONS, DataError, DataWarning, Row, Table, read_table
 from w2s_lab.records import Example, LabelledSet, Splits, Task
-from w2s_lab.system.border import check_arguments
+from w2s_lab.system.border import check_arguments, check_fields
 from w2s_lab.system.files import replacing
-from w2s_lab.system.record import Record
+from w2s_lab.system.record import Record, brief
 from w2s_lab.system.registry import Registry
 
 __all__ = [
@@ -57,9 +58,22 @@ class SplitSizes(Record):
     validation: int
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, least in (("supervisor_train", 1), ("student_train", 1), ("test", 1), ("validation", 0)):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
+            if getattr(self, name) < least:
                 raise ValueError(f"SplitSizes: {name} is {getattr(self, name)!r}; expected an integer >= {least}")
+
+    @classmethod
+    def given(cls, sizes: "SplitSizes | Sequence[int]") -> "SplitSizes":
+        """The sizes as a user gives them: this record, or four whole numbers in the order of its fields."""
+        if isinstance(sizes, SplitSizes):
+            return sizes
+        if len(sizes) != 4:
+            raise ValueError(
+                f"sizes is {brief(sizes)}; expected four whole numbers, such as (1500, 1500, 1000, 100), for "
+                "supervisor, student, test and validation"
+            )
+        return cls(*sizes)
 
     @classmethod
     def of(cls, n: int) -> "SplitSizes":
@@ -166,25 +180,36 @@ def register_task(
     """
     check_arguments(register_task, locals())
     if not callable(examples):
-        examples = Path(examples).expanduser().absolute()  # a worker may run in another folder
+        examples = assets.user_path(examples).absolute()  # a worker may run in another folder
     tasks().register(name, TaskSource(name, examples, ReadOptions(**options), elicited), replace=replace)
 
 
-def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None = None, **options: Any) -> Splits:
+def load_splits(
+    source: str | Path | Any,
+    *,
+    seed: int = 0,
+    sizes: SplitSizes | Sequence[int] | None = None,
+    name: str | None = None,
+    **options: Any,
+) -> Splits:
     """Read a source and split it at random into supervisor, student, test and validation examples.
 
     Args:
-        source: see `read_examples`, which also takes the `options`.
+        source: a task, a file, a DataFrame, a list of dicts and more: see `read_examples`, which also takes `options`.
         seed: of the split; the same examples are split in the same way, whatever their order in the file.
-        sizes: examples in each part; None: see `SplitSizes.of`.
+        sizes: examples for supervisor, student, test and validation, such as (100, 100, 50, 10); None: see
+            `SplitSizes.of`.
+        name: of the task; None: that of the source.
 
     Raises:
+        TypeError: an argument has the wrong type.
         DataError: (a ValueError) the source is unknown, or its data cannot be used.
 
     Warns:
         DataWarning: rows were left out.
     """
-    task, examples, _ = read_examples(source, **options)
+    check_arguments(load_splits, locals())
+    task, examples, _ = read_examples(source, name=name, **options)
     return split_examples(task, examples, seed=seed, sizes=sizes)
 
 
@@ -198,7 +223,9 @@ def _unknown_source(source: str) -> DataError:
     )
 
 
-def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes: SplitSizes | None = None) -> Splits:
+def split_examples(
+    task: Task, examples: Sequence[Example], *, seed: int, sizes: SplitSizes | Sequence[int] | None = None
+) -> Splits:
     """Split examples at random; raises DataError if there are too few of them."""
     check_arguments(split_examples, locals())
     n = len(examples)
@@ -206,6 +233,7 @@ def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes:
         if n < MIN_EXAMPLES:
             raise DataError(f"{task.name}: {n} usable examples; expected at least {MIN_EXAMPLES}. Hint: add rows")
         sizes = SplitSizes.of(n)
+    sizes = SplitSizes.given(sizes)
     if sum(astuple(sizes)) > n:
         raise DataError(f"{task.name}: {sizes} asks for {sum(astuple(sizes))} examples, but there are {n}")
     in_order = sorted(examples, key=lambda example: example.id)  # so that the order in the file does not matter
@@ -217,8 +245,9 @@ def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes:
 
 
 def read_examples(
-    source: str | Path,
+    source: str | Path | Any,
     *,
+    name: str | None = None,
     input_column: str | None = None,
     answer_column: str | None = None,
     instruction: str | None = None,
@@ -233,7 +262,9 @@ def read_examples(
     Args:
         source: a built-in, fetched or registered task (see `tasks`), a .csv, .tsv or .jsonl file,
             `hub:PRESET[@REVISION]` for one of `presets.PRESETS`, or `hub:NAME[:CONFIG][@REVISION]` for the train split
-            of any other data set of the Hugging Face Hub.
+            of any other data set of the Hugging Face Hub. Or an object: a DataFrame, a `datasets.Dataset`, a list of
+            dicts, a dict of lists, or `Example`s (see `objects.object_table`); messages count its rows from 1.
+        name: name of the task; None: that of the source, "data" for an object.
         input_column, answer_column, instruction, answers, open_ended: see `ReadOptions`.
 
     Returns:
@@ -245,13 +276,17 @@ def read_examples(
     Warns:
         DataWarning: rows were left out.
     """
+    check_arguments(read_examples, locals())
     options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
-    name = None
-    if str(source) in tasks():
-        name = str(source)
+    if not isinstance(source, str | Path):
+        table, own = object_table(source, name or "data", hub_table)
+        options = replace(options, **own)
+    elif str(source) in tasks():
+        name = name or str(source)
         table, options = tasks()[name].table(options)
     elif str(source).startswith("hub:"):
-        name, table, options = _load_hub(str(source), options)
+        preset, table, options = _load_hub(str(source), options)
+        name = name or preset
     elif Path(source).suffix.lower() in EXTENSIONS or os.sep in str(source) or os.path.exists(source):
         table = _file_table(source, options)
     else:
@@ -260,7 +295,7 @@ def read_examples(
 
 
 def _file_table(path: str | Path, options: ReadOptions) -> Table:
-    return read_table(Path(path).expanduser(), (options.input_column, options.answer_column))
+    return read_table(assets.user_path(path), (options.input_column, options.answer_column))
 
 
 def example_to_json(example: Example) -> str:
@@ -276,7 +311,7 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
         ValueError: the path does not end in .jsonl.
     """
     check_arguments(write_examples, locals())
-    path = Path(path)
+    path = assets.user_path(path)
     if path.suffix.lower() != ".jsonl":
         raise ValueError(f"{path}: examples are written as .jsonl, not {path.suffix!r}")
     with replacing(path) as new:

@@ -19,12 +19,12 @@ from w2s_lab.methods.labellers import (
     labels_by,
 )
 from w2s_lab.models.language_model import LanguageModel
-from w2s_lab.models.loading import load_model
+from w2s_lab.models.loading import Start, load_model, model_name
 from w2s_lab.objective import MaximumLikelihood, NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Splits, Task
 from w2s_lab.system.border import check_arguments, check_fields
-from w2s_lab.system.record import Record, fraction, shortened
+from w2s_lab.system.record import Record, brief, fraction, shortened
 from w2s_lab.training.evaluation import score
 from w2s_lab.training.requirements import check_offer, check_set
 
@@ -43,7 +43,8 @@ class Plan(Record):
     Attributes:
         weak: name of the model that becomes the weak supervisor; or what supervises without being a language model, by
             a name such as "bag-of-words:200" or as an object (see `methods.labellers.labeller`).
-        strong: name of the model that becomes the strong student and the strong ceiling.
+        strong: the model that becomes the strong student and the strong ceiling. Both models may be given by name or
+            as whatever else `load_model` takes: a folder, a `LanguageModel`, a pair (network, tokenizer).
         weak_recipe: for the weak supervisor, if that is a language model; others have no recipe.
         recipe: for the strong student and the strong ceiling.
         device: auto, cpu or cuda.
@@ -51,8 +52,8 @@ class Plan(Record):
             is always `NextToken`.
     """
 
-    weak: str | Any = "pocket-s"
-    strong: str = "pocket-l"
+    weak: Start | Any = "pocket-s"
+    strong: Start = "pocket-l"
     weak_recipe: Recipe = Recipe(epochs=4, learning_rate=5e-4)
     recipe: Recipe = Recipe(epochs=3, learning_rate=5e-5, eval_every=24)
     device: str = "auto"
@@ -69,17 +70,25 @@ class Plan(Record):
             supervisor = {"weak_recipe": self.weak_recipe.to_dict()}
         recipes = {**supervisor, "recipe": self.recipe.to_dict()}
         recipes |= {"adapt": replace(self.adapt, loss=NextToken()).to_dict()} if self.adapt else {}
-        return {"weak": self.weak_name, "strong": self.strong, **recipes}
+        return {"weak": self.weak_name, "strong": model_name(self.strong), **recipes}
 
     @property
     def weak_name(self) -> str:
         """The supervisor's name: that of a model, or of a labeller."""
-        return labeller_name(self.weak) if is_labeller(self.weak) else self.weak
+        return labeller_name(self.weak) if is_labeller(self.weak) else model_name(self.weak)
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The language models: one or two."""
-        return (self.strong,) if is_labeller(self.weak) else (self.weak, self.strong)
+        """The names of the language models: one or two."""
+        strong = model_name(self.strong)
+        return (strong,) if is_labeller(self.weak) else (model_name(self.weak), strong)
+
+    def _summary(self) -> str:
+        weak = "" if is_labeller(self.weak) else f" by {self.weak_recipe!r}"
+        adapted = f", adapted by {self.adapt!r}" if self.adapt else ""
+        return (
+            f"weak={brief(self.weak_name)}{weak}, strong={brief(model_name(self.strong))} by {self.recipe!r}{adapted}"
+        )
 
     @classmethod
     def for_task(cls, task: Task) -> "Plan":
@@ -191,7 +200,7 @@ class Bench:
 
     def train(
         self,
-        start: str | LanguageModel,
+        start: Start,
         labelled: LabelledSet,
         recipe: Recipe,
         role: str,
@@ -200,7 +209,7 @@ class Bench:
         **watched,
     ) -> LanguageModel:
         """`Store.train` with this bench's seed (or another one) and device."""
-        start = load_model(start, device="cpu") if isinstance(start, str) else start
+        start = start if isinstance(start, LanguageModel) else load_model(start, device="cpu")
         report = {"on_step": self.on_step and partial(self.on_step, role), **self._rows(role)}
         recipe = replace(recipe, seed=self.seed if seed is None else seed)
         options = report | ({"share_start": True} if watched else {}) | watched
@@ -210,12 +219,12 @@ class Bench:
         """The option that reports answered examples under this role, where somebody asked for it."""
         return {"on_rows": partial(self.on_rows, role)} if self.on_rows else {}
 
-    def adapted(self, start: str | LanguageModel, recipe: Recipe | None = None) -> LanguageModel:
+    def adapted(self, start: Start, recipe: Recipe | None = None) -> LanguageModel:
         """A model after next-token training on the unlabelled inputs, by the plan's `adapt` recipe or another one.
 
         Without any recipe the model is returned unchanged. The adapted model is returned in main memory.
         """
-        model = load_model(start, device="cpu") if isinstance(start, str) else start
+        model = start if isinstance(start, LanguageModel) else load_model(start, device="cpu")
         recipe = recipe or self.plan.adapt
         if recipe is None:
             return model
@@ -236,7 +245,7 @@ class Bench:
 
     def supervisor(
         self,
-        start: str | LanguageModel | Any | None = None,
+        start: Start | Any | None = None,
         truth: LabelledSet | None = None,
         *,
         recipe: Recipe | None = None,
@@ -309,7 +318,7 @@ class Bench:
         labels: LabelledSet,
         recipe: Recipe | None = None,
         *,
-        start: str | LanguageModel | None = None,
+        start: Start | None = None,
         role: str = "strong student",
     ) -> Outcome:
         """A student of these labels, compared with the bench's weak supervisor and strong ceiling.

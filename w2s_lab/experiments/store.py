@@ -39,6 +39,7 @@ from w2s_lab.records import LabelledSet, content_key
 from w2s_lab.system import heap, parallel
 from w2s_lab.system.border import check_arguments
 from w2s_lab.system.files import as_umask_says, beside, remove, replacing, said_with_path, sha256
+from w2s_lab.system.record import brief
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import snapshot_from_json, snapshot_to_json
 from w2s_lab.training.labelling import OnRows, weak_labels
@@ -56,8 +57,11 @@ class Store:
     def __init__(self, root: str | Path | None = None) -> None:
         """A store in the folder `root`; None: the usual one, `assets.store_folder`."""
         check_arguments(Store.__init__, locals())
-        self.root = assets.store_folder() if root is None else Path(root)
+        self.root = assets.store_folder() if root is None else assets.user_path(root)
         self.asked: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"Store({brief(str(self.root))})"
 
     def train(
         self,
@@ -86,6 +90,7 @@ class Store:
         """
         check_arguments(Store.train, locals())
         options = {"watch": watch, "reference": reference, "on_step": on_step, "on_rows": on_rows, "device": device}
+        options["progress"] = False
         if recipe.lora is None:  # the weights that an adapter freezes may be rounded: other answers
             options["untrained"] = self.labels if share_start else None
         key = training_key(start, labelled, recipe)

@@ -12,6 +12,7 @@ import inspect
 import re
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -79,7 +80,9 @@ def register_labeller(name: str, what: Any, *, replace: bool = False) -> None:
 
 def is_labeller(weak: Any) -> bool:
     """Whether a supervisor is a labeller of this module and not a language model or the name of one."""
-    return weak.partition(":")[0] in LABELLERS if isinstance(weak, str) else not isinstance(weak, LanguageModel)
+    if isinstance(weak, str):
+        return weak.partition(":")[0] in LABELLERS
+    return not isinstance(weak, LanguageModel | Path | tuple)
 
 
 def labeller(weak: Any, truth: LabelledSet, *, states: States | None = None) -> Labeller:

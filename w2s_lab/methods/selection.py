@@ -121,6 +121,7 @@ def ifd(model: LanguageModel, labels: LabelledSet) -> np.ndarray:
     both. The authors' code reads y without anything before it, and so leaves out its first token there: a
     one-token answer of a closed task would have no PPL(y).
     """
+    needs_language_model(model, "this score")
     check_arguments(ifd, locals())
     prompts, answers = _encoded(model, labels)
     room = max(map(len, answers), default=1)

@@ -20,8 +20,9 @@ from torch import Tensor
 from w2s_lab.models.shared_prefix import can_share, shared_cache, with_prefix_row
 from w2s_lab.objective import sequence_log_prob, token_log_probs
 from w2s_lab.recipe import Recipe
-from w2s_lab.records import Example, Snapshot
+from w2s_lab.records import Example, Snapshot, Task
 from w2s_lab.system import parallel
+from w2s_lab.system.record import brief
 
 LONGEST_WORD = 32  # characters tried beyond the point where an over-long input is cut
 KEPT = 4  # sets of examples whose tokens are kept, so that no set is tokenised twice
@@ -59,6 +60,8 @@ class LanguageModel:
         network: a causal `PreTrainedModel` of transformers, float32 on `device`.
         history: snapshots of the training that made it; empty for a model that was loaded.
         max_tokens, chat_template, precision: as in `Recipe`, in training and afterwards.
+        task: the task that it was trained on, for `w2s_lab.answer`; None: unknown.
+        instruction: the most frequent one among its training examples; None: unknown.
     """
 
     name: str
@@ -69,7 +72,14 @@ class LanguageModel:
     max_tokens: int = Recipe.max_tokens
     chat_template: bool = False
     precision: str = "auto"
+    task: Task | None = None
+    instruction: str | None = None
     _prompts: dict = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        learnt = f", trained on {self.task.name!r}" if self.task else ""
+        what = f"{type(self.network).__name__}, {self.parameters:,} parameters, {self.device}"
+        return f"LanguageModel({brief(self.name)}: {what}{learnt}, {len(self.history)} snapshots)"
 
     @property
     def device(self) -> torch.device:

@@ -28,6 +28,7 @@ MAKES = {  # what is expected -> how a user gets one
     "Example": 'w2s.Example("Is it good?", "a fine film", "yes") makes one',
     "Evaluation": "w2s.evaluate(model, test) makes one",
     "Comparison": "w2s.compare(weak, student, ceiling, test) makes one",
+    "LoRA": "w2s.LoRA(rank=16) makes one",
     "bool": "write True or False, without quotes",
     "int": "write a whole number without quotes, such as 3",
     "float": "write a number without quotes, such as 3e-4",
@@ -51,13 +52,17 @@ def check_arguments(function: Callable, given: Mapping[str, Any]) -> None:
 def check_fields(record: Any) -> None:
     """The same for the fields of a frozen dataclass, at the start of its `__post_init__`.
 
-    Numbers of numpy become Python's, so that the record can be written as JSON.
+    Numbers of numpy become Python's, so that the record can be written as JSON; a list becomes a tuple where one is
+    expected.
     """
     given = {field.name: getattr(record, field.name) for field in fields(record)}
     hints = _hints(type(record))
     for name, value in given.items():
         if isinstance(value, np.generic) and not isinstance(value, str):
             value = given[name] = value.item()
+            object.__setattr__(record, name, value)
+        elif isinstance(value, list) and fits(tuple(value), hints[name]) and not fits(value, hints[name]):
+            value = given[name] = tuple(value)
             object.__setattr__(record, name, value)
         if not fits(value, hints.get(name, Any)):
             raise TypeError(_sentence(type(record).__name__, name, given, hints))
@@ -200,4 +205,6 @@ def described(value: Any) -> str:
         shape = getattr(value, "shape", None)
         size = f" of shape {tuple(shape)}" if isinstance(shape, Sequence) else ""
         return f"a {library} {kind.__name__}{size}"
+    if repr(value).startswith(f"{kind.__name__}("):
+        return brief(value)
     return f"{brief(value)}, {'an' if kind.__name__[:1] in 'AEIO' else 'a'} {kind.__name__}"
