@@ -9,7 +9,20 @@ from collections.abc import Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
 
-from w2s_lab.cli.arguments import add_device, add_import, add_store, answers, loss, losses, positive, rate, sizes
+from w2s_lab.cli.arguments import (
+    add_device,
+    add_import,
+    add_store,
+    answers,
+    data_source,
+    loss,
+    losses,
+    model_source,
+    place,
+    positive,
+    rate,
+    sizes,
+)
 from w2s_lab.cli.progress import Progress
 from w2s_lab.system.files import replacing
 
@@ -39,6 +52,7 @@ def add(commands) -> None:
     source.add_argument("--task", help="a built-in task (default: sentiment)")
     source.add_argument(
         "--data",
+        type=data_source,
         metavar="FILE|hub:NAME|TASK",
         help="a .csv, .tsv or .jsonl file, a data set of the Hugging Face Hub or of `w2s-lab fetch`, or a task of your "
         "own that --import registers",
@@ -58,13 +72,16 @@ def add(commands) -> None:
     model += "scratch:NAME for its architecture with random weights"
     models.add_argument(
         "--weak",
+        type=model_source,
         metavar="MODEL|LABELLER",
         help=f"becomes the weak supervisor: {model}; or a supervisor that is no language model: bag-of-words or "
         "bag-of-words:N (a classifier of words, with all or N of the supervisor's true labels), vader (a lexicon with "
         "rules that never saw a label), layer:K or layer:K:N (an early exit of the strong model after K blocks), or "
         "one that --import registers",
     )
-    models.add_argument("--strong", metavar="MODEL", help="becomes the strong student and the strong ceiling")
+    models.add_argument(
+        "--strong", type=model_source, metavar="MODEL", help="becomes the strong student and the strong ceiling"
+    )
     models.add_argument("--pair", metavar="NAME", help="two models of the Hub with their recipes, such as smollm2-16gb")
     recipe = run.add_argument_group("recipe")
     recipe.add_argument(
@@ -108,8 +125,8 @@ def add(commands) -> None:
         metavar="CARD",
         help="only estimate memory and minutes, on this machine or a named card such as T4; nothing is loaded",
     )
-    run.add_argument("--figure", metavar="PNG", help="where the figure goes (default: in the store)")
-    run.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
+    run.add_argument("--figure", type=place, metavar="PNG", help="where the figure goes (default: in the store)")
+    run.add_argument("--json", type=place, metavar="FILE", help="also write the numbers as JSON")
     add_store(run)
     run.set_defaults(command=_run)
 

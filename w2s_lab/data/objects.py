@@ -14,8 +14,8 @@ from w2s_lab.records import Example, LabelledSet, Splits
 from w2s_lab.system.border import described
 
 EXPECTED = (
-    "expected a DataFrame, a datasets.Dataset, a list of dicts, a dict of lists, w2s_lab.Example objects, or a text or a "
-    "Path that names a source"
+    "expected a DataFrame, a datasets.Dataset, a list of dicts, a dict of lists, w2s_lab.Example objects, or the name "
+    "of a task or a file"
 )
 
 
@@ -65,9 +65,8 @@ def _of_mapping(source: Mapping, name: str, hub_table: Callable[[str, Any], Tabl
     except TypeError:
         whole = {}
     if not whole or len(whole) != len(source):
-        raise TypeError(
-            f"{name}: source is {described(dict(source))}; {EXPECTED}. Hint: [row] makes a list of one dict"
-        )
+        given = described(dict(source))
+        raise TypeError(f"{name}: source is {given}; {EXPECTED}. Hint: [row] makes a list of one dict")
     sizes = {column: len(values) for column, values in whole.items()}
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{column!r} has {size}" for column, size in sizes.items())
@@ -80,6 +79,8 @@ def _rows(source: Any, name: str) -> tuple[list[Any], tuple[str, ...], tuple[Any
     """The rows of a frame or an iterable, notes on how they were read, and the columns where the object names them."""
     if hasattr(source, "to_dict") and hasattr(source, "columns") and hasattr(source, "index"):  # pandas
         return _of_pandas(source, name)
+    if hasattr(source, "groups") or (hasattr(source, "index") and hasattr(source, "to_frame")):  # of pandas too
+        raise TypeError(f"{name}: source is {described(source)}; {EXPECTED}. Hint: a DataFrame has a column for each")
     for method in ("to_dicts", "to_pylist"):  # polars, pyarrow
         if hasattr(source, method) and hasattr(source, "columns"):
             return getattr(source, method)(), (), ()
@@ -109,9 +110,7 @@ def _of_pandas(frame: Any, name: str) -> tuple[list[dict], tuple[str, ...], tupl
         if known and all(isinstance(cell, float) and math.isfinite(cell) and cell == int(cell) for cell in known):
             # pandas keeps whole numbers as floats where a value is or was missing
             cells = [None if cell is None else int(cell) for cell in cells]
-            notes.append(
-                f"column {str(column)!r} holds whole numbers as floats; {known[0]} is read as {int(known[0])}."
-            )
+            notes.append(f"column {str(column)!r} has whole numbers as floats; {known[0]} is read as {int(known[0])}.")
         values[column] = cells
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*values.values(), strict=True)]
     return rows, tuple(notes), columns
