@@ -283,7 +283,7 @@ def read_examples(
         options = replace(options, **own)
     elif str(source) in tasks():
         name = name or str(source)
-        table, options = tasks()[name].table(options)
+        table, options = tasks()[str(source)].table(options)
     elif str(source).startswith("hub:"):
         preset, table, options = _load_hub(str(source), options)
         name = name or preset
