@@ -74,9 +74,8 @@ def test_numbers_are_answers_as_they_are_written(kind):
     frame = FRAME.assign(label=[int(row["label"] == "yes") for row in ROWS])
     frame = frame.assign(label=frame["label"].astype(kind))
     words = {"true": "yes", "false": "no"} if kind is bool else {"1": "yes", "0": "no"}
-    for source in (
-        (frame, frame.to_dict("list"), frame.to_dict("records")) if kind not in (float, np.float32) else (frame,)
-    ):
+    sources = [frame] if kind in (float, np.float32) else [frame, frame.to_dict("list"), frame.to_dict("records")]
+    for source in sources:
         task, examples, _ = read_examples(source, answers=words)
         assert set(task.answers) == {"yes", "no"} and [e.answer for e in examples] == [row["label"] for row in ROWS]
 

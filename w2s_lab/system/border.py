@@ -55,17 +55,37 @@ def check_fields(record: Any) -> None:
     Numbers of numpy become Python's, so that the record can be written as JSON; a list becomes a tuple where one is
     expected.
     """
-    given = {field.name: getattr(record, field.name) for field in fields(record)}
+    for name, plain_types, element in _usual(type(record)):
+        value = getattr(record, name)
+        usual = type(value) in plain_types
+        if not usual and not (element and type(value) is tuple and all(type(one) is element for one in value)):
+            _check_field(record, name, value)
+
+
+def _check_field(record: Any, name: str, value: Any) -> None:
+    """The same for one field whose type is not plainly the expected one."""
     hints = _hints(type(record))
-    for name, value in given.items():
-        if isinstance(value, np.generic) and not isinstance(value, str):
-            value = given[name] = value.item()
-            object.__setattr__(record, name, value)
-        elif isinstance(value, list) and fits(tuple(value), hints[name]) and not fits(value, hints[name]):
-            value = given[name] = tuple(value)
-            object.__setattr__(record, name, value)
-        if not fits(value, hints.get(name, Any)):
-            raise TypeError(_sentence(type(record).__name__, name, given, hints))
+    if isinstance(value, np.generic) and not isinstance(value, str):
+        value = value.item()
+        object.__setattr__(record, name, value)
+    elif isinstance(value, list) and fits(tuple(value), hints[name]) and not fits(value, hints[name]):
+        value = tuple(value)
+        object.__setattr__(record, name, value)
+    if not fits(value, hints[name]):
+        given = {one: getattr(record, one) for one in hints}
+        raise TypeError(_sentence(type(record).__name__, name, given, hints))
+
+
+@lru_cache(maxsize=256)
+def _usual(kind: type) -> list[tuple[str, frozenset[type], type | None]]:
+    """Of each field the types that need no closer look, and the type of a tuple's elements: a set has many examples."""
+    found = []
+    for name, hint in _hints(kind).items():
+        kinds = [*_kinds(hint), *([type(None)] if fits(None, hint) else [])]
+        elements = [typing.get_args(one)[0] for one in kinds if typing.get_origin(one) is tuple]
+        element = elements[0] if elements and isinstance(elements[0], type) else None
+        found.append((name, frozenset(one for one in kinds if isinstance(one, type) and one is not Any), element))
+    return found
 
 
 @lru_cache(maxsize=256)
