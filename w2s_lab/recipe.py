@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from w2s_lab.objective import LOSSES, Loss, MaximumLikelihood, check_loss
 from w2s_lab.system.border import check_fields
-from w2s_lab.system.record import Record, plain
+from w2s_lab.system.record import Record, json_value
 from w2s_lab.system.source import UnknownSource, source_digest
 
 PLAIN = (bool, int, float, str, type(None))  # JSON values
@@ -116,7 +116,7 @@ class Recipe(Record):
         if type(self.loss) not in LOSSES.values():
             words = {name: dial if isinstance(dial, PLAIN) else repr(dial) for name, dial in dials.items()}
             loss = {"name": loss["name"], "source": self._source[0], "dials": words}
-        return plain(values | {"loss": loss})
+        return json_value(values | {"loss": loss})
 
     @property
     def unknown_source(self) -> str | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from w2s_lab import metrics
 from w2s_lab.system.border import check_fields
-from w2s_lab.system.record import Record, brief, columns, fraction, plain
+from w2s_lab.system.record import Record, abbreviated, columns, fraction, json_value
 
 GROUND_TRUTH = "ground truth"
 PARTS = ("supervisor_train", "student_train", "test", "validation")
@@ -204,8 +204,8 @@ class LabelledSet(Record):
             return self.take([])
         if rows.ndim != 1 or not (rows.dtype == bool or np.issubdtype(rows.dtype, np.integer)):
             raise TypeError(
-                f"LabelledSet: [{brief(key)}] asks for no row; expected a row number, an example's id, a slice, or a "
-                "list of row numbers"
+                f"LabelledSet: [{abbreviated(key)}] asks for no row; expected a row number, an example's id, a slice, "
+                "or a list of row numbers"
             )
         if rows.dtype == bool and len(rows) != len(self):
             raise IndexError(f"LabelledSet ({self.source}): a mask of {len(rows)} booleans for {len(self)} rows")
@@ -230,7 +230,7 @@ class LabelledSet(Record):
         optional += [target.digest for target in self.token_targets or ()]
         return content_key(self.task.to_dict(), self.ids, self.answers, arrays, *optional)
 
-    def take(self, indices: Sequence[int], source: str | None = None) -> "LabelledSet":
+    def take(self, indices: Sequence[int] | np.ndarray, source: str | None = None) -> "LabelledSet":
         """The rows at `indices` (row numbers, or a mask of booleans), in that order, with all their fields."""
         rows = np.asarray(indices)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
@@ -269,7 +269,7 @@ class LabelledSet(Record):
         right = "" if self.source == GROUND_TRUTH else f", label accuracy {fraction(self.label_accuracy)}"
         extra = [name for name in ("probs", "log_prob", "weight", "token_targets") if getattr(self, name) is not None]
         carried = f", with {', '.join(extra)}" if extra else ""
-        return f"{_of(self.task)}: {len(self):,} examples, answers from {brief(self.source)}{right}{carried}"
+        return f"{_of(self.task)}: {len(self):,} examples, answers from {abbreviated(self.source)}{right}{carried}"
 
 
 @dataclass(frozen=True)
@@ -460,7 +460,7 @@ class Snapshot(Record):
     def _rows(self) -> list[dict[str, Any]]:
         """One row: step, examples seen, training loss, and the numbers of the evaluation."""
         row = {"step": self.step, "examples_seen": self.examples_seen, "train_loss": self.train_loss}
-        return [row | plain(self.evaluation._measured() if self.evaluation else {})]
+        return [row | json_value(self.evaluation._measured() if self.evaluation else {})]
 
     def _summary(self) -> str:
         words = [f"step {self.step:,}", f"{self.examples_seen:,} examples seen"]
@@ -507,7 +507,9 @@ class Comparison(Record):
 
     def _rows(self) -> list[dict[str, Any]]:
         """A row a model, with its numbers; `comparison.student.to_pandas()` has a row an item."""
-        return [{"model": name, **plain(getattr(self, name)._measured())} for name in ("weak", "student", "ceiling")]
+        return [
+            {"model": name, **json_value(getattr(self, name)._measured())} for name in ("weak", "student", "ceiling")
+        ]
 
     def _summary(self) -> str:
         right = ", ".join(f"{name} {fraction(getattr(self, name).accuracy)}" for name in ("weak", "student", "ceiling"))
@@ -517,7 +519,7 @@ class Comparison(Record):
 
 def _of(task: Task) -> str:
     """A task in a few words."""
-    return brief(task.name)[1:-1]
+    return abbreviated(task.name)[1:-1]
 
 
 def _with_probs(rows: list[dict[str, Any]], task: Task, probs: np.ndarray | None) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from w2s_lab import metrics
 from w2s_lab.experiments.report import summarise
 from w2s_lab.methods import cascade, flywheel, mixing, probe, proposals
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Splits, Task, TokenTargets
-from w2s_lab.system.record import LONGEST, Record, flat, plain
+from w2s_lab.system.record import LONGEST, Record, flat, json_value
 
 TASK = Task("films", ("good", "bad"))
 N = 120
@@ -141,8 +141,8 @@ JSON = st.recursive(
 @settings(max_examples=60, deadline=None)
 @given(JSON)
 def test_plain_values_are_json_and_stay_as_they_are(value):
-    once = plain(value)
-    assert json.loads(json.dumps(once, allow_nan=False)) == once == plain(once)
+    once = json_value(value)
+    assert json.loads(json.dumps(once, allow_nan=False)) == once == json_value(once)
     assert all(not isinstance(one, dict) or not one for one in flat({"a": once}).values())
 
 

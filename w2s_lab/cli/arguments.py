@@ -24,7 +24,7 @@ def add_import(command: argparse.ArgumentParser) -> None:
 def add_store(command: argparse.ArgumentParser) -> None:
     """`--store DIR`."""
     usual = "folder of finished work (default: the one that `w2s-lab doctor` names)"
-    command.add_argument("--store", type=place, metavar="DIR", help=usual)
+    command.add_argument("--store", type=path_text, metavar="DIR", help=usual)
 
 
 def add_device(command: argparse.ArgumentParser) -> None:
@@ -33,14 +33,14 @@ def add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=names, default="auto", help="auto: a GPU if there is one (default: auto)")
 
 
-def place(text: str) -> str:
+def path_text(text: str) -> str:
     """A path; ~ at its beginning means the home folder, also where the shell leaves it, as in --store=~/runs."""
     return str(assets.user_path(text))
 
 
 def data_source(text: str) -> str:
     """The name of a task, `hub:NAME`, or a path."""
-    return place(text) if text.startswith("~") else text
+    return path_text(text) if text.startswith("~") else text
 
 
 def model_source(text: str) -> str:

@@ -15,7 +15,7 @@ from w2s_lab.cli import assignment as assignment_command
 from w2s_lab.cli import completion as completion_command
 from w2s_lab.cli import fetch as fetch_command
 from w2s_lab.cli import run as run_command
-from w2s_lab.cli.arguments import add_device, add_import, add_store, place, positive
+from w2s_lab.cli.arguments import add_device, add_import, add_store, path_text, positive
 from w2s_lab.studies import STUDIES
 from w2s_lab.system.registry import load_plugin
 from w2s_lab.version import __version__
@@ -113,11 +113,11 @@ def _add_pretrain(commands) -> None:
         epilog="example: w2s-lab pretrain pocket-s --folder /tmp/ladder",
     )
     pretrain.add_argument("names", nargs="*", metavar="MODEL", help="which rungs (default: all)")
-    pretrain.add_argument("--folder", type=place, metavar="DIR", help="where the models go (default: data/models)")
+    pretrain.add_argument("--folder", type=path_text, metavar="DIR", help="where the models go (default: data/models)")
     add_device(pretrain)
     pretrain.add_argument("--plain", action="store_true", help="do not compile, even where a compiler is present")
     pretrain.add_argument(
-        "--figure", type=place, metavar="PNG", help="loss against size (default: ladder.png in the folder)"
+        "--figure", type=path_text, metavar="PNG", help="loss against size (default: ladder.png in the folder)"
     )
     pretrain.set_defaults(command=_pretrain)
 
@@ -168,7 +168,7 @@ def _add_study(commands) -> None:
     study.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster instead: auto, HOST:PORT or ray://HOST:PORT")
     study.add_argument(
         "--output",
-        type=place,
+        type=path_text,
         default="data/results",
         metavar="DIR",
         help="for JSON and figures (default: data/results)",
@@ -219,7 +219,7 @@ def _add_notebooks(commands) -> None:
     )
     notebooks.add_argument(
         "folder",
-        type=place,
+        type=path_text,
         nargs="?",
         default="my_notebooks",
         metavar="DIR",

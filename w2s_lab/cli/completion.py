@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 
 SHELLS = ("bash", "zsh")
-FOLDERS = ("DIR", "SUBMISSIONS")  # metavars of options that take a folder; others of type `place` take a file
+FOLDERS = ("DIR", "SUBMISSIONS")  # metavars of options that take a folder; others of type `path_text` take a file
 NEEDED = "completion needs the package shtab. Hint: pip install 'w2s-lab[completion]'"
 
 
@@ -44,7 +44,7 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
             function, words = f"_w2s_lab_{re.sub('[^a-z]+', '_', path)}", " ".join(names[path])
             functions.append(f'{function}() {{ compgen -W "{words}" -- "$1"; }}')
             action.complete = {"bash": function, "zsh": f"({words})"}
-        elif getattr(action.type, "__name__", "") in ("place", "user_path", "data_source"):
+        elif getattr(action.type, "__name__", "") in ("path_text", "user_path", "data_source"):
             action.complete = shtab.DIRECTORY if action.metavar in FOLDERS else shtab.FILE
     return shtab.complete(parser, shell=shell, preamble={"bash": "\n".join(functions)})
 

@@ -18,7 +18,7 @@ from w2s_lab.cli.arguments import (
     loss,
     losses,
     model_source,
-    place,
+    path_text,
     positive,
     rate,
     sizes,
@@ -125,8 +125,8 @@ def add(commands) -> None:
         metavar="CARD",
         help="only estimate memory and minutes, on this machine or a named card such as T4; nothing is loaded",
     )
-    run.add_argument("--figure", type=place, metavar="PNG", help="where the figure goes (default: in the store)")
-    run.add_argument("--json", type=place, metavar="FILE", help="also write the numbers as JSON")
+    run.add_argument("--figure", type=path_text, metavar="PNG", help="where the figure goes (default: in the store)")
+    run.add_argument("--json", type=path_text, metavar="FILE", help="also write the numbers as JSON")
     add_store(run)
     run.set_defaults(command=_run)
 

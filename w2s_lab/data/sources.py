@@ -27,7 +27,7 @@ from w2s_lab.data.readers import EXTENSIONS, DataError, DataWarning, Row, Table,
 from w2s_lab.records import Example, LabelledSet, Splits, Task
 from w2s_lab.system.border import check_arguments, check_fields
 from w2s_lab.system.files import replacing
-from w2s_lab.system.record import Record, brief
+from w2s_lab.system.record import Record, abbreviated
 from w2s_lab.system.registry import Registry
 
 __all__ = [
@@ -70,7 +70,7 @@ class SplitSizes(Record):
             return sizes
         if len(sizes) != 4:
             raise ValueError(
-                f"sizes is {brief(sizes)}; expected four whole numbers, such as (1500, 1500, 1000, 100), for "
+                f"sizes is {abbreviated(sizes)}; expected four whole numbers, such as (1500, 1500, 1000, 100), for "
                 "supervisor, student, test and validation"
             )
         return cls(*sizes)

@@ -24,7 +24,7 @@ from w2s_lab.objective import MaximumLikelihood, NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Splits, Task
 from w2s_lab.system.border import check_arguments, check_fields
-from w2s_lab.system.record import Record, brief, fraction, shortened
+from w2s_lab.system.record import Record, abbreviated, fraction, shortened
 from w2s_lab.training.evaluation import score
 from w2s_lab.training.requirements import check_offer, check_set
 
@@ -86,9 +86,8 @@ class Plan(Record):
     def _summary(self) -> str:
         weak = "" if is_labeller(self.weak) else f" by {self.weak_recipe!r}"
         adapted = f", adapted by {self.adapt!r}" if self.adapt else ""
-        return (
-            f"weak={brief(self.weak_name)}{weak}, strong={brief(model_name(self.strong))} by {self.recipe!r}{adapted}"
-        )
+        strong = abbreviated(model_name(self.strong))
+        return f"weak={abbreviated(self.weak_name)}{weak}, strong={strong} by {self.recipe!r}{adapted}"
 
     @classmethod
     def for_task(cls, task: Task) -> "Plan":

@@ -39,7 +39,7 @@ from w2s_lab.records import LabelledSet, content_key
 from w2s_lab.system import heap, parallel
 from w2s_lab.system.border import check_arguments
 from w2s_lab.system.files import as_umask_says, beside, remove, replacing, said_with_path, sha256
-from w2s_lab.system.record import brief
+from w2s_lab.system.record import abbreviated
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import snapshot_from_json, snapshot_to_json
 from w2s_lab.training.labelling import OnRows, weak_labels
@@ -61,7 +61,7 @@ class Store:
         self.asked: list[str] = []
 
     def __repr__(self) -> str:
-        return f"Store({brief(str(self.root))})"
+        return f"Store({abbreviated(str(self.root))})"
 
     def train(
         self,

@@ -22,7 +22,7 @@ from w2s_lab.objective import sequence_log_prob, token_log_probs
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, Snapshot, Task
 from w2s_lab.system import parallel
-from w2s_lab.system.record import brief
+from w2s_lab.system.record import abbreviated
 
 LONGEST_WORD = 32  # characters tried beyond the point where an over-long input is cut
 KEPT = 4  # sets of examples whose tokens are kept, so that no set is tokenised twice
@@ -79,7 +79,7 @@ class LanguageModel:
     def __repr__(self) -> str:
         learnt = f", trained on {self.task.name!r}" if self.task else ""
         what = f"{type(self.network).__name__}, {self.parameters:,} parameters, {self.device}"
-        return f"LanguageModel({brief(self.name)}: {what}{learnt}, {len(self.history)} snapshots)"
+        return f"LanguageModel({abbreviated(self.name)}: {what}{learnt}, {len(self.history)} snapshots)"
 
     @property
     def device(self) -> torch.device:

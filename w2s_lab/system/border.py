@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from w2s_lab.system.record import brief
+from w2s_lab.system.record import abbreviated
 
 MAKES = {  # what is expected -> how a user gets one
     "Recipe": "w2s.Recipe(epochs=3, learning_rate=3e-4) makes one",
@@ -218,13 +218,13 @@ def described(value: Any) -> str:
     kind = type(value)
     library = kind.__module__.partition(".")[0]
     if isinstance(value, str):
-        return f"the text {brief(value)}"
+        return f"the text {abbreviated(value)}"
     if isinstance(value, int | float | tuple | list | dict | set | np.ndarray | np.generic):
-        return brief(value)
+        return abbreviated(value)
     if hasattr(value, "shape") or library in ("pandas", "polars", "datasets", "pyarrow", "torch", "transformers"):
         shape = getattr(value, "shape", None)
         size = f" of shape {tuple(shape)}" if isinstance(shape, Sequence) else ""
         return f"a {library} {kind.__name__}{size}"
     if repr(value).startswith(f"{kind.__name__}("):
-        return brief(value)
-    return f"{brief(value)}, {'an' if kind.__name__[:1] in 'AEIO' else 'a'} {kind.__name__}"
+        return abbreviated(value)
+    return f"{abbreviated(value)}, {'an' if kind.__name__[:1] in 'AEIO' else 'a'} {kind.__name__}"

@@ -32,7 +32,7 @@ class Record:
         Arrays and tuples become lists; None stands for what is undefined, and for a number that is not finite.
         """
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-        return plain(own | self._numbers())
+        return json_value(own | self._numbers())
 
     def to_pandas(self) -> Any:
         """The record as a `pandas.DataFrame`; see `_rows` of the class, or its documentation, for what a row is.
@@ -67,7 +67,7 @@ class Record:
             value = getattr(self, field.name)
             usual = field.default_factory() if callable(field.default_factory) else field.default
             if field.repr and (field.name in self._always or not _same(value, usual)):
-                parts.append(f"{field.name}={brief(value)}")
+                parts.append(f"{field.name}={abbreviated(value)}")
         return ", ".join(parts)
 
 
@@ -85,16 +85,18 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - tail - 5]} ... {text[-tail:]}"
 
 
-def brief(value: Any) -> str:
+def abbreviated(value: Any) -> str:
     """A value in at most a few words: texts and numbers cut short, of arrays the shape, of long lists the length."""
     if isinstance(value, float | np.floating):
         return f"{value:.4g}"
     if isinstance(value, np.ndarray):
         return f"array {list(value.shape)}"
     if isinstance(value, Mapping):
-        return _some("{", [f"{brief(key)}: {brief(one)}" for key, one in list(value.items())[:4]], len(value), "}")
+        return _some(
+            "{", [f"{abbreviated(key)}: {abbreviated(one)}" for key, one in list(value.items())[:4]], len(value), "}"
+        )
     if isinstance(value, tuple | list | set | frozenset):
-        some = [brief(one) for _, one in zip(range(4), value, strict=False)]
+        some = [abbreviated(one) for _, one in zip(range(4), value, strict=False)]
         left, right = "[]" if isinstance(value, list) else "{}" if isinstance(value, set | frozenset) else "()"
         return _some(left, some, len(value), right)
     return shortened(repr(value), WORDS)
@@ -108,26 +110,26 @@ def _some(left: str, some: list[str], count: int, right: str) -> str:
     return f"{left}{', '.join([*some, *rest])}{comma}{right}"
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """A value as plain JSON: dict with texts as keys, list, str, int, float, bool or None."""
     if value is None or isinstance(value, bool | str):
         return str(value) if isinstance(value, str) else value
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+        return json_value(value.tolist())
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): json_value(one) for key, one in value.items()}
     if isinstance(value, set | frozenset):
-        return [plain(one) for one in sorted(value, key=str)]
+        return [json_value(one) for one in sorted(value, key=str)]
     if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
+        return [json_value(one) for one in value]
     if hasattr(value, "to_dict"):
-        return plain(value.to_dict())
+        return json_value(value.to_dict())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        own = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        own = {field.name: json_value(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return own or {"name": type(value).__name__}
     if isinstance(value, Path):
         return str(value)
