@@ -276,8 +276,8 @@ def read_examples(
     Warns:
         DataWarning: rows were left out.
     """
-    check_arguments(read_examples, locals())
     options = ReadOptions(input_column, answer_column, instruction, answers, open_ended)
+    check_arguments(read_examples, locals())
     if not isinstance(source, str | Path):
         table, own = object_table(source, name or "data", hub_table)
         options = replace(options, **own)
