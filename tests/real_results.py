@@ -79,7 +79,7 @@ def results() -> dict[str, dict]:
             **facts,
             "supervisor": real_tuning.SUPERVISOR,
             "sizes": astuple(real_tuning.SIZES),
-            "recipes": {name: arm.recipe.as_dict() for name, arm in real_tuning.ARMS.items()},
+            "recipes": {name: arm.recipe.to_dict() for name, arm in real_tuning.ARMS.items()},
             "rows": tuning_rows(),
         },
     }

@@ -11,7 +11,7 @@ from w2s_lab.data.sources import DataError, load_splits
 # What the base install does not bring by name; psutil comes with JupyterLab, and is hidden here all the same.
 EXTRAS = (
     "datasets gguf pypi_simple vaderSentiment requests psutil peft accelerate ray voila nbgrader jupytext playwright "
-    "hypothesis"
+    "hypothesis shtab"
 )
 IMPORT_EVERYTHING = """
 import importlib, sys

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "w2s_lab"
 # From the bottom up: a folder, or a module of the root, imports only from rows above its own in this list. Inside a
 # folder any order goes, as long as there is no circle.
 LAYERS = (
-    ("version", "assets", "moved", "metrics", "objective", "system"),
+    ("version", "assets", "moved", "system"),
+    ("metrics", "objective"),
     ("recipe", "records"),
     ("data",),
     ("models",),
@@ -41,7 +42,7 @@ HOMES = {
     "datasets": {"data.sources", "data.readers"},
 }
 FULL = {"classroom.exercises", "studies"}  # folders whose __init__ is a module of its own, not a list of names
-MAY_PRINT = {"cli.commands", "cli.fetch", "cli.progress", "cli.run", "cli.assignment"}
+MAY_PRINT = {"cli.commands", "cli.fetch", "cli.progress", "cli.run", "cli.assignment", "cli.completion"}
 UNSAFE_LOADERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 FORBIDDEN_NAMES = {"torch.load", "logging.basicConfig", "pandas.read_pickle", "pd.read_pickle"}
 NOTEBOOK_IMPORTERS = {"notebooks", "nbimporter", "import_ipynb", "importnb", "ipynb"}

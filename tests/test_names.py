@@ -32,6 +32,8 @@ def twice() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
                 classes[node.name].append(where)
         for node in tree.body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
+                if any(ast.unparse(one) == "overload" for one in node.decorator_list):
+                    continue  # the same function, in types only
                 functions[node.name].append(where)
     return tuple({name: places for name, places in found.items() if len(places) > 1} for found in (classes, functions))
 

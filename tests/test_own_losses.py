@@ -278,7 +278,7 @@ KEYS = {  # content keys of version 0.2.0 as they have always been
 @pytest.mark.parametrize("loss", KEYS, ids=repr)
 def test_the_key_of_a_built_in_loss_stays(loss):
     recipe = w2s.Recipe(loss, lora=w2s.LoRA())
-    assert content_key("train", "model", "data", recipe.as_dict(), "0.2.0") == KEYS[loss]
+    assert content_key("train", "model", "data", recipe.to_dict(), "0.2.0") == KEYS[loss]
     assert recipe.unknown_source is None
 
 
@@ -334,7 +334,7 @@ def test_what_cannot_be_told_is_trained_and_not_stored(llama, closed_set, tmp_pa
     exec(OTHER.format(kind="mean", more=""), space)
     recipe, store = replace(QUICK, loss=space["LabelSmoothing"]()), Store(tmp_path)
     assert w2s.training.loop.training_key(llama, closed_set, recipe) is None
-    assert recipe.as_dict()["loss"] == {"name": "LabelSmoothing", "source": None, "dials": {"epsilon": 0.1}}
+    assert recipe.to_dict()["loss"] == {"name": "LabelSmoothing", "source": None, "dials": {"epsilon": 0.1}}
     with pytest.warns(UserWarning, match=r"student is not stored: the source of LabelSmoothing\.\w+ cannot be read"):
         model = store.train(llama, closed_set, recipe, role="student")
     assert store.runs() == [] and store.asked == [] and not list(tmp_path.iterdir())

@@ -149,9 +149,10 @@ def test_extras_exist(name):
 
 
 @pytest.mark.slow
-def test_the_procedure_in_ten_lines(monkeypatch):
+def test_the_procedure_in_ten_lines(monkeypatch, tmp_path):
     """The code blocks run, and supervisor, student and ceiling come out in a believable order; then the methods."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("HOME", str(tmp_path))
     matplotlib.use("Agg", force=True)
     pages = (README, DOCS / "methods.md")
     blocks = [code for page in pages for language, code in FENCED.findall(text(page)) if language == "python"]
@@ -162,12 +163,23 @@ def test_the_procedure_in_ten_lines(monkeypatch):
     assert result.weak.accuracy < result.ceiling.accuracy
     assert 0.5 < result.student.accuracy <= result.ceiling.accuracy
     assert result.student.agreement is not None and result.pgr is not None
-    assert len(blocks) == 4 and 700 <= len(names["sure"]) <= 2000 and 0 < len(names["same"]) < len(names["labels"])
+    assert len(blocks) == 5 and 700 <= len(names["sure"]) <= 2000 and 0 < len(names["same"]) < len(names["labels"])
     assert names["better"].history[-1].train_loss > 0 and names["asked"][1] < len(names["splits"].test)
     assert names["ruled"].ids == names["labels"].ids and names["plan"].weak is names["stars"]
     assert names["smooth"].history[-1].train_loss > 0
     assert names["random"].label_accuracy == pytest.approx(names["labels"].label_accuracy)
     matplotlib.pyplot.close("all")
+
+
+def test_the_page_on_python_works(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    names: dict = {}
+    for language, code in FENCED.findall(text(DOCS / "python.md")):
+        assert language == "python"
+        exec(code, names)  # our own page
+    assert (tmp_path / "my-model" / "w2s_lab.json").is_file() and names["model"].task.name == "films"
+    assert names["start"].name == "my model" and len(names["first"]) == 10 and len(names["frame"]) == 40
 
 
 def test_what_the_pages_name_is_registered():

@@ -217,7 +217,7 @@ def test_a_recipe_names_the_illegal_field_and_its_value(name, value):
 
 def test_a_recipe_as_json_tells_the_losses_apart():
     losses = [MaximumLikelihood(), SoftTargets(), SoftTargets(2.0), AuxiliaryConfidence(), AuxiliaryConfidence(0.75)]
-    texts = [json.dumps(Recipe(loss=loss).as_dict(), sort_keys=True) for loss in losses]
+    texts = [json.dumps(Recipe(loss=loss).to_dict(), sort_keys=True) for loss in losses]
     assert len(set(texts)) == len(losses)
     assert json.loads(texts[2])["loss"] == {"name": "SoftTargets", "temperature": 2.0}
     assert json.loads(texts[0])["learning_rate"] == Recipe().learning_rate

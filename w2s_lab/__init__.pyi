@@ -166,6 +166,9 @@ from .system.registry import (
 from .training import (
     stopping as stopping,
 )
+from .training.asking import (
+    answer as answer,
+)
 from .training.evaluation import (
     compare as compare,
 )

@@ -99,6 +99,11 @@ def marker(start: Path | None = None) -> Path | None:
     return None
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path that a user gave; ~ and ~name at its beginning mean the home folder, where there is one."""
+    return Path(os.path.expanduser(path))  # unlike Path.expanduser, no error where nobody has this name
+
+
 def shown_path(path: Path) -> Path:
     """A path for people to read: from the current directory on, where it lies below it."""
     here = Path.cwd()
@@ -108,11 +113,11 @@ def shown_path(path: Path) -> Path:
 def _place(what: str, start: Path | None) -> Path:
     usual, variable = PLACES[what]
     if os.environ.get(variable):
-        return Path(os.environ[variable]).expanduser().absolute()
+        return user_path(os.environ[variable]).absolute()
     file = marker(start)
     named = _read(file).get(what) if file else None
     if file and named:
-        return file.parent / Path(named).expanduser()
+        return file.parent / user_path(named)
     from platformdirs import user_data_path  # here, because a marker or a variable is the rule
 
     return user_data_path("w2s_lab", appauthor=False) / usual

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from w2s_lab.system.record import Record
+
 Z95 = float(stats.norm.ppf(0.975))
 
 
@@ -172,7 +174,7 @@ def pgr_interval(
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(Record):
     """Mean of `n` values with its 95 % interval, in the values' unit; the ends are None for n < 2, all for n = 0."""
 
     mean: float | None
@@ -201,7 +203,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 @dataclass(frozen=True)
-class Bin:
+class Bin(Record):
     """One bar of the reliability diagram: `count` items with low <= confidence < high (the last bin includes 1).
 
     `confidence` is their mean confidence, `accuracy` the fraction of them that is right.
@@ -215,7 +217,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Record):
     """Expected calibration error (None if there are no items) and the non-empty bins of the reliability diagram."""
 
     ece: float | None

@@ -1,16 +1,18 @@
 """The settings of a fine-tuning: one record for weak supervisor, strong student and strong ceiling."""
 
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from w2s_lab.objective import LOSSES, Loss, MaximumLikelihood, check_loss
+from w2s_lab.system.border import check_fields
+from w2s_lab.system.record import Record, json_value
 from w2s_lab.system.source import UnknownSource, source_digest
 
 PLAIN = (bool, int, float, str, type(None))  # JSON values
 
 
 @dataclass(frozen=True)
-class LoRA:
+class LoRA(Record):
     """Low-rank adaptation (LoRA): the model's own weights stay frozen; each linear layer learns an addition to them.
 
     The addition is a product of two thin matrices (Hu et al. 2021, arXiv 2106.09685). Needs the package peft.
@@ -27,13 +29,14 @@ class LoRA:
     alpha: float = 32.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("rank", "alpha"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"LoRA: {name} is {getattr(self, name)}; expected a number above 0")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Record):
     """The settings of a fine-tuning; the same record serves weak supervisor, strong student and strong ceiling.
 
     Attributes:
@@ -60,6 +63,8 @@ class Recipe:
         ValueError: a setting is out of range.
     """
 
+    _always = ("epochs", "learning_rate")
+
     loss: Loss = field(default_factory=MaximumLikelihood)
     epochs: int = 3
     batch_size: int = 32
@@ -76,6 +81,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_loss(self.loss)
+        check_fields(self)
         for name, legal in (
             ("epochs", self.epochs >= 1),
             ("batch_size", self.batch_size >= 1),
@@ -99,7 +105,7 @@ class Recipe:
         per_epoch = math.ceil(examples / self.batch_size)
         return replace(self, epochs=max(1, round(steps / per_epoch)))
 
-    def as_dict(self) -> dict:
+    def to_dict(self) -> dict:
         """Plain JSON values; the loss with its class name, so that no two losses look alike.
 
         A loss of a user's own also has a digest of its source and of its dials, since another class may bear the same
@@ -111,7 +117,7 @@ class Recipe:
         if type(self.loss) not in LOSSES.values():
             words = {name: dial if isinstance(dial, PLAIN) else repr(dial) for name, dial in dials.items()}
             loss = {"name": loss["name"], "source": self._source[0], "dials": words}
-        return values | {"loss": loss, "lora": self.lora and asdict(self.lora)}
+        return json_value(values | {"loss": loss})
 
     @property
     def unknown_source(self) -> str | None:

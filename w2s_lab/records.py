@@ -7,16 +7,19 @@ that it learns. Every training set therefore has the same type, `LabelledSet`, n
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from w2s_lab import metrics
+from w2s_lab.system.border import check_fields
+from w2s_lab.system.record import Record, abbreviated, columns, fraction, json_value
 
 GROUND_TRUTH = "ground truth"
+PARTS = ("supervisor_train", "student_train", "test", "validation")
 
 
 def content_key(*parts: object) -> str:
@@ -26,7 +29,7 @@ def content_key(*parts: object) -> str:
 
 
 @dataclass(frozen=True)
-class Example:
+class Example(Record):
     """One input x = instruction + user input, with its true answer if that is known.
 
     Attributes:
@@ -41,22 +44,32 @@ class Example:
     answer: str | None = None
     tags: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     @cached_property
     def id(self) -> str:
         """Content key of instruction and input. The answer is not part of it."""
         return content_key(self.instruction, self.input)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, with the id."""
+        return {"id": self.id, **super().to_dict()}
+
 
 @dataclass(frozen=True)
-class Task:
+class Task(Record):
     """A task's name and its closed list of answers; `answers` is None for an open task, whose answers are generated."""
 
     name: str
     answers: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, eq=False)
-class TokenTargets:
+class TokenTargets(Record):
     """The labeller's M most likely next tokens at each of the T tokens of one answer, end-of-answer token included.
 
     Attributes:
@@ -72,6 +85,7 @@ class TokenTargets:
     probs: np.ndarray
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.tokens.ndim != 2 or self.tokens.shape != self.probs.shape:
             raise ValueError(
                 f"TokenTargets: tokens {self.tokens.shape} and probs {self.probs.shape}; expected one shape [T, M]"
@@ -84,7 +98,7 @@ class TokenTargets:
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledSet:
+class LabelledSet(Record):
     """Examples x, each with one answer y_hat: the true answer, or the answer of a labeller such as the weak supervisor.
 
     Attributes:
@@ -112,6 +126,7 @@ class LabelledSet:
     token_targets: tuple[TokenTargets, ...] | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         n, k = len(self.examples), len(self.task.answers or ())
         if len(self.answers) != n:
             raise ValueError(f"LabelledSet ({self.source}): {n} examples but {len(self.answers)} answers")
@@ -154,6 +169,49 @@ class LabelledSet:
     def __len__(self) -> int:
         return len(self.examples)
 
+    def __iter__(self) -> Iterator[tuple[Example, str]]:
+        """The pairs (example x, answer y_hat), in order."""
+        return zip(self.examples, self.answers, strict=True)
+
+    @overload
+    def __getitem__(self, key: int | str) -> tuple[Example, str]: ...
+
+    @overload
+    def __getitem__(self, key: slice | Sequence[int] | np.ndarray) -> "LabelledSet": ...
+
+    def __getitem__(self, key: Any) -> "tuple[Example, str] | LabelledSet":
+        """By row number or by an example's id: the pair (example, answer). By slice, row numbers or mask: a set.
+
+        Raises:
+            IndexError: there is no such row.
+            KeyError: there is no example with this id.
+        """
+        if isinstance(key, str):
+            if key not in self.ids:
+                raise KeyError(f"LabelledSet ({self.source}): there is no example with the id {key!r}")
+            key = self.ids.index(key)
+        if isinstance(key, slice):
+            return self.take(range(len(self))[key])
+        if not isinstance(key, int | np.integer) or isinstance(key, bool):
+            return self._part(key)
+        if not -len(self) <= key < len(self):
+            raise IndexError(f"LabelledSet ({self.source}): there is no row {key}; it has {len(self)} rows, from 0")
+        return self.examples[key], self.answers[key]
+
+    def _part(self, key: Any) -> "LabelledSet":
+        """The rows that a list or an array of numbers or booleans names."""
+        rows = np.asarray(key) if isinstance(key, list | tuple | range | np.ndarray) else np.array("")
+        if rows.size == 0 and rows.ndim == 1:
+            return self.take([])
+        if rows.ndim != 1 or not (rows.dtype == bool or np.issubdtype(rows.dtype, np.integer)):
+            raise TypeError(
+                f"LabelledSet: [{abbreviated(key)}] asks for no row; expected a row number, an example's id, a slice, "
+                "or a list of row numbers"
+            )
+        if rows.dtype == bool and len(rows) != len(self):
+            raise IndexError(f"LabelledSet ({self.source}): a mask of {len(rows)} booleans for {len(self)} rows")
+        return self.take(rows)
+
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The examples' ids, in order."""
@@ -171,9 +229,9 @@ class LabelledSet:
         arrays = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in (self.probs, self.log_prob)]
         optional = [] if self.weight is None else [hashlib.sha256(self.weight.tobytes()).hexdigest()]
         optional += [target.digest for target in self.token_targets or ()]
-        return content_key(asdict(self.task), self.ids, self.answers, arrays, *optional)
+        return content_key(self.task.to_dict(), self.ids, self.answers, arrays, *optional)
 
-    def take(self, indices: Sequence[int], source: str | None = None) -> "LabelledSet":
+    def take(self, indices: Sequence[int] | np.ndarray, source: str | None = None) -> "LabelledSet":
         """The rows at `indices` (row numbers, or a mask of booleans), in that order, with all their fields."""
         rows = np.asarray(indices)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
@@ -188,9 +246,35 @@ class LabelledSet:
             token_targets=None if self.token_targets is None else tuple(self.token_targets[i] for i in rows),
         )
 
+    def _numbers(self) -> dict[str, Any]:
+        return {"label_accuracy": self.label_accuracy}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """A row an example: x, its truth and tags, the answer y_hat, and what the labeller said of it."""
+        return _with_probs(
+            columns(
+                id=self.ids,
+                instruction=[example.instruction for example in self.examples],
+                input=[example.input for example in self.examples],
+                answer=self.answers,
+                truth=[example.answer for example in self.examples],
+                log_prob=self.log_prob,
+                weight=self.weight,
+                tags=[example.tags for example in self.examples],
+            ),
+            self.task,
+            self.probs,
+        )
+
+    def _summary(self) -> str:
+        right = "" if self.source == GROUND_TRUTH else f", label accuracy {fraction(self.label_accuracy)}"
+        extra = [name for name in ("probs", "log_prob", "weight", "token_targets") if getattr(self, name) is not None]
+        carried = f", with {', '.join(extra)}" if extra else ""
+        return f"{_of(self.task)}: {len(self):,} examples, answers from {abbreviated(self.source)}{right}{carried}"
+
 
 @dataclass(frozen=True)
-class Splits:
+class Splits(Record):
     """One task's examples in four parts that have no example in common.
 
     Attributes:
@@ -210,8 +294,9 @@ class Splits:
     validation: LabelledSet
 
     def __post_init__(self) -> None:
+        check_fields(self)
         seen: dict[str, str] = {}
-        for name in ("supervisor_train", "student_train", "test", "validation"):
+        for name in PARTS:
             if getattr(self, name).task != self.task:
                 raise ValueError(f"Splits: {name} belongs to task {getattr(self, name).task}, test to {self.task}")
             for example_id in getattr(self, name).ids:
@@ -228,13 +313,19 @@ class Splits:
         """Part -> answer -> number of examples with this true answer; None for an open task."""
         if self.task.answers is None:
             return None
-        parts = ("supervisor_train", "student_train", "test", "validation")
-        found = {part: Counter(getattr(self, part).answers) for part in parts}
-        return {part: {answer: found[part][answer] for answer in self.task.answers} for part in parts}
+        found = {part: Counter(getattr(self, part).answers) for part in PARTS}
+        return {part: {answer: found[part][answer] for answer in self.task.answers} for part in PARTS}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """The rows of the four parts, with the part's name."""
+        return [{"part": name, **row} for name in PARTS for row in getattr(self, name)._rows()]
+
+    def _summary(self) -> str:
+        return f"{_of(self.task)}: {', '.join(f'{name} {len(getattr(self, name)):,}' for name in PARTS)} examples"
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Record):
     """A model's answers, item by item; accuracy, agreement and all other numbers are computed from these fields.
 
     Attributes:
@@ -259,6 +350,7 @@ class Evaluation:
     tags: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         fields = (self.ids, self.predictions, self.truth, self.reference, self.probs, self.tags)
         lengths = [len(values) for values in fields if values is not None]
         if len(set(lengths)) != 1:
@@ -337,9 +429,35 @@ class Evaluation:
         members = {tag: np.array([tag in tags for tags in per_item]) for tag in every_tag}
         return {tag: (float(self.correct[rows].mean()), int(rows.sum())) for tag, rows in members.items()}
 
+    def _measured(self) -> dict[str, Any]:
+        """The numbers of all items together."""
+        low, high = self.interval
+        measured = {"accuracy": self.accuracy, "low": low, "high": high, "agreement": self.agreement}
+        return {"examples": len(self), **measured, "imitation": self.imitation, "correction": self.correction}
+
+    def _numbers(self) -> dict[str, Any]:
+        return self._measured()
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """A row an item: what the model answered, the truth, the weak supervisor's answer, tags, probabilities."""
+        reference = {} if self.reference is None else {"weak": self.reference}
+        items = columns(id=self.ids, prediction=self.predictions, truth=self.truth, correct=self.correct, **reference)
+        if self.tags is not None:
+            items = [{**item, "tags": tags} for item, tags in zip(items, self.tags, strict=True)]
+        return _with_probs(items, self.task, self.probs)
+
+    def _summary(self) -> str:
+        low, high = self.interval
+        words = [f"{_of(self.task)}: {len(self):,} examples", f"accuracy {fraction(self.accuracy)}"]
+        words[1] += f" [{low:.3f}, {high:.3f}]" if len(self) else ""
+        for name in ("agreement", "imitation", "correction"):
+            if getattr(self, name) is not None:
+                words.append(f"{name} {fraction(getattr(self, name))}")
+        return ", ".join(words)
+
 
 @dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Record):
     """What was measured at one moment of a training.
 
     Attributes:
@@ -354,9 +472,23 @@ class Snapshot:
     train_loss: float | None
     evaluation: Evaluation | None = None
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """One row: step, examples seen, training loss, and the numbers of the evaluation."""
+        row = {"step": self.step, "examples_seen": self.examples_seen, "train_loss": self.train_loss}
+        return [row | json_value(self.evaluation._measured() if self.evaluation else {})]
+
+    def _summary(self) -> str:
+        words = [f"step {self.step:,}", f"{self.examples_seen:,} examples seen"]
+        words += [] if self.train_loss is None else [f"train loss {self.train_loss:.3f} nats"]
+        words += [] if self.evaluation is None else [f"accuracy {fraction(self.evaluation.accuracy)}"]
+        return ", ".join(words)
+
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Record):
     """The evaluations of weak supervisor, strong student and strong ceiling on the same examples.
 
     Raises:
@@ -368,6 +500,7 @@ class Comparison:
     ceiling: Evaluation
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if (
             not self.weak.ids == self.student.ids == self.ceiling.ids
             or not self.weak.truth == self.student.truth == self.ceiling.truth
@@ -386,6 +519,33 @@ class Comparison:
         return metrics.pgr_interval(
             self.weak.correct, self.student.correct, self.ceiling.correct, samples=samples, seed=seed
         )
+
+    def _numbers(self) -> dict[str, Any]:
+        return {"pgr": self.pgr, "pgr_interval": self.pgr_interval()}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """A row a model, with its numbers; `comparison.student.to_pandas()` has a row an item."""
+        return [
+            {"model": name, **json_value(getattr(self, name)._measured())} for name in ("weak", "student", "ceiling")
+        ]
+
+    def _summary(self) -> str:
+        right = ", ".join(f"{name} {fraction(getattr(self, name).accuracy)}" for name in ("weak", "student", "ceiling"))
+        pgr = "PGR undefined" if self.pgr is None else f"PGR {self.pgr:.3f}"
+        return f"{_of(self.weak.task)}: {len(self.weak):,} test examples, accuracy of {right}, {pgr}"
+
+
+def _of(task: Task) -> str:
+    """A task in a few words."""
+    return abbreviated(task.name)[1:-1]
+
+
+def _with_probs(rows: list[dict[str, Any]], task: Task, probs: np.ndarray | None) -> list[dict[str, Any]]:
+    """The rows, with a column "Pr(answer)" for each answer of the closed list."""
+    if probs is None:
+        return rows
+    names = [f"Pr({answer})" for answer in task.answers or ()]
+    return [row | dict(zip(names, values, strict=True)) for row, values in zip(rows, probs.tolist(), strict=True)]
 
 
 def accuracy_interval(evaluations: Sequence[Evaluation]) -> metrics.Interval:

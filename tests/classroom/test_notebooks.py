@@ -24,6 +24,7 @@ SOURCES = build.sources()
 NAMES = [path.stem for path in SOURCES]
 # What a proxy would have to carry fails at once: nothing outside this machine can be asked for.
 OFFLINE = {
+    "TQDM_DISABLE": "1",  # stored notebooks hold no bars
     **{name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY")},
     "NO_PROXY": "127.0.0.1,localhost",
     "OMP_NUM_THREADS": "1",

@@ -134,9 +134,11 @@ def test_sizes(tmp_path):
     assert small.test.ids == large.test.ids, "the test set does not change with the training sizes"
     with pytest.raises(DataError, match=r"asks for 84 examples, but there are 80"):
         load_splits(path, sizes=SplitSizes(40, 40, 1, 3))
-    for wrong in ((0, 1, 1, 1), (1, 1, 1, -1), (1, 0.5, 1, 1)):
+    for wrong in ((0, 1, 1, 1), (1, 1, 1, -1)):
         with pytest.raises(ValueError, match="expected an integer"):
             SplitSizes(*wrong)
+    with pytest.raises(TypeError, match=r"student_train is 0\.5; expected a whole number"):
+        SplitSizes(1, 0.5, 1, 1)
 
 
 def test_too_few_examples(tmp_path):

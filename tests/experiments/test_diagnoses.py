@@ -113,7 +113,7 @@ def test_an_open_task_counts_empty_answers():
 def test_all_of_it_is_plain_json():
     runs = seeds((0.7, 0.7, 0.7), (0.7, 0.8, 0.9))
     summary, _ = report(runs)
-    found = json.loads(json.dumps(summary.as_dict()))
+    found = json.loads(json.dumps(summary.to_dict()))
     assert found["verdict"] in VERDICTS and found["why_undefined"].keys() == {"0"}
     assert found["constant"]["mean"] == 0.5 and found["gap"]["mean"] == pytest.approx(0.1)
     assert [one["kind"] for one in found["diagnoses"]] == [one.kind for one in summary.diagnoses] != []
@@ -284,7 +284,7 @@ def any_outcomes(draw) -> list[Outcome]:
 def test_no_sentence_contradicts_the_numbers(outcomes):
     summary, text = report(outcomes)
     found, mean = kinds(summary), {role: interval.mean for role, interval in summary.accuracy.items()}
-    assert json.loads(json.dumps(summary.as_dict()))["verdict"] == summary.verdict in VERDICTS
+    assert json.loads(json.dumps(summary.to_dict()))["verdict"] == summary.verdict in VERDICTS
     assert len(found & GAPS) <= 1 and ("one-seed" in found) == (len(outcomes) == 1)
     reading = text[text.index("Reading: ") : text.index("Stopping: ")]
     if "strong student recovers" in reading:

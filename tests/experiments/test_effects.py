@@ -78,7 +78,7 @@ def test_a_seed_without_one_of_the_two_values_is_left_out_and_counted():
     found = paired_effect("pgr", [None, *TREATED, 0.9, None], [0.1, *CONTROL, None, None])
     wanted = paired_effect("pgr", TREATED, CONTROL)
     assert (found.n, found.undefined) == (9, 3)
-    assert found.as_dict() == {**wanted.as_dict(), "undefined": 3}
+    assert found.to_dict() == {**wanted.to_dict(), "undefined": 3}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_effect_is_frozen_and_plain_json():
     found = paired_effect("a", TREATED, CONTROL)
     with pytest.raises(AttributeError):
         found.mean = 0
-    restored = json.loads(json.dumps(found.as_dict()))
+    restored = json.loads(json.dumps(found.to_dict()))
     assert restored.pop("verdict") == "helps"
     assert Effect(**restored) == found
 

@@ -243,7 +243,7 @@ def test_both_models_adapt_to_the_inputs_before_any_label(splits, tmp_path):
     for _, _, _, labelled, recipe in (strong, weak):
         assert recipe == replace(plan.adapt, loss=NextToken(), seed=3)
         assert labelled.ids == (*splits.supervisor_train.ids, *splits.student_train.ids)
-    assert plan.as_dict()["adapt"]["loss"] == {"name": "NextToken"} and "adapt" not in PLAN.as_dict()
+    assert plan.to_dict()["adapt"]["loss"] == {"name": "NextToken"} and "adapt" not in PLAN.to_dict()
 
 
 def test_a_bench_takes_what_was_made(run, splits, monkeypatch):
@@ -407,7 +407,7 @@ def test_a_summary_over_two_seeds_by_hand():
         },
         "rare": {"weak supervisor": 0.0, "strong student": 0.0, "strong ceiling": 0.0, "examples": 1},
     }
-    assert json.loads(json.dumps(summary.as_dict()))["pgr"]["mean"] == pytest.approx(0.875)
+    assert json.loads(json.dumps(summary.to_dict()))["pgr"]["mean"] == pytest.approx(0.875)
 
 
 def test_a_summary_of_one_seed_has_intervals_over_examples():
@@ -578,7 +578,7 @@ def test_the_mechanism_from_end_to_end(tmp_path, monkeypatch):
     assert paths[1].read_bytes().startswith(b"\x89PNG")
     facts = json.loads(paths[0].read_text())
     assert [row["seed"] for row in facts["seeds"]] == [0, 1]
-    assert facts["sizes"] == list(astuple(SIZES)) and facts["recipe"] == PLAN.recipe.as_dict()
+    assert facts["sizes"] == list(astuple(SIZES)) and facts["recipe"] == PLAN.recipe.to_dict()
     assert mechanism.mechanism_text(facts) in text
     assert len(Store(runs).runs()) == 8  # supervisor, student, ceiling, control; two seeds
     assert facts["trainings"] == {"asked for": 8, "different": 8, "saved": 0}

@@ -298,7 +298,7 @@ def test_runs_lists_facts_for_people(store, llama, train_set, watch_set):
     assert (first["role"], first["start"], first["task"]) == ("weak supervisor", "tiny llama", "reviews")
     assert (first["labels"], first["label_accuracy"], first["examples"]) == ("ground truth", 1.0, 16)
     assert (second["labels"], second["label_accuracy"]) == ("weak labels of tiny llama", labels.label_accuracy)
-    assert second["recipe"] == replace(RECIPE, seed=4).as_dict()
+    assert second["recipe"] == replace(RECIPE, seed=4).to_dict()
     assert Path(second["folder"], "model.safetensors").is_file()
 
 

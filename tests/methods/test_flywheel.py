@@ -112,7 +112,7 @@ def test_a_round_counted_by_hand(monkeypatch):
     assert inputs(turned.pool) == ["good plum", "bad pear", *inputs(turned.accepted)]
     assert turned.label_accuracy == 3 / 4 and turned.answer_shares == {"good": 0.5, "bad": 0.5}
     assert turned.fraction_valid == 9 / 10 and turned.duplicate_rate == pytest.approx(1 / 10)
-    numbers = turned.as_dict()
+    numbers = turned.to_dict()
     assert numbers["distinct_1"] == proposals.distinct(SCRIPT, 1) == 12 / 20
     assert numbers["distinct_2"] == 9 / 10
     assert (numbers["proposed"], numbers["accepted"], numbers["pool"]) == (10, 4, 6)
@@ -238,8 +238,8 @@ def test_rows_of_a_study(monkeypatch):
 
 
 def test_every_mended_recipe_differs_from_the_degrading_one():
-    degrading = wheel.DEGRADING.as_dict()
-    changed = {name: {k for k, v in one.as_dict().items() if v != degrading[k]} for name, one in wheel.MENDED.items()}
+    degrading = wheel.DEGRADING.to_dict()
+    changed = {name: {k for k, v in one.to_dict().items() if v != degrading[k]} for name, one in wheel.MENDED.items()}
     answers = {"labeller", "min_confidence", "balanced"}
     assert changed == {
         "temperature 1": {"temperature"},
@@ -337,8 +337,8 @@ def test_a_whole_turn_of_tiny_models(llama, closed_set, tiny_world):
     roles = llama, llama, llama, closed_set.take(range(20)), closed_set.take(range(20, 48)), tiny_world, recipe
     rounds = list(flywheel(*roles, seed=5))
     assert torch.equal(torch.get_rng_state(), before)
-    rows = [one.as_dict() for one in rounds]
-    assert json.loads(json.dumps(rows)) == rows == [one.as_dict() for one in flywheel(*roles, seed=5)]
+    rows = [one.to_dict() for one in rounds]
+    assert json.loads(json.dumps(rows)) == rows == [one.to_dict() for one in flywheel(*roles, seed=5)]
     assert next(islice(flywheel(*roles, seed=6), 1, None)).proposed != rounds[1].proposed
     for row in rows[1:]:
         assert row["proposed"] == 12 == row["accepted"] + sum(row["removed"].values())

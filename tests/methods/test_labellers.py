@@ -369,7 +369,7 @@ def test_it_supervises_the_whole_procedure(splits, tmp_path, weak):
     assert again.comparison.student.predictions == outcome.comparison.student.predictions
     stored = [json.loads(path.read_text())["model"] for path in (tmp_path / "labels").iterdir()]
     assert stored and all(PLAN.strong in name for name in stored)  # answers of the strong model, never of a labeller
-    facts = json.loads(json.dumps(plan.as_dict()))
+    facts = json.loads(json.dumps(plan.to_dict()))
     assert "weak_recipe" not in facts and facts["weak"] == labellers.labeller_name(weak)
 
 
@@ -409,7 +409,7 @@ def test_a_labeller_has_no_recipe_and_is_no_language_model(splits):
 
 def test_a_plan_names_its_labeller_exactly(splits):
     def facts(weak):
-        return json.loads(json.dumps(replace(PLAN, weak=weak).as_dict()))["labeller"]
+        return json.loads(json.dumps(replace(PLAN, weak=weak).to_dict()))["labeller"]
 
     import sklearn
 
@@ -420,7 +420,7 @@ def test_a_plan_names_its_labeller_exactly(splits):
     function, other = facts(cheer), facts(lambda text: "negative")
     assert function["function"].endswith("test_labellers.cheer") and len(function["source"]) == 16
     assert other["source"] != function["source"]
-    assert "labeller" not in w2s.Plan().as_dict() and "weak_recipe" in w2s.Plan().as_dict()
+    assert "labeller" not in w2s.Plan().to_dict() and "weak_recipe" in w2s.Plan().to_dict()
 
 
 # -- names of the user's, and the command line -----------------------------------------------------------------------
@@ -433,7 +433,7 @@ def test_a_name_of_ones_own(splits):
         map(cheer, texts(splits.test))
     )
     assert labellers.true_labels("words:30", 200) == 30 and labellers.true_labels("cheer", 200) == 0
-    assert replace(PLAN, weak="cheer").as_dict()["labeller"]["function"].endswith("cheer")
+    assert replace(PLAN, weak="cheer").to_dict()["labeller"]["function"].endswith("cheer")
     with pytest.raises(ValueError, match=r"'cheer:2' is no labeller; expected cheer$"):
         w2s.labeller("cheer:2", splits.supervisor_train)
     with pytest.raises(ValueError, match="already a labeller 'vader'"):

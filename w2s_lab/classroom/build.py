@@ -81,7 +81,11 @@ def run(
         client = NotebookClient(notebook, **options)
         if each:
             client.on_cell_executed = lambda cell, cell_index, execute_reply: each(cell_index + 1, len(notebook.cells))
-        environment = {**os.environ, assets.PROGRESS_VARIABLE: str(Path(temporary, "progress.json"))}
+        environment = {
+            **os.environ,
+            assets.PROGRESS_VARIABLE: str(Path(temporary, "progress.json")),
+            "TQDM_DISABLE": "1",
+        }
         client.execute(env=environment)
     return tidy(notebook)
 

@@ -6,6 +6,8 @@ import re
 import textwrap
 from dataclasses import fields
 
+from w2s_lab import assets
+
 
 def add_import(command: argparse.ArgumentParser) -> None:
     """`--import MODULE`. `commands.main` reads it before all other words, since they may mean what it registers."""
@@ -22,13 +24,29 @@ def add_import(command: argparse.ArgumentParser) -> None:
 def add_store(command: argparse.ArgumentParser) -> None:
     """`--store DIR`."""
     usual = "folder of finished work (default: the one that `w2s-lab doctor` names)"
-    command.add_argument("--store", metavar="DIR", help=usual)
+    command.add_argument("--store", type=path_text, metavar="DIR", help=usual)
 
 
 def add_device(command: argparse.ArgumentParser) -> None:
     """`--device NAME`."""
     names = ("auto", "cpu", "cuda", "mps")
     command.add_argument("--device", choices=names, default="auto", help="auto: a GPU if there is one (default: auto)")
+
+
+def path_text(text: str) -> str:
+    """A path; ~ at its beginning means the home folder, also where the shell leaves it, as in --store=~/runs."""
+    return str(assets.user_path(text))
+
+
+def data_source(text: str) -> str:
+    """The name of a task, `hub:NAME`, or a path."""
+    return path_text(text) if text.startswith("~") else text
+
+
+def model_source(text: str) -> str:
+    """A model as the user names it; ~ means the home folder, behind `scratch:` too."""
+    scratch, bare = text[: len("scratch:")], text[len("scratch:") :]
+    return f"{scratch}{data_source(bare)}" if scratch == "scratch:" else data_source(text)
 
 
 def positive(text: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from w2s_lab import assets
-from w2s_lab.cli.arguments import positive, rate
+from w2s_lab.cli.arguments import path_text, positive, rate
 
 HAND_SHEET = "by_hand.csv"
 GRADED = "graded.json"
@@ -29,17 +29,25 @@ def add(commands) -> None:
     )
     own = top.add_subparsers(required=True, metavar="WHAT")
     release = _sub(own, _release, "the student version of a master", "notebooks/assignments/two_hours.ipynb -o out")
-    release.add_argument("master", metavar="MASTER", help="a notebook with solutions and checks; NAME.toml beside it")
-    release.add_argument("-o", "--output", required=True, metavar="DIR", help="where the student version goes")
+    release.add_argument(
+        "master", type=path_text, metavar="MASTER", help="a notebook with solutions and checks; NAME.toml beside it"
+    )
+    release.add_argument(
+        "-o", "--output", required=True, type=path_text, metavar="DIR", help="where the student version goes"
+    )
 
     collect = _sub(own, _collect, "a platform's ZIP as one folder per student", "submissions.zip -o submissions")
-    collect.add_argument("archive", metavar="ZIP", help="as Canvas, Moodle, Gradescope or ILIAS give it for download")
-    collect.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
+    collect.add_argument(
+        "archive", type=path_text, metavar="ZIP", help="as Canvas, Moodle, Gradescope or ILIAS give it for download"
+    )
+    collect.add_argument("-o", "--output", required=True, type=path_text, metavar="DIR", help="a new folder")
 
     example = "submissions -o marks --master notebooks/assignments/two_hours.ipynb"
     grade = _sub(own, _grade, "marks, feedback and a summary for a folder of submissions", example)
-    grade.add_argument("submissions", metavar="SUBMISSIONS", help="folder: a subfolder or a notebook for each student")
-    grade.add_argument("-o", "--output", required=True, metavar="DIR", help="where everything goes")
+    grade.add_argument(
+        "submissions", type=path_text, metavar="SUBMISSIONS", help="folder: a subfolder or a notebook for each student"
+    )
+    grade.add_argument("-o", "--output", required=True, type=path_text, metavar="DIR", help="where everything goes")
     _add_exports(grade)
     grade.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="submissions at once")
     grade.add_argument("--cell-seconds", type=rate, default=120.0, metavar="S", help="limit of one cell (default: 120)")
@@ -51,7 +59,7 @@ def add(commands) -> None:
 
     example = "marks --master two_hours.ipynb --roster canvas.csv"
     export = _sub(own, _export, "write the exports again, with points given by hand", example)
-    export.add_argument("output", metavar="DIR", help="the folder that `grade` wrote")
+    export.add_argument("output", type=path_text, metavar="DIR", help="the folder that `grade` wrote")
     _add_exports(export)
 
 
@@ -65,8 +73,12 @@ def _sub(own, command: Callable, words: str, example: str) -> argparse.ArgumentP
 
 
 def _add_exports(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--master", metavar="MASTER", help="default: the kit's own one that the submissions fit")
-    command.add_argument("--roster", metavar="CSV", help="Canvas' gradebook export, whose students get the points")
+    command.add_argument(
+        "--master", type=path_text, metavar="MASTER", help="default: the kit's own one that the submissions fit"
+    )
+    command.add_argument(
+        "--roster", type=path_text, metavar="CSV", help="Canvas' gradebook export, whose students get the points"
+    )
 
 
 def _release(arguments: argparse.Namespace) -> None:

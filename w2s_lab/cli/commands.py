@@ -1,4 +1,4 @@
-"""The command line: `w2s-lab run | fetch | pretrain | study | notebooks | doctor | show | assignment`."""
+"""The command line: `w2s-lab run | fetch | pretrain | study | notebooks | doctor | show | assignment | completion`."""
 
 import argparse
 import json
@@ -12,9 +12,10 @@ from pathlib import Path
 
 from w2s_lab import assets
 from w2s_lab.cli import assignment as assignment_command
+from w2s_lab.cli import completion as completion_command
 from w2s_lab.cli import fetch as fetch_command
 from w2s_lab.cli import run as run_command
-from w2s_lab.cli.arguments import add_device, add_import, add_store, positive
+from w2s_lab.cli.arguments import add_device, add_import, add_store, path_text, positive
 from w2s_lab.studies import STUDIES
 from w2s_lab.system.registry import load_plugin
 from w2s_lab.version import __version__
@@ -100,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     add_store(show)
     show.set_defaults(command=_show)
     assignment_command.add(commands)
+    completion_command.add(commands, parser)
     return top
 
 
@@ -111,10 +113,12 @@ def _add_pretrain(commands) -> None:
         epilog="example: w2s-lab pretrain pocket-s --folder /tmp/ladder",
     )
     pretrain.add_argument("names", nargs="*", metavar="MODEL", help="which rungs (default: all)")
-    pretrain.add_argument("--folder", metavar="DIR", help="where the models go (default: data/models)")
+    pretrain.add_argument("--folder", type=path_text, metavar="DIR", help="where the models go (default: data/models)")
     add_device(pretrain)
     pretrain.add_argument("--plain", action="store_true", help="do not compile, even where a compiler is present")
-    pretrain.add_argument("--figure", metavar="PNG", help="loss against size (default: ladder.png in the folder)")
+    pretrain.add_argument(
+        "--figure", type=path_text, metavar="PNG", help="loss against size (default: ladder.png in the folder)"
+    )
     pretrain.set_defaults(command=_pretrain)
 
 
@@ -163,7 +167,11 @@ def _add_study(commands) -> None:
     study.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes")
     study.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster instead: auto, HOST:PORT or ray://HOST:PORT")
     study.add_argument(
-        "--output", default="data/results", metavar="DIR", help="for JSON and figures (default: data/results)"
+        "--output",
+        type=path_text,
+        default="data/results",
+        metavar="DIR",
+        help="for JSON and figures (default: data/results)",
     )
     add_device(study)
     add_store(study)
@@ -210,7 +218,12 @@ def _add_notebooks(commands) -> None:
         epilog="example: w2s-lab notebooks my-course",
     )
     notebooks.add_argument(
-        "folder", nargs="?", default="my_notebooks", metavar="DIR", help="where they go (default: my_notebooks)"
+        "folder",
+        type=path_text,
+        nargs="?",
+        default="my_notebooks",
+        metavar="DIR",
+        help="where they go (default: my_notebooks)",
     )
     notebooks.set_defaults(command=_notebooks)
 

@@ -1,7 +1,6 @@
 """`w2s-lab fetch`: gets a real model or real data, once."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -26,7 +25,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--from",
         dest="given",
-        type=Path,
+        type=assets.user_path,
         metavar="FILE",
         help="take this copy of the file instead of the network; for a model of the Hub, a folder with its files",
     )

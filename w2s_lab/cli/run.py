@@ -15,8 +15,11 @@ from w2s_lab.cli.arguments import (
     add_import,
     add_store,
     answers,
+    data_source,
     loss,
     losses,
+    model_source,
+    path_text,
     positive,
     rate,
     sizes,
@@ -51,6 +54,7 @@ def add(commands) -> None:
     source.add_argument("--task", help="a built-in task (default: sentiment)")
     source.add_argument(
         "--data",
+        type=data_source,
         metavar="FILE|hub:NAME|TASK",
         help="a file of rows (CSV, TSV, JSON, Parquet, Excel; packed or not), a data set of the Hugging Face Hub or of "
         "`w2s-lab fetch`, or a task of your own that --import registers",
@@ -80,13 +84,16 @@ def add(commands) -> None:
     model += "scratch:NAME for its architecture with random weights"
     models.add_argument(
         "--weak",
+        type=model_source,
         metavar="MODEL|LABELLER",
         help=f"becomes the weak supervisor: {model}; or a supervisor that is no language model: bag-of-words or "
         "bag-of-words:N (a classifier of words, with all or N of the supervisor's true labels), vader (a lexicon with "
         "rules that never saw a label), layer:K or layer:K:N (an early exit of the strong model after K blocks), or "
         "one that --import registers",
     )
-    models.add_argument("--strong", metavar="MODEL", help="becomes the strong student and the strong ceiling")
+    models.add_argument(
+        "--strong", type=model_source, metavar="MODEL", help="becomes the strong student and the strong ceiling"
+    )
     models.add_argument("--pair", metavar="NAME", help="two models of the Hub with their recipes, such as smollm2-16gb")
     recipe = run.add_argument_group("recipe")
     recipe.add_argument(
@@ -130,8 +137,8 @@ def add(commands) -> None:
         metavar="CARD",
         help="only estimate memory and minutes, on this machine or a named card such as T4; nothing is loaded",
     )
-    run.add_argument("--figure", metavar="PNG", help="where the figure goes (default: in the store)")
-    run.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
+    run.add_argument("--figure", type=path_text, metavar="PNG", help="where the figure goes (default: in the store)")
+    run.add_argument("--json", type=path_text, metavar="FILE", help="also write the numbers as JSON")
     add_store(run)
     run.set_defaults(command=_run)
 
@@ -259,10 +266,10 @@ def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, pl
         plots.report_figure([o.comparison for o in outcomes], [o.curve for o in outcomes], title=title).savefig(new)
     print(f"\nfigure: {path}")
     if arguments.json:
-        facts = {"command": arguments.words, "versions": report.versions(), "sizes": astuple(split), **plan.as_dict()}
+        facts = {"command": arguments.words, "versions": report.versions(), "sizes": astuple(split), **plan.to_dict()}
         facts["class_counts"] = counts if counts[0] else None
         with replacing(Path(arguments.json)) as new:
-            new.write_text(json.dumps(facts | summary.as_dict(), indent=1) + "\n")
+            new.write_text(json.dumps(facts | summary.to_dict(), indent=1) + "\n")
 
 
 def _split_and_plan(arguments: argparse.Namespace, task, examples: int):

@@ -1,4 +1,4 @@
-"""Examples in, four disjoint parts out: registered tasks, a learner's own file, or a data set of the Hugging Face Hub.
+"""Examples in, four disjoint parts out: registered tasks, a learner's own file or object, or a data set of the Hub.
 
 Nothing is guessed or left out in silence: `read_examples` returns notes in plain sentences, and every note about rows
 that were left out is a `DataWarning` too.
@@ -24,12 +24,15 @@ from w2s_lab.data.classes import warn_of_rare_classes, with_every_class
 from w2s_lab.data.columns import asked_for
 from w2s_lab.data.examples import ReadOptions, examples_from_table, table_of
 from w2s_lab.data.hub import explain
+from w2s_lab.data.objects import object_table
 from w2s_lab.data.packed import no_header
 from w2s_lab.data.presets import PRESETS, preset_table
 from w2s_lab.data.readers import read_table
 from w2s_lab.data.tables import EXTENSIONS, DataError, DataWarning, Row, Table, listed
 from w2s_lab.records import Example, LabelledSet, Splits, Task
+from w2s_lab.system.border import check_arguments, check_fields
 from w2s_lab.system.files import replacing
+from w2s_lab.system.record import Record, abbreviated
 from w2s_lab.system.registry import Registry
 
 __all__ = [
@@ -51,7 +54,7 @@ MIN_EXAMPLES = 40  # fewer than this leave no example for validation
 
 
 @dataclass(frozen=True)
-class SplitSizes:
+class SplitSizes(Record):
     """How many examples each part of a split gets; raises ValueError unless all are positive (validation may be 0)."""
 
     supervisor_train: int
@@ -60,9 +63,22 @@ class SplitSizes:
     validation: int
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, least in (("supervisor_train", 1), ("student_train", 1), ("test", 1), ("validation", 0)):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
+            if getattr(self, name) < least:
                 raise ValueError(f"SplitSizes: {name} is {getattr(self, name)!r}; expected an integer >= {least}")
+
+    @classmethod
+    def given(cls, sizes: "SplitSizes | Sequence[int]") -> "SplitSizes":
+        """The sizes as a user gives them: this record, or four whole numbers in the order of its fields."""
+        if isinstance(sizes, SplitSizes):
+            return sizes
+        if len(sizes) != 4:
+            raise ValueError(
+                f"sizes is {abbreviated(sizes)}; expected four whole numbers, such as (1500, 1500, 1000, 100), for "
+                "supervisor, student, test and validation"
+            )
+        return cls(*sizes)
 
     @classmethod
     def of(cls, n: int) -> "SplitSizes":
@@ -170,26 +186,38 @@ def register_task(
     Raises:
         ValueError: another task has this name, or the options contradict each other.
     """
+    check_arguments(register_task, locals())
     if not callable(examples):
-        examples = Path(examples).expanduser().absolute()  # a worker may run in another folder
+        examples = assets.user_path(examples).absolute()  # a worker may run in another folder
     tasks().register(name, TaskSource(name, examples, ReadOptions(**options), elicited), replace=replace)
 
 
-def load_splits(source: str | Path, *, seed: int = 0, sizes: SplitSizes | None = None, **options: Any) -> Splits:
+def load_splits(
+    source: str | Path | Any,
+    *,
+    seed: int = 0,
+    sizes: SplitSizes | Sequence[int] | None = None,
+    name: str | None = None,
+    **options: Any,
+) -> Splits:
     """Read a source and split it at random into supervisor, student, test and validation examples.
 
     Args:
-        source: see `read_examples`, which also takes the `options`.
+        source: a task, a file, a DataFrame, a list of dicts and more: see `read_examples`, which also takes `options`.
         seed: of the split; the same examples are split in the same way, whatever their order in the file.
-        sizes: examples in each part; None: see `SplitSizes.of`.
+        sizes: examples for supervisor, student, test and validation, such as (100, 100, 50, 10); None: see
+            `SplitSizes.of`.
+        name: of the task; None: that of the source.
 
     Raises:
+        TypeError: an argument has the wrong type.
         DataError: (a ValueError) the source is unknown, or its data cannot be used.
 
     Warns:
         DataWarning: rows were left out, a guess may be wrong, or an answer has too few examples to be in every part.
     """
-    task, examples, _ = read_examples(source, **options)
+    check_arguments(load_splits, locals())
+    task, examples, _ = read_examples(source, name=name, **options)
     return _split(task, examples, seed, sizes)  # a warning names the caller's line
 
 
@@ -203,7 +231,9 @@ def _unknown_source(source: str) -> DataError:
     )
 
 
-def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes: SplitSizes | None = None) -> Splits:
+def split_examples(
+    task: Task, examples: Sequence[Example], *, seed: int, sizes: SplitSizes | Sequence[int] | None = None
+) -> Splits:
     """Split examples at random, so that no part lacks a class of a closed task if that can be helped.
 
     Where each part has each class anyway, nothing but chance decides (see `classes.with_every_class`).
@@ -219,15 +249,17 @@ def split_examples(task: Task, examples: Sequence[Example], *, seed: int, sizes:
     Warns:
         DataWarning: an answer has too few examples to be in every part, or none.
     """
+    check_arguments(split_examples, locals())
     return _split(task, examples, seed, sizes)
 
 
-def _split(task: Task, examples: Sequence[Example], seed: int, sizes: SplitSizes | None) -> Splits:
+def _split(task: Task, examples: Sequence[Example], seed: int, sizes: SplitSizes | Sequence[int] | None) -> Splits:
     n = len(examples)
     if sizes is None:
         if n < MIN_EXAMPLES:
             raise DataError(f"{task.name}: {n} usable examples; expected at least {MIN_EXAMPLES}. Hint: add rows")
         sizes = SplitSizes.of(n)
+    sizes = SplitSizes.given(sizes)
     if sum(astuple(sizes)) > n:
         raise DataError(
             f"{task.name}: {sizes} asks for {sum(astuple(sizes))} examples, but there are {n}. Hint: smaller sizes"
@@ -246,8 +278,9 @@ def _split(task: Task, examples: Sequence[Example], seed: int, sizes: SplitSizes
 
 
 def read_examples(
-    source: str | Path,
+    source: str | Path | Any,
     *,
+    name: str | None = None,
     input_column: str | Sequence[str] | None = None,
     answer_column: str | None = None,
     instruction: str | None = None,
@@ -264,7 +297,9 @@ def read_examples(
     Args:
         source: a built-in, fetched or registered task (see `tasks`), a file of rows (see `readers.read_table`),
             `hub:PRESET[@REVISION]` for one of `presets.PRESETS`, or `hub:NAME[:CONFIG][@REVISION]` for the train split
-            of any other data set of the Hugging Face Hub.
+            of any other data set of the Hugging Face Hub. Or an object: a DataFrame, a `datasets.Dataset`, a list of
+            dicts, a dict of lists, or `Example`s (see `objects.object_table`); messages count its rows from 1.
+        name: name of the task; None: that of the source, "data" for an object.
         input_column, answer_column, instruction, answers, open_ended, header, closed: see `ReadOptions`.
 
     Returns:
@@ -277,12 +312,17 @@ def read_examples(
         DataWarning: rows were left out, or a guess may be wrong.
     """
     options = ReadOptions(input_column, answer_column, instruction, answers, open_ended, header, closed)
-    name = None
-    if str(source) in tasks():
-        name = str(source)
-        table, options = tasks()[name].table(options)
+    check_arguments(read_examples, locals())
+    if not isinstance(source, str | Path):
+        no_header(name or "data", header)
+        table, own = object_table(source, name or "data", hub_table)
+        options = replace(options, **own)
+    elif str(source) in tasks():
+        name = name or str(source)
+        table, options = tasks()[str(source)].table(options)
     elif str(source).startswith("hub:"):
-        name, table, options = _load_hub(str(source), options)
+        preset, table, options = _load_hub(str(source), options)
+        name = name or preset
     elif Path(source).suffix.lower() in EXTENSIONS or os.sep in str(source) or os.path.exists(source):
         table = _file_table(source, options)
     else:
@@ -291,7 +331,7 @@ def read_examples(
 
 
 def _file_table(path: str | Path, options: ReadOptions) -> Table:
-    path = Path(path).expanduser()
+    path = assets.user_path(path)
     if any(os.path.isfile(path / mark) for mark in ("state.json", "dataset_dict.json")):
         no_header(str(path), options.header)
         return _saved_table(path)
@@ -332,7 +372,8 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
     Raises:
         ValueError: the path does not end in .jsonl.
     """
-    path = Path(path)
+    check_arguments(write_examples, locals())
+    path = assets.user_path(path)
     if path.suffix.lower() != ".jsonl":
         raise ValueError(f"{path}: examples are written as .jsonl, not {path.suffix!r}")
     with replacing(path) as new:

@@ -5,12 +5,13 @@ All statistics are over training seeds. An undefined value is None, never 0.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from w2s_lab.metrics import mean_interval
+from w2s_lab.system.record import Record
 
 LEVEL = 0.05  # two-sided; the intervals are 95 %
 VERDICTS = ("helps", "hurts", "cannot tell")
@@ -18,7 +19,7 @@ ROUNDING = 1e-12  # differences of accuracies that vary by less than this are eq
 
 
 @dataclass(frozen=True)
-class Effect:
+class Effect(Record):
     """Treated minus control, over the seeds that have both values, in their unit (accuracy and PGR: fractions).
 
     Attributes:
@@ -49,9 +50,11 @@ class Effect:
             return "cannot tell"
         return "helps" if self.low > 0 else "hurts"
 
-    def as_dict(self) -> dict:
-        """Plain JSON values, with the verdict."""
-        return {**asdict(self), "verdict": self.verdict}
+    def _numbers(self) -> dict:
+        return {"verdict": self.verdict}
+
+    def _summary(self) -> str:
+        return f"{self.name!r}: {difference(self)} over {self.n} seeds, {self.verdict}"
 
 
 def paired_effect(name: str, treated: Sequence[float | None], control: Sequence[float | None]) -> Effect:
@@ -202,7 +205,7 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> 
 
 
 @dataclass(frozen=True)
-class Slope:
+class Slope(Record):
     """The least-squares line y = intercept + slope x through n points, and Pearson's correlation.
 
     Attributes:

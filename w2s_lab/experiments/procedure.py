@@ -22,10 +22,12 @@ from w2s_lab.methods.labellers import (
     true_labels,
 )
 from w2s_lab.models.language_model import LanguageModel
-from w2s_lab.models.loading import load_model
+from w2s_lab.models.loading import Start, load_model, model_name
 from w2s_lab.objective import MaximumLikelihood, NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Splits, Task
+from w2s_lab.system.border import check_arguments, check_fields
+from w2s_lab.system.record import Record, abbreviated, fraction, shortened
 from w2s_lab.training.evaluation import score
 from w2s_lab.training.requirements import check_offer, check_set
 
@@ -34,7 +36,7 @@ OnRows = Callable[[str, int, int], None]  # (role, examples answered, of how man
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Record):
     """The models and their recipes. Strong student and strong ceiling share one recipe: only their answers differ.
 
     If the loss of a recipe needs the supervisor's probabilities, it is used only where the labels have them. Where they
@@ -44,7 +46,8 @@ class Plan:
     Attributes:
         weak: name of the model that becomes the weak supervisor; or what supervises without being a language model, by
             a name such as "bag-of-words:200" or as an object (see `methods.labellers.labeller`).
-        strong: name of the model that becomes the strong student and the strong ceiling.
+        strong: the model that becomes the strong student and the strong ceiling. Both models may be given by name or
+            as whatever else `load_model` takes: a folder, a `LanguageModel`, a pair (network, tokenizer).
         weak_recipe: for the weak supervisor, if that is a language model; others have no recipe.
         recipe: for the strong student and the strong ceiling.
         device: auto, cpu or cuda.
@@ -52,32 +55,42 @@ class Plan:
             is always `NextToken`.
     """
 
-    weak: str | Any = "pocket-s"
-    strong: str = "pocket-l"
+    weak: Start | Any = "pocket-s"
+    strong: Start = "pocket-l"
     weak_recipe: Recipe = Recipe(epochs=4, learning_rate=5e-4)
     recipe: Recipe = Recipe(epochs=3, learning_rate=5e-5, eval_every=24)
     device: str = "auto"
     adapt: Recipe | None = None
 
-    def as_dict(self) -> dict:
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def to_dict(self) -> dict:
         """Plain JSON values, without the device. A supervisor that is no language model has `labeller`, no recipe."""
         if is_labeller(self.weak):
             supervisor = {"labeller": labeller_facts(self.weak)}
         else:
-            supervisor = {"weak_recipe": self.weak_recipe.as_dict()}
-        recipes = {**supervisor, "recipe": self.recipe.as_dict()}
-        recipes |= {"adapt": replace(self.adapt, loss=NextToken()).as_dict()} if self.adapt else {}
-        return {"weak": self.weak_name, "strong": self.strong, **recipes}
+            supervisor = {"weak_recipe": self.weak_recipe.to_dict()}
+        recipes = {**supervisor, "recipe": self.recipe.to_dict()}
+        recipes |= {"adapt": replace(self.adapt, loss=NextToken()).to_dict()} if self.adapt else {}
+        return {"weak": self.weak_name, "strong": model_name(self.strong), **recipes}
 
     @property
     def weak_name(self) -> str:
         """The supervisor's name: that of a model, or of a labeller."""
-        return labeller_name(self.weak) if is_labeller(self.weak) else self.weak
+        return labeller_name(self.weak) if is_labeller(self.weak) else model_name(self.weak)
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The language models: one or two."""
-        return (self.strong,) if is_labeller(self.weak) else (self.weak, self.strong)
+        """The names of the language models: one or two."""
+        strong = model_name(self.strong)
+        return (strong,) if is_labeller(self.weak) else (model_name(self.weak), strong)
+
+    def _summary(self) -> str:
+        weak = "" if is_labeller(self.weak) else f" by {self.weak_recipe!r}"
+        adapted = f", adapted by {self.adapt!r}" if self.adapt else ""
+        strong = abbreviated(model_name(self.strong))
+        return f"weak={abbreviated(self.weak_name)}{weak}, strong={strong} by {self.recipe!r}{adapted}"
 
     @classmethod
     def for_task(cls, task: Task) -> "Plan":
@@ -97,7 +110,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Outcome(Record):
     """One run of the procedure.
 
     Attributes:
@@ -140,6 +153,20 @@ class Outcome:
         """Performance gap recovered by the student as it was at this snapshot."""
         return self.at(snapshot).pgr
 
+    def _numbers(self) -> dict:
+        return {"pgr": self.comparison.pgr, "best_step": self.best.step if len(self.curve) > 1 else None}
+
+    def _rows(self) -> list[dict]:
+        """A row a snapshot of the student: its numbers on the test set, and its accuracy on the trusted examples."""
+        rows = zip(self.curve, self.trusted_curve, strict=True)
+        return [{"seed": self.seed, **row._rows()[0], "trusted_accuracy": trusted} for row, trusted in rows]
+
+    def _summary(self) -> str:
+        return (
+            f"seed {self.seed}: {self.comparison._summary()}, label accuracy {fraction(self.label_accuracy)}, "
+            f"{len(self.curve)} snapshots"
+        )
+
 
 @dataclass(eq=False)
 class Bench:
@@ -170,11 +197,15 @@ class Bench:
     on_rows: OnRows | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_plan(self.plan, self.splits.task, len(self.splits.supervisor_train))
+
+    def __repr__(self) -> str:
+        return shortened(f"Bench(seed {self.seed}, {self.splits!r}, {self.plan!r}, {self.store!r})")
 
     def train(
         self,
-        start: str | LanguageModel,
+        start: Start,
         labelled: LabelledSet,
         recipe: Recipe,
         role: str,
@@ -183,7 +214,7 @@ class Bench:
         **watched,
     ) -> LanguageModel:
         """`Store.train` with this bench's seed (or another one) and device."""
-        start = load_model(start, device="cpu") if isinstance(start, str) else start
+        start = start if isinstance(start, LanguageModel) else load_model(start, device="cpu")
         report = {"on_step": self.on_step and partial(self.on_step, role), **self._rows(role)}
         recipe = replace(recipe, seed=self.seed if seed is None else seed)
         options = report | ({"share_start": True} if watched else {}) | watched
@@ -193,12 +224,12 @@ class Bench:
         """The option that reports answered examples under this role, where somebody asked for it."""
         return {"on_rows": partial(self.on_rows, role)} if self.on_rows else {}
 
-    def adapted(self, start: str | LanguageModel, recipe: Recipe | None = None) -> LanguageModel:
+    def adapted(self, start: Start, recipe: Recipe | None = None) -> LanguageModel:
         """A model after next-token training on the unlabelled inputs, by the plan's `adapt` recipe or another one.
 
         Without any recipe the model is returned unchanged. The adapted model is returned in main memory.
         """
-        model = load_model(start, device="cpu") if isinstance(start, str) else start
+        model = start if isinstance(start, LanguageModel) else load_model(start, device="cpu")
         recipe = recipe or self.plan.adapt
         if recipe is None:
             return model
@@ -219,7 +250,7 @@ class Bench:
 
     def supervisor(
         self,
-        start: str | LanguageModel | Any | None = None,
+        start: Start | Any | None = None,
         truth: LabelledSet | None = None,
         *,
         recipe: Recipe | None = None,
@@ -292,7 +323,7 @@ class Bench:
         labels: LabelledSet,
         recipe: Recipe | None = None,
         *,
-        start: str | LanguageModel | None = None,
+        start: Start | None = None,
         role: str = "strong student",
     ) -> Outcome:
         """A student of these labels, compared with the bench's weak supervisor and strong ceiling.
@@ -304,6 +335,7 @@ class Bench:
             start: the model that learns; None: the plan's strong one.
             role: for people to read.
         """
+        check_arguments(Bench.student, locals())
         strong = self.strong if start is None else start
         if recipe is None:
             closed = labels.task.answers is not None
@@ -341,6 +373,7 @@ def weak_to_strong(
 
     `strong` is the plan's strong model, if it is in main memory already; the other options are those of `Bench`.
     """
+    check_arguments(weak_to_strong, locals())
     bench = Bench(splits, plan, store, seed, unlabelled, on_step, on_rows)
     # Both are loaded and tried out now, so that an error comes before anything is trained. Models that are not in use
     # are in main memory, and none stays on the device longer than it is needed: a GPU holds one at a time.

@@ -3,7 +3,7 @@
 import platform
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from w2s_lab import metrics
@@ -13,6 +13,8 @@ from w2s_lab.experiments.evidence import ROLES, gap_interval, undefined_pgr, ver
 from w2s_lab.experiments.procedure import Outcome
 from w2s_lab.metrics import Interval, mean_interval
 from w2s_lab.records import accuracy_interval, mean_pgr
+from w2s_lab.system.border import check_arguments
+from w2s_lab.system.record import Record
 from w2s_lab.version import __version__
 
 __all__ = ["ROLES", "Summary", "reading_help", "stopping_help", "summarise", "table", "versions"]
@@ -25,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Record):
     """Several runs of the procedure in numbers. An `Interval` is a mean over seeds with its 95 % interval.
 
     Attributes:
@@ -71,9 +73,20 @@ class Summary:
     verdict: str
     diagnoses: tuple[Diagnosis, ...]
 
-    def as_dict(self) -> dict:
-        """Plain JSON values."""
-        return asdict(self)
+    def _rows(self) -> list[dict]:
+        """A row a number: what was measured, of which model, its mean, the ends of its interval, and the seeds."""
+        of = [("accuracy", role, interval) for role, interval in self.accuracy.items()]
+        of += [("F1", role, interval) for role, interval in self.f1.items()]
+        of += [("label_accuracy", "weak supervisor", self.label_accuracy)]
+        own = ("pgr", "agreement", "imitation", "correction", "best", "best_pgr", "trusted", "trusted_pgr")
+        of += [(name, "strong student", getattr(self, name)) for name in own]
+        nothing = Interval(None, None, None, 0)
+        return [{"measure": name, "model": role, **(found or nothing).to_dict()} for name, role, found in of]
+
+    def _summary(self) -> str:
+        right = ", ".join(f"{role} {_number(interval)}" for role, interval in self.accuracy.items())
+        seeds = f"{len(self.seeds)} seed{'s' * (len(self.seeds) != 1)}"
+        return f"{seeds}, {self.test_examples:,} test examples, accuracy of {right}, PGR {_number(self.pgr)}"
 
 
 def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summary:
@@ -82,6 +95,7 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
     With one seed, the intervals of accuracies and of the PGR are over test examples (Wilson, bootstrap). With several
     seeds they are Student-t intervals over the seeds, which include the luck of split and training.
     """
+    check_arguments(summarise, locals())
     comparisons = [outcome.comparison for outcome in outcomes]
     evaluations = {role: [getattr(comparison, field) for comparison in comparisons] for role, field in ROLES.items()}
     students = evaluations["strong student"]

@@ -37,7 +37,9 @@ from w2s_lab.models.loading import load_model, save_model
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, content_key
 from w2s_lab.system import heap, parallel
+from w2s_lab.system.border import check_arguments
 from w2s_lab.system.files import as_umask_says, beside, remove, replacing, said_with_path, sha256
+from w2s_lab.system.record import abbreviated
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import snapshot_from_json, snapshot_to_json
 from w2s_lab.training.labelling import OnRows, weak_labels
@@ -54,8 +56,12 @@ class Store:
 
     def __init__(self, root: str | Path | None = None) -> None:
         """A store in the folder `root`; None: the usual one, `assets.store_folder`."""
-        self.root = assets.store_folder() if root is None else Path(root)
+        check_arguments(Store.__init__, locals())
+        self.root = assets.store_folder() if root is None else assets.user_path(root)
         self.asked: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"Store({abbreviated(str(self.root))})"
 
     def train(
         self,
@@ -82,7 +88,9 @@ class Store:
         Warns:
             UserWarning: a user's loss has no digest (see `system.source`), so the training is done, but not stored.
         """
+        check_arguments(Store.train, locals())
         options = {"watch": watch, "reference": reference, "on_step": on_step, "on_rows": on_rows, "device": device}
+        options["progress"] = False
         if recipe.lora is None:  # the weights that an adapter freezes may be rounded: other answers
             options["untrained"] = self.labels if share_start else None
         key = training_key(start, labelled, recipe)
@@ -108,7 +116,7 @@ class Store:
                 "labels": labelled.source,
                 "label_accuracy": labelled.label_accuracy,
                 "examples": len(labelled),
-                "recipe": recipe.as_dict(),
+                "recipe": recipe.to_dict(),
                 "key": key,
                 "version": __version__,
             }
@@ -146,6 +154,7 @@ class Store:
     ) -> LabelledSet:
         """`labelling.weak_labels`, or its stored result."""
         needs_language_model(model, "Store.labels")
+        check_arguments(Store.labels, locals())
         path = self.labels_path(model, inputs, beams=beams)
         row = parallel.from_main(lambda: _read(path))
         if row is None:
@@ -183,6 +192,7 @@ class Store:
         on_rows: OnRows | None = None,
     ) -> np.ndarray:
         """`probe.features`, [N, d] float32, or its stored result."""
+        check_arguments(Store.features, locals())
         layers = [model.layers if layer is None else layer]
         return self.features_of_layers(model, inputs, layers, pool=pool, on_rows=on_rows)[:, 0]
 

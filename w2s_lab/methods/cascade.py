@@ -13,6 +13,8 @@ import torch
 from w2s_lab.methods.selection import aligned, confidence
 from w2s_lab.models.language_model import LanguageModel, needs_language_model
 from w2s_lab.records import LabelledSet
+from w2s_lab.system.border import check_arguments
+from w2s_lab.system.record import Record
 
 POINTS = 101  # of a curve, at most
 
@@ -32,6 +34,7 @@ def cascade(weak: LabelledSet, strong: LabelledSet, threshold: float) -> tuple[L
     Raises:
         ValueError: `weak` has no probs, the sets hold different examples, or `threshold` is nan.
     """
+    check_arguments(cascade, locals())
     if math.isnan(threshold):
         raise ValueError("cascade: threshold is nan; expected a number")
     strong_labels, asked = aligned(strong, weak), confidence(weak) < threshold
@@ -47,7 +50,7 @@ def cascade(weak: LabelledSet, strong: LabelledSet, threshold: float) -> tuple[L
 
 
 @dataclass(frozen=True)
-class CascadePoint:
+class CascadePoint(Record):
     """A cascade with one threshold, on examples with known truth.
 
     Attributes:
@@ -79,6 +82,7 @@ def cascade_curve(weak: LabelledSet, strong: LabelledSet, *, cost: tuple[float, 
         ValueError: `weak` has no probs, the sets hold different examples or none, a truth is unknown, or a cost is not
             a finite number from 0 up.
     """
+    check_arguments(cascade_curve, locals())
     if len(cost) != 2 or not all(math.isfinite(c) and c >= 0 for c in cost):
         raise ValueError(f"cascade_curve: cost is {cost}; expected two finite numbers from 0 up, (weak, strong)")
     if len(weak) == 0:
@@ -141,6 +145,7 @@ def flops_per_item(model: LanguageModel, inputs: LabelledSet) -> float:
         ValueError: the set is empty.
     """
     needs_language_model(model, "flops_per_item")
+    check_arguments(flops_per_item, locals())
     if len(inputs) == 0:
         raise ValueError(f"flops_per_item: the set ({inputs.source}) is empty; expected at least one example")
     network = model.network

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from w2s_lab.methods.selection import aligned
 from w2s_lab.records import LabelledSet
+from w2s_lab.system.border import check_arguments
 
 FLOOR = 1e-6  # lowest probability before a logarithm: in float32, a sure supervisor gives the other answers 0
 
@@ -32,6 +33,7 @@ def vote(sets: Sequence[LabelledSet], *, weights: Sequence[float] | None = None)
     Raises:
         ValueError: the sets hold different examples, or `weights` is not M numbers from 0 up, one of them above 0.
     """
+    check_arguments(vote, locals())
     matched, shares = _matched(sets), _shares(weights, len(sets))
     first, choices = matched[0], matched[0].task.answers
     scaled = [share * labels.probs for share, labels in zip(shares, matched, strict=True) if labels.probs is not None]
@@ -66,6 +68,7 @@ def average(sets: Sequence[LabelledSet], *, weights: Sequence[float] | None = No
         ValueError: the sets hold different examples, one has no probs, or `weights` is not M numbers from 0 up, one of
             them above 0.
     """
+    check_arguments(average, locals())
     matched, shares = _matched(sets), _shares(weights, len(sets))
     probs = np.einsum("m,mnk->nk", shares, _distributions(matched, "average"))
     return _most_likely(matched[0], probs, f"{'mean' if weights is None else 'weighted mean'} of {_names(sets)}")
@@ -119,6 +122,7 @@ def stack(sets: Sequence[LabelledSet], trusted_sets: Sequence[LabelledSet], *, C
         ValueError: there are not as many trusted sets as sets, the sets hold different examples, one has no probs, a
             true answer is unknown, or the trusted examples have fewer than two different true answers.
     """
+    check_arguments(stack, locals())
     if len(sets) != len(trusted_sets):
         raise ValueError(f"stack: {len(trusted_sets)} trusted sets for {len(sets)} sets; expected one per supervisor")
     matched, trusted = _matched(sets), _matched(trusted_sets)

@@ -9,7 +9,7 @@ loop, `DEGRADING` a careless one, and `MENDED` shows which change repairs which 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from w2s_lab.methods import proposals
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Evaluation, Example, LabelledSet, Splits
+from w2s_lab.system.record import Record, fraction
 from w2s_lab.training import loop
 from w2s_lab.training.evaluation import score
 from w2s_lab.training.labelling import in_pieces, weak_labels
@@ -36,7 +37,7 @@ Label = Callable[[LanguageModel, LabelledSet], LabelledSet]
 
 
 @dataclass(frozen=True)
-class FlywheelRecipe:
+class FlywheelRecipe(Record):
     """The settings of a flywheel.
 
     Attributes:
@@ -88,10 +89,6 @@ class FlywheelRecipe:
             if not legal:
                 raise ValueError(f"FlywheelRecipe: {name} is {getattr(self, name)!r} (see help(FlywheelRecipe))")
 
-    def as_dict(self) -> dict:
-        """Plain JSON values."""
-        return {**asdict(self), "student": self.student.as_dict(), "generator": self.generator.as_dict()}
-
 
 # Only new inputs, sampled at temperature 1; only answers that the supervisor is sure of; the real examples stay.
 HEALTHY = FlywheelRecipe(min_confidence=0.8, balanced=True)
@@ -121,7 +118,7 @@ MENDED: dict[str, FlywheelRecipe] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Round:
+class Round(Record):
     """One round of the flywheel, with its health. Fractions lie in [0, 1]; an undefined value is None.
 
     Attributes:
@@ -166,7 +163,7 @@ class Round:
         """Answer -> its share of the accepted proposals, repeats counted; empty if none was accepted."""
         return {} if self.accepted is None else _shares(self.accepted)
 
-    def as_dict(self) -> dict:
+    def to_dict(self) -> dict:
         """Every number of the round, as plain JSON values."""
         return {
             "round": self.number,
@@ -184,6 +181,13 @@ class Round:
             "accepted": self.accepted_count,
             "pool": len(self.pool),
         }
+
+    def _summary(self) -> str:
+        words = [f"round {self.number}: accuracy {fraction(self.evaluation.accuracy)}", f"pool of {len(self.pool):,}"]
+        if self.proposed:
+            words += [f"{len(self.proposed):,} proposed, {self.accepted_count:,} accepted"]
+            words += [f"label accuracy {fraction(self.label_accuracy)}"]
+        return ", ".join(words)
 
 
 def flywheel(
@@ -264,7 +268,7 @@ def flywheel_rows(
     seed_examples: int = SEED_EXAMPLES,
     **roles: FineTune | Label,
 ) -> list[dict]:
-    """The health of every round (see `Round.as_dict`), with `seed`, as plain JSON rows for a study.
+    """The health of every round (see `Round.to_dict`), with `seed`, as plain JSON rows for a study.
 
     The seed pool is the first `seed_examples` examples of `splits.supervisor_train`, with their true answers. `seed`
     also fixes the order of the examples in every training. `roles` are `fine_tune`, `adapt` and `label` of `flywheel`.
@@ -281,7 +285,7 @@ def flywheel_rows(
     pool = splits.supervisor_train.take(range(seed_examples), source="seed examples")
     models = generator, supervisor, student
     rounds = flywheel(*models, pool, splits.test, world, replace(recipe, **seeded), seed=seed, **roles)
-    return [{"seed": seed, **turn.as_dict()} for turn in rounds]
+    return [{"seed": seed, **turn.to_dict()} for turn in rounds]
 
 
 def _propose(

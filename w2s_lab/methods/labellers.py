@@ -81,7 +81,9 @@ def register_labeller(name: str, what: Any, *, replace: bool = False) -> None:
 
 def is_labeller(weak: Any) -> bool:
     """Whether a supervisor is a labeller of this module and not a language model or the name of one."""
-    return weak.partition(":")[0] in LABELLERS if isinstance(weak, str) else not isinstance(weak, LanguageModel)
+    if isinstance(weak, str):
+        return weak.partition(":")[0] in LABELLERS
+    return not isinstance(weak, LanguageModel | Path | tuple)
 
 
 def check_spelling(weak: str) -> None:

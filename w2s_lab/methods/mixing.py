@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from w2s_lab.records import Example, LabelledSet
+from w2s_lab.system.border import check_arguments
+from w2s_lab.system.record import Record
 
 
 def join(first: LabelledSet, second: LabelledSet, *, source: str | None = None) -> LabelledSet:
@@ -17,6 +19,7 @@ def join(first: LabelledSet, second: LabelledSet, *, source: str | None = None) 
     Raises:
         ValueError: the tasks differ, or an example is in both.
     """
+    check_arguments(join, locals())
     if first.task != second.task:
         raise ValueError(f"join: {first.source!r} belongs to task {first.task}, {second.source!r} to {second.task}")
     first_ids = set(first.ids)
@@ -59,6 +62,7 @@ def weighted(labels: LabelledSet, weight: float | Sequence[float] | Mapping[str,
     Raises:
         ValueError: there are not N numbers, a weight is not a number from 0 up, or no example has one of the tags.
     """
+    check_arguments(weighted, locals())
     if isinstance(weight, Mapping):
         known_tags = {tag for example in labels.examples for tag in example.tags}
         for tag in weight:
@@ -105,6 +109,7 @@ def without(labels: LabelledSet, condition: str | Callable[[Example], bool]) -> 
 
     `source` says how many examples were dropped; it is 0 if no example has the tag.
     """
+    check_arguments(without, locals())
     tagged = isinstance(condition, str)
     dropped = np.array([condition in e.tags if tagged else bool(condition(e)) for e in labels.examples], dtype=bool)
     what = f" tagged {condition}" if tagged else ""
@@ -112,7 +117,7 @@ def without(labels: LabelledSet, condition: str | Callable[[Example], bool]) -> 
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Record):
     """How many human and weak labels a training set has, and the accuracy of the student that learnt from it.
 
     Attributes:
@@ -129,7 +134,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Gain:
+class Gain(Record):
     """Accuracy per unit of money, from one point of a grid to the next with more labels of one kind.
 
     Attributes:

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import LabelledSet
+from w2s_lab.system.record import Record
 from w2s_lab.training.labelling import MAX_NEW_TOKENS, OnRows, in_pieces
 
 POOLS = ("last", "mean")
@@ -23,7 +24,7 @@ NEWTON = 512  # coefficients: up to this number Newton's method is the fastest; 
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class Probe(Record):
     """A linear model on standardised features: K scores z = coef ((features - mean) / scale) + intercept.
 
     Attributes:
@@ -172,7 +173,7 @@ def ridge_probe(features: np.ndarray, labels: LabelledSet, *, alpha: float = 1.0
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Record):
     """A layer and a regularisation, and what they were chosen by.
 
     Attributes:

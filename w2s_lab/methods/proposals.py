@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import LabelledSet
+from w2s_lab.system.record import Record
 
 BATCH = 256  # documents sampled at a time
 FRAMES = (  # rule-made paraphrases of an instruction
@@ -165,7 +166,7 @@ def distinct(texts: Sequence[str], n: int) -> float | None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Kept(Record):
     """The result of a filter on N rows: `rows`, the numbers of those it keeps, in order, and how many it `removed`."""
 
     rows: tuple[int, ...]

@@ -19,6 +19,7 @@ import torch
 
 from w2s_lab.models.language_model import LanguageModel, needs_language_model
 from w2s_lab.records import Example, LabelledSet
+from w2s_lab.system.border import check_arguments
 from w2s_lab.system.registry import Registry
 from w2s_lab.training.labelling import in_pieces
 
@@ -31,6 +32,7 @@ def likelihood(labels: LabelledSet) -> np.ndarray:
     Raises:
         ValueError: the labels have no log_prob.
     """
+    check_arguments(likelihood, locals())
     return _known(labels, "log_prob").copy()
 
 
@@ -54,6 +56,7 @@ def confidence(labels: LabelledSet) -> np.ndarray:
     Raises:
         ValueError: the labels have no probs.
     """
+    check_arguments(confidence, locals())
     probs = _known(labels, "probs")
     given = np.array([labels.task.answers.index(answer) for answer in labels.answers], dtype=int)
     return probs[np.arange(len(labels)), given]
@@ -65,6 +68,7 @@ def margin(labels: LabelledSet) -> np.ndarray:
     Raises:
         ValueError: the labels have no probs, or the list has a single answer.
     """
+    check_arguments(margin, locals())
     probs = _known(labels, "probs")
     if probs.shape[1] < 2:
         raise ValueError(f"margin: the task has {probs.shape[1]} answer; expected at least 2")
@@ -78,6 +82,7 @@ def agreement(labels: LabelledSet, other: LabelledSet) -> np.ndarray:
     Raises:
         ValueError: the two sets hold different examples or belong to different tasks.
     """
+    check_arguments(agreement, locals())
     second = aligned(other, labels)
     return np.array([a == b for a, b in zip(labels.answers, second.answers, strict=True)], dtype=float)
 
@@ -116,6 +121,8 @@ def ifd(model: LanguageModel, labels: LabelledSet) -> np.ndarray:
     both. The authors' code reads y without anything before it, and so leaves out its first token there: a
     one-token answer of a closed task would have no PPL(y).
     """
+    needs_language_model(model, "this score")
+    check_arguments(ifd, locals())
     prompts, answers = _encoded(model, labels)
     room = max(map(len, answers), default=1)
     (bare,), _ = model.encode_prompts([Example("", "")], model.window - room)
@@ -266,6 +273,7 @@ def scores(labels: LabelledSet, rules: Iterable[str] | None = None, **helpers: A
     Raises:
         ValueError: there is no such rule or helper, or a rule that is named lacks something.
     """
+    check_arguments(scores, locals())
     strange = [name for name in helpers if name not in HELPERS]
     if strange:
         raise ValueError(f"scores: there is no helper {strange[0]!r}; expected one of {', '.join(HELPERS)}")
@@ -303,6 +311,7 @@ def keep(
         ValueError: `scores` is not N numbers or all are -inf, `fraction` is outside (0, 1], there are no examples, or
             `balanced` is asked of an open task.
     """
+    check_arguments(keep, locals())
     values = np.asarray(scores, dtype=float)
     if not 0 < fraction <= 1:
         raise ValueError(f"keep: fraction is {fraction}; expected a number above 0 and at most 1")

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
 from w2s_lab.records import LabelledSet
+from w2s_lab.system.border import check_arguments
 
 
 def random_errors(truth: LabelledSet, accuracy: float, *, seed: int) -> LabelledSet:
@@ -21,6 +22,7 @@ def random_errors(truth: LabelledSet, accuracy: float, *, seed: int) -> Labelled
     Raises:
         ValueError: the task is open, a truth is unknown, or `accuracy` is not between 0 and 1.
     """
+    check_arguments(random_errors, locals())
     right, choices = _closed(truth, "random_errors")
     _check_fraction(accuracy, "random_errors: accuracy")
     rng = np.random.default_rng(seed)

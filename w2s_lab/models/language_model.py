@@ -23,8 +23,9 @@ from w2s_lab.models.generation import Way, search, way_of
 from w2s_lab.models.shared_prefix import shared_cache, with_prefix_row
 from w2s_lab.objective import sequence_log_prob
 from w2s_lab.recipe import Recipe
-from w2s_lab.records import Example, Snapshot
+from w2s_lab.records import Example, Snapshot, Task
 from w2s_lab.system import parallel
+from w2s_lab.system.record import abbreviated
 
 LONGEST_WORD = 32  # characters tried beyond the point where an over-long input is cut
 CHARACTERS = 4  # of a token, about
@@ -63,6 +64,8 @@ class LanguageModel:
         network: a causal `PreTrainedModel` of transformers, float32 on `device`.
         history: snapshots of the training that made it; empty for a model that was loaded.
         max_tokens, chat_template, precision: as in `Recipe`, in training and afterwards.
+        task: the task that it was trained on, for `w2s_lab.answer`; None: unknown.
+        instruction: the most frequent one among its training examples; None: unknown.
     """
 
     name: str
@@ -73,9 +76,16 @@ class LanguageModel:
     max_tokens: int = Recipe.max_tokens
     chat_template: bool = False
     precision: str = "auto"
+    task: Task | None = None
+    instruction: str | None = None
     _prompts: dict = field(default_factory=dict, repr=False)
     _measured: dict = field(default_factory=dict, repr=False)  # shared by copies, whose networks behave alike
     _as_if: Abilities | None = field(default=None, repr=False)  # while they are measured
+
+    def __repr__(self) -> str:
+        learnt = f", trained on {self.task.name!r}" if self.task else ""
+        what = f"{type(self.network).__name__}, {self.parameters:,} parameters, {self.device}"
+        return f"LanguageModel({abbreviated(self.name)}: {what}{learnt}, {len(self.history)} snapshots)"
 
     @property
     def device(self) -> torch.device:
@@ -580,7 +590,7 @@ def _instructions() -> set[str]:
 
 def needs_language_model(model: object, who: str) -> None:
     """Raise TypeError, in one sentence, if `who` was given a supervisor that is no language model, such as a rule."""
-    if not hasattr(model, "encode_prompts"):
+    if hasattr(model, "answer") and not hasattr(model, "encode_prompts"):
         what = getattr(model, "name", None) or type(model).__name__
         raise TypeError(f"{who} needs a language model; {what} is none. Hint: Bench.labels_of gives the labels of any")
 

@@ -4,11 +4,15 @@ Only this module, `gguf` and `shared_prefix` import transformers.
 """
 
 import contextlib
+import copy
 import hashlib
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,10 +36,15 @@ from w2s_lab.data import fetch
 from w2s_lab.data.hub import brief, fetch_model, split_revision
 from w2s_lab.models.abilities import reads_forward
 from w2s_lab.models.language_model import LanguageModel
-from w2s_lab.records import content_key
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import Task, content_key
+from w2s_lab.system.border import check_arguments
+from w2s_lab.system.files import replacing
 
 START, PAD = "<|endoftext|>", "<|pad|>"
 NOT_ARCHITECTURE = {"_name_or_path", "architectures", "dtype", "transformers_version", "use_cache"}  # of a config
+CARD = "w2s_lab.json"  # beside the weights of a model that was trained
+CARD_FIELDS = ("instruction", "max_tokens", "chat_template", "precision")
 MAX_LENGTH = 1024  # tokens that a pocket model accepts; its rotary positions need no table
 
 
@@ -77,23 +86,35 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
+Start = str | Path | LanguageModel | tuple[PreTrainedModel, PreTrainedTokenizerBase]  # what `load_model` takes
+
+
 def load_model(
-    name: str, *, revision: str | None = None, device: str = "auto", like: LanguageModel | None = None
+    start: Start,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    name: str | None = None,
+    like: LanguageModel | None = None,
 ) -> LanguageModel:
     """A language model by ladder name (`pocket-l`), a name of `w2s-lab fetch`, local folder, or Hub id.
 
-    A Hub id is `owner/name` or `owner/name@revision`.
+    A Hub id is `owner/name` or `owner/name@revision`. A network and a tokenizer that transformers loaded already become
+    a language model too, as the pair `(network, tokenizer)`: checked like a model from a folder, and copied, in
+    float32, so that nothing here changes yours.
 
     `scratch:NAME` is the same architecture and tokenizer with new random weights (drawn from seed 0). A model that was
     downloaded once is read from the Hub's cache. The access token comes from HF_TOKEN or from the Hub's own login.
 
     Args:
-        name: as above.
+        start: as above. A `LanguageModel` is returned as it is, or as a copy on another device.
         revision: branch, tag or commit of a model of the Hub; None: the one in `name`, else the main branch.
         device: auto, cpu, cuda or mps.
+        name: what messages and tables call the model; None: the name that was given, or that of the network.
         like: a model that this one was trained from, whose network was measured already.
 
     Raises:
+        TypeError: `start` is none of these.
         ValueError: there is no such model or it cannot be fetched, its safetensors weights are missing, damaged or do
             not fit, it needs its own code, it is not a causal language model, its tokenizer is missing, has no end
             token, or has more tokens than the network, or its network does not read a text in the usual way.
@@ -101,7 +122,16 @@ def load_model(
     Warns:
         UserWarning: its network needs slower ways of reading (see `models.abilities`).
     """
+    check_arguments(load_model, locals())
     chosen_device = pick_device(device)
+    if isinstance(start, LanguageModel):
+        same = start.device == chosen_device or device == "auto"
+        model = start if same else replace(start.copy(), history=start.history)
+        model.network.to(model.device if same else chosen_device)
+        return replace(model, name=name) if name else model
+    if isinstance(start, tuple):
+        return _of_objects(*start, chosen_device, name)
+    own_name, name = name, str(start)
     scratch, bare = name.startswith("scratch:"), name.removeprefix("scratch:")
     folder = _locate(bare, revision, weights=not scratch)
     _check_files(name, folder, weights=not scratch)
@@ -111,10 +141,15 @@ def load_model(
             network, unusable = _read_network(folder, scratch)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"model {name!r} cannot be loaded: {_loading_problem(error)}") from error
-    if getattr(network.config, "rescale_every", 0):
-        network.config.rescale_every = 0  # RWKV would scale its weights in place for float16, also those that are saved
-    network.to(chosen_device).eval()
+    network = _unscaled(network).to(chosen_device).eval()
     _check_model(name, tokenizer, network, unusable)
+    model = _wrapped(own_name or name, network, tokenizer, like)
+    return model if scratch else replace(model, **_read_card(folder, tokenizer))
+
+
+def _wrapped(
+    name: str, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, like: LanguageModel | None = None
+) -> LanguageModel:
     # plain argmax, not the sampling settings of the model's authors
     network.generation_config = GenerationConfig.from_model_config(network.config)
     model = LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
@@ -124,6 +159,38 @@ def load_model(
     return model
 
 
+def _unscaled(network: PreTrainedModel) -> PreTrainedModel:
+    """RWKV would scale its weights in place for float16, also those that are saved."""
+    if getattr(network.config, "rescale_every", 0):
+        network.config.rescale_every = 0
+    return network
+
+
+def model_name(start: Start) -> str:
+    """What messages and tables call a start that may not have been loaded yet."""
+    if isinstance(start, LanguageModel):
+        return start.name
+    if isinstance(start, tuple):
+        return str(getattr(start[0].config, "_name_or_path", "") or type(start[0]).__name__)
+    return str(start)
+
+
+def _of_objects(
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: torch.device, name: str | None
+) -> LanguageModel:
+    """A copy of a network and a tokenizer of transformers, as a language model."""
+    name = name or model_name((network, tokenizer))
+    expected = "Expected a causal language model in ordinary precision, as from AutoModelForCausalLM"
+    if network.config.is_encoder_decoder or network.get_output_embeddings() is None:
+        raise ValueError(f"model {name!r}: a {type(network).__name__} does not predict the next token. {expected}")
+    if getattr(network, "quantization_method", None) is not None or any(p.is_meta for p in network.parameters()):
+        raise ValueError(f"model {name!r}: its weights are quantised, or not in memory. {expected}")
+    network, tokenizer = copy.deepcopy((network, tokenizer))
+    network = _unscaled(network).to(device, torch.float32).eval().requires_grad_(True)
+    _check_model(name, tokenizer, network, [])
+    return _wrapped(name, network, tokenizer)
+
+
 def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
     """The folder of a model; a model of the Hub is downloaded unless the cache has it."""
     if name in ladder():
@@ -131,7 +198,7 @@ def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
     elif fetchable(name):
         folder = fetch.folder(name)
     else:
-        folder = Path(name)
+        folder = assets.user_path(name)
     if name and folder.is_dir():
         if revision is not None:
             raise ValueError(f"model {name!r} is a folder; only a model of the Hub has revisions, such as {revision!r}")
@@ -264,11 +331,45 @@ def network_digest(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
     return content_key(seen.hexdigest(), type(network).__name__, config, sorted(tokenizer.get_vocab().items()))
 
 
-def save_model(model: LanguageModel, folder: Path) -> None:
-    """Write weights (safetensors), configuration and tokenizer to `folder`, in the layout that transformers reads."""
+def save_model(model: LanguageModel, folder: str | Path) -> None:
+    """Write weights (safetensors), configuration and tokenizer to `folder`, in the layout that transformers reads.
+
+    A file beside them, `w2s_lab.json`, says what a trained model was asked and how, so that `answer` can ask it again.
+    """
+    check_arguments(save_model, locals())
+    folder = assets.user_path(folder)
     with quiet():
         model.network.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)
+    if model.task is not None:
+        card = {name: getattr(model, name) for name in CARD_FIELDS} | {"task": model.task.to_dict()}
+        with replacing(folder / CARD) as new:
+            new.write_text(json.dumps(card, indent=1), encoding="utf-8")
+
+
+def _read_card(folder: Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """What `save_model` wrote beside the weights, as fields of a `LanguageModel`; empty where nothing is there.
+
+    Raises:
+        ValueError: the file was altered.
+    """
+    if not (folder / CARD).is_file():
+        return {}
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        task = Task(card["task"]["name"], card["task"]["answers"] and tuple(card["task"]["answers"]))
+        recipe = Recipe(max_tokens=card["max_tokens"], precision=card["precision"])
+        instruction, chat = card["instruction"], card["chat_template"]
+        if not isinstance(instruction, str | None) or not isinstance(chat, bool):
+            raise TypeError(f"instruction {instruction!r}, chat_template {chat!r}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / CARD} cannot be read ({error}). Hint: it only says what the model was asked; delete it, and "
+            "give instruction and answers to w2s_lab.answer yourself"
+        ) from error
+    chat = chat and bool(getattr(tokenizer, "chat_template", None))
+    as_trained = {"max_tokens": recipe.max_tokens, "precision": recipe.precision, "chat_template": chat}
+    return {"task": task, "instruction": instruction, **as_trained}
 
 
 # -- making new ones ---------------------------------------------------------------------------------------------

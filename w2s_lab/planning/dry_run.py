@@ -23,6 +23,7 @@ from w2s_lab.planning.estimate import (
 from w2s_lab.planning.hub_models import RESTRICTED, Architecture, UnknownSize, architecture
 from w2s_lab.recipe import LoRA, Recipe
 from w2s_lab.records import Example, Task
+from w2s_lab.system.record import Record
 
 REMEDIES = (  # first those that change only the time, then those that change what is trained
     ("gradient checkpointing", {"gradient_checkpointing": True}),
@@ -35,7 +36,7 @@ FREE = Estimate(*[0] * 10)  # fitted and asked in less time than loading a model
 
 
 @dataclass(frozen=True)
-class CostRow:
+class CostRow(Record):
     """A line of the table: what is done, by which model, at what cost (None: the model's size is unknown).
 
     A supervisor that is no language model has no model and the cost `FREE`.

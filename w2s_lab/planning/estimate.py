@@ -15,6 +15,7 @@ from w2s_lab.planning.doctor import memory_bytes
 from w2s_lab.planning.hub_models import Architecture
 from w2s_lab.recipe import LoRA, Recipe
 from w2s_lab.records import Example
+from w2s_lab.system.record import Record
 from w2s_lab.training.labelling import MAX_NEW_TOKENS, TOKENS
 from w2s_lab.training.requirements import reading_of
 
@@ -140,7 +141,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Record):
     """Memory at the peak, in bytes, and time.
 
     Attributes:

@@ -388,7 +388,7 @@ def forecast(
     chosen = sizes
     if not fixed:
         device = pick_device(plan.device).type
-        key = content_key("sizes", task.name, len(examples), astuple(sizes), plan.as_dict(), device, __version__)
+        key = content_key("sizes", task.name, len(examples), astuple(sizes), plan.to_dict(), device, __version__)
         chosen = SplitSizes(*store.chosen(key, choose))
     todo, left = parts_of_seed(plan, chosen, pace, inputs=inputs), []
     for seed in range(seeds):

@@ -128,9 +128,9 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     facts = {
         "task": "sentiment",
         "sizes": astuple(SIZES),
-        **PLAN.as_dict(),
+        **PLAN.to_dict(),
         "grid": [astuple(measured) for measured in grid],
-        "ways": [effect.as_dict() for effect in effects],
+        "ways": [effect.to_dict() for effect in effects],
         "frontier": {
             str(price): [astuple(m) for m in frontier(grid, human_cost=price, weak_cost=1.0)] for price in PRICES
         },

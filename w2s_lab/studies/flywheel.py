@@ -103,7 +103,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         lines.append(f"{name:<44}" + "".join(f"{value:>16}" for value in values))
     facts = {
         "task": "sentiment",
-        "configurations": {name: recipe.as_dict() for name, recipe in CONFIGURATIONS.items()},
+        "configurations": {name: recipe.to_dict() for name, recipe in CONFIGURATIONS.items()},
         "means": means,
         "end against seed pool": [asdict(effect) | {"verdict": effect.verdict} for effect in effects],
         "rows": rounded(rows),

@@ -162,7 +162,7 @@ def _table(rows: Rows) -> tuple[list[dict], str]:
         at = {name: mean_of(own, name)["mean"] for name in ("end", "best", "pgr")}
         at |= {name: mean_of(ends, name)["mean"] for name in ("imitation", "kl")}
         names = {name: own[0][name] for name in ("dial", "value", "schedule", "answers")}
-        found.append(names | at | {"effect": effect.as_dict()})
+        found.append(names | at | {"effect": effect.to_dict()})
         words = f"{dial.answers}, {dial.name} {dial.value:g} {dial.schedule}"
         change = "" if effect.low is None else difference(effect)
         imitation = "-" if at["imitation"] is None else f"{at['imitation']:.3f}"
@@ -172,7 +172,7 @@ def _table(rows: Rows) -> tuple[list[dict], str]:
 
 def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     summary, text = _table(rows)
-    facts = {"task": "sentiment", "sizes": astuple(SIZES), "true answers": FEW, **PLAN.as_dict(), "summary": summary}
+    facts = {"task": "sentiment", "sizes": astuple(SIZES), "true answers": FEW, **PLAN.to_dict(), "summary": summary}
     return facts | {"rows": rounded(rows)}, text, {"losses.png": losses_figure(rows)}
 
 

@@ -63,7 +63,7 @@ def random_error_control(own: Bench, outcome: Outcome) -> Outcome:
 def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     pairs = [row["pair"] for row in sorted(rows, key=lambda row: row["seed"])]
     found = mechanism_numbers(pairs)
-    facts = {"task": "sentiment", "sizes": astuple(SIZES), **PLAN.as_dict(), **found}
+    facts = {"task": "sentiment", "sizes": astuple(SIZES), **PLAN.to_dict(), **found}
     return facts, mechanism_text(found), {"mechanism.png": mechanism_figure(pairs)}
 
 

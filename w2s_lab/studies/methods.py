@@ -405,8 +405,8 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         head += f"{where['accuracy']['mean']:.3f}, ceiling {where['ceiling']['mean']:.3f}; {len(own)} seeds"
         texts += [head, effects_table(effects[grid.name]), ""]
     facts = {
-        "grids": {grid.name: {"sizes": astuple(grid.sizes), **grid.plan.as_dict()} for grid in GRIDS},
-        "adapt": ADAPT.as_dict(),
+        "grids": {grid.name: {"sizes": astuple(grid.sizes), **grid.plan.to_dict()} for grid in GRIDS},
+        "adapt": ADAPT.to_dict(),
         "summary": table,
         "gain against misfit": asdict(misfit_slope(rows)),
         "rows": rounded(sorted(rows, key=lambda row: (row["grid"], row["method"], row["seed"]))),

@@ -112,7 +112,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         interval = "" if at["low"] is None else f"[{at['low']:.2f}, {at['high']:.2f}]"
         lines.append(f"{name:<30}{'undefined' if at['mean'] is None else format(at['mean'], '.2f'):>8} {interval}")
     right = {noise: _mean(select(rows, noise=noise), "label_accuracy") for noise in NOISE}
-    facts = {"task": "sentiment", "sizes": astuple(SIZES), **PLAN.as_dict(), "rates": RATES, "rows": rounded(rows)}
+    facts = {"task": "sentiment", "sizes": astuple(SIZES), **PLAN.to_dict(), "rates": RATES, "rows": rounded(rows)}
     facts["stopping"] = {name: mean_of(ends, name) for name in rules}
     figures = {"overfitting.png": overfitting_figure(found, right)}
     if any(value is not None for values in rules.values() for value in values):

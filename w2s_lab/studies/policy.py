@@ -110,9 +110,9 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "task": "helpdesk-v2, weak supervisor of policy v1",
         "human set": HUMAN,
         "sizes": astuple(SIZES),
-        **PLAN.as_dict(),
-        "effects": [effect.as_dict() for effect in effects],
-        "by rule": {rule: [effect.as_dict() for effect in found] for rule, found in per_rule.items()},
+        **PLAN.to_dict(),
+        "effects": [effect.to_dict() for effect in effects],
+        "by rule": {rule: [effect.to_dict() for effect in found] for rule, found in per_rule.items()},
         "rows": rounded(rows),
     }
     shown = {"all tickets": effects, "tickets under the changed rule": per_rule[CHANGED]}

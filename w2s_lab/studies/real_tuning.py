@@ -151,7 +151,7 @@ def _elsewhere(own: Bench, student: LanguageModel, ceiling: LanguageModel) -> Ro
 
 def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     facts = {"supervisor": SUPERVISOR, "model": MODEL, "task": TASK, "sizes": astuple(SIZES)}
-    facts |= {"recipes": {name: arm.recipe.as_dict() for name, arm in ARMS.items()}, "rows": rounded(rows)}
+    facts |= {"recipes": {name: arm.recipe.to_dict() for name, arm in ARMS.items()}, "rows": rounded(rows)}
     return facts, real_tuning_text(rows), {"real-tuning.png": real_tuning_figure(rows)}
 
 

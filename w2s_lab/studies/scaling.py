@@ -95,8 +95,8 @@ def _cell(rows: Rows, weak: str, strong: str) -> dict:
         "strong": strong,
         "gap": asdict(mean_interval([row["ceiling"] - row["weak"] for row in plain])),
         "plain": {name: mean_of(plain, name) for name in SHOWN},
-        "student above supervisor": paired_effect("student above supervisor", right, supervisor).as_dict(),
-        "confidence": paired_effect("confidence loss 0.5", treated, right).as_dict(),
+        "student above supervisor": paired_effect("student above supervisor", right, supervisor).to_dict(),
+        "confidence": paired_effect("confidence loss 0.5", treated, right).to_dict(),
     }
 
 
@@ -123,7 +123,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "sizes": astuple(SIZES),
         "rates": RATES,
         "rates of supervisors": WEAK_RATES,
-        "recipe": plan(*PAIRS[-1]).recipe.as_dict(),
+        "recipe": plan(*PAIRS[-1]).recipe.to_dict(),
         "cells": cells,
         "confidence against gap": asdict(
             slope([c["gap"]["mean"] for c in cells], [c["confidence"]["mean"] for c in cells])

@@ -1,6 +1,9 @@
 from . import (
     stopping as stopping,
 )
+from .asking import (
+    answer as answer,
+)
 from .evaluation import (
     compare as compare,
 )

@@ -6,6 +6,7 @@ import numpy as np
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import Comparison, Evaluation, LabelledSet, Snapshot
+from w2s_lab.system.border import check_arguments
 from w2s_lab.training.labelling import OnRows, weak_labels
 
 
@@ -27,6 +28,7 @@ def evaluate(
     Raises:
         ValueError: an example has no true answer, or `reference` holds other examples.
     """
+    check_arguments(evaluate, locals())
     return score(weak_labels(model, test, on_rows=on_rows), reference)
 
 
@@ -36,6 +38,7 @@ def score(answers: LabelledSet, reference: LabelledSet | None = None) -> Evaluat
     Raises:
         ValueError: an example has no true answer, or `reference` holds other examples.
     """
+    check_arguments(score, locals())
     if reference is not None and reference.ids != answers.ids:
         raise ValueError("score: the reference labels belong to other examples than the predictions")
     truth = LabelledSet.ground_truth(answers.task, answers.examples)
@@ -52,6 +55,7 @@ def score(answers: LabelledSet, reference: LabelledSet | None = None) -> Evaluat
 
 def compare(weak: LanguageModel, student: LanguageModel, ceiling: LanguageModel, test: LabelledSet) -> Comparison:
     """Evaluate weak supervisor, strong student and strong ceiling on the same test examples."""
+    check_arguments(compare, locals())
     reference = weak_labels(weak, test)
     return Comparison(
         score(reference, reference), evaluate(student, test, reference), evaluate(ceiling, test, reference)

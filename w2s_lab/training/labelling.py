@@ -10,6 +10,7 @@ from w2s_lab.models.language_model import LanguageModel, needs_language_model
 from w2s_lab.objective import answer_probs
 from w2s_lab.records import LabelledSet, TokenTargets
 from w2s_lab.system import parallel
+from w2s_lab.system.border import check_arguments
 from w2s_lab.system.token_budget import TokenBudget
 
 MAX_NEW_TOKENS = 48  # tokens of a generated answer
@@ -39,6 +40,7 @@ def weak_labels(
         MemoryError: one example alone does not fit into the device's memory.
     """
     needs_language_model(model, "weak_labels")
+    check_arguments(weak_labels, locals())
     choices = inputs.task.answers
     closed = model.encode_answers(choices) if choices else None
     room = max(map(len, closed)) if closed else MAX_NEW_TOKENS
@@ -86,6 +88,7 @@ def token_targets(model: LanguageModel, labels: LabelledSet, *, top: int = 32) -
         MemoryError: one example alone does not fit into the device's memory.
     """
     needs_language_model(model, "token_targets")
+    check_arguments(token_targets, locals())
     answers = model.encode_answers(labels.answers)
     prompts, _ = model.encode_prompts(labels.examples, model.window - max(map(len, answers)))
 

@@ -2,20 +2,24 @@
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 
 from w2s_lab.models import adapters
 from w2s_lab.models.language_model import LanguageModel, recompute
-from w2s_lab.models.loading import load_model, network_digest, pick_device
+from w2s_lab.models.loading import Start, load_model, network_digest, pick_device
 from w2s_lab.objective import NextToken
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
 from w2s_lab.system import heap, parallel
+from w2s_lab.system.border import check_arguments
+from w2s_lab.training.bar import training_bar
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import evaluate, score, snapshot_from_json, snapshot_to_json
 from w2s_lab.training.gradient import BatchGradient
@@ -47,7 +51,7 @@ def training_key(model: LanguageModel, labelled: LabelledSet, recipe: Recipe) ->
     """
     if recipe.unknown_source:
         return None
-    return content_key("train", model.digest, labelled.digest, recipe.as_dict(), __version__)
+    return content_key("train", model.digest, labelled.digest, recipe.to_dict(), __version__)
 
 
 def batches(lengths: list[int], batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -111,6 +115,7 @@ def training_steps(
         MemoryError: one example alone does not fit into the device's memory. (A batch that does not fit is cut into
             halves; the sum of their gradients is the gradient of the batch.)
     """
+    check_arguments(training_steps, locals())
     if not len(labelled):
         raise ValueError("training_steps: the labelled set is empty; expected at least one example")
     model.read_as(recipe)
@@ -193,7 +198,18 @@ def prepared(model: LanguageModel, recipe: Recipe) -> Iterator[list[torch.nn.Par
 
 
 def train(
-    start: str | LanguageModel, labelled: LabelledSet, recipe: Recipe, *, device: str | None = None, **options
+    start: Start,
+    labelled: LabelledSet,
+    recipe: Recipe,
+    *,
+    watch: LabelledSet | None = None,
+    reference: LabelledSet | None = None,
+    device: str | None = None,
+    progress: bool | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+    on_rows: OnRows | None = None,
+    untrained: Callable[..., LabelledSet] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> LanguageModel:
     """Fine-tune a copy of `start` to the end of the recipe.
 
@@ -201,31 +217,53 @@ def train(
     `labelled`. It raises what `training_steps` raises.
 
     Args:
-        start: a model, or the name of one.
+        start: whatever `load_model` takes: a name, a folder, a model, or a pair (network, tokenizer) of transformers.
+            It stays as it is.
         labelled: examples and the answers to learn.
         recipe: the settings of the fine-tuning.
+        watch: examples with true answers; each snapshot evaluates the model on them.
+        reference: the weak supervisor's labels of `watch`, for agreement, imitation and correction.
         device: auto, cpu or cuda; None: the device of `start`.
-        options: the keyword arguments of `training_steps`, such as `watch`.
+        progress: whether a bar shows the steps and the time left; None: in a terminal or a notebook, if the training
+            takes longer than a second, unless `on_step` or `on_rows` is given or TQDM_DISABLE is set.
+        on_step, on_rows, untrained, checkpoint: see `training_steps`.
 
     Returns:
         The new model, with its snapshots as `history`.
     """
-    model = load_model(start) if isinstance(start, str) else start.copy()
+    check_arguments(train, locals())
+    model = start.copy() if isinstance(start, LanguageModel) else load_model(start)
     if device:
         model.network.to(pick_device(device))
     key = training_key(model, labelled, recipe)
-    history = tuple(training_steps(model, labelled, recipe, **options))
+    show = not (on_step or on_rows) if progress is None else progress
+    options = {"on_rows": on_rows, "untrained": untrained, "checkpoint": checkpoint}
+    with training_bar(model.name, show, asked=progress is True) as bar:
+        steps = training_steps(
+            model, labelled, recipe, watch=watch, reference=reference, on_step=bar.after(on_step), **options
+        )
+        history = tuple(bar.measured(snapshot) for snapshot in steps)
     digest = key or network_digest(model.network, model.tokenizer)
-    return replace(model, name=f"{model.name} trained on {labelled.source}", digest=digest, history=history)
+    name = f"{model.name} trained on {labelled.source}"
+    return replace(model, name=name, digest=digest, history=history, **_asked(model, labelled, recipe))
 
 
-def adapt(start: str | LanguageModel, inputs: LabelledSet, recipe: Recipe, **options) -> LanguageModel:
+def _asked(model: LanguageModel, labelled: LabelledSet, recipe: Recipe) -> dict[str, Any]:
+    """The task and the most frequent instruction of what was learnt; those of the start, if no answers were."""
+    if recipe.loss.reads(labelled.task.answers is not None) == "text":
+        return {"task": model.task, "instruction": model.instruction}
+    counts = Counter(example.instruction for example in labelled.examples)
+    return {"task": labelled.task, "instruction": min(counts, key=lambda text: (-counts[text], text))}
+
+
+def adapt(start: Start, inputs: LabelledSet, recipe: Recipe, **options: Any) -> LanguageModel:
     """Train a copy of `start` to predict the next token of the inputs' texts; no answers are used.
 
     Burns et al. (2023, arXiv 2312.09390, section 5.2.2) call this generative finetuning: done before the student sees
     a label, it makes the subject of a text more salient. It also lets a small pre-trained model serve texts of another
     kind. It is `train` with the loss `NextToken`, and takes the same options.
     """
+    check_arguments(adapt, locals())
     return train(start, inputs, replace(recipe, loss=NextToken()), **options)
 
 

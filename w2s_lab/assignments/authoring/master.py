@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from w2s_lab import assets
 from w2s_lab.assignments.authoring.asserts import checks_of, mentions, spread
 from w2s_lab.assignments.authoring.markup import MasterCell, Region, read_master_cells, top_level_span
 from w2s_lab.assignments.records import Assignment, Check, Question
@@ -63,7 +64,7 @@ def read_assignment(path: Path) -> Assignment:
 
 def read_master(path: Path) -> Master:
     """Like `read_assignment`, but with the notebook."""
-    path = Path(path)
+    path = assets.user_path(path)
     notebook, cells = read_master_cells(path)
     names = _names(cells)
     known = {names[cell.number]: cell for cell in cells if cell.kind in ("solution", "words")}

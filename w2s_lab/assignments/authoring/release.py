@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode, v4
 
+from w2s_lab import assets
 from w2s_lab.assignments.authoring.handout import (
     ANSWER_STUB,
     INNER_STUB,
@@ -46,7 +47,7 @@ def release(master: Path, output: Path) -> Path:
             nothing is written then.
         OSError: the file cannot be written.
     """
-    master, output = Path(master), Path(output)
+    master, output = assets.user_path(master), assets.user_path(output)
     assignment = read_assignment(master)
     target = output if output.suffix == ".ipynb" else output / master.name
     if target.exists() and target.samefile(master):

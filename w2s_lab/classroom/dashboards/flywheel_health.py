@@ -99,7 +99,7 @@ def study_rounds(study: Mapping, configuration: str, seed: int | None = None) ->
 def live_round(one: Round) -> dict[str, float | None]:
     """A round that has just run, as a row like those of the study."""
     shares = one.answer_shares
-    return one.as_dict() | {"answer_balance": len(shares) * min(shares.values()) if shares else None}
+    return one.to_dict() | {"answer_balance": len(shares) * min(shares.values()) if shares else None}
 
 
 def diagnosis(rounds: Rows, number: int | None = None) -> str:
