@@ -72,7 +72,7 @@ def difference_interval(
     first, second = np.asarray(first_correct, dtype=bool), np.asarray(second_correct, dtype=bool)
     right = int(first.sum()), int(second.sum())
     both, neither = int((first & second).sum()), int((~first & ~second).sum())
-    covariance = both * neither - (right[0] - both) * (right[1] - both)
+    covariance: float = both * neither - (right[0] - both) * (right[1] - both)
     if covariance > 0:
         covariance = max(covariance - n / 2, 0)
     spread = math.sqrt(math.prod(right) * math.prod(n - count for count in right))

@@ -17,7 +17,7 @@ from w2s_lab.figures import plots, study_plots
 from w2s_lab.methods.labellers import labels_by
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.objective import SoftTargets
-from w2s_lab.recipe import LoRA, Recipe
+from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, LabelledSet, Splits
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.findings import accuracy_difference, level_by_seed, values_by_seed
@@ -69,13 +69,6 @@ ARMS = {
     "soft weak labels": Arm("soft weak labels", replace(ONE, loss=SoftTargets()), 5),
     "errors by words": Arm("errors by words", ONE, 5),
     "weak labels, 3 passes": Arm("weak labels", THREE, 3),
-    "random errors, 3 passes": Arm("random errors", THREE, 3),
-    "weak labels of vader": Arm("weak labels", ONE, 5, "vader"),
-    "weak labels, no instruction": Arm("weak labels", ONE, 3, instruction=""),
-    "weak labels, rate 1e-4": Arm("weak labels", replace(ONE, learning_rate=1e-4), 3),
-    "weak labels of bag-of-words:400": Arm("weak labels", ONE, 5, "bag-of-words:400"),
-    "weak labels, rate 2e-5": Arm("weak labels", replace(ONE, learning_rate=2e-5), 3),
-    "weak labels, LoRA": Arm("weak labels", replace(ONE, lora=LoRA(), learning_rate=5e-4), 3),
 }
 TRUTH = "truth"
 TRANSFERRED = ("weak labels", "random errors", TRUTH)  # arms that are tried on other kinds of text
