@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import LabelledSet
+from w2s_lab.system.randomness import OwnRandomness
 
 BATCH = 256  # documents sampled at a time
 FRAMES = (  # rule-made paraphrases of an instruction
@@ -50,8 +51,7 @@ def sample_documents(
     if start is None:
         raise ValueError(f"{model.name}: its tokenizer has no start token. Hint: take a model that has one")
     texts: list[str] = []
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with OwnRandomness(seed):
         while len(texts) < count:
             ids = torch.full((min(BATCH, count - len(texts)), 1), start, device=model.device)
             rows = model.network.generate(
