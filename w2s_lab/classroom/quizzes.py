@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 import ipywidgets as widgets
 
 from w2s_lab import assets
-from w2s_lab.classroom.progress import load_progress
+from w2s_lab.classroom.progress import LearnerProgress, known, remember
 from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, with_fallback
 
 LETTERS = "ABCDEFGH"
@@ -58,6 +58,11 @@ def _said(good: bool, text: str) -> str:
     color, sign = (RIGHT, "✓ Right.") if good else (WRONG, "✗ Not yet.")
     look = f"border-left:5px solid {color};padding:2px 10px;margin:4px 0;font-size:15px;line-height:1.45"
     return f'<div role="status" style="{look}"><b>{sign}</b> {text}</div>'
+
+
+def _aside(words: str) -> str:
+    """What has to be said about the file of the progress, below the feedback."""
+    return f'<div role="status" style="font-size:14px;opacity:0.8">{escape(words)}</div>' if words else ""
 
 
 def _words(html: str) -> widgets.HTMLMath:
@@ -155,13 +160,14 @@ class QuizQuestion(widgets.VBox):
             else:
                 tail = ""
             found = "".join(_said(o["right"], f"<b>{letter}.</b> {o['feedback']}") for letter, o, _ in shown) + tail
-        progress = load_progress()
+        self._feedback.value = found
+        self._feedback.value = found + _aside(remember(self._count))
+        return self.solved
+
+    def _count(self, progress: LearnerProgress) -> None:
         facts = progress.question(self.question["id"])
         facts["tries"] += 1
         facts["right"] = facts["right"] or self.solved
-        progress.save()
-        self._feedback.value = found
-        return self.solved
 
     def _check_order(self) -> str:
         in_place = sum(place == item for place, item in enumerate(self.order))
@@ -277,7 +283,7 @@ class Prediction(widgets.VBox):
 
     def __init__(self, name: str, text: str, options: Sequence[str]) -> None:
         self.name, self.text, self.options = name, text, tuple(options)
-        chosen = load_progress().predictions.get(name)
+        chosen = known().predictions.get(name)
         self.menu = widgets.RadioButtons(
             options=list(options),
             value=chosen if chosen in self.options else None,
@@ -289,14 +295,13 @@ class Prediction(widgets.VBox):
         super().__init__([head, self.menu, self._said], layout=widgets.Layout(max_width=MAX_WIDTH))
 
     def _chosen(self, change: dict) -> None:
-        progress = load_progress()
-        progress.predictions[self.name] = change["new"]
-        progress.save()
+        guess = {self.name: change["new"]}
         self._said.value = self._words(change["new"])
+        self._said.value += _aside(remember(lambda progress: progress.predictions.update(guess)))
 
     @staticmethod
     def _words(chosen: str | None) -> str:
-        words = "Choose before you run on." if chosen is None else f"Your guess: {escape(chosen)}. Now run on."
+        words = "Choose before you run on." if chosen is None else f"Your guess: {escape(str(chosen))}. Now run on."
         return f'<div role="status">{words}</div>'
 
     def _repr_mimebundle_(self, **options: object) -> dict:
@@ -320,7 +325,7 @@ class GuessOutcome(widgets.HTMLMath):
     """What the run found, beside the learner's guess."""
 
     def __init__(self, name: str, found: str, because: str = "") -> None:
-        guess = load_progress().predictions.get(name)
+        guess = known().predictions.get(name)
         if guess is None:
             self.words = f"No guess was made. The run says: {found}."
         else:

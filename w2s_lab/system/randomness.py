@@ -6,7 +6,7 @@ take no generator, so the draws are caught where they reach torch's dispatcher, 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch

@@ -1,9 +1,12 @@
 """The state of an unfinished training in one file, from which a killed run continues with the same results."""
 
+import contextlib
 import hashlib
 import json
+import math
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -25,10 +28,19 @@ class Checkpoint:
         path: the file.
         key: content key of the training; a file with another key is ignored.
         seconds: least time between two saves; the time grows if saving takes long.
+        on_failure: called if the file cannot be written; if it raises nothing, the training goes on and nothing more is
+            saved. None: the error is raised.
     """
 
-    def __init__(self, path: Path, key: str, *, seconds: float = SECONDS) -> None:
-        self.path, self.key, self.seconds = path, key, seconds
+    def __init__(
+        self,
+        path: Path,
+        key: str,
+        *,
+        seconds: float = SECONDS,
+        on_failure: Callable[[OSError], object] | None = None,
+    ) -> None:
+        self.path, self.key, self.seconds, self.on_failure = path, key, seconds, on_failure
         self._next = time.monotonic() + seconds
 
     def due(self) -> bool:
@@ -45,8 +57,16 @@ class Checkpoint:
         tensors = parallel.whole_state(network, optimizer)
         if parallel.is_main():
             text = json.dumps(facts)
-            with replacing(self.path) as new:
-                save_file(tensors, new, {"key": self.key, "facts": text, "digest": _digest(self.key, tensors, text)})
+            metadata = {"key": self.key, "facts": text, "digest": _digest(self.key, tensors, text)}
+            try:
+                with replacing(self.path) as new:
+                    save_file(tensors, new, metadata)
+            except OSError as error:
+                if self.on_failure is None:
+                    raise
+                self.on_failure(error)
+                self._next = math.inf
+                return
         self._next = time.monotonic() + max(self.seconds, (time.monotonic() - start) / SHARE)
 
     def restore(self, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict | None:
@@ -82,7 +102,8 @@ class Checkpoint:
     def discard(self) -> None:
         """Remove the file, which a finished training no longer needs."""
         if parallel.is_main() and self.path.is_file():  # a finished store may lie on a read-only disk
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
 
 
 def _digest(key: str, tensors: dict[str, Tensor], facts: str) -> str:
