@@ -124,22 +124,26 @@ def shown_path(path: Path) -> Path:
 def named(what: str, start: Path | None = None) -> Path:
     """The place of "store", "progress" or "fetched" as it was named, whether it can be written or not.
 
+    Without a name it is in the user's own folder; for a user without a home, in the current directory.
+
     Raises:
-        ValueError: the marker cannot be read, or there is neither a name nor a folder of the user.
+        ValueError: the marker cannot be read, or the name has a `~` and the user has no home.
     """
-    variable, file = PLACES[what][1], None
+    (usual, variable), file = PLACES[what], None
     text = os.environ.get(variable)
     if not text and (file := marker(start)):
         text = _read(file).get(what)
     try:
-        if text:
-            path = Path(text).expanduser()
-            return file.parent / path if file else _absolute(path)
+        path = Path(text or "").expanduser()
+    except RuntimeError:
+        where = file or f"the environment variable {variable}"
+        raise ValueError(f"{where}: {text} begins with ~, but this user has no home folder") from None
+    if text:
+        return file.parent / path if file else _absolute(path)
+    try:
         return own(what)
     except RuntimeError:
-        raise ValueError(
-            f"this user has no home folder, so there is no place for the {what}. Hint: ${variable} names one"
-        ) from None
+        return _absolute(Path(usual))
 
 
 def own(what: str) -> Path:
@@ -163,7 +167,7 @@ def usable(what: str, start: Path | None = None) -> tuple[Path, str]:
         The place, and a sentence where it is not the named one. Where neither can be written: the named one, and "".
 
     Raises:
-        ValueError: the marker cannot be read, or there is neither a name nor a folder of the user.
+        ValueError: as `named`.
     """
     place = named(what, start)
     with contextlib.suppress(RuntimeError):

@@ -15,7 +15,7 @@ import ipywidgets as widgets
 
 from w2s_lab import assets
 from w2s_lab.classroom.progress import LearnerProgress, known, remember
-from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, with_fallback
+from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, guarded, with_fallback
 
 LETTERS = "ABCDEFGH"
 RIGHT, WRONG = "#009E73", "#D55E00"
@@ -86,7 +86,7 @@ class QuizQuestion(widgets.VBox):
         self.question, self.solved = question, False
         self._feedback = widgets.HTMLMath()
         self.button = widgets.Button(description="Check", tooltip=f"Check the answer to {question['id']}")
-        self.button.on_click(lambda _: self.check())
+        self.button.on_click(guarded(lambda _: self.check(), self._feedback))
         text = _words(question["text"])
         if question["kind"] == "order":
             self.order = list(range(len(question["items"])))
@@ -106,7 +106,7 @@ class QuizQuestion(widgets.VBox):
 
     def _box(self, letter: str) -> widgets.Checkbox:
         box = widgets.Checkbox(description=letter, indent=False, layout=widgets.Layout(width="52px", flex="0 0 auto"))
-        box.observe(self._ticked, names="value")
+        box.observe(guarded(self._ticked, self._feedback), names="value")
         return box
 
     def _ticked(self, change: dict) -> None:
@@ -120,8 +120,8 @@ class QuizQuestion(widgets.VBox):
         rows = []
         for place, item in enumerate(self.order):
             up, down = (_mover(place, way) for way in ("up", "down"))
-            up.on_click(lambda _, place=place: self.move(place, -1))
-            down.on_click(lambda _, place=place: self.move(place, 1))
+            up.on_click(guarded(lambda _, place=place: self.move(place, -1), self._feedback))
+            down.on_click(guarded(lambda _, place=place: self.move(place, 1), self._feedback))
             up.disabled, down.disabled = place == 0, place == len(self.order) - 1
             words = widgets.HTMLMath(f"<b>{place + 1}.</b> {self.question['items'][item]}")
             rows.append(widgets.HBox([up, down, words]))
@@ -224,7 +224,7 @@ class Quiz(widgets.VBox):
                 blocks.append(_words(question["story"]))
             for step in steps:
                 self.questions.append(QuizQuestion(step))
-                self.questions[-1].button.on_click(lambda _: self._recount())
+                self.questions[-1].button.on_click(guarded(lambda _: self._recount(), self._count))
                 blocks.append(self.questions[-1])
         self._recount()
         super().__init__(
@@ -290,7 +290,7 @@ class Prediction(widgets.VBox):
             layout=widgets.Layout(width="max-content"),
         )
         self._said = widgets.HTML(self._words(chosen))
-        self.menu.observe(self._chosen, names="value")
+        self.menu.observe(guarded(self._chosen, self._said), names="value")
         head = widgets.HTMLMath(f'<div style="font-size:15px;line-height:1.45"><b>Predict.</b> {text}</div>')
         super().__init__([head, self.menu, self._said], layout=widgets.Layout(max_width=MAX_WIDTH))
 

@@ -346,7 +346,7 @@ def _facts(folder: Path) -> dict | None:
 
 
 def _intact(folder: Path, root: Path) -> bool:
-    """Whether a finished training is there and all its files are as they were written; if not, what is in `root` goes."""
+    """Whether a training is there with all files as they were written; if not, it is removed from `root`."""
     if not folder.is_dir():
         return False
     facts = _facts(folder)

@@ -21,7 +21,7 @@ from w2s_lab.assignments.forms import Form, as_form, plain
 from w2s_lab.classroom.exercises import EXERCISES
 from w2s_lab.classroom.exercises.exercise import Exercise
 from w2s_lab.classroom.progress import LearnerProgress, known, remember
-from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, with_fallback
+from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, guarded, with_fallback
 
 ROUNDS = 5  # random inputs
 TRIES = 3  # without success, then the solution may be seen
@@ -171,8 +171,8 @@ class VerdictView(widgets.VBox):
         self._head, self._more = widgets.HTML(), widgets.HTML()
         self._hint = widgets.Button(description="Hint")
         self._solution = widgets.Button(description="Solution")
-        self._hint.on_click(lambda _: self.hint())
-        self._solution.on_click(lambda _: self.solution())
+        self._hint.on_click(guarded(lambda _: self.hint(), self._more))
+        self._solution.on_click(guarded(lambda _: self.solution(), self._more))
         self._remember()
         self._head.value = self.html
         self._label_buttons()
