@@ -113,7 +113,7 @@ def test_recomputed_activations_meet_the_same_dropout(draws_before):
     assert torch.equal(loss(True), loss(False))
 
 
-# -- trainings -----------------------------------------------------------------------------------------------------------
+# -- trainings ---------------------------------------------------------------------------------------------------------
 
 RECIPES = {
     "plain": RECIPE,
@@ -197,7 +197,7 @@ def test_a_loss_that_draws_is_repeated_by_its_seed(llama, closed_set):
     assert same(one.network, train(llama, closed_set, RECIPES["own loss"]).network)
 
 
-# -- models and texts ----------------------------------------------------------------------------------------------------
+# -- models and texts --------------------------------------------------------------------------------------------------
 
 
 def test_new_networks_and_sampled_texts_leave_everyones_draws_alone(llama, tokenizer, tmp_path):

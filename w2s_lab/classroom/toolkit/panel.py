@@ -120,7 +120,10 @@ TROUBLE = '<div class="w2s-trouble" role="alert"'
 def trouble(error: BaseException) -> str:
     """HTML of an error: a sentence, and its traceback folded up."""
     look = "border-left:5px solid #D55E00;padding:2px 10px;margin:4px 0;font-size:15px;line-height:1.45"
-    said = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
+    try:
+        said = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # an error of a user's own may fail to say what it is
+        said = ""
     words = f"✗ This went wrong. {type(error).__name__}{f': {said}' if said else ''}"
     return f'{TROUBLE} style="{look}">{escape(words)}{folded(error)}</div>'
 
