@@ -85,7 +85,7 @@ def test_an_error_that_has_no_words_is_told_too():
     assert "Unprintable" in every_text(shown)
 
 
-# -- of every kind of widget ---------------------------------------------------------------------------------------------
+# -- of every kind of widget -------------------------------------------------------------------------------------------
 
 
 def fail(*arguments: object, **options: object) -> None:
@@ -99,10 +99,8 @@ def test_questions_and_guesses(monkeypatch):
     assert "on purpose" in every_text(question)
     monkeypatch.undo()
     question.button.click()
-    assert (
-        "on purpose" not in every_text(question)
-        and "Right" in every_text(question)
-        or "Not yet" in every_text(question)
+    assert ("on purpose" not in every_text(question) and "Right" in every_text(question)) or "Not yet" in every_text(
+        question
     )
 
     guess = room.predict("t", "Which?", ["up", "down"])

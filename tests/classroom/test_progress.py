@@ -107,7 +107,7 @@ def test_where_all_is_well_nothing_is_said(folder):
 @pytest.mark.parametrize("place", PLACES)
 def test_the_users_own_folder_is_next_and_said_once(place, folder, monkeypatch):
     path = place(folder)
-    before = path.read_bytes() if path.is_file() else None
+    before = path.read_bytes() if os.path.isfile(path) else None
     monkeypatch.setenv(assets.PROGRESS_VARIABLE, str(path))
     (said,) = lesson()
     own = folder / "home" / "w2s_lab" / "progress.json"
@@ -189,7 +189,8 @@ good = st.fixed_dictionaries(
         "predictions": st.dictionaries(st.text(), st.text()),
     }
 )
-values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda one: st.lists(one) | st.dictionaries(st.text(), one))  # fmt: skip
+plain = st.none() | st.booleans() | st.integers() | st.text()
+values = st.recursive(plain, lambda one: st.lists(one) | st.dictionaries(st.text(), one))
 parts = st.fixed_dictionaries({name: values for name in ("exercises", "questions", "predictions")})
 
 

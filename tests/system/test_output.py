@@ -23,7 +23,10 @@ def printed(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> bytes:
     return out.buffer.getvalue()
 
 
-@given(st.text(st.characters(exclude_categories=())), st.sampled_from(["cp1252", "ascii", "latin-1", "cp437", "utf-8", "utf-16"]))  # fmt: skip
+ENCODINGS = ["cp1252", "ascii", "latin-1", "cp437", "utf-8", "utf-16"]
+
+
+@given(st.text(st.characters(exclude_categories=())), st.sampled_from(ENCODINGS))
 def test_any_text_in_any_encoding(text, encoding):
     with pytest.MonkeyPatch.context() as patch:
         found = printed(text, encoding, patch)
@@ -67,7 +70,7 @@ def test_a_note_that_cannot_be_written_ends_nothing(monkeypatch):
     tell("a note")
 
 
-# -- commands ------------------------------------------------------------------------------------------------------------
+# -- commands ----------------------------------------------------------------------------------------------------------
 
 PLUGIN = 'print("loaded ✓ 中文 ≤ …")\n'
 ODD = [
@@ -95,7 +98,8 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("variables", ODD)
 def test_commands_with_odd_terminals(variables, folder):
-    done = run("w2s-lab --import plugin study && w2s-lab show --store 'né ✓' && w2s-lab run --task 'né ✓'", folder, **variables)  # fmt: skip
+    commands = "w2s-lab --import plugin study && w2s-lab show --store 'né ✓' && w2s-lab run --task 'né ✓'"
+    done = run(commands, folder, **variables)
     assert done.returncode == 2 and b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
     assert b"loaded (ok) \\u4e2d\\u6587 <= " in done.stdout and b"no finished training in n" in done.stdout
     assert done.stderr.startswith(b"w2s-lab: ")
@@ -104,7 +108,7 @@ def test_commands_with_odd_terminals(variables, folder):
 @pytest.mark.parametrize(
     ("command", "status", "out"),
     [
-        ("w2s-lab study | head -1; exit ${PIPESTATUS[0]}", 0, b"budget"),
+        ("w2s-lab study | head -1; exit ${PIPESTATUS[0]}", 0, b" seeds "),
         ("w2s-lab run --help | true; exit ${PIPESTATUS[0]}", 0, b""),
         ("w2s-lab nothing 2>&1 | true; exit ${PIPESTATUS[0]}", 2, b""),
         ("w2s-lab show --store there >&-", 0, b""),

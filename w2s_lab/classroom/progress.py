@@ -145,7 +145,8 @@ def _find() -> tuple[LearnerProgress, str]:
             found = load_progress(place)
         except (OSError, ValueError) as error:
             instead = places[-1] if place != places[-1] else "the memory of this notebook's kernel"
-            words += _once(f"{brief(error)}. Meanwhile your progress is kept in {instead}. ")
+            variable = "" if assets.PROGRESS_VARIABLE in words else f" (${assets.PROGRESS_VARIABLE} names another file)"
+            words += _once(f"{brief(error)}. Meanwhile your progress is kept in {instead}{variable}. ")
             continue
         return (_from_named(place) if note and not place.exists() else found), words
     return _nowhere, words
