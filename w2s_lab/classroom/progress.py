@@ -124,7 +124,7 @@ def remember(change: Callable[[LearnerProgress], object]) -> str:
 
 def brief(error: BaseException) -> str:
     """The first line of an error, cut to what fits in a sentence."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:600]
 
 
 def _find() -> tuple[LearnerProgress, str]:
