@@ -76,4 +76,5 @@ def end(stream: TextIO) -> None:
 def tell(text: str) -> None:
     """A line on standard error, if it can be written: a note about work must not end the work."""
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from html import escape
 
 import ipywidgets as widgets
@@ -158,7 +159,8 @@ class LiveTraining(Panel):
                 self.history += snapshots
                 if isinstance(fresh[-1], str):  # how it ended
                     self.state = fresh[-1]
-                guarded(self._update, self._words)(bool(snapshots) or self.state != "running")
+                picture = bool(snapshots) or self.state != "running"
+                guarded(partial(self._update, picture=picture), self._words)()
                 await asyncio.sleep(REST)
         finally:  # also where the task was cancelled
             self._halt.set()
@@ -207,7 +209,7 @@ class LiveTraining(Panel):
 
     # -- what is seen --------------------------------------------------------------------------------------------
 
-    def _update(self, picture: bool = True) -> None:
+    def _update(self, *, picture: bool = True) -> None:
         """The buttons and the progress; with `picture`, also the curves and the words."""
         busy = self.state in ("running", "paused")
         self.buttons["Start"].disabled = busy
