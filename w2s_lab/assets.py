@@ -5,11 +5,17 @@ they lie beside it, in `data/` and `notebooks/`.
 
 Finished work goes where an environment variable says; else where a marker file says that lies in the current directory,
 above it, or in the clone; else into the user's own folder. So a notebook finds the same work from wherever it is run.
-What `w2s-lab fetch` gets is placed in the same manner.
+Where the named place cannot be written, as in a clone that a course shares, the user's own folder is taken instead.
+What `w2s-lab fetch` gets is placed in the same manner, but for that.
 """
 
+import contextlib
+import errno
 import os
 import tomllib
+import uuid
+import warnings
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -33,6 +39,10 @@ PLACES = {
     "store": ("runs", STORE_VARIABLE),
     "progress": ("progress.json", PROGRESS_VARIABLE),
     "fetched": ("fetched", FETCHED_VARIABLE),
+}
+KEPT = {  # what is kept there, and what kind of thing it is
+    "store": ("finished work is kept", "folder"),
+    "progress": ("your progress is kept", "file"),
 }
 
 # What a graded submission may import: imported once, before the processes of all submissions are forked.
@@ -60,8 +70,11 @@ def store_folder(start: Path | None = None) -> Path:
 
     Raises:
         ValueError: the marker cannot be read.
+
+    Warns:
+        UserWarning: once, if the named folder cannot be written and the user's own is taken.
     """
-    return _place("store", start)
+    return _said(*usable("store", start))
 
 
 def progress_file(start: Path | None = None) -> Path:
@@ -72,8 +85,11 @@ def progress_file(start: Path | None = None) -> Path:
 
     Raises:
         ValueError: the marker cannot be read.
+
+    Warns:
+        UserWarning: once, if the named file cannot be written and one in the user's own folder is taken.
     """
-    return _place("progress", start)
+    return _said(*usable("progress", start))
 
 
 def fetched_folder(start: Path | None = None) -> Path:
@@ -87,12 +103,12 @@ def fetched_folder(start: Path | None = None) -> Path:
     Raises:
         ValueError: the marker cannot be read.
     """
-    return _place("fetched", start)
+    return named("fetched", start)
 
 
 def marker(start: Path | None = None) -> Path | None:
     """The nearest marker file from `start` (the current directory) upward; else the clone's; None: there is none."""
-    start = (start or Path.cwd()).absolute()
+    start = _absolute(start or Path())
     for folder in (start, *start.parents, HOME):
         if os.path.isfile(folder / MARKER):  # unlike Path.is_file, no error where a folder may not be looked into
             return folder / MARKER
@@ -106,21 +122,107 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 def shown_path(path: Path) -> Path:
     """A path for people to read: from the current directory on, where it lies below it."""
-    here = Path.cwd()
+    here = _absolute(Path())
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _place(what: str, start: Path | None) -> Path:
-    usual, variable = PLACES[what]
-    if os.environ.get(variable):
-        return user_path(os.environ[variable]).absolute()
-    file = marker(start)
-    named = _read(file).get(what) if file else None
-    if file and named:
-        return file.parent / user_path(named)
+def named(what: str, start: Path | None = None) -> Path:
+    """The place of "store", "progress" or "fetched" as it was named, whether it can be written or not.
+
+    Without a name it is in the user's own folder; for a user without a home, in the current directory.
+
+    Raises:
+        ValueError: the marker cannot be read, or the name has a `~` and the user has no home.
+    """
+    (usual, variable), file = PLACES[what], None
+    text = os.environ.get(variable)
+    if not text and (file := marker(start)):
+        text = _read(file).get(what)
+    try:
+        path = Path(text or "").expanduser()
+    except RuntimeError:
+        where = file or f"the environment variable {variable}"
+        raise ValueError(f"{where}: {text} begins with ~, but this user has no home folder") from None
+    if text:
+        return file.parent / path if file else _absolute(path)
+    try:
+        return own(what)
+    except RuntimeError:
+        return _absolute(Path(usual))
+
+
+def own(what: str) -> Path:
+    """Where "store", "progress" or "fetched" is in the user's own folder.
+
+    Raises:
+        RuntimeError: the user has none.
+    """
     from platformdirs import user_data_path  # here, because a marker or a variable is the rule
 
-    return user_data_path("w2s_lab", appauthor=False) / usual
+    folder = user_data_path("w2s_lab", appauthor=False)
+    if not folder.is_absolute():  # "~" stays as it is for a user whom the system does not know, as in a container
+        raise RuntimeError("the user has no home folder")
+    return folder / PLACES[what][0]
+
+
+def usable(what: str, start: Path | None = None) -> tuple[Path, str]:
+    """The place of "store" or "progress" that can be written: the named one, else the user's own.
+
+    Returns:
+        The place, and a sentence where it is not the named one. Where neither can be written: the named one, and "".
+
+    Raises:
+        ValueError: as `named`.
+    """
+    place = named(what, start)
+    with contextlib.suppress(RuntimeError):
+        instead = own(what)
+        if instead != place and not can_write(place) and can_write(instead):
+            kept, kind = KEPT[what]
+            option = ", or --store in a command" if what == "store" else ""
+            return instead, (
+                f"{place} cannot be written, so {kept} in {instead}. "
+                f"Hint: the environment variable {PLACES[what][1]}{option} names another {kind}"
+            )
+    return place, ""
+
+
+def can_write(path: Path) -> bool:
+    """Whether a file or a folder may be put, or be changed, at this path; nothing is left there.
+
+    A full disk counts as one that can be written: it may have space again in a minute.
+    """
+    there = next((folder for folder in (path, *path.parents) if os.path.lexists(folder)), path)
+    if there == path and path.is_file():
+        if not os.access(path, os.W_OK):
+            return False
+        there = path.parent
+    try:
+        trial = there / f".new-{uuid.uuid4().hex[:12]}"  # os.access says little on Windows and on network disks
+        with open(trial, "xb"):
+            pass
+        trial.unlink()
+    except OSError as error:
+        return error.errno == errno.ENOSPC
+    return True
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except FileNotFoundError:  # the current directory was removed
+        return HOME / path
+
+
+@cache
+def _warn_once(words: str) -> None:
+    warnings.warn(words, stacklevel=4)
+
+
+def _said(place: Path, words: str) -> Path:
+    if words:
+        _warn_once(words)
+    return place
 
 
 def _read(path: Path) -> dict[str, str]:

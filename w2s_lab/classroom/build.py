@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 
 from w2s_lab import assets
 from w2s_lab.classroom.exercises import EXERCISES
+from w2s_lab.system.output import readable_streams
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SHOWS_TEXTS = "shows-texts"  # tag of a cell that puts out sentences of fetched data: these are not ours to pass on
@@ -124,7 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m w2s_lab.classroom.build", description=__doc__)
     parser.add_argument("names", nargs="*", help="beginnings of source names, such as 01 (default: all)")
     parser.add_argument("--solved", action="store_true", help="run with all solutions filled in; nothing is written")
-    options = parser.parse_args(arguments)
+    with readable_streams():
+        _build_all(parser.parse_args(arguments))
+
+
+def _build_all(options: argparse.Namespace) -> None:
     for path in sources(options.names):
         target, seconds = build(path, solutions=options.solved)
         sys.stdout.write(f"{target.name}  {seconds:6.1f} s{'  (solved, not written)' if options.solved else ''}\n")

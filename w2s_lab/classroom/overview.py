@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from w2s_lab import assets
 from w2s_lab.classroom.exercises import NOTEBOOKS
-from w2s_lab.classroom.progress import LearnerProgress, load_progress
+from w2s_lab.classroom.progress import LearnerProgress, known
 from w2s_lab.classroom.quizzes import load_quiz
 from w2s_lab.classroom.toolkit.panel import Panel, View, table
 
@@ -30,7 +30,7 @@ def my_progress() -> Panel:
     """A table of exercises and quiz questions done, read from the local progress file."""
 
     def draw() -> View:
-        rows: Sequence[tuple] = counts(load_progress())
+        rows: Sequence[tuple] = counts(known())
         done, of, right, asked = (sum(row[place] for row in rows) for place in (2, 3, 4, 5))
         html = table(
             ("notebook", "exercises", "quiz questions"),

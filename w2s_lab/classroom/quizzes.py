@@ -14,8 +14,8 @@ from html.parser import HTMLParser
 import ipywidgets as widgets
 
 from w2s_lab import assets
-from w2s_lab.classroom.progress import load_progress
-from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, with_fallback
+from w2s_lab.classroom.progress import LearnerProgress, known, remember
+from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, guarded, with_fallback
 
 LETTERS = "ABCDEFGH"
 RIGHT, WRONG = "#009E73", "#D55E00"
@@ -60,6 +60,11 @@ def _said(good: bool, text: str) -> str:
     return f'<div role="status" style="{look}"><b>{sign}</b> {text}</div>'
 
 
+def _aside(words: str) -> str:
+    """What has to be said about the file of the progress, below the feedback."""
+    return f'<div role="status" style="font-size:14px;opacity:0.8">{escape(words)}</div>' if words else ""
+
+
 def _words(html: str) -> widgets.HTMLMath:
     return widgets.HTMLMath(f'<div style="font-size:15px;line-height:1.45">{html}</div>')
 
@@ -81,7 +86,7 @@ class QuizQuestion(widgets.VBox):
         self.question, self.solved = question, False
         self._feedback = widgets.HTMLMath()
         self.button = widgets.Button(description="Check", tooltip=f"Check the answer to {question['id']}")
-        self.button.on_click(lambda _: self.check())
+        self.button.on_click(guarded(lambda _: self.check(), self._feedback))
         text = _words(question["text"])
         if question["kind"] == "order":
             self.order = list(range(len(question["items"])))
@@ -101,7 +106,7 @@ class QuizQuestion(widgets.VBox):
 
     def _box(self, letter: str) -> widgets.Checkbox:
         box = widgets.Checkbox(description=letter, indent=False, layout=widgets.Layout(width="52px", flex="0 0 auto"))
-        box.observe(self._ticked, names="value")
+        box.observe(guarded(self._ticked, self._feedback), names="value")
         return box
 
     def _ticked(self, change: dict) -> None:
@@ -115,8 +120,8 @@ class QuizQuestion(widgets.VBox):
         rows = []
         for place, item in enumerate(self.order):
             up, down = (_mover(place, way) for way in ("up", "down"))
-            up.on_click(lambda _, place=place: self.move(place, -1))
-            down.on_click(lambda _, place=place: self.move(place, 1))
+            up.on_click(guarded(lambda _, place=place: self.move(place, -1), self._feedback))
+            down.on_click(guarded(lambda _, place=place: self.move(place, 1), self._feedback))
             up.disabled, down.disabled = place == 0, place == len(self.order) - 1
             words = widgets.HTMLMath(f"<b>{place + 1}.</b> {self.question['items'][item]}")
             rows.append(widgets.HBox([up, down, words]))
@@ -155,13 +160,14 @@ class QuizQuestion(widgets.VBox):
             else:
                 tail = ""
             found = "".join(_said(o["right"], f"<b>{letter}.</b> {o['feedback']}") for letter, o, _ in shown) + tail
-        progress = load_progress()
+        self._feedback.value = found
+        self._feedback.value = found + _aside(remember(self._count))
+        return self.solved
+
+    def _count(self, progress: LearnerProgress) -> None:
         facts = progress.question(self.question["id"])
         facts["tries"] += 1
         facts["right"] = facts["right"] or self.solved
-        progress.save()
-        self._feedback.value = found
-        return self.solved
 
     def _check_order(self) -> str:
         in_place = sum(place == item for place, item in enumerate(self.order))
@@ -218,7 +224,7 @@ class Quiz(widgets.VBox):
                 blocks.append(_words(question["story"]))
             for step in steps:
                 self.questions.append(QuizQuestion(step))
-                self.questions[-1].button.on_click(lambda _: self._recount())
+                self.questions[-1].button.on_click(guarded(lambda _: self._recount(), self._count))
                 blocks.append(self.questions[-1])
         self._recount()
         super().__init__(
@@ -277,26 +283,25 @@ class Prediction(widgets.VBox):
 
     def __init__(self, name: str, text: str, options: Sequence[str]) -> None:
         self.name, self.text, self.options = name, text, tuple(options)
-        chosen = load_progress().predictions.get(name)
+        chosen = known().predictions.get(name)
         self.menu = widgets.RadioButtons(
             options=list(options),
             value=chosen if chosen in self.options else None,
             layout=widgets.Layout(width="max-content"),
         )
         self._said = widgets.HTML(self._words(chosen))
-        self.menu.observe(self._chosen, names="value")
+        self.menu.observe(guarded(self._chosen, self._said), names="value")
         head = widgets.HTMLMath(f'<div style="font-size:15px;line-height:1.45"><b>Predict.</b> {text}</div>')
         super().__init__([head, self.menu, self._said], layout=widgets.Layout(max_width=MAX_WIDTH))
 
     def _chosen(self, change: dict) -> None:
-        progress = load_progress()
-        progress.predictions[self.name] = change["new"]
-        progress.save()
+        guess = {self.name: change["new"]}
         self._said.value = self._words(change["new"])
+        self._said.value += _aside(remember(lambda progress: progress.predictions.update(guess)))
 
     @staticmethod
     def _words(chosen: str | None) -> str:
-        words = "Choose before you run on." if chosen is None else f"Your guess: {escape(chosen)}. Now run on."
+        words = "Choose before you run on." if chosen is None else f"Your guess: {escape(str(chosen))}. Now run on."
         return f'<div role="status">{words}</div>'
 
     def _repr_mimebundle_(self, **options: object) -> dict:
@@ -320,7 +325,7 @@ class GuessOutcome(widgets.HTMLMath):
     """What the run found, beside the learner's guess."""
 
     def __init__(self, name: str, found: str, because: str = "") -> None:
-        guess = load_progress().predictions.get(name)
+        guess = known().predictions.get(name)
         if guess is None:
             self.words = f"No guess was made. The run says: {found}."
         else:

@@ -17,6 +17,7 @@ from w2s_lab.cli import fetch as fetch_command
 from w2s_lab.cli import run as run_command
 from w2s_lab.cli.arguments import add_device, add_import, add_store, path_text, positive
 from w2s_lab.studies import STUDIES
+from w2s_lab.system import output
 from w2s_lab.system.registry import load_plugin
 from w2s_lab.version import __version__
 
@@ -25,32 +26,44 @@ from w2s_lab.version import __version__
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 2 wrong input (with its reason), 130 stopped by Ctrl-C."""
+    with output.readable_streams():
+        try:
+            status = _command(argv)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:  # as in `w2s-lab show | head`: who reads has had enough
+            output.end(sys.stdout)
+            return 0
+        except OSError as error:  # of the printing: the work's own is told in _command
+            output.end(sys.stdout)
+            output.tell(f"w2s-lab: the output cannot be written ({error.strerror or error})")
+            return 2
+
+
+def _command(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         rest = _load_plugins(words)
     except ValueError as error:
-        print(f"w2s-lab: {error}", file=sys.stderr)
+        output.tell(f"w2s-lab: {error}")
         return 2
     arguments = parser().parse_args(rest)
     arguments.words = shlex.join(["w2s-lab", *words])
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: output.tell(f"warning: {message}")
     warnings.simplefilter("ignore", FutureWarning)  # from one library to another: not for who gives a command
     try:
-        if getattr(arguments, "store", "") is None:
+        arguments.usual_store = getattr(arguments, "store", "") is None
+        if arguments.usual_store:
             arguments.store = str(assets.shown_path(assets.store_folder()))
         return arguments.command(arguments) or 0
-    except BrokenPipeError:  # as in `w2s-lab show | head`: who reads has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except (ValueError, ArithmeticError, OSError, MemoryError) as error:
-        print(f"w2s-lab: {error}", file=sys.stderr)
+        output.tell(f"w2s-lab: {error}")
         return 2
     except KeyboardInterrupt as stopped:
         where = f" in {stopped}" if stopped.args else ""
-        print(
-            f"\nstopped{where}. Finished parts and the last checkpoint are kept. To go on: {arguments.words}",
-            file=sys.stderr,
-        )
+        output.tell(f"\nstopped{where}. Finished parts and the last checkpoint are kept. To go on: {arguments.words}")
         return 130
 
 
@@ -136,12 +149,12 @@ def _pretrain(arguments: argparse.Namespace) -> None:
         target = pretrain(
             LADDER[name], folder=folder, device=arguments.device, compiled=False if arguments.plain else None
         )
-        card = json.loads((target / "card.json").read_text())
+        card = json.loads((target / "card.json").read_text(encoding="utf-8"))
         print(
             f"{name:<10} {card['parameters']:>10,} parameters  {card['tokens_seen']:>10,} tokens  "
             f"held-out loss {card['held_out_loss']:.3f} nats/token"
         )
-    cards = [json.loads(path.read_text()) for path in folder.glob("pocket-*/card.json")]
+    cards = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("pocket-*/card.json")]
     path = Path(arguments.figure or folder / "ladder.png")
     ax = plots.loss_against_size(cards)
     ax.figure.savefig(path, dpi=150, bbox_inches="tight")
@@ -258,7 +271,7 @@ def _show(arguments: argparse.Namespace) -> None:
     """The finished trainings in the store, oldest first."""
     from w2s_lab.experiments.store import Store
 
-    runs = Store(arguments.store).runs()
+    runs = Store(None if arguments.usual_store else arguments.store).runs()
     if not runs:
         print(f"no finished training in {arguments.store}; w2s-lab run makes some")
         return

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
+from w2s_lab.system.output import tell
+
 FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{left}"
 LOG_SECONDS = 30.0  # between two lines where there is no terminal
 TRUST = {True: 30.0, False: 1.0}  # seconds for which a measured forecast counts, and a guessed one, against the clock
@@ -125,4 +127,4 @@ class Progress:
         elif self._main and (begins or self.clock() - self._printed >= LOG_SECONDS):
             self._printed = self.clock()
             part = self.course and f"{self.course.done / (self.course.total or 1):.0%}, {self.left()} left"
-            print(f"{words} ({part})" if part else words, file=sys.stderr, flush=True)
+            tell(f"{words} ({part})" if part else words)

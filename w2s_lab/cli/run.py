@@ -2,8 +2,10 @@
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from w2s_lab.cli.arguments import (
     yes_no,
 )
 from w2s_lab.cli.progress import Progress
+from w2s_lab.system import output
 from w2s_lab.system.files import replacing
 
 # torch, transformers and what imports them are imported inside the functions: they take seconds, --help should not.
@@ -208,7 +211,7 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> None:
     for model in plan.models:
         if model.removeprefix("scratch:") in fetch.FETCHABLE:
             fetch.folder(model.removeprefix("scratch:"))  # raises now, not when its turn comes
-    store, outcomes, strong = Store(arguments.store), [], None
+    store, outcomes, strong = Store(None if arguments.usual_store else arguments.store), [], None
     begin = time.perf_counter()
     if is_large(plan.strong):
         progress.say(f"loading {plan.strong}")
@@ -262,14 +265,20 @@ def _report(arguments: argparse.Namespace, outcomes: list, title: str, split, pl
     if not parallel.is_main():
         return
     path = Path(arguments.figure or Path(arguments.store) / "figures" / f"{_file_name(title)}.png")
-    with replacing(path) as new:
-        plots.report_figure([o.comparison for o in outcomes], [o.curve for o in outcomes], title=title).savefig(new)
-    print(f"\nfigure: {path}")
+    figure = plots.report_figure([o.comparison for o in outcomes], [o.curve for o in outcomes], title=title)
+    try:
+        with replacing(path) as new:
+            figure.savefig(new)
+        print(f"\nfigure: {path}")
+    except OSError as error:
+        if arguments.figure or not arguments.usual_store:
+            raise
+        output.tell(f"warning: no figure was written: {error.__cause__ or error}")
     if arguments.json:
         facts = {"command": arguments.words, "versions": report.versions(), "sizes": astuple(split), **plan.to_dict()}
         facts["class_counts"] = counts if counts[0] else None
         with replacing(Path(arguments.json)) as new:
-            new.write_text(json.dumps(facts | summary.to_dict(), indent=1) + "\n")
+            new.write_text(json.dumps(facts | summary.to_dict(), indent=1) + "\n", encoding="utf-8")
 
 
 def _split_and_plan(arguments: argparse.Namespace, task, examples: int):
@@ -342,9 +351,12 @@ def _only_main_prints() -> Iterator[None]:
     if parallel.is_main():
         yield
         return
-    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+    with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
         yield
 
 
 def _file_name(title: str) -> str:
-    return "".join(c if c.isalnum() or c in "-." else "_" for c in title)
+    """Of letters and digits that the file system can name, and not longer than it takes."""
+    shown = title.encode(sys.getfilesystemencoding(), "replace").decode(sys.getfilesystemencoding())
+    name = "".join(c if c.isalnum() or c in "-." else "_" for c in shown)
+    return name if len(os.fsencode(name)) <= 180 else f"{name[:40]}-{hashlib.sha256(title.encode()).hexdigest()[:8]}"

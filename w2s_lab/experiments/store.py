@@ -51,14 +51,29 @@ class Store:
     """A folder of finished trainings and labellings, and of checkpoints of unfinished ones.
 
     Attributes:
+        root: the folder.
+        shared: None, or a folder that can be read only: finished work is looked for there too.
+        must_keep: whether work that cannot be kept is an error, or done all the same.
         asked: the keys of the trainings that this object was asked for, whether they had to be done or not.
     """
 
     def __init__(self, root: str | Path | None = None) -> None:
-        """A store in the folder `root`; None: the usual one, `assets.store_folder`."""
+        """A store in the folder `root`; None: the usual one, `assets.store_folder`.
+
+        If a folder that was given as `root` cannot be written, work raises OSError before it begins. The usual store
+        never stops the work: if it cannot be written, the user's own folder is taken, and what is finished in the usual
+        one is still read; where nothing can be written, a warning says once that what is done is not kept.
+        """
         check_arguments(Store.__init__, locals())
-        self.root = assets.store_folder() if root is None else assets.user_path(root)
+        self.must_keep, self.shared = root is not None, None
+        if root is None:
+            self.root = assets.store_folder()
+            named = assets.named("store")
+            self.shared = named if named != self.root else None
+        else:
+            self.root = assets.user_path(root)
         self.asked: list[str] = []
+        self._complained = False
 
     def __repr__(self) -> str:
         return f"Store({abbreviated(str(self.root))})"
@@ -103,12 +118,13 @@ class Store:
             return replace(train(start, labelled, recipe, **options), name=f"{start.name} ({role})")
         place = self.place(start, labelled, recipe, watch=watch, reference=reference)
         self.asked.append(place)
-        folder = self.root / "trainings" / place
-        checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place)
-        if not parallel.from_main(lambda: _intact(folder)):
+        folder = self.stored(self.root / "trainings" / place)
+        checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place, on_failure=self._on_failure)
+        if not parallel.from_main(lambda: _intact(folder, self.root)):
+            folder = self.root / "trainings" / place
             # if the store cannot be written, this fails before the work begins
-            parallel.from_main(lambda: [beside(path).rmdir() for path in (folder, checkpoint.path)])
-            model = train(start, labelled, recipe, **options, checkpoint=checkpoint)
+            kept = self._written(lambda: [beside(path).rmdir() for path in (folder, checkpoint.path)])
+            model = train(start, labelled, recipe, **options, checkpoint=checkpoint if kept else None)
             facts = {
                 "role": role,
                 "start": start.name,
@@ -120,15 +136,55 @@ class Store:
                 "key": key,
                 "version": __version__,
             }
-            parallel.from_main(lambda: _keep(folder, model, facts))
+            if not (kept and self._written(lambda: _keep(folder, model, facts))):
+                return replace(model, name=f"{start.name} ({role})", digest=key)
             model = None  # freed before it is loaded, so that a device need not hold it twice
             heap.give_back()
         checkpoint.discard()  # also that of a run that was killed before it came here
         model = load_model(str(folder), device=device or str(start.device), like=start)
         model.read_as(recipe)
-        rows = json.loads((folder / "curve.json").read_text())
+        rows = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
         history = tuple(snapshot_from_json(row, watch, reference) for row in rows)
         return replace(model, name=f"{start.name} ({role})", digest=key, history=history)
+
+    def stored(self, path: Path) -> Path:
+        """The path in `shared` if something is only there, else `path`, which lies in `root`."""
+        if self.shared is not None and not os.path.lexists(path):
+            there = self.shared / path.relative_to(self.root)
+            return there if os.path.exists(there) else path
+        return path
+
+    def _written(self, write: Callable[[], object]) -> bool:
+        """Write in the main process; whether it went well. If the work must be kept, the error is raised."""
+
+        def refusal() -> str:
+            try:
+                write()
+            except OSError as error:
+                if self.must_keep:
+                    raise
+                return str(error.__cause__ or error)
+            return ""
+
+        refused = parallel.from_main(refusal)
+        if refused:
+            self._complain(refused)
+        return not refused
+
+    def _on_failure(self, error: OSError) -> None:
+        if self.must_keep:
+            raise error
+        self._complain(str(error.__cause__ or error))
+
+    def _complain(self, reason: str) -> None:
+        """Say once that work is not kept."""
+        if parallel.is_main() and not self._complained:
+            warnings.warn(
+                f"the store {self.root} cannot be written ({reason}), so what is done now is not kept. Hint: free some "
+                f"space, or name another folder: {assets.STORE_VARIABLE} in the environment, or --store in a command",
+                stacklevel=4,
+            )
+        self._complained = True
 
     @staticmethod
     def place(
@@ -156,9 +212,9 @@ class Store:
         needs_language_model(model, "Store.labels")
         check_arguments(Store.labels, locals())
         path = self.labels_path(model, inputs, beams=beams)
-        row = parallel.from_main(lambda: _read(path))
+        row = parallel.from_main(lambda: _read(self.stored(path)))
         if row is None:
-            parallel.from_main(lambda: beside(path).rmdir())
+            kept = self._written(lambda: beside(path).rmdir())
             found = weak_labels(model, inputs, beams=beams, on_rows=on_rows)
             row = {
                 "model": model.name,
@@ -166,7 +222,8 @@ class Store:
                 "log_prob": found.log_prob.tolist(),
                 "probs": None if found.probs is None else found.probs.tolist(),
             }
-            parallel.from_main(lambda: _write(path, row))
+            if kept:
+                self._written(lambda: _write(path, row))
         return LabelledSet(
             inputs.task,
             inputs.examples,
@@ -207,23 +264,25 @@ class Store:
     ) -> np.ndarray:
         """`probe.features_of_layers`, [N, len(layers), d] float32; layers that are stored are not computed again."""
         paths = {layer: self.features_path(model, inputs, layer, pool=pool) for layer in layers}
-        found = {layer: parallel.from_main(partial(_read_table, path)) for layer, path in paths.items()}
+        found = {
+            layer: parallel.from_main(lambda path=path: _read_table(self.stored(path))) for layer, path in paths.items()
+        }
         missing = [layer for layer in paths if found[layer] is None]
         if missing:
-            parallel.from_main(lambda: beside(paths[missing[0]]).rmdir())  # fails now if the store cannot be written
+            kept = self._written(lambda: beside(paths[missing[0]]).rmdir())  # fails now if it cannot be written
             tables = probe.features_of_layers(model, inputs, missing, pool=pool, on_rows=on_rows)
             for place, layer in enumerate(missing):
                 found[layer] = tables[:, place]
-                parallel.from_main(partial(_write_table, paths[layer], found[layer]))
+                kept = kept and self._written(partial(_write_table, paths[layer], found[layer]))
         return np.stack([found[layer] for layer in layers], 1)
 
     def chosen(self, key: str, choose: Callable[[], list]) -> list:
         """Plain JSON values that `choose()` gave when it was first asked for this key."""
         path = self.root / "choices" / f"{key}.json"
-        row = parallel.from_main(lambda: _read(path, "the choice is made again"))
+        row = parallel.from_main(lambda: _read(self.stored(path), "the choice is made again"))
         if row is None:
             row = {"chosen": choose()}
-            parallel.from_main(lambda: _write(path, row))
+            self._written(lambda: _write(path, row))
         return row["chosen"]
 
     def runs(self) -> list[dict]:
@@ -232,7 +291,9 @@ class Store:
         Warns:
             UserWarning: the facts of a training are damaged.
         """
-        files = sorted(self.root.glob("trainings/[!.]*/run.json"), key=lambda path: path.stat().st_mtime)
+        roots = [*([self.shared] if self.shared else []), self.root]
+        paths = {path.parent.name: path for root in roots for path in root.glob("trainings/[!.]*/run.json")}
+        files = sorted(paths.values(), key=lambda path: path.stat().st_mtime)
         found = {path.parent: _facts(path.parent) for path in files}
         for folder in (folder for folder, facts in found.items() if facts is None):
             warnings.warn(f"{folder} is damaged; the same command does this training again", stacklevel=2)
@@ -247,7 +308,9 @@ def _read(path: Path, remedy: str = "these labels are made again") -> dict | Non
             return row
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, AttributeError):
+    except NotADirectoryError:  # said when it is written
+        return None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         pass
     warnings.warn(f"{path} is damaged; {remedy}", stacklevel=4)
     return None
@@ -267,7 +330,7 @@ def _read_table(path: Path) -> np.ndarray | None:
             table = file.get_tensor("features")
             if file.metadata()["digest"] == _digest(table):
                 return table
-    except (SafetensorError, TypeError, KeyError):
+    except (OSError, SafetensorError, TypeError, KeyError):
         pass
     warnings.warn(f"{path} is damaged; these features are computed again", stacklevel=4)
     return None
@@ -286,22 +349,23 @@ def _digest(table: np.ndarray) -> str:
 def _facts(folder: Path) -> dict | None:
     """What the `run.json` of a finished training says; None where it is missing, was cut off or altered."""
     try:
-        facts = json.loads((folder / "run.json").read_text())
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         return facts if facts.pop("digest", None) == content_key(facts) else None
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 
-def _intact(folder: Path) -> bool:
-    """Whether a finished training is there and every file of it is as it was written; an altered one is removed."""
+def _intact(folder: Path, root: Path) -> bool:
+    """Whether a training is there with all files as they were written; if not, it is removed from `root`."""
     if not folder.is_dir():
         return False
     facts = _facts(folder)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         if facts and all(sha256(folder / name) == digest for name, digest in facts["files"].items()):
             return True
     warnings.warn(f"{folder} is damaged; this training is done again", stacklevel=4)
-    remove(folder)
+    if folder.is_relative_to(root):
+        remove(folder)
     return False
 
 
@@ -309,10 +373,12 @@ def _keep(folder: Path, model: LanguageModel, facts: dict) -> None:
     """Write a finished training: model, curve, and at last the facts, with the digest of every other file."""
     with _moved_into_place(folder) as new:
         save_model(model, new)
-        (new / "curve.json").write_text(json.dumps([snapshot_to_json(snapshot) for snapshot in model.history]))
+        (new / "curve.json").write_text(
+            json.dumps([snapshot_to_json(snapshot) for snapshot in model.history]), encoding="utf-8"
+        )
         files = {path.name: sha256(path) for path in sorted(new.iterdir())}
         facts = {**facts, "files": files}
-        (new / "run.json").write_text(json.dumps({**facts, "digest": content_key(facts)}, indent=1))
+        (new / "run.json").write_text(json.dumps({**facts, "digest": content_key(facts)}, indent=1), encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import LabelledSet
+from w2s_lab.system.randomness import OwnRandomness
 from w2s_lab.system.record import Record
 
 BATCH = 256  # documents sampled at a time
@@ -52,8 +53,7 @@ def sample_documents(
         raise ValueError(f"{model.name}: its tokenizer has no start token. Hint: take a model that has one")
     texts: list[str] = []
     way = model.generation()
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with OwnRandomness(seed):
         while len(texts) < count:
             ids = torch.full((min(BATCH, count - len(texts)), 1), start, device=model.device)
             rows = model.network.generate(

@@ -7,6 +7,7 @@ import torch
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.recipe import LoRA
+from w2s_lab.system.randomness import OwnRandomness
 
 
 @contextlib.contextmanager
@@ -33,8 +34,7 @@ def adapted(model: LanguageModel, lora: LoRA, *, seed: int) -> Iterator[None]:
     network = model.network
     if model.in_bfloat16:
         network.to(torch.bfloat16)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with OwnRandomness(seed):
         wrapped = get_peft_model(network, config)  # changes the layers of `network` itself
     for parameter in network.parameters():
         if parameter.requires_grad:

@@ -25,6 +25,7 @@ from w2s_lab.objective import sequence_log_prob
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, Snapshot, Task
 from w2s_lab.system import parallel
+from w2s_lab.system.randomness import replayed
 from w2s_lab.system.record import abbreviated
 
 LONGEST_WORD = 32  # characters tried beyond the point where an over-long input is cut
@@ -48,7 +49,9 @@ def recompute(network: torch.nn.Module, yes: bool) -> None:
     """From now on compute activations a second time on the way back, or keep them."""
     name = next(name for name in RECOMPUTING if hasattr(network, f"{name}_enable"))
     if yes:
-        getattr(network, f"{name}_enable")({"use_reentrant": False})
+        getattr(network, f"{name}_enable")(
+            {"use_reentrant": False, "preserve_rng_state": False, "context_fn": replayed}
+        )
     else:
         getattr(network, f"{name}_disable")()
 

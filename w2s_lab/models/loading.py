@@ -40,6 +40,7 @@ from w2s_lab.recipe import Recipe
 from w2s_lab.records import Task, content_key
 from w2s_lab.system.border import check_arguments
 from w2s_lab.system.files import replacing
+from w2s_lab.system.randomness import OwnRandomness
 
 START, PAD = "<|endoftext|>", "<|pad|>"
 NOT_ARCHITECTURE = {"_name_or_path", "architectures", "dtype", "transformers_version", "use_cache"}  # of a config
@@ -264,8 +265,7 @@ def _read_network(folder: Path, scratch: bool) -> tuple[PreTrainedModel, list[st
     if config.is_encoder_decoder:
         raise ValueError(f"it is an encoder-decoder ({type(config).__name__}); expected a causal language model")
     if scratch:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with OwnRandomness(0):
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False), []
     network, report = AutoModelForCausalLM.from_pretrained(
         folder,
@@ -415,6 +415,5 @@ def new_llama(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with OwnRandomness(seed):
         return LlamaForCausalLM(config)

@@ -209,30 +209,32 @@ class _Missing(Exception):
 class _Reader(Store):
     """A store that does nothing: it finds what is there, without any weights, and raises `_Missing` at the rest."""
 
-    def __init__(self, root: Any) -> None:
-        super().__init__(root)
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.root)
+        self.shared = store.shared
         self.found: Counter = Counter()
 
     def train(self, start, labelled, recipe, *, role, watch=None, reference=None, **options):
         place = self.place(start, labelled, recipe, watch=watch, reference=reference)
-        folder = self.root / "trainings" / str(place)
+        folder = self.stored(self.root / "trainings" / str(place))
         if place is None or not (folder / "run.json").is_file():
             raise _Missing
         self.found[role, recipe.steps(len(labelled))[0]] += 1
-        rows = json.loads((folder / "curve.json").read_text())
+        rows = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
         history = tuple(snapshot_from_json(row, watch, reference) for row in rows)
         model = replace(start, digest=training_key(start, labelled, recipe), history=history)
         model.read_as(recipe)
         return model
 
     def labels(self, model, inputs, *, beams=1, on_rows=None):
-        if not self.labels_path(model, inputs, beams=beams).is_file():
+        if not self.stored(self.labels_path(model, inputs, beams=beams)).is_file():
             raise _Missing
         self.found[len(inputs)] += 1
         return super().labels(model, inputs, beams=beams)
 
     def features_of_layers(self, model, inputs, layers, *, pool="mean", on_rows=None):
-        if not all(self.features_path(model, inputs, layer, pool=pool).is_file() for layer in layers):
+        paths = [self.features_path(model, inputs, layer, pool=pool) for layer in layers]
+        if not all(self.stored(path).is_file() for path in paths):
             raise _Missing
         self.found[len(inputs)] += 1
         return super().features_of_layers(model, inputs, layers, pool=pool)
@@ -240,7 +242,7 @@ class _Reader(Store):
 
 def still_to_do(todo: Sequence[Part], splits: Splits, plan: Plan, store: Store, **options: Any) -> list[int]:
     """Numbers of those parts of one seed that the store does not hold yet; `options` are those of `weak_to_strong`."""
-    reader = _Reader(store.root)
+    reader = _Reader(store)
     # what is damaged is done again
     with contextlib.suppress(_Missing, OSError, ValueError, KeyError), warnings.catch_warnings(action="ignore"):
         weak_to_strong(splits, plan, reader, **options)

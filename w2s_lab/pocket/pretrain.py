@@ -182,7 +182,7 @@ def _held_out_loss(network, rows: Tensor) -> float:
 def _key_of(target: Path) -> str | None:
     """The recipe's key of a finished model; None if there is no such model or its card is damaged."""
     try:
-        return json.loads((target / "card.json").read_text())["key"]
+        return json.loads((target / "card.json").read_text(encoding="utf-8"))["key"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -202,8 +202,8 @@ def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts
     }
     with said_with_path(target):
         save_model(model, new)
-        (new / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-        (new / "README.md").write_text(_model_card(card))
+        (new / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        (new / "README.md").write_text(_model_card(card), encoding="utf-8")
         as_umask_says(new)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(new, target)

@@ -23,6 +23,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from w2s_lab.system.output import readable_streams
 from w2s_lab.system.registry import load_plugin, plugins
 
 RESTARTS = 2  # how often a job is started again after the process that held it died
@@ -302,7 +303,8 @@ def _work(pipe: connection.Connection, threads: int) -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     said: tuple[str, Any] = ("ready", None)
-    with contextlib.suppress(EOFError, ConnectionError):  # the main process has closed the pipe
+    # an end of the pipe: the main process has closed it
+    with readable_streams(), contextlib.suppress(EOFError, ConnectionError):
         while True:
             try:
                 pipe.send(said)

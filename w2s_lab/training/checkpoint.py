@@ -1,11 +1,13 @@
 """The state of an unfinished training in one file, from which a killed run continues with the same results."""
 
+import contextlib
 import hashlib
 import json
 import math
 import shutil
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -28,10 +30,20 @@ class Checkpoint:
         path: the file.
         key: content key of the training; a file with another key is ignored.
         seconds: least time between two saves, which grows if saving takes long; None: ten, or more for a large state.
+        on_failure: called if the file cannot be written; if it raises nothing, the training goes on and nothing more is
+            saved. None: the error is raised.
     """
 
-    def __init__(self, path: Path, key: str, *, seconds: float | None = None) -> None:
-        self.path, self.key, self.seconds = path, key, SECONDS if seconds is None else seconds
+    def __init__(
+        self,
+        path: Path,
+        key: str,
+        *,
+        seconds: float | None = None,
+        on_failure: Callable[[OSError], object] | None = None,
+    ) -> None:
+        self.path, self.key, self.on_failure = path, key, on_failure
+        self.seconds = SECONDS if seconds is None else seconds
         self._usual, self._start = seconds is None, time.monotonic()
         self._next = self._start + self.seconds
 
@@ -69,8 +81,16 @@ class Checkpoint:
         tensors = parallel.whole_state(network, optimizer)
         if parallel.is_main():
             text = json.dumps(facts)
-            with replacing(self.path) as new:
-                save_file(tensors, new, {"key": self.key, "facts": text, "digest": _digest(self.key, tensors, text)})
+            metadata = {"key": self.key, "facts": text, "digest": _digest(self.key, tensors, text)}
+            try:
+                with replacing(self.path) as new:
+                    save_file(tensors, new, metadata)
+            except OSError as error:
+                if self.on_failure is None:
+                    raise
+                self.on_failure(error)
+                self._next = math.inf
+                return
         self._next = time.monotonic() + max(self.seconds, (time.monotonic() - start) / SHARE)
 
     def restore(self, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict | None:
@@ -106,7 +126,8 @@ class Checkpoint:
     def discard(self) -> None:
         """Remove the file, which a finished training no longer needs."""
         if parallel.is_main() and self.path.is_file():  # a finished store may lie on a read-only disk
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
 
 
 def seconds_between(size: int) -> float:

@@ -19,6 +19,7 @@ from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet, Snapshot, content_key
 from w2s_lab.system import heap, parallel
 from w2s_lab.system.border import check_arguments
+from w2s_lab.system.randomness import OwnRandomness
 from w2s_lab.training.bar import training_bar
 from w2s_lab.training.checkpoint import Checkpoint
 from w2s_lab.training.evaluation import evaluate, score, snapshot_from_json, snapshot_to_json
@@ -146,14 +147,18 @@ def training_steps(
             history = [snapshot_from_json(row, watch, reference) for row in saved["history"]]
             done, seen, losses = saved["step"], saved["seen"], list(torch.tensor(saved["losses"], device=model.device))
         yield from history
+        may_draw = type(recipe.loss).__module__ != NextToken.__module__  # a loss of somebody else's, at any step
+        draws = True  # as dropout does; where the first step draws nothing, the others are spared the watching
         for step, rows in islice(enumerate(schedule), done, None):
             rate = learning_rate_at(step, steps, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            with _own_randomness(model.device, recipe.seed, step):  # for dropout, if the model has it
+            own = OwnRandomness((recipe.seed * 1_000_003 + step) * 1_009 + parallel.rank())
+            with own if draws else contextlib.nullcontext():
                 model.network.train()
                 loss = gradient(rows, step / steps)
                 model.network.eval()
+            draws = own.drew or may_draw
             norm = parallel.whole(torch.nn.utils.clip_grad_norm_(trained, 1.0))
             if not torch.isfinite(norm):
                 raise _non_finite(step + 1, steps, rate, loss, norm, [labelled.ids[i] for i in rows], history[-1])
@@ -282,11 +287,3 @@ def _non_finite(
         tuple(ids),
         last,
     )
-
-
-@contextlib.contextmanager
-def _own_randomness(device: torch.device, seed: int, step: int) -> Iterator[None]:
-    """Inside the block, torch draws from (seed, step, process); afterwards its global generator is as before."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed((seed * 1_000_003 + step) * 1_009 + parallel.rank())
-        yield

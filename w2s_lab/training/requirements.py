@@ -8,6 +8,7 @@ from torch import Tensor
 
 from w2s_lab.objective import LOSSES, NEEDS, Loss, Reading, Targets
 from w2s_lab.records import LabelledSet, Task
+from w2s_lab.system.randomness import OwnRandomness
 
 WANTS = {  # of objective.NEEDS: what it is, and where it comes from
     "probs": ("the supervisor's probabilities", "weak_labels gives them, for a task with a closed list"),
@@ -83,7 +84,8 @@ def _try_out(loss: Loss, *, closed: bool, choices: int) -> None:
         progress=0.5,
         mask=torch.ones(rows, tokens, dtype=torch.bool) if reading == "tokens" else None,
     )
-    losses_of(loss, scores.requires_grad_(), targets)
+    with OwnRandomness(0):  # a loss of a user's own may draw
+        losses_of(loss, scores.requires_grad_(), targets)
 
 
 def losses_of(loss: Loss, scores: Tensor, targets: Targets) -> Tensor:

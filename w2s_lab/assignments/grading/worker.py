@@ -134,7 +134,8 @@ def _silent() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    replaced = {"encoding": "utf-8", "errors": "backslashreplace"}  # whatever the machine's own encoding is
+    sys.stdin, sys.stdout, sys.stderr = (open(stream, mode, **replaced) for stream, mode in enumerate("rww"))  # noqa: SIM115
 
 
 def _seed() -> None:

@@ -10,7 +10,7 @@ from html import escape
 import ipywidgets as widgets
 
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart
-from w2s_lab.classroom.toolkit.panel import Panel, View, table
+from w2s_lab.classroom.toolkit.panel import Panel, View, guarded, table
 from w2s_lab.figures.plots import Role
 from w2s_lab.records import LabelledSet
 
@@ -107,7 +107,7 @@ class ErrorSorter(Panel):
         }  # fmt: skip
         super().__init__("Error sorter: what kind of sentence is it?", controls, self._draw_error)
         step = widgets.Button(description="next open one", icon="forward", layout=widgets.Layout(width="150px"))
-        step.on_click(lambda _: self.next())
+        step.on_click(guarded(lambda _: self.next(), self._words))
         head, box, picture, words = self.children
         self.children = [head, box, step, words, picture]
 

@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from html import escape
 
 import ipywidgets as widgets
 
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
-from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
+from w2s_lab.classroom.toolkit.panel import Panel, View, choice, folded, guarded, stops
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model, network_digest
 from w2s_lab.recipe import Recipe
@@ -72,7 +73,7 @@ class LiveTraining(Panel):
         self._began = self._paused_at = 0.0
         self._bar = widgets.HTML()
         actions = (("Start", "play", self.start), ("Pause", "pause", self.pause), ("Stop", "stop", self.stop))
-        self.buttons = {name: _button(name, icon, act) for name, icon, act in actions}
+        self.buttons = {name: _button(name, icon) for name, icon, _ in actions}
         names = list(self.labelled)
         controls: dict[str, widgets.Widget] = {}
         if len(names) > 1:
@@ -82,6 +83,8 @@ class LiveTraining(Panel):
         controls["learning_rate"] = stops("learning rate", rate_stops, recipe.learning_rate, width="290px")
         controls["epochs"] = stops("epochs", epochs, recipe.epochs, width="230px")
         super().__init__("Live training", controls, self._view)
+        for name, _, act in actions:
+            self.buttons[name].on_click(guarded(lambda _, act=act: act(), self._words))
         head, box, picture, words = self.children
         self.children = [head, box, widgets.HBox(list(self.buttons.values())), self._bar, words, picture]
         self._update()
@@ -156,7 +159,8 @@ class LiveTraining(Panel):
                 self.history += snapshots
                 if isinstance(fresh[-1], str):  # how it ended
                     self.state = fresh[-1]
-                self._update(picture=bool(snapshots) or self.state != "running")
+                picture = bool(snapshots) or self.state != "running"
+                guarded(partial(self._update, picture=picture), self._words)()
                 await asyncio.sleep(REST)
         finally:  # also where the task was cancelled
             self._halt.set()
@@ -199,7 +203,7 @@ class LiveTraining(Panel):
                 history=tuple(history),
             )
             tell("finished" if finished else "stopped")
-        except Exception as error:  # no caller could catch it in this thread: the panel shows it in words
+        except BaseException as error:  # no caller could catch it in this thread: the panel shows it in words
             self.error = error
             tell("failed")
 
@@ -215,6 +219,11 @@ class LiveTraining(Panel):
         self._bar.value = _progress_bar(self.done, self.steps, self.seconds_left if self.state == "running" else None)
         if picture:
             self.refresh()
+
+    def show(self, view: View) -> None:
+        super().show(view)
+        if self.error is not None:
+            self._words.value += folded(self.error)
 
     @property
     def seconds_left(self) -> float | None:
@@ -262,10 +271,8 @@ class LiveTraining(Panel):
         return " ".join(part for part in (head, numbers, pale, again) if part)
 
 
-def _button(name: str, icon: str, act: Callable[[], object]) -> widgets.Button:
-    button = widgets.Button(description=name, icon=icon, layout=widgets.Layout(width="110px"))
-    button.on_click(lambda _: act())
-    return button
+def _button(name: str, icon: str) -> widgets.Button:
+    return widgets.Button(description=name, icon=icon, layout=widgets.Layout(width="110px"))
 
 
 def _progress_bar(done: int, steps: int, seconds_left: float | None) -> str:

@@ -5,6 +5,7 @@ answers equal those of such a function on all inputs, the message names the mist
 """
 
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -19,8 +20,8 @@ from w2s_lab.assignments.equality import NUMBER, SEQUENCE, same, shape_of, sort_
 from w2s_lab.assignments.forms import Form, as_form, plain
 from w2s_lab.classroom.exercises import EXERCISES
 from w2s_lab.classroom.exercises.exercise import Exercise
-from w2s_lab.classroom.progress import load_progress
-from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, with_fallback
+from w2s_lab.classroom.progress import LearnerProgress, known, remember
+from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, guarded, with_fallback
 
 ROUNDS = 5  # random inputs
 TRIES = 3  # without success, then the solution may be seen
@@ -170,8 +171,8 @@ class VerdictView(widgets.VBox):
         self._head, self._more = widgets.HTML(), widgets.HTML()
         self._hint = widgets.Button(description="Hint")
         self._solution = widgets.Button(description="Solution")
-        self._hint.on_click(lambda _: self.hint())
-        self._solution.on_click(lambda _: self.solution())
+        self._hint.on_click(guarded(lambda _: self.hint(), self._more))
+        self._solution.on_click(guarded(lambda _: self.solution(), self._more))
         self._remember()
         self._head.value = self.html
         self._label_buttons()
@@ -179,16 +180,16 @@ class VerdictView(widgets.VBox):
         super().__init__([self._head, box, self._more], layout=widgets.Layout(max_width=MAX_WIDTH))
 
     def _remember(self) -> None:
-        progress = load_progress()
-        facts = progress.exercise(self.exercise.id)
-        if self.verdict.state == "not attempted yet":
-            return
-        facts["tries"] += 1
-        facts["done"] = facts["done"] or self.verdict.state == "right"
-        progress.save()
+        def change(progress: LearnerProgress) -> None:
+            facts = progress.exercise(self.exercise.id)
+            facts["tries"] += 1
+            facts["done"] = facts["done"] or self.verdict.state == "right"
+
+        if self.verdict.state != "not attempted yet" and (words := remember(change)):
+            warnings.warn(words, stacklevel=4)
 
     def _facts(self) -> dict:
-        return load_progress().exercise(self.exercise.id)
+        return known().exercise(self.exercise.id)
 
     @property
     def text(self) -> str:
@@ -221,12 +222,11 @@ class VerdictView(widgets.VBox):
 
     def hint(self) -> str:
         """Show the next hint, or all of them again."""
-        progress = load_progress()
-        facts = progress.exercise(self.exercise.id)
-        facts["hints"] = min(facts["hints"] + 1, len(self.exercise.hints))
-        progress.save()
-        seen = self.exercise.hints[: facts["hints"]]
+        count = min(self._facts()["hints"] + 1, len(self.exercise.hints))
+        seen = self.exercise.hints[:count]
         self._more.value = "".join(f"<p><b>Hint {i}.</b> {hint}</p>" for i, hint in enumerate(seen, 1))
+        words = remember(lambda progress: progress.exercise(self.exercise.id).update(hints=count))
+        self._more.value += f"<p>{escape(words)}</p>" if words else ""
         self._label_buttons()
         return "\n".join(seen)
 

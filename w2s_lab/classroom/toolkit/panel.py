@@ -4,6 +4,7 @@ Live it is a widget. In a stored, untrusted or hosted notebook it is a picture (
 in words, which is also what a screen reader hears when a control moves.
 """
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -48,7 +49,7 @@ class Panel(widgets.VBox):
         self.title, self.controls, self._draw = title, dict(controls), draw
         self._picture, self._words = widgets.HTML(), widgets.HTML()
         for control in self.controls.values():
-            control.observe(self._moved, names="value")
+            control.observe(guarded(self._moved, self._words), names="value")
         head = widgets.HTML(f'<div style="font-size:17px;font-weight:600">{escape(title)}</div>')
         self.view = View("")
         self.refresh()
@@ -93,6 +94,49 @@ class Panel(widgets.VBox):
         if drawings:
             return with_png(with_fallback(bundle, self.summary), drawings, self.summary)
         return with_fallback(bundle, self.summary, html=view.html), {}
+
+
+def guarded(act: Callable[..., object], where: widgets.HTML) -> Callable[..., None]:
+    """`act` for `observe`, `on_click` or a task: its error appears at the end of `where`, and the widget stays usable.
+
+    Jupyter writes an error of a callback into a log that few people open. Here it is one sentence, with the traceback
+    folded up below it; it goes when an action succeeds.
+    """
+
+    def safe(*arguments: object) -> None:
+        try:
+            act(*arguments)
+        except Exception as error:
+            where.value = _without_trouble(where.value) + trouble(error)
+        else:
+            where.value = _without_trouble(where.value)
+
+    return safe
+
+
+TROUBLE = '<div class="w2s-trouble" role="alert"'
+
+
+def trouble(error: BaseException) -> str:
+    """HTML of an error: a sentence, and its traceback folded up."""
+    look = "border-left:5px solid #D55E00;padding:2px 10px;margin:4px 0;font-size:15px;line-height:1.45"
+    try:
+        said = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # an error of a user's own may fail to say what it is
+        said = ""
+    words = f"✗ This went wrong. {type(error).__name__}{f': {said}' if said else ''}"
+    return f'{TROUBLE} style="{look}">{escape(words)}{folded(error)}</div>'
+
+
+def folded(error: BaseException) -> str:
+    """HTML of an error's traceback, folded up."""
+    text = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode()
+    look = "font-size:12px;line-height:1.3;overflow-x:auto"
+    return f'<details><summary>traceback</summary><pre style="{look}">{escape(text)}</pre></details>'
+
+
+def _without_trouble(html: str) -> str:
+    return html.partition(TROUBLE)[0]
 
 
 def spoken(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, Panel, spoken
+from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, Panel, folded, guarded, spoken
 from w2s_lab.classroom.toolkit.real_world import COMMANDS, fetched
 from w2s_lab.data.fetch import FetchError
 
@@ -32,7 +32,7 @@ class Worlds(widgets.VBox):
             tooltips=["generated reviews, and a model that was pre-trained on such", "people's sentences, and SmolLM2"],
         )  # fmt: skip
         self._note, self._below = widgets.HTML(), widgets.VBox([pocket])
-        self.switch.observe(self._switched, names="value")
+        self.switch.observe(guarded(self._switched, self._note), names="value")
         super().__init__([self.switch, self._note, self._below], layout=widgets.Layout(max_width=MAX_WIDTH))
 
     @property
@@ -59,6 +59,8 @@ class Worlds(widgets.VBox):
             self.real = self._make()
         except Exception as error:
             self._tell(explained(error))
+            if not isinstance(error, FetchError):
+                self._note.value += folded(error)
             return False
         self._tell("")
         return True
