@@ -103,7 +103,7 @@ def fetched_folder(start: Path | None = None) -> Path:
     Raises:
         ValueError: the marker cannot be read.
     """
-    return named("fetched", start)
+    return named_place("fetched", start)
 
 
 def marker(start: Path | None = None) -> Path | None:
@@ -126,7 +126,7 @@ def shown_path(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def named(what: str, start: Path | None = None) -> Path:
+def named_place(what: str, start: Path | None = None) -> Path:
     """The place of "store", "progress" or "fetched" as it was named, whether it can be written or not.
 
     Without a name it is in the user's own folder; for a user without a home, in the current directory.
@@ -146,12 +146,12 @@ def named(what: str, start: Path | None = None) -> Path:
     if text:
         return file.parent / path if file else _absolute(path)
     try:
-        return own(what)
+        return own_place(what)
     except RuntimeError:
         return _absolute(Path(usual))
 
 
-def own(what: str) -> Path:
+def own_place(what: str) -> Path:
     """Where "store", "progress" or "fetched" is in the user's own folder.
 
     Raises:
@@ -172,11 +172,11 @@ def usable(what: str, start: Path | None = None) -> tuple[Path, str]:
         The place, and a sentence where it is not the named one. Where neither can be written: the named one, and "".
 
     Raises:
-        ValueError: as `named`.
+        ValueError: as `named_place`.
     """
-    place = named(what, start)
+    place = named_place(what, start)
     with contextlib.suppress(RuntimeError):
-        instead = own(what)
+        instead = own_place(what)
         if instead != place and not can_write(place) and can_write(instead):
             kept, kind = KEPT[what]
             option = ", or --store in a command" if what == "store" else ""

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from w2s_lab.assignments.grading.submissions import Submission, file_stems, find_submissions
 from w2s_lab.assignments.marks.by_hand import with_hand_marks, write_hand_sheet
 from w2s_lab.assignments.marks.csv_files import protected, unprotected
-from w2s_lab.assignments.names import distinct, for_disk, same_key, visible
+from w2s_lab.assignments.names import for_disk, same_key, told_apart, visible
 from w2s_lab.assignments.records import UNREAD, Assignment, Marks, Question, Result
 from w2s_lab.cli.commands import main
 
@@ -126,7 +126,7 @@ ANY = st.one_of(
 
 @given(st.lists(ANY, max_size=12), st.lists(ANY, max_size=3))
 def test_names_become_distinct_and_only_where_they_must(names, taken):
-    found = distinct(names, taken)
+    found = told_apart(names, taken)
     keys = [*map(same_key, found)]
     assert len(set(keys)) == len(keys) and not set(keys) & {same_key(name) for name in taken}
     used = Counter(map(same_key, [*names, *taken]))

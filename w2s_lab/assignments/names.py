@@ -34,7 +34,7 @@ def same_key(name: str) -> str:
     return folded.rstrip(" .")
 
 
-def distinct(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+def told_apart(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
     """The names, with a number behind each that an earlier one, or one of `taken`, equals on some disk.
 
     No such number makes a name that somebody else has: "ada", "ada (2)", "ada" become "ada", "ada (2)", "ada (3)".

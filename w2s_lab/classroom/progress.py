@@ -114,7 +114,7 @@ def remember(change: Callable[[LearnerProgress], object]) -> str:
         _unsaved.pop(found.path, None)
     except (OSError, ValueError) as error:
         _unsaved[found.path] = found
-        reason = getattr(error.__cause__, "strerror", None) or brief(error)
+        reason = getattr(error.__cause__, "strerror", None) or first_line(error)
         words += _once(
             f"{found.path} cannot be written ({reason}), so your progress is kept only until this notebook's kernel "
             f"ends. Hint: the environment variable {assets.PROGRESS_VARIABLE} names another file"
@@ -122,7 +122,7 @@ def remember(change: Callable[[LearnerProgress], object]) -> str:
     return words
 
 
-def brief(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error, cut to what fits in a sentence."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:600]
 
@@ -137,7 +137,7 @@ def _find() -> tuple[LearnerProgress, str]:
     except ValueError as error:
         words = _once(str(error))
     with contextlib.suppress(RuntimeError):
-        places.append(assets.own("progress"))
+        places.append(assets.own_place("progress"))
     for place in places:
         if place in _unsaved:
             return _unsaved[place], words
@@ -146,7 +146,7 @@ def _find() -> tuple[LearnerProgress, str]:
         except (OSError, ValueError) as error:
             instead = places[-1] if place != places[-1] else "the memory of this notebook's kernel"
             variable = "" if assets.PROGRESS_VARIABLE in words else f" (${assets.PROGRESS_VARIABLE} names another file)"
-            words += _once(f"{brief(error)}. Meanwhile your progress is kept in {instead}{variable}. ")
+            words += _once(f"{first_line(error)}. Meanwhile your progress is kept in {instead}{variable}. ")
             continue
         return (_from_named(place) if note and not place.exists() else found), words
     return _nowhere, words
@@ -155,7 +155,7 @@ def _find() -> tuple[LearnerProgress, str]:
 def _from_named(place: Path) -> LearnerProgress:
     """A new file begins with what the learner has in the named one, which cannot be written; not with a teacher's."""
     with contextlib.suppress(OSError, ValueError):
-        named = assets.named("progress")
+        named = assets.named_place("progress")
         if not hasattr(os, "geteuid") or named.stat().st_uid == os.geteuid():
             return replace(load_progress(named), path=place)
     return LearnerProgress(place)

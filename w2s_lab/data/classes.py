@@ -67,12 +67,12 @@ def warn_of_rare_classes(task: Task, examples: Sequence[Example], sizes: Mapping
     parts = [part for part in NAMES if sizes[part]]
     found = []
     if absent := [answer for answer in task.answers or () if not have[answer]]:
-        found.append(f"no example has the answer {named(absent, 'or')}. Hint: check the list of answers")
+        found.append(f"no example has the answer {quoted_list(absent, 'or')}. Hint: check the list of answers")
     if rare := [answer for answer in task.answers or () if 0 < have[answer] < len(parts)]:
         counted = [f"{answer!r} ({count(have[answer], 'example')})" for answer in rare]
         found.append(
             f"too few examples to be in each of the parts {', '.join(NAMES[part] for part in parts)}: "
-            f"{listed(counted, 'and')}. "
+            f"{word_list(counted, 'and')}. "
             "Hint: add examples, or leave such answers out"
         )
     for part in ("supervisor_train", "student_train"):
@@ -82,12 +82,12 @@ def warn_of_rare_classes(task: Task, examples: Sequence[Example], sizes: Mapping
         warnings.warn(f"{task.name}: {sentence}", DataWarning, stacklevel=stacklevel)
 
 
-def named(answers: Sequence[str], last: str) -> str:
+def quoted_list(answers: Sequence[str], last: str) -> str:
     """Answers in quotes, such as 'ham' and 'spam'; of many, the first few and how many there are."""
-    return listed([repr(answer) for answer in answers], last)
+    return word_list([repr(answer) for answer in answers], last)
 
 
-def listed(items: Sequence[str], last: str) -> str:
+def word_list(items: Sequence[str], last: str) -> str:
     """Items as in a sentence, such as "a, b and c"; of many, the first few and how many there are."""
     if len(items) > SHOWN:
         items = [*items[: SHOWN - 1], f"{len(items) - SHOWN + 1} others"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from w2s_lab.data.classes import listed, named
+from w2s_lab.data.classes import quoted_list, word_list
 from w2s_lab.experiments.evidence import (
     NEARLY_ALL,
     ROLES,
@@ -58,7 +58,7 @@ def _in(seeds: Iterable[int], outcomes: Sequence[Outcome]) -> str:
         return ""
     if len(seeds) == len(outcomes):
         return " in every seed"
-    return f" in seed{'s' * (len(seeds) > 1)} {listed([str(seed) for seed in seeds], 'and')}"
+    return f" in seed{'s' * (len(seeds) > 1)} {word_list([str(seed) for seed in seeds], 'and')}"
 
 
 def _by_seeds(facts: Mapping[int, str | None], outcomes: Sequence[Outcome]) -> str:
@@ -78,7 +78,7 @@ def _test_classes(outcomes: Sequence[Outcome]) -> Found:
         if one_truth(outcome):
             facts["one-truth"][outcome.seed] = f"only {truth[0]!r} is ever right"
         elif absent:
-            facts["no-test-class"][outcome.seed] = f"no example of {named(absent, 'or')}"
+            facts["no-test-class"][outcome.seed] = f"no example of {quoted_list(absent, 'or')}"
     if one := facts["one-truth"]:
         says = f"One true answer: in the test part, {_by_seeds(one, outcomes)}"
         yield Diagnosis(
@@ -110,7 +110,7 @@ def _learnt_classes(outcomes: Sequence[Outcome]) -> Found:
             seen = (outcome.learnt or {}).get(role)
             if seen and not (role == "strong student" and outcome.seed in label):
                 unseen = [answer for answer in outcome.comparison.weak.task.answers or () if answer not in seen]
-                facts[outcome.seed] = named(unseen, "or") if unseen else None
+                facts[outcome.seed] = quoted_list(unseen, "or") if unseen else None
         if said := _by_seeds(facts, outcomes):
             yield Diagnosis("unseen-class", f"{says} {said}.")
 
@@ -151,10 +151,10 @@ def _answers(outcomes: Sequence[Outcome]) -> Found:
             if facts:
                 said.setdefault(_by_seeds(facts, outcomes), []).append(role)
     for says, roles in only.items():
-        who = f"{listed(roles, 'and')} {'say' if len(roles) > 1 else 'says'}"
+        who = f"{word_list(roles, 'and')} {'say' if len(roles) > 1 else 'says'}"
         yield Diagnosis("one-answer", f"One answer only: the {who} {says}.")
     for says, roles in empty.items():
-        yield Diagnosis("empty-answers", f"Empty answers: of the {listed(roles, 'and')}, {says}.")
+        yield Diagnosis("empty-answers", f"Empty answers: of the {word_list(roles, 'and')}, {says}.")
 
 
 def _constant(outcomes: Sequence[Outcome]) -> Found:

@@ -34,7 +34,7 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
         return "no gap"
     if too_few(outcomes) or gap_interval(outcomes).low <= 0 or pgr.low is None:
         return "cannot tell"
-    gain = difference(outcomes, "weak", "student")
+    gain = accuracy_gap(outcomes, "weak", "student")
     if min(gain.low, pgr.low) > 0:
         return "recovers"
     return "falls below" if max(gain.high, pgr.high) < 0 else "cannot tell"
@@ -42,10 +42,10 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
 
 def gap_interval(outcomes: Sequence[Outcome]) -> Interval:
     """The gap, accuracy of the strong ceiling minus that of the weak supervisor; see `difference`."""
-    return difference(outcomes, "weak", "ceiling")
+    return accuracy_gap(outcomes, "weak", "ceiling")
 
 
-def difference(outcomes: Sequence[Outcome], first: str, second: str) -> Interval:
+def accuracy_gap(outcomes: Sequence[Outcome], first: str, second: str) -> Interval:
     """Mean over seeds of the second model's accuracy minus the first's, with its 95 % interval.
 
     One seed: over the test examples (Newcombe). Several: Student t over the seeds; or, where this is wider (a few seeds

@@ -36,7 +36,7 @@ class Summary(Record):
         constant: accuracy of the most frequent true answer of the test part, always given.
         commonest: role -> its most frequent answer in each seed, and the share of its answers that this is.
         empty: role -> share of empty answers; empty for a closed task.
-        gap: accuracy of the ceiling minus that of the supervisor; see `evidence.difference`.
+        gap: accuracy of the ceiling minus that of the supervisor; see `evidence.accuracy_gap`.
         pgr: performance gap recovered at the end of the training; None if it is undefined for every seed.
         pgr_undefined: number of seeds for which it is undefined.
         why_undefined: seed -> why it is undefined there.

@@ -68,7 +68,7 @@ class Store:
         self.must_keep, self.shared = root is not None, None
         if root is None:
             self.root = assets.store_folder()
-            named = assets.named("store")
+            named = assets.named_place("store")
             self.shared = named if named != self.root else None
         else:
             self.root = assets.user_path(root)

@@ -40,7 +40,7 @@ TASK = "film-reviews"
 OTHERS = ("product-reviews", "editorials", "short-messages")
 SECOND = "film-texts"  # another question about other sentences
 SECOND_SUPERVISORS = ("bag-of-words:50", "bag-of-words:100", "bag-of-words:400")
-SECOND_ARMS = ("weak labels", "random errors", "errors by words")
+SECOND_ARMS = ("weak labels", "random errors")
 SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
 LAYERS = tuple(range(0, 31, 3))
 SUPERVISOR = "bag-of-words"

@@ -17,7 +17,7 @@ LOOK_ALIKES = {
 READABLE = "w2s_lab.readable"
 
 
-def readable(error: UnicodeError) -> tuple[str, int]:
+def readable_sign(error: UnicodeError) -> tuple[str, int]:
     """An error handler of codecs: ASCII that looks alike or, where nothing does, an escape such as \\u4e2d."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -38,7 +38,7 @@ def readable_streams() -> Iterator[None]:
     At its end they are flushed. If a reader has closed its end of a pipe (`w2s-lab show | head -1`), the rest goes
     nowhere, and quietly so.
     """
-    codecs.register_error(READABLE, readable)
+    codecs.register_error(READABLE, readable_sign)
     with contextlib.ExitStack() as stack:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)

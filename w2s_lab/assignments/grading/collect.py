@@ -10,8 +10,16 @@ from zipfile import ZipFile, ZipInfo
 
 from w2s_lab.assignments.grading.platforms import GRADESCOPE, NOTEBOOK, Owner, Parts, few, sort_out
 from w2s_lab.assignments.grading.submissions import LARGEST, ignored
-from w2s_lab.assignments.grading.zip_files import is_folder, name_of, open_zip, parts_of, read_text, unfit, write_entry
-from w2s_lab.assignments.names import LONGEST, cut_bytes, distinct, for_disk, visible
+from w2s_lab.assignments.grading.zip_files import (
+    entry_name,
+    entry_parts,
+    is_folder,
+    open_zip,
+    read_text,
+    unfit,
+    write_entry,
+)
+from w2s_lab.assignments.names import LONGEST, cut_bytes, for_disk, told_apart, visible
 from w2s_lab.system.files import beside, said_with_path
 
 DEEPEST = 20  # folders inside each other
@@ -97,7 +105,7 @@ class _Unpacking:
     def run(self) -> Collected:
         self.folder.mkdir()
         files = self._plain()
-        listed = [parts_of(entry) for entry in self.opened.infolist() if is_folder(entry)]
+        listed = [entry_parts(entry) for entry in self.opened.infolist() if is_folder(entry)]
         empty = [parts for parts in listed if parts and not any(map(ignored, parts))]
         layout = sort_out([parts for _, parts in files], empty, self._metadata(files))
         self.odd += map(visible, layout.odd)
@@ -111,7 +119,7 @@ class _Unpacking:
                 continue
             arrived[place.parts[0]].append(place)
             if place.parts[1:] != owner.rest:
-                self.odd.append(f"{shown(entry)} has a name that not every system can write; here it is {place}")
+                self.odd.append(f"{shown_entry(entry)} has a name that not every system can write; here it is {place}")
         for name, paths in arrived.items():
             self._look_into(name, paths)
         if without := [name for name, paths in arrived.items() if paths and not _has_notebook(paths)]:
@@ -121,13 +129,13 @@ class _Unpacking:
         return Collected(sorted(name for name, paths in arrived.items() if paths), self.left_out, self.odd)
 
     def _leave(self, entry: ZipInfo, why: str) -> None:
-        self.left_out.append(f"{shown(entry)}: {why}")
+        self.left_out.append(f"{shown_entry(entry)}: {why}")
 
     def _plain(self) -> list[tuple[ZipInfo, Parts]]:
         """Files with a usable path, without those that editors and systems add."""
         kept = []
         for entry in self.opened.infolist():
-            parts = parts_of(entry)
+            parts = entry_parts(entry)
             if is_folder(entry) or (parts and any(map(ignored, parts))):
                 continue
             if parts is None:
@@ -164,10 +172,10 @@ class _Unpacking:
         """Key of a student -> name of the folder, which is made. No two students share one on any system."""
         students = {owner.key: owner.name for owner in owners}
         names = [for_disk(name) for name in students.values()]
-        folders = distinct(names, taken=[LIST])
+        folders = told_apart(names, taken=[LIST])
         if any(len(folder.encode()) > LONGEST for folder in folders):  # with a number behind it
             names = [cut_bytes(name, LONGEST - 50) if len(name.encode()) > LONGEST - 10 else name for name in names]
-            folders = distinct(names, taken=[LIST])
+            folders = told_apart(names, taken=[LIST])
         for name, folder in zip(students.values(), folders, strict=True):
             (self.folder / folder).mkdir()
             if folder != name:
@@ -236,6 +244,6 @@ def _short(owner: Owner) -> bool:
     return len(for_disk(owner.name).encode()) <= LONGEST
 
 
-def shown(entry: ZipInfo) -> str:
+def shown_entry(entry: ZipInfo) -> str:
     """An entry's name for people."""
-    return visible(name_of(entry)) or "(no name)"
+    return visible(entry_name(entry)) or "(no name)"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from w2s_lab.assignments.names import RESERVED, cut_bytes, distinct, same_key, visible
+from w2s_lab.assignments.names import RESERVED, cut_bytes, same_key, told_apart, visible
 from w2s_lab.assignments.records import Marks
 
 LARGEST = 20_000_000  # bytes of a notebook
@@ -159,7 +159,7 @@ def _apart(found: list[Submission]) -> list[Submission]:
     """Give each submission a name that can be shown and that no other one has, on any system."""
     names = [" ".join(visible(one.student).split()) or "(blank)" for one in found]
     times, apart = Counter(map(same_key, names)), []
-    for one, name, new in zip(found, names, distinct(names), strict=True):
+    for one, name, new in zip(found, names, told_apart(names), strict=True):
         more = times[same_key(name)] > 1
         notes = (*one.notes, f"there is another submission named {one.student}") if more else one.notes
         notes = tuple(map(visible, notes))
@@ -180,7 +180,7 @@ def file_stems(submissions: "Sequence[Submission | Marks]") -> list[str]:
         if unsafe or counts[same_key(one.student)] > 1:
             stem += "-" + hashlib.sha256(f"{one.student}\0{one.file}".encode("utf-8", "replace")).hexdigest()[:8]
         stems.append(stem)
-    return distinct(stems)
+    return told_apart(stems)
 
 
 def read_bytes(path: Path) -> bytes:

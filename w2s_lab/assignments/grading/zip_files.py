@@ -54,7 +54,7 @@ def open_zip(archive: Path, most: int = MOST) -> ZipFile:
     return opened
 
 
-def name_of(entry: ZipInfo) -> str:
+def entry_name(entry: ZipInfo) -> str:
     """An entry's name. macOS writes UTF-8 without saying so, which zipfile reads as the letters of old PCs."""
     if not entry.flag_bits & UTF8 and not entry.filename.isascii():
         try:
@@ -68,9 +68,9 @@ def is_folder(entry: ZipInfo) -> bool:
     return entry.filename.endswith(("/", "\\"))  # zipfile's own is_dir fails for an empty name
 
 
-def parts_of(entry: ZipInfo) -> tuple[str, ...] | None:
+def entry_parts(entry: ZipInfo) -> tuple[str, ...] | None:
     """An entry's path, split; () if it has no name, None if it leads out of the folder."""
-    name = name_of(entry).replace("\\", "/")
+    name = entry_name(entry).replace("\\", "/")
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     return None if name.startswith("/") or ".." in parts or re.match("[A-Za-z]:", name) else parts
 

@@ -16,7 +16,7 @@ from html import escape
 import ipywidgets as widgets
 
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
-from w2s_lab.classroom.toolkit.panel import Panel, View, choice, folded, guarded, stops
+from w2s_lab.classroom.toolkit.panel import Panel, View, choice, folded_error, guarded, stops
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model, network_digest
 from w2s_lab.recipe import Recipe
@@ -223,7 +223,7 @@ class LiveTraining(Panel):
     def show(self, view: View) -> None:
         super().show(view)
         if self.error is not None:
-            self._words.value += folded(self.error)
+            self._words.value += folded_error(self.error)
 
     @property
     def seconds_left(self) -> float | None:

@@ -125,10 +125,10 @@ def trouble(error: BaseException) -> str:
     except Exception:  # an error of a user's own may fail to say what it is
         said = ""
     words = f"✗ This went wrong. {type(error).__name__}{f': {said}' if said else ''}"
-    return f'{TROUBLE} style="{look}">{escape(words)}{folded(error)}</div>'
+    return f'{TROUBLE} style="{look}">{escape(words)}{folded_error(error)}</div>'
 
 
-def folded(error: BaseException) -> str:
+def folded_error(error: BaseException) -> str:
     """HTML of an error's traceback, folded up."""
     text = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode()
     look = "font-size:12px;line-height:1.3;overflow-x:auto"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, Panel, folded, guarded, spoken
+from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, Panel, folded_error, guarded, spoken
 from w2s_lab.classroom.toolkit.real_world import COMMANDS, fetched
 from w2s_lab.data.fetch import FetchError
 
@@ -60,7 +60,7 @@ class Worlds(widgets.VBox):
         except Exception as error:
             self._tell(explained(error))
             if not isinstance(error, FetchError):
-                self._note.value += folded(error)
+                self._note.value += folded_error(error)
             return False
         self._tell("")
         return True
