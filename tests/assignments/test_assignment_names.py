@@ -198,12 +198,12 @@ def test_a_failed_release_leaves_nothing(old, new, tmp_path):
     cells = [nbformat.from_dict(cell) for cell in masters.cells()]
     for cell in cells:
         cell.source = cell.source.replace(old, new)
-    master, temporary = masters.write(tmp_path, cells), tmp_path / "temporary"
-    temporary.mkdir()
+    master, temporary = masters.write(tmp_path, cells), Path(tempfile.mkdtemp())  # a socket's path is short
     words = [sys.executable, "-m", "w2s_lab", "assignment", "release", str(master), "-o", str(tmp_path / "out")]
     done = subprocess.run(words, env=os.environ | {"TMPDIR": str(temporary)}, capture_output=True, text=True)
     assert done.returncode == 2 and "small.ipynb" in done.stderr and "Traceback" not in done.stderr
     assert list(temporary.iterdir()) == [] and not (tmp_path / "out").exists()
+    temporary.rmdir()
 
 
 def test_a_failed_release_leaves_nothing_while_this_process_goes_on(tmp_path):
