@@ -38,7 +38,7 @@ def script(tmp_path_factory):
     (["run", "--weak", "bag"], {"bag-of-words"}),
     (["run", "--device", ""], {"auto", "cpu", "cuda", "mps"}),
     (["study", "fi"], {"findings"}),
-    (["fetch", "film"], {"film-reviews"}),
+    (["fetch", "film"], {"film-reviews", "film-texts"}),
     (["assignment", "gr"], {"grade"}),
     (["completion", ""], {"bash", "zsh"}),
 ])  # fmt: skip
