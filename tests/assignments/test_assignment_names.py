@@ -206,6 +206,16 @@ def test_a_failed_release_leaves_nothing(old, new, tmp_path):
     temporary.rmdir()
 
 
+def test_a_long_path_of_the_temporary_folder_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))
+    (tmp_path / ("long" * 20)).mkdir()
+    master = masters.write(tmp_path, masters.cells())
+    assert main(["assignment", "release", str(master), "-o", str(tmp_path / "out")]) == 2
+    assert "too long for a socket; expected at most 70 bytes. Hint: begin the command with TMPDIR=/tmp" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_failed_release_leaves_nothing_while_this_process_goes_on(tmp_path):
     cells = masters.cells()
     cells[5].source = cells[5].source.replace("sum(labels) / len(labels)", "7")

@@ -191,6 +191,7 @@ def _elsewhere(rows: Rows, arms: Sequence[str]) -> str:
 def _tuning_tables(results: Results) -> str:
     facts, students = results["real-tuning"], _students(results)
     _, labels, test, trusted = facts["sizes"]
+    rate = f"{facts['recipes']['weak labels']['learning_rate']:g}".replace("e-0", "e-")
     names = [name for name in TUNED if select(students, arm=name)]
     columns = ("weak", "accuracy", "trusted_accuracy", "ceiling", "imitation")
     heads = ("supervisor", "student, at the end", f"student that {trusted} trusted examples choose", "ceiling",
@@ -202,7 +203,7 @@ def _tuning_tables(results: Results) -> str:
     own = [row for row in facts["rows"] if row.get("arm") != TRUTH]
     return "\n\n".join([
         f"**Fine-tuning.** All weights of SmolLM2 learn {labels} labels of a bag of words in one pass at rate "
-        f"{facts['recipes']['weak labels']['learning_rate']:g}, if the line does not say otherwise; accuracy on {test} "
+        f"{rate}, if the line does not say otherwise; accuracy on {test} "
         "test sentences, means over seeds. The PGR is that at the end. Each line has its own ceiling, which learns the "
         "truth in the same way.",
         markdown_table(("the student's labels", *heads, f"PGR, {ENDS}", "seeds"), lines),

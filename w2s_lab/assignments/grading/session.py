@@ -26,6 +26,7 @@ try:
 except ImportError:  # an extra: who reads the notebooks does not need it
     psutil = None
 
+TEMPORARY = 70  # bytes: the socket of the server of processes lies 32 deeper, and has 103 in all on macOS
 START = 120.0  # seconds for the first process, which imports torch
 PAGE = 4096  # bytes that a file or folder takes at least
 LOOK = 0.1  # seconds between looks at what a process uses
@@ -73,6 +74,11 @@ def _context() -> multiprocessing.context.BaseContext:
     """The way to start processes: forked from a server that has imported the libraries and nothing else."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         raise OSError("grading needs Linux or macOS: on Windows, grade in WSL or in a container")
+    if len(os.fsencode(temporary := tempfile.gettempdir())) > TEMPORARY:
+        raise OSError(
+            f"the path of the temporary folder, {temporary}, is too long for a socket; expected at most {TEMPORARY} "
+            "bytes. Hint: begin the command with TMPDIR=/tmp"
+        )
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"{__package__}.preload"])
     return context
