@@ -343,6 +343,7 @@ def test_folders_that_datasets_saved(tmp_path):
         (b"PAR1" + bytes(50) + b"PAR1", ["damaged"]),
         (gzip.compress(gzip.compress(gzip.compress(gzip.compress(b"x")))), ["archives in archives"]),
     ],
+    ids=range(15),  # the bytes themselves hold the time at which they were packed
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.other"])
 def test_one_sentence_says_what_cannot_be_read(tmp_path, name, content, parts):
