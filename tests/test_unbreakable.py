@@ -29,6 +29,7 @@ if not hasattr(os, "fork"):
     pytest.skip("os.fork is there on Unix only", allow_module_level=True)
 
 SEED = int(os.environ.get("KILL_SEED", 0))  # of the points at which runs are killed
+CARD = "w2s_lab.json"  # says what a trained model was asked
 SAVE_EVERY = 2  # optimizer steps between two checkpoints
 NOBODY = 65534  # a user without rights, for tests that run as root
 ARGUMENTS = [
@@ -369,7 +370,8 @@ def first_step(log: list[str], default: int = 0) -> int:
 
 
 def finished_trainings(log: list[str]) -> int:
-    return sum(line.startswith("model: os.rename") for line in log[:-1])
+    moved = [line for line in log[:-1] if line.startswith("model: os.rename")]
+    return sum(CARD not in line for line in moved)  # the card is moved into the new folder, before that is moved itself
 
 
 def test_the_points_are_worth_a_test(whole):
