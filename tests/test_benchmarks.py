@@ -141,6 +141,7 @@ def test_work_is_that_of_the_profiler_without_padding():
     model = common.new_model(common.SIZES["tiny"])
     prompts, answers = [[5] * 30, [6] * 30, [7] * 30, [8] * 30], [[6, 0]] * 4
     model.network.set_attn_implementation("eager")
+    _ = model.abilities  # measured once, at first use
     with FlopCounterMode(display=False) as counter:
         model.log_prob(prompts, answers).sum().backward()
     needed = common.needed_work(model, prompts, answers).flops
