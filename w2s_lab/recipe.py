@@ -131,3 +131,8 @@ class Recipe(Record):
             return source_digest(self.loss), None
         except UnknownSource as reason:
             return None, str(reason)
+
+
+def rate_text(rate: float) -> str:
+    """A learning rate as people write it, such as 5e-5."""
+    return f"{rate:g}".replace("e-0", "e-")

@@ -269,17 +269,15 @@ def fetch(name: str, *, given: Path | None = None, progress: Progress | None = N
 
 
 def _put(name: str, new: Path, target: Path) -> None:
-    """Move the new folder into its place, unless another process has just put a whole one there."""
+    """Move the new folder into its place; raises OSError where another process has just put a whole one there."""
     for attempt in range(ATTEMPTS):
         try:
-            return os.replace(new, target)
+            os.replace(new, target)
+            return
         except OSError:
-            if here(name):
-                return None
-            if attempt == ATTEMPTS - 1:
+            if here(name) or attempt == ATTEMPTS - 1:
                 raise
         remove(target)  # of an older version of the kit, or damaged: never before a move has failed
-    return None
 
 
 def _check_packages(name: str, entry: Fetchable, given: Path | None) -> None:

@@ -11,6 +11,7 @@ from html import unescape
 from pathlib import Path
 
 from w2s_lab.data.examples import table_of
+from w2s_lab.data.rated import SHORT
 from w2s_lab.data.tables import DataError, Table
 from w2s_lab.records import Example
 
@@ -74,4 +75,4 @@ def _sentences(description: str) -> list[str]:
 
 
 def _example(text: str, answer: str) -> Example:
-    return Example(INSTRUCTION, text, answer, ("short",) * (len(text.split()) <= 12))
+    return Example(INSTRUCTION, text, answer, ("short",) * (len(text.split()) <= SHORT))

@@ -50,6 +50,10 @@ __all__ = [
     "write_examples",
 ]
 
+FETCHED = {  # task of `w2s-lab fetch` -> its answers, and its table in a folder
+    **dict.fromkeys(rated.RATED, (rated.ANSWERS, rated.rated_table)),
+    film_texts.NAME: (film_texts.ANSWERS, film_texts.film_table),
+}
 MIN_EXAMPLES = 40  # fewer than this leave no example for validation
 
 
@@ -142,7 +146,7 @@ def tasks() -> Registry[TaskSource]:
     """
     found = json.loads((assets.TASKS / "tasks.json").read_text(encoding="utf-8"))
     entries = {name: _builtin(name, **facts) for name, facts in found.items()}
-    return Registry("task", entries | {name: _fetched(name) for name in (*rated.RATED, film_texts.NAME)})
+    return Registry("task", entries | {name: _fetched(name, *facts) for name, facts in FETCHED.items()})
 
 
 def _builtin(name: str, answers: list[str] | None, elicited: bool) -> TaskSource:
@@ -150,13 +154,11 @@ def _builtin(name: str, answers: list[str] | None, elicited: bool) -> TaskSource
     return TaskSource(name, assets.TASKS / f"{name}.jsonl", options, elicited, builtin=True)
 
 
-def _fetched(name: str) -> TaskSource:
-    answers = film_texts.ANSWERS if name == film_texts.NAME else rated.ANSWERS
-    return TaskSource(name, partial(_fetched_table, name), ReadOptions(answers=answers))
+def _fetched(name: str, answers: tuple[str, ...], table: Callable[[str, Path], Table]) -> TaskSource:
+    return TaskSource(name, partial(_fetched_table, name, table), ReadOptions(answers=answers))
 
 
-def _fetched_table(name: str) -> Table:
-    table = film_texts.film_table if name == film_texts.NAME else rated.rated_table
+def _fetched_table(name: str, table: Callable[[str, Path], Table]) -> Table:
     return table(name, fetch.folder(name))
 
 

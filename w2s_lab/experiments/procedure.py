@@ -413,7 +413,8 @@ def check_plan(plan: Plan, task: Task, examples: int | None = None) -> None:
     if is_labeller(plan.weak):
         check_labeller(plan.weak, task, examples)
     else:
-        check_spelling(plan.weak) if isinstance(plan.weak, str) else None
+        if isinstance(plan.weak, str):
+            check_spelling(plan.weak)
         check_offer(plan.weak_recipe.loss, task, offered=(), source="the supervisor's true answers")
     weak_labels_offer = () if task.answers is None else ("probs",)
     check_offer(plan.recipe.loss, task, offered=weak_labels_offer, source="weak labels")

@@ -85,8 +85,8 @@ class Summary(Record):
 
     def _summary(self) -> str:
         right = ", ".join(f"{role} {_number(interval)}" for role, interval in self.accuracy.items())
-        seeds = f"{len(self.seeds)} seed{'s' * (len(self.seeds) != 1)}"
-        return f"{seeds}, {self.test_examples:,} test examples, accuracy of {right}, PGR {_number(self.pgr)}"
+        seeds, pgr = count(len(self.seeds), "seed"), _number(self.pgr)
+        return f"{seeds}, {self.test_examples:,} test examples, accuracy of {right}, PGR {pgr}"
 
 
 def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summary:

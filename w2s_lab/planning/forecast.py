@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from w2s_lab.data.classes import count
 from w2s_lab.data.sources import SplitSizes, split_examples
 from w2s_lab.experiments.procedure import Plan, hard, unlabelled, weak_to_strong
 from w2s_lab.experiments.store import Store
@@ -24,7 +25,7 @@ from w2s_lab.methods.labellers import is_labeller, layer_of, true_labels
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import pick_device
 from w2s_lab.planning.usual import SEED_SECONDS, fewer, parameters_of
-from w2s_lab.recipe import Recipe
+from w2s_lab.recipe import Recipe, rate_text
 from w2s_lab.records import Example, LabelledSet, Splits, Task, content_key
 from w2s_lab.system import heap, parallel
 from w2s_lab.training.checkpoint import SECONDS, SHARE, seconds_between
@@ -416,24 +417,19 @@ def _in_words(plan: Plan, sizes: SplitSizes, parameters: int, pace: Pace | None,
     recipe = plan.recipe
     what = f"LoRA of rank {recipe.lora.rank}" if recipe.lora else "full fine-tuning"
     times = {1: "once", 2: "twice"}.get(recipe.epochs, f"{recipe.epochs} times")
-    rate = f"{recipe.learning_rate:g}".replace("e-0", "e-")
     text = f"{plan.strong}, {parameters / 1e6:,.0f} M parameters: {what}, {sizes.student_train:,} labels {times}, "
-    text += f"batches of {recipe.batch_size}, rate {rate}; "
+    text += f"batches of {recipe.batch_size}, rate {rate_text(recipe.learning_rate)}; "
     if pace is None:
         return text + "everything is stored already"
     minutes = "less than a minute" if seconds < 60 else f"about {_minutes(seconds)}"
     speed = f"{_seconds(pace.step)} a step and {_seconds(pace.row)} a test example"
-    return text + f"measured here {speed}: {minutes} for {_count(seeds, 'seed')}"
+    return text + f"measured here {speed}: {minutes} for {count(seeds, 'seed')}"
 
 
 def _minutes(seconds: float) -> str:
     """Half minutes below ten, since a fifth of them matters there."""
     halves = round(seconds / 30)
-    return _count(halves // 2, "minute") if seconds >= 600 or halves % 2 == 0 else f"{halves / 2} minutes"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return count(halves // 2, "minute") if seconds >= 600 or halves % 2 == 0 else f"{halves / 2} minutes"
 
 
 def _seconds(value: float) -> str:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from w2s_lab.experiments.effects import difference, markdown_table, paired_effect
 from w2s_lab.figures import plots
+from w2s_lab.recipe import rate_text
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.real_probe import (
     ARMS,
@@ -191,7 +192,7 @@ def _elsewhere(rows: Rows, arms: Sequence[str]) -> str:
 def _tuning_tables(results: Results) -> str:
     facts, students = results["real-tuning"], _students(results)
     _, labels, test, trusted = facts["sizes"]
-    rate = f"{facts['recipes']['weak labels']['learning_rate']:g}".replace("e-0", "e-")
+    rate = rate_text(facts["recipes"]["weak labels"]["learning_rate"])
     names = [name for name in TUNED if select(students, arm=name)]
     columns = ("weak", "accuracy", "trusted_accuracy", "ceiling", "imitation")
     heads = ("supervisor", "student, at the end", f"student that {trusted} trusted examples choose", "ceiling",

@@ -1,11 +1,11 @@
 """Does a fine-tuned real model surpass its supervisor on real English? Five seeds, in hours on a laptop.
 
 Supervisor, split and way of training are those of `w2s-lab run --data film-reviews --strong smollm2-135m-q4`: a bag of
-words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one in one thing: labels, supervisor, loss,
-rate, passes, the weights that learn, or the instruction. Its ceiling differs from the first one's in the same thing.
+words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one in one thing: its labels, its loss, or
+its passes. Its ceiling differs from the first one's in the passes, too.
 """
 
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ from w2s_lab.methods.labellers import labels_by
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.objective import SoftTargets
 from w2s_lab.recipe import Recipe
-from w2s_lab.records import Comparison, LabelledSet, Splits
+from w2s_lab.records import Comparison, LabelledSet
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.findings import accuracy_difference, level_by_seed, values_by_seed
 from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, labels_of_arm, table_of_groups
@@ -53,14 +53,12 @@ class Arm:
         recipe: of student and ceiling; the ceiling learns by maximum likelihood.
         seeds: seeds 0 to seeds - 1, if as many are asked for.
         supervisor: who labels.
-        instruction: of every example, in place of the task's own.
     """
 
     labels: str
     recipe: Recipe
     seeds: int
     supervisor: str = SUPERVISOR
-    instruction: str | None = None
 
 
 ARMS = {
@@ -91,7 +89,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
 
 def _student(store: Store, device: str, arm: Arm, name: str, seed: int) -> Rows:
     """Numbers and curve of one student (of one ceiling, for the arm `TRUTH`), and what it does on other texts."""
-    splits = _instructed(load_splits(TASK, seed=seed, sizes=SIZES), arm.instruction)
+    splits = load_splits(TASK, seed=seed, sizes=SIZES)
     own = Bench(splits, Plan(arm.supervisor, MODEL, recipe=arm.recipe, device=device), store, seed)
     labels = labels_of_arm(arm.labels, splits, own.labels, seed)
     student = _watched(own, labels, arm.recipe)
@@ -106,17 +104,6 @@ def _student(store: Store, device: str, arm: Arm, name: str, seed: int) -> Rows:
     if name in TRANSFERRED and arm.recipe == ONE:
         rows += [{"question": "transfer", **facts, **row} for row in _elsewhere(own, student, ceiling)]
     return rows
-
-
-def _instructed(splits: Splits, instruction: str | None) -> Splits:
-    """The same examples with another instruction, which a supervisor that goes by words does not read."""
-    if instruction is None:
-        return splits
-
-    def worded(labelled: LabelledSet) -> LabelledSet:
-        return replace(labelled, examples=tuple(replace(one, instruction=instruction) for one in labelled.examples))
-
-    return Splits(**{part.name: worded(getattr(splits, part.name)) for part in fields(splits)})
 
 
 def _watched(own: Bench, labels: LabelledSet, recipe: Recipe) -> LanguageModel:
