@@ -230,7 +230,7 @@ look(lambda: open("/etc/hostname").read())
 look(lambda: os.listdir("/tmp"))
 look(lambda: os.listdir("/"))
 look(lambda: os.environ["HOME"] if not os.environ["HOME"].startswith(os.getcwd()) else 1 / 0)
-look(lambda: In)
+look(lambda: In[2])
 def recovered(weak, student, ceiling):
     return found
 """
@@ -265,9 +265,10 @@ def share(logits):
 """
 # Finds the line to the grader and its own request's number, and answers by itself.
 FORGED = """
-import gc, json, os, stat, sys, time
+import asyncio, gc, json, os, stat, sys, time
 def line():
-    return next(n for n in range(3, 256) if _is_socket(n))
+    loop = asyncio.get_running_loop()
+    return next(n for n in range(3, 256) if _is_socket(n) and n not in (loop._ssock.fileno(), loop._csock.fileno()))
 def _is_socket(number):
     try:
         return stat.S_ISSOCK(os.fstat(number).st_mode)
