@@ -429,7 +429,8 @@ def test_a_link_to_the_file_of_another_is_refused(key, tmp_path):
         (b'{"cells": 3}', "no list of cells"),
         (b"[" * 200_000, "not JSON"),
         (b"\x00\xff\xfe" * 50, "not JSON"),
-        (b'{"cells": [' + b" " * 50_000_000 + b"]}", "50 MB"),
+        (b'{"cells": [' + b" " * 70_000_000 + b"]}", "70 MB"),
+        (b'{"cells": [' + b"[]," * 2_000_001 + b"1]}", "millions of values"),
         (b'{"cells": [' + b'{"cell_type": "code", "source": "1"},' * 5_000 + b"{}]}", "5,001 cells"),
     ],
 )

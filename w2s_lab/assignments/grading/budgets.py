@@ -7,7 +7,7 @@ from w2s_lab.assignments.grading.guards import Limits
 from w2s_lab.assignments.grading.submissions import SubmittedCell, definitions
 from w2s_lab.assignments.records import Assignment, Check
 
-MOST_STOPS = 4  # of one question; then nothing of it runs any more
+MOST_STOPS = 4  # of one answer; then no check asks it any more
 
 
 class Budgets:
@@ -44,24 +44,24 @@ class Budgets:
         return cell.grade_id not in self._own and bool(cell.grade_id or cell.source.strip() in self._given)
 
     def of_cell(self, cell: SubmittedCell) -> float:
-        """Seconds of a cell. Public checks get what their calls get."""
+        """Seconds of a cell. Public checks get what their calls get; a new answer begins anew."""
         question, most = self.question(cell), self._limits.cell
+        if question in definitions(cell):
+            self._stops[question] = 0
         if question and self.given(cell):
             public = {_asked(check) for check in self._assignment.checks_of(question) if not check.hidden}
             most = min(most, sum(self._seconds[asked] for asked in public) or most)
-        return self._share(question, most)
+        return most / 2 ** self._stops[question]
 
     def of_call(self, check: Check) -> float:
-        """Seconds of a check's call."""
-        return self._share(check.question, self._seconds[_asked(check)])
-
-    def _share(self, question: str, seconds: float) -> float:
-        stops = self._stops[question] if question else 0
-        return seconds / 2**stops if stops < MOST_STOPS else 0.0
+        """Seconds of a check's call; 0: it is not asked."""
+        stops = self._stops[check.question]
+        return self._seconds[_asked(check)] / 2**stops if stops < MOST_STOPS else 0.0
 
     def stopped(self, question: str) -> None:
-        """Code of a question had to be stopped."""
-        self._stops[question] += 1
+        """Code of a question had to be stopped; "": of none that is known."""
+        if question:
+            self._stops[question] += 1
 
 
 def _asked(check: Check) -> tuple[str, str]:

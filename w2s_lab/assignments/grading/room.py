@@ -8,13 +8,14 @@ import ast
 import asyncio
 import builtins
 import contextlib
+import contextvars
 import inspect
 import mmap
 import random
 import sys
 import traceback
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,7 @@ class Room:
         self.names = self._shell.user_ns
         self._first = dict(self.names)
         self._loop = asyncio.new_event_loop()
+        self._context = contextvars.copy_context()  # NumPy and decimal keep settings in it
         self._standard = settings.current()
         self._builtins = dict(vars(builtins))
         self._watched: set[str] = set()
@@ -79,29 +81,30 @@ class Room:
             most: of its statements; None: all.
         """
         self._shell.most = most
+        return self._wait(self._cell(source, place, keep))
+
+    def _wait(self, answer: Coroutine) -> dict:
+        """The answer to a request. As in Jupyter, a loop runs around all code, one and the same for all cells."""
+        if self._loop.is_closed():
+            self._loop = asyncio.new_event_loop()
+        try:
+            return self._loop.run_until_complete(self._loop.create_task(answer, context=self._context))
+        except BaseException as error:  # of a task that runs beside
+            return _answer(None, error)
+
+    async def _cell(self, source: str, place: int, keep: Sequence[str]) -> dict:
         try:
             transformed, failed = self._shell.transform_cell(source), None
         except BaseException:
             transformed, failed = source, sys.exc_info()
-        running = self._shell.run_cell_async(
+        result = await self._shell.run_cell_async(
             source, store_history=True, transformed_cell=transformed, preprocessing_exc_tuple=failed
         )
-        try:
-            result = self._wait(running)
-            error = result.error_before_exec or result.error_in_exec
-        except BaseException as raised:
-            error = raised
         self._shell.last_execution_result = None  # it holds the error, and so all that its frames hold
         with contextlib.suppress(Exception):
             sys.modules["matplotlib.pyplot"].close("all")  # as Jupyter does
         self._keep(place, keep)
-        return _answer("null", error)
-
-    def _wait(self, running: object) -> object:
-        """What a coroutine returns. As in Jupyter, a loop runs, one and the same for all cells."""
-        if self._loop.is_closed():
-            self._loop = asyncio.new_event_loop()
-        return self._loop.run_until_complete(running)
+        return _answer("null", result.error_before_exec or result.error_in_exec)
 
     def _keep(self, place: int, also: Sequence[str]) -> None:
         """Keep the notebook as it is for the names that have a new value.
@@ -142,6 +145,9 @@ class Room:
             question: the name whose notebook is meant; "": the notebook after its last cell.
             given: for a criterion: the plain form of what it calls `given`.
         """
+        return self._wait(self._call(setup, call, question, given))
+
+    async def _call(self, setup: str, call: str, question: str, given: object) -> dict:
         after, outside = dict(self.names), settings.current()
         kept = self._kept.get(question)
         try:
@@ -150,7 +156,7 @@ class Room:
                     del self.names[name]
                 self.names.update(kept.names)
                 settings.restore(kept.settings)
-            return self._evaluate(setup, call, given)
+            return await self._evaluate(setup, call, given)
         finally:
             if kept:  # what a function keeps in a global name stays in its notebook
                 kept.names.update({name: self.names[name] for name in kept.names if name in self.names})
@@ -161,7 +167,7 @@ class Room:
         hidden = name in self._builtins and not name.startswith("__") and name not in self._watched | self._given
         return hidden and self.names.get(name) is not self._first.get(name, self)
 
-    def _evaluate(self, setup: str, call: str, given: object) -> dict:
+    async def _evaluate(self, setup: str, call: str, given: object) -> dict:
         """The answer to a call. What the setup draws and rounds must not depend on the notebook's settings. Where the
         call fails then, it may be because it does not fit together with them, and the setup runs under them."""
         own = settings.current()
@@ -175,7 +181,8 @@ class Room:
                 exec(compile(setup, "<setup>", "exec"), beside)
                 if differs:
                     settings.restore(own)
-                found = self._wait(_evaluated(call.strip(), beside))
+                found = eval(compile(call.strip(), "<call>", "eval", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), beside)
+                found = await found if inspect.iscoroutine(found) else found
             except BaseException as error:
                 if under is own or not (differs and setup):
                     return _answer(None, error)
@@ -187,12 +194,6 @@ class Room:
                 said = str(error) if type(error) is values.Refused else f"what came back cannot be read: {words(error)}"
                 return {**_answer(None, error), "error": said, "type": ""}
         raise AssertionError("one of the two attempts answers")
-
-
-async def _evaluated(call: str, names: dict) -> object:
-    tree = ast.parse(call, "<call>", "eval")
-    found = eval(compile(tree, "<call>", "eval", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    return await found if inspect.iscoroutine(found) else found
 
 
 def _is_stub(value: object) -> bool:

@@ -189,7 +189,7 @@ class Session:
     def call(self, setup: str, call: str, *, seconds: float, question: str = "", given: object = None) -> Answer:
         """Evaluate a call after its setup, in the notebook as it was after the question's own cells."""
         if seconds <= 0:
-            return Answer(None, "this question had to be stopped too often, and does not run again", "time")
+            return Answer(None, "it had to be stopped too often, and does not run again", "time")
         arguments = {"setup": setup, "call": call, "question": question, "given": given}
         answer = self._ask("call", arguments, seconds)
         if answer.full:
@@ -370,6 +370,7 @@ def _small_environment():
         os.environ.clear()
         os.environ.update({name: kept[name] for name in needed if name in kept})
         os.environ.update(OMP_NUM_THREADS="1", PYTHONHASHSEED="0", HF_HUB_OFFLINE="1", MPLBACKEND="agg")
+        os.environ["JOBLIB_MULTIPROCESSING"] = "0"  # scikit-learn then takes one process, whatever `n_jobs` asks for
         yield
     finally:
         os.environ.clear()
