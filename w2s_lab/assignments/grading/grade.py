@@ -63,7 +63,6 @@ class Key:
 
     def _compute(self) -> None:
         session = self._session()
-        self.hidden_builtins = sorted(session.defined(dir(builtins)))
         asked: dict[tuple[str, str], Form] = {}
         for check in self.assignment.checks:
             if (check.setup, check.call) not in asked:
@@ -90,6 +89,8 @@ class Key:
                 if answer.kind:
                     name = self.assignment.path.name
                     raise ValueError(f"{name}: code cell {number} fails with the solutions in it: {answer.reason}")
+            self.hidden_builtins = sorted(self._own.session.defined(dir(builtins)))
+            self._own.session.watch([], self.hidden_builtins)
         return self._own.session
 
     def _of_master(self, session: Session, check: Check, call: str) -> object:
