@@ -290,6 +290,11 @@ def forged(answer: str, wait: float = 0) -> list[str]:
     return [FORGED.replace("{answer}", answer).replace("{wait}", str(wait)), SHARE]
 
 
+FORGED_PLACES = """
+from w2s_lab.assignments.grading.room import Room
+Room.defined = lambda self, names: {"value": '{"share": [99, true], "recovered": [-99, true]}'}
+def recovered(*_): ...
+"""
 DEEP_FOLDERS = """
 import os
 for _ in range(3000):
@@ -326,6 +331,8 @@ CHEATS = {
     "half an answer, and silence": (forged("b'{\"number\": '", 60), 6),
     "answers of its own": (forged("{'number': nonce(), 'value': '0.25'}"), 6),
     "a right answer of its own": (forged("{'number': nonce(), 'value': '0.5'}"), 8),
+    "statements that never ran": (forged("{'number': nonce(), 'ended': -10**9}"), 6),
+    "places without cells": ([FORGED_PLACES, SHARE], 6),
     "an answer of no form": (forged("{'number': nonce(), 'value': '{\"~tensor\": 5}'}"), 6),
     "an answer without end": (forged("b'1' * 10**9"), 6),
     "a deep answer": (forged("{'number': nonce(), 'value': '[' * 900 + ']' * 900}"), 6),

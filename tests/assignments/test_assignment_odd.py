@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nbformat.v4 import new_code_cell, new_output
 from w2s_lab.assignments.grading.budgets import Budgets
 from w2s_lab.assignments.grading.grade import Key, grade_one
 from w2s_lab.assignments.grading.guards import MB, Limits
+from w2s_lab.assignments.grading.session import Session
 from w2s_lab.assignments.grading.submissions import Submission, SubmittedCell
 from w2s_lab.assignments.records import Assignment, Check, Marks, Question
 
@@ -212,6 +214,16 @@ def test_what_stands_above_a_loop_counts(key, tmp_path):
     answers = {name: f"{ANSWERS[name]}\n{end}\n{name} = None" for name, end in zip(ANSWERS, ends, strict=True)}
     marks = graded(notebook(**answers), key, tmp_path)
     assert not lost(marks) and all("what it had done counts" in note for note in marks.notes) and len(marks.notes) == 4
+
+
+def test_a_cell_that_hangs_when_it_runs_again_is_cut_too():
+    later = time.time() + 4
+    with Session(limits=LIMITS) as session:
+        session.cell(f"import time\nx = 3\nwhile time.time() > {later}: pass\ny = 4")
+        time.sleep(max(0.0, later - time.time()))
+        assert session.cell("import os\nos._exit(0)").kind == "died"
+        assert session.call("", "x", seconds=5).value == 3
+        assert session.call("", "y", seconds=5).error == "NameError"
 
 
 def test_many_loops_leave_time_for_the_rest(key, tmp_path, monkeypatch):

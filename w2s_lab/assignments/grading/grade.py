@@ -274,7 +274,12 @@ def _match(
     names = [question.name for question in asked]
     defined = session.defined(names)
     written = {name for cell in cells for name in definitions(cell)}
-    stubs = {name for name, (place, empty) in defined.items() if empty and name in untouched(cells[place])}
+    # A submission says itself what it defines, so its places need not be places of cells.
+    stubs = {
+        name
+        for name, (place, empty) in defined.items()
+        if empty and 0 <= place < len(cells) and name in untouched(cells[place])
+    }
     missing, notes = {}, []
     for question in asked:
         name, asleep = question.name, _not_code(question, cells)

@@ -129,7 +129,7 @@ class Session:
         self._stop = stop or threading.Event()
         self.own_seconds = 0.0  # on the clock
         self._computed = 0.0  # CPU seconds
-        self._cells = 0.0  # seconds of the cells so far, as the limits count
+        self._cells = self._again = 0.0  # seconds of all cells, and of what ran again, as the limits count them
         self.guards: tuple[str, ...] = ()
         self._only_audit = only_audit
         self._done: list[tuple[str, dict, float]] = []  # requests that a new process has to repeat, and their seconds
@@ -159,14 +159,16 @@ class Session:
         if answer.full:
             answer = replace(answer, text=None, reason=FULL, kind="memory")
             self.close()
-        self._remember(request, answer)
+        self._remember(request, answer, len(self._done))
         return answer
 
-    def _remember(self, request: dict, answer: Answer) -> None:
-        if answer.kind in ("", "raised"):
-            self._done.append(("cell", request, answer.computed))
-        elif answer.ended and answer.kind != "unreadable":
-            self._done.append(("cell", request | {"most": answer.ended}, answer.computed))
+    def _remember(self, request: dict, answer: Answer, place: int) -> None:
+        """Let a new process run a cell again; of one that was stopped, what had run to its end."""
+        if answer.kind not in ("", "raised") or answer.full:
+            if not answer.ended or answer.kind == "unreadable":
+                return
+            request = request | {"most": answer.ended}
+        self._done.insert(place, ("cell", request, answer.computed))
 
     def defined(self, names: Sequence[str]) -> dict[str, tuple[int, bool]]:
         """Of the names that the submission defines: the place of the cell that gave each its value, and whether that
@@ -203,29 +205,35 @@ class Session:
         return max(self._computed, self.own_seconds / PATIENCE)
 
     def _ask(self, what: str, arguments: dict, seconds: float) -> Answer:
-        if self._process is None:
-            self._begin()
+        if self._process is None and not self._begin():
+            return Answer(None, f"its cells had to run again for more than {self.limits.total:g} seconds", "time")
         answer = self._request(what, arguments, seconds)
         if answer.kind not in ("", "raised"):
             self.close()
         return answer
 
-    def _begin(self) -> None:
-        """Start a process and repeat what was done, without what does not run to its end this time."""
-        self._start()
+    def _begin(self) -> bool:
+        """Start a process and repeat what was done, without what does not run to its end this time; False if that has
+        taken too long."""
         place = 0
-        while place < len(self._done):
-            what, arguments, before = self._done[place]
-            answer = self._request(what, arguments, min(self.limits.cell, AGAIN * before + 1))
+        while self._again <= self.limits.total:
+            if self._process is None:
+                self._start()
+                place = 0
+            if place == len(self._done):
+                return True
+            (what, arguments, took), before = self._done[place], self._spent()
+            answer = self._request(what, arguments, min(self.limits.cell, AGAIN * took + 1))
+            self._again += self._spent() - before
             if answer.kind in ("", "raised") and not answer.full:
                 place += 1
                 continue
             self.close()
-            most = min(answer.ended, arguments.get("most", answer.ended + 1) - 1)
-            changed = [(what, arguments | {"most": most}, before)] if most and answer.kind != "unreadable" else []
-            self._done[place : place + 1] = changed
-            self._start()
-            place = 0
+            del self._done[place]
+            if what == "cell" and "most" not in arguments:  # else not even what it did before runs again
+                self._remember(arguments, answer, place)
+        self.close()
+        return False
 
     def _start(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="w2s-grade-"))
@@ -290,7 +298,7 @@ class Session:
                     if reply["number"] != number:  # left over from a request that was answered twice
                         continue
                     if "ended" in reply:
-                        ended = int(reply["ended"])
+                        ended = max(0, int(reply["ended"]))
                         continue
                     full = reply.get("full") is True
                     if "value" in reply:

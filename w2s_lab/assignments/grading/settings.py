@@ -19,10 +19,11 @@ import torch
 UNKNOWN = object()  # what cannot be read, such as a working folder that was removed
 
 
-def _set_items(mapping: dict, wanted: dict) -> None:
-    for name in [name for name in mapping if name not in wanted]:
-        del mapping[name]
-    mapping.update(wanted)
+def _set_builtins(wanted: dict) -> None:
+    names = vars(builtins)
+    for name in names.keys() - wanted.keys():
+        del names[name]
+    names.update(wanted)
 
 
 def _set_filters(wanted: list) -> None:
@@ -47,8 +48,7 @@ SETTINGS: tuple[tuple[Callable[[], object], Callable[..., object]], ...] = (
     (sys.get_int_max_str_digits, sys.set_int_max_str_digits),
     (os.getcwd, os.chdir),
     (lambda: list(sys.path), lambda wanted: sys.path.__setitem__(slice(None), wanted)),
-    (lambda: dict(os.environ), lambda wanted: _set_items(os.environ, wanted)),
-    (lambda: dict(vars(builtins)), lambda wanted: _set_items(vars(builtins), wanted)),
+    (lambda: dict(vars(builtins)), _set_builtins),
 )
 
 

@@ -96,6 +96,10 @@ class Shell(InteractiveShell):
 
     showsyntaxerror = showtraceback
 
+    def _format_exception_for_storage(self, *_: object, **__: object) -> dict:
+        """Nor are they written into a history (20 ms each)."""
+        return {}
+
     def enable_gui(self, gui: str | None = None) -> None:
         """There is no window."""
 
