@@ -19,6 +19,7 @@ from torch import Tensor
 
 from w2s_lab.models.abilities import Abilities, can_stop, measure
 from w2s_lab.models.chat import ChatFrame, chat_frame, has_template, warn_changed
+from w2s_lab.models.closed_list import AnswerList, in_rows, tokens_behind
 from w2s_lab.models.generation import Way, search, way_of
 from w2s_lab.models.shared_prefix import shared_cache, with_prefix_row
 from w2s_lab.objective import sequence_log_prob
@@ -64,7 +65,7 @@ class LanguageModel:
         name: the name that the user gave, or how the model was trained.
         digest: content key of weights and tokenizer.
         tokenizer: a `PreTrainedTokenizerBase` of transformers.
-        network: a causal `PreTrainedModel` of transformers, float32 on `device`.
+        network: a `Llama` of this kit or a causal `PreTrainedModel` of transformers, float32 on `device`.
         history: snapshots of the training that made it; empty for a model that was loaded.
         max_tokens, chat_template, precision: as in `Recipe`, in training and afterwards.
         task: the task that it was trained on, for `w2s_lab.answer`; None: unknown.
@@ -167,7 +168,7 @@ class LanguageModel:
 
     def _measure(self, what: Callable[["LanguageModel"], Any], *of: Any) -> Any:
         """The result of a measurement, made once for each device and precision."""
-        key = (what, *of, self.device.type, self.in_bfloat16)
+        key = (what, *of, type(self.network), self.device.type, self.in_bfloat16)
         if key not in self._measured:
             self._measured[key] = what(self, *of)
         return self._measured[key]
@@ -292,11 +293,11 @@ class LanguageModel:
 
     # -- log Pr(y|x) ---------------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def _accepts(self) -> frozenset[str]:
-        return frozenset(inspect.signature(self.network.forward).parameters)
+        return _arguments(type(self.network))
 
-    @cached_property
+    @property
     def cache_name(self) -> str | None:
         """The name by which the network takes and returns its keys and values; None if it takes none.
 
@@ -317,12 +318,14 @@ class LanguageModel:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def _forward(self, ids: Tensor, mask: Tensor, keep: int, **extra):
+    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, keep: int, **extra):
         """The network's output with logits at the last `keep` positions."""
         if "position_ids" in self._accepts:
-            extra["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
+            extra["position_ids"] = positions
         if "logits_to_keep" in self._accepts:
             extra["logits_to_keep"] = keep
+        if "use_cache" not in self._accepts:
+            extra.pop("use_cache", None)
         with self.autocast():
             output = self.network(input_ids=ids, attention_mask=mask, **extra)
         output.logits = output.logits[:, -keep:]
@@ -352,14 +355,33 @@ class LanguageModel:
     def log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
         """log Pr(y_k|x) of K answers for each of B prompts, in nats per answer, [B, K], with gradient.
 
-        The network reads each prompt once, and the K answers share its keys and values, if its abilities allow.
+        The network reads each prompt once for all K answers, if its abilities allow.
         """
-        if self._recomputes or not self.abilities.answers:  # nothing to share: each answer is read with its prompt
+        way = self.abilities.answers
+        if way == "apart" or (way == "continued" and self._recomputes):  # then no keys and values are kept
             return torch.stack([self.log_prob(prompts, [answer] * len(prompts)) for answer in answers], 1)
-        return self._in_groups(prompts, lambda group: self._log_probs([prompts[i] for i in group], answers))
+        if way == "continued":
+            return self._in_groups(prompts, lambda group: self._continued([prompts[i] for i in group], answers))
 
-    def _log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
-        """`log_probs` of prompts that may be read together, with shared keys and values."""
+        lists = [AnswerList(some, self.device) for some in in_rows(answers)]
+
+        def read(group: list[int]) -> Tensor:
+            rows = [prompts[i] for i in group]
+            outputs = ((one, self._read(rows, rows, 1 + len(one), behind=one)[0]) for one in lists)
+            return torch.cat([one.log_probs(output.logits) for one, output in outputs], 1)
+
+        return self._in_groups(prompts, read)
+
+    def tokens_with(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> list[int]:
+        """For each prompt, how many tokens go through the network, or are kept, when it is read with a closed list."""
+        if self.abilities.answers == "together":
+            behind = max(map(tokens_behind, in_rows(answers)))
+            return [len(prompt) + 1 + behind for prompt in prompts]
+        times = len(answers) if self.abilities.answers == "continued" else 1
+        return [(len(prompt) + max(map(len, answers))) * times for prompt in prompts]
+
+    def _continued(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
+        """`log_probs` of prompts that may be read together; each answer goes on from a copy of the prompt's keys."""
         batch, k, width = len(prompts), len(answers), max(map(len, answers))
         read, mask = self._read(prompts, prompts, 1, use_cache=True)
         targets = torch.tensor([a + [0] * (width - len(a)) for a in answers], device=self.device)
@@ -370,7 +392,9 @@ class LanguageModel:
             cache = getattr(read, self.cache_name)
             cache.batch_repeat_interleave(k)
             full_mask = torch.cat([mask.repeat_interleave(k, 0), answer_mask[:, :-1].long()], -1)
-            continued = self._forward(targets[:, :-1], full_mask, width - 1, **{self.cache_name: cache}, use_cache=True)
+            positions = self._positions(full_mask)[:, 1 - width :]
+            own = {self.cache_name: cache}
+            continued = self._forward(targets[:, :-1], full_mask, positions, width - 1, **own, use_cache=True)
             logits = torch.cat([logits, continued.logits], 1)
         return sequence_log_prob(logits, targets, answer_mask).view(batch, k)
 
@@ -393,22 +417,36 @@ class LanguageModel:
         return torch.cat([read(group) for group in groups.values()])[order.argsort()]
 
     def _read(
-        self, rows: Sequence[list[int]], prompts: Sequence[list[int]], keep: int, longest: int | None = None, **extra
+        self,
+        rows: Sequence[list[int]],
+        prompts: Sequence[list[int]],
+        keep: int,
+        longest: int | None = None,
+        behind: AnswerList | None = None,
+        **extra,
     ) -> tuple[Any, Tensor]:
         """The network's output for rows that begin with `prompts`, with logits at the last `keep` positions; the mask.
 
-        A prefix that all prompts share, such as the instruction, is read once; at most its first `longest` tokens.
+        A prefix that all prompts share, such as the instruction, is read once; at most its first `longest` tokens. The
+        rows may have a list of answers behind them.
         """
         shared = self._shared_prefix(rows, prompts, longest)
         ids, mask = self.pad_left([row[shared:] for row in rows])
+        if shared:
+            ids, mask = with_prefix_row(ids, mask, torch.tensor(prompts[0][:shared], device=self.device))
+        seen, positions = mask, self._positions(mask)[:, -ids.shape[1] :]
+        if behind:
+            ids, seen, positions = behind.behind(ids, mask, positions)
         if not shared:
-            return self._forward(ids, mask, keep, **({"use_cache": False} | extra)), mask
-        ids, mask = with_prefix_row(ids, mask, torch.tensor(prompts[0][:shared], device=self.device))
-        cache = shared_cache(self.network, shared)
-        read = self._forward(ids, mask, keep, **{self.cache_name: cache}, use_cache=True)
+            return self._forward(ids, seen, positions, keep, **({"use_cache": False} | extra)), mask
+        if self.shares_prefix:
+            read = self._forward(ids, seen, positions, keep, shared=shared)
+        else:
+            cache = shared_cache(self.network, shared)
+            read = self._forward(ids, seen, positions, keep, **{self.cache_name: cache}, use_cache=True)
+            if extra:  # the caller will continue the rows, but not the prefix row
+                cache.batch_select_indices(torch.arange(len(rows), device=self.device))
         read.logits = read.logits[:-1]
-        if extra:  # the caller will continue the rows, but not the prefix row
-            cache.batch_select_indices(torch.arange(len(rows), device=self.device))
         return read, mask[:-1]
 
     def _shared_prefix(
@@ -428,6 +466,15 @@ class LanguageModel:
         shared = min(shared, min(map(len, prompts)) - 1, max(map(len, rows)) // 2)
         shared = shared if longest is None else min(shared, longest)
         return shared if shared >= WORTH_SHARING else 0
+
+    def _positions(self, mask: Tensor) -> Tensor:
+        """At which position each token of rows with this mask stands, [B, L]; padding stands anywhere."""
+        return (mask.cumsum(-1) - 1).clamp_min(0)
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether the network itself can read a prefix once, as `Llama` does."""
+        return "shared" in self._accepts
 
     @property
     def takes_positions(self) -> bool:
@@ -497,7 +544,9 @@ class LanguageModel:
     def _given_states(self, prompts: Sequence[list[int]], wanted: Sequence[int], since: Sequence[int] | None) -> Tensor:
         """`hidden`, by the states that the network itself returns at the end of a pass."""
         ids, mask = self.pad_left(prompts)
-        given = self._forward(ids, mask, 1, output_hidden_states=True, use_cache=False).hidden_states
+        given = self._forward(
+            ids, mask, self._positions(mask), 1, output_hidden_states=True, use_cache=False
+        ).hidden_states
         found = [given[layer].float() for layer in wanted]
         return torch.stack([s[:, -1] if since is None else self._mean(s, since, prompts) for s in found], 1)
 
@@ -582,6 +631,12 @@ class LanguageModel:
 
 class _Stop(Exception):
     """Ends a pass through the network behind the last layer that is read."""
+
+
+@cache
+def _arguments(network: type[torch.nn.Module]) -> frozenset[str]:
+    """The names of what networks of this class take."""
+    return frozenset(inspect.signature(network.forward).parameters)
 
 
 @cache

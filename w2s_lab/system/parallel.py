@@ -125,10 +125,12 @@ def sharded_if_asked(model: Any) -> Iterator[None]:
     Raises:
         ValueError: some weights are frozen, as with a LoRA.
     """
-    network = model.network
     if world() == 1 or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true":
         yield
         return
+    kind, config = type(model.network), model.network.config
+    # of this kit's own networks, the twin: its `generate` works while the weights are spread
+    network = model.network = getattr(model.network, "to_transformers", lambda: model.network)()
     if not all(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError("a LoRA cannot be sharded. Hint: launch it without --use_fsdp; it takes little memory")
     from torch.distributed.fsdp import fully_shard
@@ -143,7 +145,7 @@ def sharded_if_asked(model: Any) -> Iterator[None]:
         yield
     finally:
         weights = {name: whole(value) for name, value in network.state_dict().items()}
-        model.network = type(network)(network.config).to(network.device).eval()
+        model.network = kind(config).to(network.device).eval()
         model.network.load_state_dict(weights)
 
 

@@ -41,6 +41,9 @@ class BatchGradient:
             room = max(map(len, self.closed or self.answers))
             self.prompts, _ = model.encode_prompts(labelled.examples, model.window - room)
         self.lengths = [len(p) + len(a) for p, a in zip(self.prompts, self.answers, strict=True)]
+        self.sizes = self.lengths  # tokens that go through the network
+        if self.reading == "list":
+            self.sizes = model.tokens_with(self.prompts, self.closed)
         needs = self.loss.needs(closed)
         self.weight = self._tensor(labelled.weight)
         self.probs = self._tensor(labelled.probs if "probs" in needs else None)
@@ -133,7 +136,7 @@ class BatchGradient:
 
     def _pieces(self, rows: list[int]) -> list[list[int]]:
         # sharded processes must run the network equally often, so none of them may cut its rows into pieces
-        return [rows] if parallel.is_sharded(self.model.network) else self.budget.pieces(rows, self.lengths)
+        return [rows] if parallel.is_sharded(self.model.network) else self.budget.pieces(rows, self.sizes)
 
     def _scores(self, rows: list[int]) -> Tensor:
         """Scores of all rows: with gradient where they fit in one piece, else without (they are computed again)."""
@@ -147,7 +150,7 @@ class BatchGradient:
             except torch.OutOfMemoryError:
                 if parallel.is_sharded(self.model.network):
                     raise
-            self.budget.shrink(pieces, self.lengths)
+            self.budget.shrink(pieces, self.sizes)
 
     def _backward(self, rows: list[int], slope: Tensor, scores: Tensor | None = None) -> Tensor:
         """Accumulate the gradient of the parameters.
@@ -178,4 +181,4 @@ class BatchGradient:
                     raise
                 value = scores = None
                 self.model.network.zero_grad(set_to_none=True)
-            self.budget.shrink(pieces, self.lengths)
+            self.budget.shrink(pieces, self.sizes)
