@@ -9,7 +9,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -295,7 +295,8 @@ class LanguageModel:
 
     @property
     def _accepts(self) -> frozenset[str]:
-        return _arguments(type(self.network))
+        forward = self.network.forward
+        return _arguments(getattr(forward, "__func__", forward))
 
     @property
     def cache_name(self) -> str | None:
@@ -633,10 +634,10 @@ class _Stop(Exception):
     """Ends a pass through the network behind the last layer that is read."""
 
 
-@cache
-def _arguments(network: type[torch.nn.Module]) -> frozenset[str]:
-    """The names of what networks of this class take."""
-    return frozenset(inspect.signature(network.forward).parameters)
+@lru_cache(maxsize=16)
+def _arguments(forward: Callable) -> frozenset[str]:
+    """The names of what a function takes."""
+    return frozenset(inspect.signature(forward).parameters)
 
 
 @cache

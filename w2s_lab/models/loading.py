@@ -27,6 +27,7 @@ from w2s_lab.data.hub import brief, fetch_model, split_revision
 from w2s_lab.models.abilities import reads_forward
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.llama import Llama
+from w2s_lab.models.pretrained import plain_config
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Task, content_key
 from w2s_lab.system.border import check_arguments
@@ -339,8 +340,10 @@ def network_digest(network: Any, tokenizer: PreTrainedTokenizerBase) -> str:
         seen.update(key.encode())
         seen.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
     # the weights' shapes do not show the number of heads or the base of the rotary positions
-    config = {key: value for key, value in network.config.to_dict().items() if key not in NOT_ARCHITECTURE}
-    kind = getattr(network, "architecture", type(network).__name__)
+    facts, kind = network.config.to_dict(), getattr(network, "architecture", type(network).__name__)
+    if kind == Llama.architecture and (plain := plain_config(facts)):
+        facts = plain.to_dict()  # the same, whichever code reads the folder
+    config = {key: value for key, value in facts.items() if key not in NOT_ARCHITECTURE}
     return content_key(seen.hexdigest(), kind, config, sorted(tokenizer.get_vocab().items()))
 
 

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
@@ -44,6 +44,8 @@ class LlamaConfig(Record):
         rope_theta: base of the rotary positions.
         tie_word_embeddings: whether a token's logit is the product of the last state with the token's own embedding.
     """
+
+    is_encoder_decoder: ClassVar[bool] = False
 
     vocab_size: int
     hidden_size: int
