@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from w2s_lab.models.llama import visible
+from w2s_lab.models.llama import who_sees
 
 WIDEST = 256  # tokens of answers behind one prompt: they see each other in vain, so that work grows as their square
 
@@ -65,7 +65,7 @@ class AnswerList:
         """
         (rows, length), before = ids.shape, mask.shape[1]
         sees = torch.zeros(rows, 1, length + len(self), before + len(self), dtype=torch.bool, device=ids.device)
-        sees[:, :, :length, :before] = visible(mask, length, before - length, ids.device)
+        sees[:, :, :length, :before] = who_sees(mask, length, before - length, ids.device)
         sees[:, :, length:, :before] = mask.bool()[:, None, None]
         sees[:, :, length:, before:] = (self.owner[:, None] == self.owner) & (self.place[:, None] >= self.place)
         ids = torch.cat([ids, self.tokens.expand(rows, -1)], 1)

@@ -51,7 +51,7 @@ class Llama(Pretrained):
         """
         length = input_ids.shape[1]
         x = self.model.embed_tokens(input_ids)  # [B, L, d]
-        sees = visible(attention_mask, length, shared, x.device)
+        sees = who_sees(attention_mask, length, shared, x.device)
         positions = torch.arange(length, device=x.device)[None] if position_ids is None else position_ids
         turn = turns(positions, self.config)
         keep = length if output_hidden_states else logits_to_keep or length
@@ -128,7 +128,7 @@ class Norm(nn.Module):
         return rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
-def visible(mask: Tensor | None, length: int, shared: int, device: torch.device) -> Tensor:
+def who_sees(mask: Tensor | None, length: int, shared: int, device: torch.device) -> Tensor:
     """[B or 1, 1, L, S + L]: whether a token sees another: one before it that is no padding, or itself."""
     if mask is not None and mask.ndim == 4:
         return mask
