@@ -49,13 +49,11 @@ class Llama(Pretrained):
             shared: S. The first S tokens of the last row stand before every row's own: they are computed once.
             output_hidden_states: give the state behind the embeddings and behind each block, the last one normed.
         """
-        length = input_ids.shape[1]
         x = self.model.embed_tokens(input_ids)  # [B, L, d]
+        length = x.shape[1]
         sees = who_sees(attention_mask, length, shared, x.device)
-        positions = torch.arange(length, device=x.device)[None] if position_ids is None else position_ids
-        turn = turns(positions, self.config)
-        keep = length if output_hidden_states else logits_to_keep or length
-        states = []
+        turn = turns(torch.arange(length, device=x.device)[None] if position_ids is None else position_ids, self.config)
+        keep, states = length if output_hidden_states else logits_to_keep or length, []
         for block in self.model.layers:
             states += [x] if output_hidden_states else []
             is_last = block is self.model.layers[-1]  # behind it, no place looks at another
@@ -108,10 +106,9 @@ class Feedforward(nn.Module):
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
-        self.gate_proj, self.up_proj = (
-            nn.Linear(config.hidden_size, config.intermediate_size, bias=False) for _ in range(2)
-        )
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        d, wide = config.hidden_size, config.intermediate_size
+        self.gate_proj, self.up_proj = (nn.Linear(d, wide, bias=False) for _ in range(2))
+        self.down_proj = nn.Linear(wide, d, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(silu(self.gate_proj(x)) * self.up_proj(x))

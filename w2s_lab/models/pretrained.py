@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from w2s_lab.system.files import replacing
@@ -139,7 +140,7 @@ class Pretrained(nn.Module):
     @classmethod
     def _of(cls, config: LlamaConfig, weights: dict[str, Tensor]) -> Self:
         """A network with a copy of these weights; raises RuntimeError where names or shapes do not fit."""
-        with torch.device("meta"):
+        with torch.device("meta"), _NoFirstWeights():
             network = cls(config)
         weights = {name: value for name, value in weights.items() if not name.endswith("rotary_emb.inv_freq")}
         if config.tie_word_embeddings:
@@ -173,7 +174,7 @@ class Pretrained(nn.Module):
         from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
         config = LlamaConfig(**self._facts())
-        with torch.device("meta"):
+        with torch.device("meta"), _NoFirstWeights():
             twin = LlamaForCausalLM(config)
         twin.load_state_dict(self.state_dict(), assign=True)
         twin.tie_weights()
@@ -184,6 +185,15 @@ class Pretrained(nn.Module):
     def generate(self, **options: Any) -> Any:
         """What transformers' `generate` returns for this network."""
         return self.to_transformers().generate(**options)
+
+
+class _NoFirstWeights(TorchFunctionMode):
+    """Inside the block, layers do not draw the weights they begin with; on the meta device that alone takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def plain_config(facts: dict[str, Any]) -> LlamaConfig | None:
