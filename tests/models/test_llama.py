@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from transformers import LlamaConfig as TheirConfig
 
-from w2s_lab.models.closed_list import AnswerList, in_rows, tokens_behind
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.llama import Llama
 from w2s_lab.models.loading import load_model, save_model
 from w2s_lab.models.pretrained import plain_config
+from w2s_lab.models.rows import AnswerList, in_rows, tokens_behind
 
 SIZES = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
 KINDS = {

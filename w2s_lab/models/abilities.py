@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from w2s_lab.models.shared_prefix import can_share
-
 BEGINNING, PROMPTS, ANSWERS = 5, (10, 10, 7), (4, 2)  # tokens of the measured texts; the short answer is padded
 PAIRS = ((0, 0), (1, 0), (2, 1))  # prompt and answer: two rows of equal length, and a shorter one
 DRAWS = 3  # sets of texts that are tried where the first one fails: a router of experts may flip by rounding
+OTHER_THINGS = "it keeps other things of a text than keys and values"
 FLOOR, NUDGE = 16, 8  # times the precision: an error that is never one; how far the embeddings are nudged
 ROUNDING = 30  # times the change that a nudge makes: what rounding may do
 WINDOW = re.compile(r"window(_size)?$|attention_chunk_size$")  # of a config: an old token is not seen any more
@@ -333,9 +332,11 @@ def _keeps_from_sharing(model: Any) -> str | None:
         return f"it does not see further back than {window} tokens"
     if not model.takes_positions:
         return "it takes no positions of tokens"
-    if not model.shares_prefix and (not model.cache_name or not can_share(model.network)):
-        return "it keeps other things of a text than keys and values"
-    return None
+    if model.shares_prefix:
+        return None
+    from w2s_lab.models.shared_prefix import can_share  # imports transformers
+
+    return None if model.cache_name and can_share(model.network) else OTHER_THINGS
 
 
 def _takes_any_mask(model: Any) -> bool:

@@ -19,9 +19,8 @@ from torch import Tensor
 
 from w2s_lab.models.abilities import Abilities, can_stop, measure
 from w2s_lab.models.chat import ChatFrame, chat_frame, has_template, warn_changed
-from w2s_lab.models.closed_list import AnswerList, in_rows, tokens_behind
 from w2s_lab.models.generation import Way, search, way_of
-from w2s_lab.models.shared_prefix import shared_cache, with_prefix_row
+from w2s_lab.models.rows import AnswerList, in_rows, tokens_behind, with_prefix_row
 from w2s_lab.objective import sequence_log_prob
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, Snapshot, Task
@@ -443,6 +442,8 @@ class LanguageModel:
         if self.shares_prefix:
             read = self._forward(ids, seen, positions, keep, shared=shared)
         else:
+            from w2s_lab.models.shared_prefix import shared_cache  # imports transformers
+
             cache = shared_cache(self.network, shared)
             read = self._forward(ids, seen, positions, keep, **{self.cache_name: cache}, use_cache=True)
             if extra:  # the caller will continue the rows, but not the prefix row

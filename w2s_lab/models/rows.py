@@ -1,6 +1,8 @@
-"""One pass for a closed list: all answers stand behind their prompt, and each sees the prompt and itself.
+"""What several texts have in common is read once: the beginning of all rows of a batch, and the prompt of a list.
 
-A prompt is thus read once for all of them, and nothing that was computed for it is copied.
+A beginning that all rows share, such as an instruction, is one more row, which the others continue. The answers of a
+closed list stand behind their prompt, all in one row, where each sees the prompt and itself: nothing that was computed
+for the prompt is copied.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +14,20 @@ from torch import Tensor
 from w2s_lab.models.llama import who_sees
 
 WIDEST = 256  # tokens of answers behind one prompt: they see each other in vain, so that work grows as their square
+
+
+def with_prefix_row(ids: Tensor, mask: Tensor, prefix: Tensor) -> tuple[Tensor, Tensor]:
+    """The batch [B + 1, L] whose last row is the prefix [S], S <= L, and the mask [B + 1, S + L] of what a row may see.
+
+    `ids` [B, L] and `mask` are padded on the left, without the prefix; the last row is padded on the right.
+    """
+    last = torch.zeros_like(ids[:1])
+    last[0, : len(prefix)] = prefix
+    seen = torch.zeros_like(mask[:1])
+    seen[0, : len(prefix)] = 1
+    before = mask.new_ones(len(mask) + 1, len(prefix))
+    before[-1] = 0  # the prefix itself has nothing before it
+    return torch.cat([ids, last]), torch.cat([before, torch.cat([mask, seen])], -1)
 
 
 def in_rows(answers: Sequence[list[int]]) -> Iterator[list[list[int]]]:
