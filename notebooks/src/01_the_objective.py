@@ -152,7 +152,7 @@ assert abs(sum(log_probs) - at_once) < 1e-3
 # of the vocabulary. The weights are all that a training changes. Fold it out, and find the two lines of a `Block`.
 
 # %%
-room.folded("w2s_lab/models/llama.py, the whole network", getsource(llama))
+room.fold_up("w2s_lab/models/llama.py, the whole network", getsource(llama))
 
 # %% [markdown]
 # ## Which tokens carry loss?

@@ -92,7 +92,7 @@ from .toolkit.measured import (
     measured as measured,
 )
 from .toolkit.panel import (
-    folded as folded,
+    fold_up as fold_up,
 )
 from .toolkit.real_world import (
     real_english as real_english,

@@ -51,9 +51,10 @@ class Llama(Pretrained):
         """
         x = self.model.embed_tokens(input_ids)  # [B, L, d]
         length = x.shape[1]
-        sees = who_sees(attention_mask, length, shared, x.device)
-        turn = turns(torch.arange(length, device=x.device)[None] if position_ids is None else position_ids, self.config)
         keep, states = length if output_hidden_states else logits_to_keep or length, []
+        plain = attention_mask is None and keep == length  # then attention knows by itself who sees whom
+        sees = None if plain else who_sees(attention_mask, length, shared, x.device)
+        turn = turns(torch.arange(length, device=x.device)[None] if position_ids is None else position_ids, self.config)
         for block in self.model.layers:
             states += [x] if output_hidden_states else []
             is_last = block is self.model.layers[-1]  # behind it, no place looks at another
@@ -71,7 +72,7 @@ class Block(nn.Module):
         self.self_attn, self.mlp = Attention(config), Feedforward(config)
         self.input_layernorm, self.post_attention_layernorm = Norm(config), Norm(config)
 
-    def forward(self, x: Tensor, turn: Tensor, sees: Tensor, keep: int, shared: int) -> Tensor:
+    def forward(self, x: Tensor, turn: Tensor, sees: Tensor | None, keep: int, shared: int) -> Tensor:
         x = x[:, -keep:] + self.self_attn(self.input_layernorm(x), turn, sees, keep, shared)
         return x + self.mlp(self.post_attention_layernorm(x))  # [B, keep, d]
 
@@ -87,14 +88,15 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(config.num_attention_heads * self.h, d, bias=False)
         self.served = config.num_attention_heads // own
 
-    def forward(self, x: Tensor, turn: Tensor, sees: Tensor, keep: int, shared: int) -> Tensor:
+    def forward(self, x: Tensor, turn: Tensor, sees: Tensor | None, keep: int, shared: int) -> Tensor:
         query = rotated(self.heads(self.q_proj(x[:, -keep:])), turn[:, :, :, -keep:])  # [B, H, keep, h]
         key, value = rotated(self.heads(self.k_proj(x)), turn), self.heads(self.v_proj(x))
         if shared:
             key, value = (torch.cat([t[-1:, :, :shared].expand(len(t), -1, -1, -1), t], 2) for t in (key, value))
         if self.served > 1:
             key, value = (t.repeat_interleave(self.served, 1) for t in (key, value))
-        found = scaled_dot_product_attention(query, key, value, sees[..., -keep:, :])
+        only = None if sees is None else sees[..., -keep:, :]
+        found = scaled_dot_product_attention(query, key, value, only, is_causal=sees is None)
         return self.o_proj(found.transpose(1, 2).flatten(2))  # [B, keep, d]
 
     def heads(self, x: Tensor) -> Tensor:
@@ -127,11 +129,9 @@ class Norm(nn.Module):
 
 def who_sees(mask: Tensor | None, length: int, shared: int, device: torch.device) -> Tensor:
     """[B or 1, 1, L, S + L]: whether a token sees another: one before it that is no padding, or itself."""
-    if mask is not None and mask.ndim == 4:
-        return mask
     before = torch.ones(length, shared + length, dtype=torch.bool, device=device).tril(shared)
-    if mask is None:
-        return before[None, None]
+    if mask is None or mask.ndim == 4:
+        return before[None, None] if mask is None else mask
     itself = torch.ones_like(before).tril(shared).triu(shared)
     return before & mask.bool()[:, None, None] | itself  # padding sees itself alone, since nothing may not be averaged
 

@@ -135,7 +135,7 @@ def folded_error(error: BaseException) -> str:
     return _fold("traceback", text, 12)
 
 
-def folded(title: str, text: str) -> HTML:
+def fold_up(title: str, text: str) -> HTML:
     """A text of many lines, such as a page of code, behind its title: a click unfolds it."""
     return HTML(_fold(title, text, 13))
 
