@@ -5,10 +5,10 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
-import transformers
 from torch import Tensor
 
 from w2s_lab import assets
@@ -60,4 +60,4 @@ def _memory(folder: Path) -> Path | None:
             return None
         else:
             files.append([path.name, str(real), known.st_size, known.st_mtime_ns])
-    return cache / "digests" / content_key("weights", files, transformers.__version__)  # which may rename weights
+    return cache / "digests" / content_key("weights", files, version("transformers"))  # which may rename weights

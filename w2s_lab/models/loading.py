@@ -1,6 +1,6 @@
 """Loading, saving and making language models: a name, a folder or a Hub id becomes a `LanguageModel`.
 
-Only this module, `digests`, `gguf` and `shared_prefix` import transformers.
+Only this module, `gguf` and `shared_prefix` import transformers.
 """
 
 import contextlib

@@ -240,9 +240,9 @@ def estimate_training(
 ) -> Estimate:
     """The memory and time to fine-tune a model on `examples` examples, `recipe.epochs` times.
 
-    Trained parameters take 16 bytes each: weight 4, gradient 4, Adam's two averages 8; in bfloat16 2 more, a copy. The logits take 12 bytes each:
-    the logit 4, its logarithmic softmax 4, the gradient 4. A batch that does not fit is halved until its pieces fit, as
-    in the training itself; the gradient of the batch stays the same.
+    Trained parameters take 16 bytes each: weight 4, gradient 4, Adam's two averages 8; in bfloat16 a copy takes 2 more.
+    The logits take 12 bytes each: the logit 4, its logarithmic softmax 4, the gradient 4. A batch that does not fit is
+    halved until its pieces fit, as in the training itself; the gradient of the batch stays the same.
     """
     precision = device.precision(recipe.precision)
     low = precision == "bfloat16"
