@@ -187,10 +187,11 @@ def measure(model: Any) -> Abilities:
     Warns:
         UserWarning: faster ways do not hold for this network, and slower ones are taken.
     """
+    left = replace(model, padding="left")
     with undisturbed(model.network):
-        found = _measured(replace(model, precision="float32"), Abilities())
+        found = _measured(replace(left, precision="float32"), Abilities())
         if model.in_bfloat16:
-            found = _measured(model, found)
+            found = _measured(left, found)
     warn_slower(model, found.slower)
     return found
 
@@ -218,7 +219,7 @@ def _measured(model: Any, best: Abilities) -> Abilities:
 
     slower, batch, reason = list(best.slower), "", None
     for batch in list(WAYS)[list(WAYS).index(best.batch) :]:
-        if (reason := off(_pairs, Abilities(batch, prefix=False, answers="apart"))) is None:
+        if (reason := off(pairs, Abilities(batch, prefix=False, answers="apart"))) is None:
             break
         slower.append(f"{WAYS[batch]} ({reason})")
     if reason:
@@ -281,6 +282,16 @@ def reads_forward(network: Any) -> bool:
         if not found.isfinite().all():
             return True  # `measure` says so
         return far_off(second, first, lambda: read(NUDGE * precision)[0], precision) is None
+
+
+def pads_right(model: Any) -> bool:
+    """Whether rows may be padded on the right, without a mask, in float32 and in the model's precision."""
+    with undisturbed(model.network):
+        for precision in dict.fromkeys(("float32", model.precision)):
+            trial = Trial(replace(model, precision=precision, padding="right"), 0)
+            if trial.off(pairs, Abilities(prefix=False, answers="apart")):
+                return False
+    return True
 
 
 def can_stop(model: Any) -> bool:
@@ -367,7 +378,8 @@ def _alone(model: Any, trial: Trial) -> Tensor:
     return torch.stack([trial.score_alone(trial.prompts[p], trial.answers[a]) for p, a in PAIRS])
 
 
-def _pairs(model: Any, trial: Trial) -> Tensor:
+def pairs(model: Any, trial: Trial) -> Tensor:
+    """log Pr(y|x) of `PAIRS`, in one batch, [3]."""
     return model.log_prob([trial.prompts[p] for p, _ in PAIRS], [trial.answers[a] for _, a in PAIRS])
 
 

@@ -32,8 +32,10 @@ def adapted(model: LanguageModel, lora: LoRA, *, seed: int) -> Iterator[None]:
     config = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    own = model.network
-    network = model.network = own.to_transformers() if isinstance(own, Pretrained) else own  # whose layers peft knows
+    own = type(model.network) if isinstance(model.network, Pretrained) else None
+    if own:
+        model.network = model.network.to_transformers()  # peft knows its layers
+    network = model.network
     if model.in_bfloat16:
         network.to(torch.bfloat16)
     with OwnRandomness(seed):
@@ -46,5 +48,5 @@ def adapted(model: LanguageModel, lora: LoRA, *, seed: int) -> Iterator[None]:
     finally:
         network.float()
         merged = wrapped.merge_and_unload()
-        model.network = type(own).like(merged) if isinstance(own, Pretrained) else merged
+        model.network = own.like(merged, copy=False) if own else merged
         model.network.requires_grad_(True)

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from w2s_lab.models.abilities import Abilities, can_stop, measure
+from w2s_lab.models import half_weights
+from w2s_lab.models.abilities import Abilities, can_stop, measure, pads_right
 from w2s_lab.models.chat import ChatFrame, chat_frame, has_template, warn_changed
 from w2s_lab.models.generation import Way, search, way_of
 from w2s_lab.models.rows import AnswerList, in_rows, tokens_behind, with_prefix_row
@@ -33,6 +34,8 @@ CHARACTERS = 4  # of a token, about
 KEPT = 4  # sets of examples whose tokens are kept, so that no set is tokenised twice
 BFLOAT16_PAYS = 10_000_000  # parameters: on a CPU, 1.4 times as fast at 13 million, a tenth slower at one million
 WORTH_SHARING = 4  # tokens: from this length on, a prefix that all prompts of a batch share is read once
+FLASH = "cuda"  # the kind of device whose attention is faster without a mask
+FLASH_PAYS = 8  # predicted, not measured: a shared prefix of less than an eighth of a row saves less than a mask costs
 
 
 # What transformers calls the recomputation of activations on the way back: gradient checkpointing in 5.17, later
@@ -69,6 +72,9 @@ class LanguageModel:
         max_tokens, chat_template, precision: as in `Recipe`, in training and afterwards.
         task: the task that it was trained on, for `w2s_lab.answer`; None: unknown.
         instruction: the most frequent one among its training examples; None: unknown.
+        padding: where prompts with their answers are padded: "left", with a mask; "right", without one, so that a GPU's
+            flash kernel applies; "auto": right on a GPU where that should pay. Either gives the same numbers.
+        in_half: whether the network has its weights in bfloat16 at this moment (see `models.half_weights`).
     """
 
     name: str
@@ -81,6 +87,8 @@ class LanguageModel:
     precision: str = "auto"
     task: Task | None = None
     instruction: str | None = None
+    padding: str = "auto"
+    in_half: bool = False
     _prompts: dict = field(default_factory=dict, repr=False)
     _measured: dict = field(default_factory=dict, repr=False)  # shared by copies, whose networks behave alike
     _as_if: Abilities | None = field(default=None, repr=False)  # while they are measured
@@ -160,6 +168,11 @@ class LanguageModel:
             UserWarning: faster ways do not hold for this network, and slower ones are taken.
         """
         return self._as_if or self._measure(measure)
+
+    @property
+    def takes_half_weights(self) -> bool:
+        """Whether a training may lend the network its weights in bfloat16, measured at first use."""
+        return self._measure(half_weights.takes)
 
     def behaves_like(self, other: "LanguageModel") -> None:
         """Take over what was measured of another model with the same kind of network."""
@@ -314,7 +327,7 @@ class LanguageModel:
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """Inside the block, matrix products are computed in the model's precision."""
-        if not self.in_bfloat16:
+        if self.in_half or not self.in_bfloat16:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
@@ -340,17 +353,46 @@ class LanguageModel:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """For B answers after their prompts: logits [B, T, V] that predict them, their tokens [B, T], the mask [B, T].
 
-        Rows are padded on the left: all answers end at the last position, so logits are computed for the last T
+        If rows are padded on the left, all answers end at the last position, so logits are computed for the last T
         positions only. The network predicts the last token of an answer but never reads it.
         """
         width = max(map(len, answers))
         rows = [p + a[:-1] for p, a in zip(prompts, answers, strict=True)]
+        if self._pads_right(rows, prompts):
+            return self._read_right(rows, width), *self.pad_left(answers)
 
         def read(group: list[int]) -> Tensor:
             logits = self._read([rows[i] for i in group], [prompts[i] for i in group], width)[0].logits
             return torch.nn.functional.pad(logits, (0, 0, width - logits.shape[1], 0))
 
         return self._in_groups(rows, read), *self.pad_left(answers)
+
+    def _pads_right(self, rows: Sequence[list[int]], prompts: Sequence[list[int]]) -> bool:
+        if self.padding == "auto":
+            chosen = self.device.type == FLASH and self._shared_prefix(rows, prompts) * FLASH_PAYS < max(map(len, rows))
+        else:
+            chosen = self.padding == "right"
+        return chosen and (self._as_if is not None or self._measure(pads_right))
+
+    def _read_right(self, rows: Sequence[list[int]], width: int) -> Tensor:
+        """Logits [B, T, V] at the last `width` tokens of each row; rows are padded on the right.
+
+        A causal network reads nothing of what follows a token, so neither mask nor positions are given.
+        """
+        lengths = np.array([[len(row)] for row in rows])
+        ids = np.zeros((len(rows), lengths.max()), dtype=np.int64)
+        ids[np.arange(ids.shape[1]) < lengths] = np.fromiter(chain.from_iterable(rows), np.int64, lengths.sum())
+        starts = np.arange(len(rows))[:, None] * ids.shape[1]
+        places = self._send((starts + np.maximum(lengths + np.arange(-width, 0), 0)).flatten())
+
+        def at_answers(_: torch.nn.Module, inputs: tuple[Tensor]) -> Tensor:
+            return inputs[0].flatten(0, 1).index_select(0, places).unflatten(0, (len(rows), width))
+
+        hook = self.network.get_output_embeddings().register_forward_pre_hook(at_answers)
+        try:
+            return self.read_plainly(self._send(ids)).logits
+        finally:
+            hook.remove()
 
     def log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
         """log Pr(y_k|x) of K answers for each of B prompts, in nats per answer, [B, K], with gradient.

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
+from torch.nn import functional
 
 from w2s_lab.models.pretrained import LlamaConfig, Pretrained
 
@@ -52,9 +52,10 @@ class Llama(Pretrained):
         x = self.model.embed_tokens(input_ids)  # [B, L, d]
         length = x.shape[1]
         keep, states = length if output_hidden_states else logits_to_keep or length, []
-        plain = attention_mask is None and keep == length  # then attention knows by itself who sees whom
+        plain = attention_mask is None and keep == length  # all tokens before each one: there is a faster kernel
         sees = None if plain else who_sees(attention_mask, length, shared, x.device)
-        turn = turns(torch.arange(length, device=x.device)[None] if position_ids is None else position_ids, self.config)
+        places = torch.arange(length, device=x.device)[None] if position_ids is None else position_ids
+        turn = turns(places, self.config).to(x.dtype)
         for block in self.model.layers:
             states += [x] if output_hidden_states else []
             is_last = block is self.model.layers[-1]  # behind it, no place looks at another
@@ -95,8 +96,8 @@ class Attention(nn.Module):
             key, value = (torch.cat([t[-1:, :, :shared].expand(len(t), -1, -1, -1), t], 2) for t in (key, value))
         if self.served > 1:
             key, value = (t.repeat_interleave(self.served, 1) for t in (key, value))
-        only = None if sees is None else sees[..., -keep:, :]
-        found = scaled_dot_product_attention(query, key, value, only, is_causal=sees is None)
+        how = {"is_causal": True} if sees is None else {"attn_mask": sees[..., -keep:, :]}
+        found = functional.scaled_dot_product_attention(query, key, value, **how)
         return self.o_proj(found.transpose(1, 2).flatten(2))  # [B, keep, d]
 
     def heads(self, x: Tensor) -> Tensor:
@@ -113,7 +114,7 @@ class Feedforward(nn.Module):
         self.down_proj = nn.Linear(wide, d, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class Norm(nn.Module):
@@ -124,7 +125,7 @@ class Norm(nn.Module):
         self.weight, self.eps = nn.Parameter(torch.ones(config.hidden_size)), config.rms_norm_eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self.weight.shape, self.weight, self.eps)
+        return functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
 def who_sees(mask: Tensor | None, length: int, shared: int, device: torch.device) -> Tensor:
@@ -139,8 +140,7 @@ def who_sees(mask: Tensor | None, length: int, shared: int, device: torch.device
 def turns(positions: Tensor, config: LlamaConfig) -> Tensor:
     """[2, B, 1, L, h]: cosines and sines of the angles by which positions turn queries and keys (Su et al. 2021)."""
     even = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=positions.device)
-    angles = positions[:, None, :, None].float() / config.rope_theta ** (even / config.head_dim)
-    angles = torch.cat([angles, angles], -1)
+    angles = (positions[:, None, :, None].float() / config.rope_theta ** (even / config.head_dim)).repeat(1, 1, 1, 2)
     return torch.stack([angles.cos(), angles.sin()])
 
 

@@ -5,7 +5,6 @@ Only this module, `gguf`, `pretrained` and `shared_prefix` import transformers; 
 
 import contextlib
 import copy
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from w2s_lab import assets
 from w2s_lab.data import fetch
 from w2s_lab.data.hub import brief, fetch_model, split_revision
 from w2s_lab.models.abilities import reads_forward
+from w2s_lab.models.digests import weights_digest
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.llama import Llama
 from w2s_lab.models.pretrained import plain_config
@@ -136,19 +136,23 @@ def load_model(
         raise ValueError(f"model {name!r} cannot be loaded: {_loading_problem(error)}") from error
     network = _unscaled(network).to(chosen_device).eval()
     _check_model(name, tokenizer, network, unusable)
-    model = _wrapped(own_name or name, network, tokenizer, like)
+    model = _wrapped(own_name or name, network, tokenizer, like, None if scratch else folder)
     return model if scratch else replace(model, **_read_card(folder, tokenizer))
 
 
 def _wrapped(
-    name: str, network: Any, tokenizer: PreTrainedTokenizerBase, like: LanguageModel | None = None
+    name: str,
+    network: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    like: LanguageModel | None = None,
+    read_from: Path | None = None,
 ) -> LanguageModel:
     if not isinstance(network, Llama):
         from transformers import GenerationConfig
 
         # plain argmax, not the sampling settings of the model's authors
         network.generation_config = GenerationConfig.from_model_config(network.config)
-    model = LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
+    model = LanguageModel(name, network_digest(network, tokenizer, read_from=read_from), tokenizer, network)
     if like is not None:
         model.behaves_like(like)
     _ = model.abilities  # measured now, before anything is trained
@@ -333,18 +337,20 @@ def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: Any, un
         )
 
 
-def network_digest(network: Any, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Content key of all weights, the architecture and the vocabulary."""
-    seen = hashlib.sha256()
-    for key, value in sorted(network.state_dict().items()):
-        seen.update(key.encode())
-        seen.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+def network_digest(network: Any, tokenizer: PreTrainedTokenizerBase, *, read_from: Path | None = None) -> str:
+    """Content key of all weights, the architecture and the vocabulary.
+
+    Args:
+        network, tokenizer: the two parts of a language model.
+        read_from: the folder from which the weights were just read, whose digest may be remembered.
+    """
+    weights = weights_digest(network.state_dict(), read_from)
     # the weights' shapes do not show the number of heads or the base of the rotary positions
     facts, kind = network.config.to_dict(), getattr(network, "architecture", type(network).__name__)
     if kind == Llama.architecture and (plain := plain_config(facts)):
         facts = plain.to_dict()  # the same, whichever code reads the folder
     config = {key: value for key, value in facts.items() if key not in NOT_ARCHITECTURE}
-    return content_key(seen.hexdigest(), kind, config, sorted(tokenizer.get_vocab().items()))
+    return content_key(weights, kind, config, sorted(tokenizer.get_vocab().items()))
 
 
 def save_model(model: LanguageModel, folder: str | Path) -> None:

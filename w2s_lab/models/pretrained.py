@@ -127,26 +127,26 @@ class Pretrained(nn.Module):
             config = plain_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
             files = sorted(folder.glob("*.safetensors"))
             weights = {name: value for path in files for name, value in load_file(path).items()}
-            return config and cls._of(config, weights)
+            return config and cls._of(config, weights, copy=True)
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError):
             return None  # transformers says what is wrong, or reads it in some other way
 
     @classmethod
-    def like(cls, network: nn.Module) -> Self | None:
-        """The same network as one of transformers, with a copy of its weights; None if it is not of this kind."""
+    def like(cls, network: nn.Module, *, copy: bool = True) -> Self | None:
+        """The same network, in float32, as transformers has it, with its weights or a copy; None: of no such kind."""
         config = plain_config(network.config.to_dict())
-        return config and cls._of(config, network.state_dict())
+        return config and cls._of(config, network.state_dict(), copy)
 
     @classmethod
-    def _of(cls, config: LlamaConfig, weights: dict[str, Tensor]) -> Self:
-        """A network with a copy of these weights; raises RuntimeError where names or shapes do not fit."""
+    def _of(cls, config: LlamaConfig, weights: dict[str, Tensor], copy: bool) -> Self:
+        """A network with these weights; raises RuntimeError where names or shapes do not fit."""
         with torch.device("meta"), _NoFirstWeights():
             network = cls(config)
         weights = {name: value for name, value in weights.items() if not name.endswith("rotary_emb.inv_freq")}
         if config.tie_word_embeddings:
             weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
-        copies = {name: value.to(torch.float32, copy=True) for name, value in weights.items()}
-        network.load_state_dict(copies, assign=True)
+        weights = {name: value.to(torch.float32, copy=copy) for name, value in weights.items()}
+        network.load_state_dict(weights, assign=True)
         return network.tie().eval()
 
     def save_pretrained(self, folder: Path) -> None:

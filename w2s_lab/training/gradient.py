@@ -1,5 +1,6 @@
 """The gradient of one batch, in as many pieces as memory requires, and shared among all processes of the training."""
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,6 +55,8 @@ class BatchGradient:
             self.class_balance = [labelled.answers.count(answer) / len(labelled) for answer in choices]
         self.progress = 0.0
         self.budget = TokenBudget(TRAINING_TOKENS)
+        self.sums: parallel.GradientSum | None = None
+        self.fitted = 0  # padded tokens of the largest piece that has passed
 
     def _tensor(self, values: np.ndarray | None) -> Tensor | None:
         return None if values is None else torch.tensor(values, dtype=torch.float32, device=self.model.device)
@@ -65,6 +68,7 @@ class BatchGradient:
             rows: row numbers of one batch; every process gets the same ones and computes its share.
             progress: fraction of the training done.
         """
+        self.sums = self.sums or parallel.GradientSum(self.model.network)
         rows = [int(row) for row in rows]
         share = list(parallel.own(rows))
         idle = not share
@@ -81,7 +85,6 @@ class BatchGradient:
             (slope,) = torch.autograd.grad(losses, everyone, self._weights(rows) / len(rows))
             slope = torch.zeros_like(scores) if idle else parallel.own(slope)
             self._backward(share, slope, scores if scores.requires_grad else None)
-        parallel.sum_gradients(self.model.network)
         return (self._weights(rows) * losses.detach()).mean()
 
     def _weights(self, rows: Sequence[int]) -> Tensor:
@@ -153,7 +156,7 @@ class BatchGradient:
             self.budget.shrink(pieces, self.sizes)
 
     def _backward(self, rows: list[int], slope: Tensor, scores: Tensor | None = None) -> Tensor:
-        """Accumulate the gradient of the parameters.
+        """Accumulate the gradient of the parameters, and sum it over the processes.
 
         Args:
             rows: of this process.
@@ -172,12 +175,18 @@ class BatchGradient:
                 for piece in pieces:
                     value = self._score(piece) if scores is None else scores
                     value = self._losses(value, piece) if self.by_row else value
-                    value.backward(slope[place : place + len(piece)])
+                    size = len(piece) * max(self.lengths[row] for row in piece)
+                    # what other processes have been sent cannot be computed again, so the pass should not fail
+                    safe = piece is pieces[-1] and size <= self.fitted
+                    with self.sums.overlapping() if safe else contextlib.nullcontext():
+                        value.backward(slope[place : place + len(piece)])
+                    self.fitted = max(self.fitted, size)
                     place += len(piece)
                     found.append(value.detach())
+                self.sums.finish()
                 return torch.cat(found)
             except torch.OutOfMemoryError:
-                if parallel.is_sharded(self.model.network):
+                if parallel.is_sharded(self.model.network) or self.sums.sent:
                     raise
                 value = scores = None
                 self.model.network.zero_grad(set_to_none=True)
