@@ -111,6 +111,22 @@ def test_a_training_takes_the_same_course(recipe, llama, closed_set, attention):
     assert moved > 100 * close[0]
 
 
+def test_the_passes_of_a_training_in_bfloat16(llama, closed_set, attention, monkeypatch):
+    """Both ways that pay on a GPU at once, in a training that is the first to use the model."""
+    monkeypatch.setattr(language_model, "FLASH", "cpu")
+    monkeypatch.setattr(language_model, "FLASH_PAYS", 1)
+    tried, real = [], language_model.pads_right
+    monkeypatch.setattr(language_model, "pads_right", lambda model: tried.append(model.in_half) or real(model))
+    recipe = Recipe(epochs=2, batch_size=7, learning_rate=1e-3, precision="bfloat16")
+    attention.clear()
+    found = train(replace(llama, _measured={}), closed_set, recipe)
+    assert all(attention[-2 * len(closed_set) // 7 :])
+    assert tried == [False]  # with the float32 weights
+    expected = train(replace(llama, padding="left"), closed_set, recipe)
+    for one, other in zip(expected.history[1:], found.history[1:], strict=True):
+        assert other.train_loss == pytest.approx(one.train_loss, rel=0.02)
+
+
 def test_where_nothing_is_said_only_a_gpu_pads_right_and_only_where_little_is_shared(
     llama, closed_set, attention, monkeypatch
 ):

@@ -205,7 +205,7 @@ def test_two_processes_in_bfloat16(mode, case, folder, alone):
     for rank in (0, 1):
         found = json.loads((folder / f"{mode} {case} {rank}.json").read_text())
         assert found["kinds"] == expected["kinds"] == ["torch.bfloat16"]
-        for one, other in zip(found["history"], expected["history"], strict=True):
+        for one, other in zip(found["history"][1:], expected["history"][1:], strict=True):
             assert one["train_loss"] == pytest.approx(other["train_loss"], rel=0.03)
 
 

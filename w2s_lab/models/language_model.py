@@ -134,7 +134,7 @@ class LanguageModel:
 
     def try_out(self, *, generates: bool) -> None:
         """Raise now what reading, and generating if asked, would raise later; raises and warns as `abilities` does."""
-        _ = self.abilities
+        _ = self.abilities, self._may_pad_right  # measured now: a training may lend the network other weights
         if generates:
             self.generation()
 
@@ -367,12 +367,15 @@ class LanguageModel:
 
         return self._in_groups(rows, read), *self.pad_left(answers)
 
+    @property
+    def _may_pad_right(self) -> bool:
+        wished = self.padding == "right" or (self.padding == "auto" and self.device.type == FLASH)
+        return wished and (self._as_if is not None or self._measure(pads_right))
+
     def _pads_right(self, rows: Sequence[list[int]], prompts: Sequence[list[int]]) -> bool:
-        if self.padding == "auto":
-            chosen = self.device.type == FLASH and self._shared_prefix(rows, prompts) * FLASH_PAYS < max(map(len, rows))
-        else:
-            chosen = self.padding == "right"
-        return chosen and (self._as_if is not None or self._measure(pads_right))
+        if not self._may_pad_right or self.padding == "right":
+            return self._may_pad_right
+        return self._shared_prefix(rows, prompts) * FLASH_PAYS < max(map(len, rows))
 
     def _read_right(self, rows: Sequence[list[int]], width: int) -> Tensor:
         """Logits [B, T, V] at the last `width` tokens of each row; rows are padded on the right.
