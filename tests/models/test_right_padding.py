@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from architectures import FAMILIES, network
+from conftest import in_transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,7 +94,9 @@ def test_a_training_takes_the_same_course(recipe, llama, closed_set, attention):
     if recipe.lora:
         pytest.importorskip("peft")
     start = llama.copy()
-    if not recipe.lora:
+    if recipe.lora:
+        start.network = in_transformers(start.network)  # in which a LoRA is learnt
+    else:
         start.network.double()
     close, courses = (1e-4, 1e-4) if recipe.lora else (1e-6, 1e-6), []
     for padding in ("left", "right"):
