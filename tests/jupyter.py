@@ -27,6 +27,13 @@ FLAGS = (
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 ).split()
 WINDOW = {"width": 1280, "height": 900}
+# What a proxy would have to carry fails at once: nothing outside this machine can be asked for.
+OFFLINE = {
+    "TQDM_DISABLE": "1",  # stored notebooks hold no bars
+    **{name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY")},
+    "NO_PROXY": "127.0.0.1,localhost",
+    "OMP_NUM_THREADS": "1",
+}
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     # All cells are in the page, also those off the screen: else their widgets cannot be found.
@@ -92,10 +99,14 @@ class Page:
                     `${cells.length} (${cells[open]?.sharedModel.source}), dialog: ${dialog}`;
             }""")
             raise AssertionError(f"not done after {timeout:g} s: {state}") from error
-        wrong = self.page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
-            .filter(c => c.type === 'code').flatMap(c => c.sharedModel.outputs)
-            .filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue)""")
+        outputs = [output for _, given in self.cells() for output in given]
+        wrong = [f"{output['ename']}: {output['evalue']}" for output in outputs if output["output_type"] == "error"]
         assert not wrong, wrong
+
+    def cells(self) -> list[tuple[str, list[dict]]]:
+        """Source and outputs of every code cell, as the page holds them."""
+        return self.page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+            .filter(c => c.type === 'code').map(c => [c.sharedModel.source, c.sharedModel.outputs])""")
 
     def close(self) -> None:
         """Shut the kernel down, so that the next notebook has the memory."""
@@ -113,31 +124,36 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def server(folder: Path, kind: str = "jupyterlab", notebook: str = "") -> Iterator[tuple[str, str]]:
-    """JupyterLab (or voila) on a copy of the notebooks in `folder`; yields its address and its token.
+def server(folder: Path, *, voila: str = "", **variables: str) -> Iterator[tuple[str, str]]:
+    """JupyterLab on `folder`/notebooks, where the clone's are put beside what lies there; its address and its token.
 
     The store is the clone's, so trainings are done once for all tests.
+
+    Args:
+        voila: Voila instead, on the notebook of this name.
+        variables: of its environment, and so of the kernels'.
     """
     own = folder / "notebooks"
-    own.mkdir(parents=True)
+    own.mkdir(parents=True, exist_ok=True)
     (folder / "data").symlink_to(ROOT / "data")
     for path in NOTEBOOKS.glob("*.ipynb"):
-        shutil.copy(path, own)
+        if not (own / path.name).exists():
+            shutil.copy(path, own)
     settings = folder / "app" / "settings"
     settings.mkdir(parents=True)
     (settings / "overrides.json").write_text(json.dumps(SETTINGS))
     port, token = free_port(), secrets.token_hex(16)
     places = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     environment = {**os.environ, **places, "JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "OMP_NUM_THREADS": "1"}
-    environment["W2S_LAB_PROGRESS"] = str(folder / "progress.json")
-    if kind == "jupyterlab":
+    environment |= {"W2S_LAB_PROGRESS": str(folder / "progress.json"), **variables}
+    if not voila:
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
                    "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={own}",
                    "--LabApp.expose_app_in_browser=True", f"--LabApp.app_settings_dir={settings}"]  # fmt: skip
         command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         address, ready = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/api?token={token}"
     else:
-        command = [sys.executable, "-m", "voila", str(own / notebook), "--no-browser", f"--port={port}",
+        command = [sys.executable, "-m", "voila", str(own / voila), "--no-browser", f"--port={port}",
                    "--Voila.ip=127.0.0.1"]  # fmt: skip
         address, ready = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/voila/static/favicon.ico"
     log = (folder / "server.log").open("w")

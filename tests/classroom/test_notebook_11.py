@@ -9,8 +9,9 @@ import nbformat
 import pytest
 import real_rows
 from places import ROOT
-from test_notebooks import NAMES, OFFLINE, code, texts
+from test_notebooks import NAMES, code, texts
 
+from tests.jupyter import OFFLINE
 from w2s_lab import assets
 from w2s_lab import classroom as room
 from w2s_lab.classroom import build
