@@ -1,20 +1,22 @@
 """Python processes that need not import torch and transformers, which takes seconds: they are forked from one that has.
 
-`[*forked(), "-m", "w2s_lab", "run"]` stands where `[sys.executable, "-m", "w2s_lab", "run"]` would. This file is then
-run three ways. As the server, it imports libraries, but nothing of ours, and forks. As a client, a small true process,
-it hands its words, folder, variables and streams to the server, passes signals on, and ends as its twin ends. The twin,
-forked by the server, runs what was asked for as its own `__main__`.
+`forked()` stands where `sys.executable` would: `[forked(), "-m", "w2s_lab", "run"]`. It is run three ways. As a server,
+it imports libraries, but nothing of ours, and forks. As a client, a small true process, it hands words, folder,
+variables and open files to the server, passes signals on, and ends as its twin ends. The twin, forked by the server,
+runs what was asked for as its own `__main__`; what it starts with its own `sys.executable` is forked as well.
 
-What Python reads before the first line of code (its options, PYTHONHASHSEED, the encodings of the streams) and what a
-library reads while it is imported (HF_HOME, TQDM_DISABLE) is the server's. Tests of these, of what an import brings,
-and a few beside them, take sys.executable.
+What Python reads before the first line of code (options, PYTHONHASHSEED, the encodings of the streams) and what a
+library reads while it is imported (HF_HOME, TQDM_DISABLE) is the server's. Tests of these and of importing take
+sys.executable.
 """
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import runpy
 import select
@@ -30,30 +32,34 @@ from pathlib import Path
 
 LIBRARIES = (
     "torch transformers transformers.models.llama.modeling_llama transformers.generation scipy.stats "
-    "sklearn.linear_model pandas matplotlib.figure ipykernel.kernelapp ipywidgets"
+    "sklearn.linear_model pandas matplotlib.figure nbformat jupyter_client.manager ipykernel.kernelapp ipywidgets "
+    "pip._internal.cli.main_parser pip._internal.commands.configuration"
 )
-PASSED_ON = (signal.SIGINT, signal.SIGTERM)  # a killed client is noticed: its twin is killed, too
-STREAMS = ("stdin", "stdout", "stderr")
+PASSED_ON = (signal.SIGINT, signal.SIGTERM)  # where a client is killed, the server notices, and kills its twin
+FAR = 500  # file numbers from here on are used by nobody
 
 
 @cache
-def forked() -> list[str]:
-    """The words that begin a command; the server starts with the first call and ends with this process."""
+def forked() -> str:
+    """The program; its server starts with the first call and ends with this process."""
     if sys.platform != "linux":  # on macOS, libraries do not outlive a fork; on Windows, there is none
-        return [sys.executable]
-    address = Path(tempfile.mkdtemp(prefix="forked-"), "socket")
+        return sys.executable
+    folder = Path(tempfile.mkdtemp(prefix="forked-"))
+    program = folder / "python"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} ask {folder} "$@"\n')
+    program.chmod(0o700)
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MPLBACKEND")}
     kept |= {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TQDM_DISABLE")}
-    command = [sys.executable, "-P", __file__, "serve", str(address)]
+    command = [sys.executable, "-P", __file__, "serve", folder]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=kept)
     atexit.register(server.communicate)  # its input ends, and so does the server
     assert server.stdout.readline() == b"ready\n"
-    return [sys.executable, "-I", "-S", __file__, "ask", str(address)]
+    return str(program)
 
 
 def kernel(folder: Path) -> dict[str, str]:
     """Variables with which Jupyter starts its Python kernels by `forked`; their description lies in the folder."""
-    argv = [*forked(), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv = [forked(), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     spec = {"argv": argv, "display_name": "Python 3", "language": "python", "env": inline}
     (folder / "kernels" / "python3").mkdir(parents=True)
@@ -61,32 +67,32 @@ def kernel(folder: Path) -> dict[str, str]:
     return {"JUPYTER_PATH": str(folder)}
 
 
-def ask(address: str, words: list[str]) -> None:
+def ask(folder: str, words: list[str]) -> None:
     """The client."""
+    files = [number for number in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{number}")]
     line = socket.socket(socket.AF_UNIX)
-    line.connect(address)
-    streams = [number for number in range(3) if getattr(sys, STREAMS[number]) is not None]
-    socket.send_fds(line, [b"."], streams)
-    task = {"words": words, "streams": streams, "folder": os.getcwd(), "variables": dict(os.environ)}
+    line.connect(os.path.join(folder, "socket"))
+    task = {"words": words, "files": files, "folder": os.getcwd(), "variables": dict(os.environ)}
+    socket.send_fds(line, [b"."], files)
     line.sendall(json.dumps(task).encode() + b"\n")
     answers = line.makefile("rb")
     twin = int(answers.readline())
     for number in PASSED_ON:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _: os.killpg(twin, number))
-    status = int(answers.readline())
+    end(int(answers.readline()))
+
+
+def end(status: int) -> None:
+    """End with this status, or by the signal of this negative number."""
     if status < 0:
-        die_of(-status)
+        with contextlib.suppress(OSError):  # nobody ignores SIGKILL
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
     os._exit(status)
 
 
-def die_of(number: int) -> None:
-    with contextlib.suppress(OSError):  # nobody ignores SIGKILL
-        signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-
-
-def serve(address: str) -> dict:
+def serve(folder: str) -> dict:
     """The server; returns, in each twin, what the twin is asked to do."""
     for name in LIBRARIES.split():
         importlib.import_module(name)
@@ -94,7 +100,7 @@ def serve(address: str) -> dict:
     gc.collect()
     gc.freeze()  # what is here stays: its memory is shared
     listener, (woken, wake) = socket.socket(socket.AF_UNIX), socket.socketpair()
-    listener.bind(address)
+    listener.bind(os.path.join(folder, "socket"))
     listener.listen(64)
     wake.setblocking(False)
     signal.set_wakeup_fd(wake.fileno())
@@ -119,11 +125,11 @@ def serve(address: str) -> dict:
                         line.close()
         if listener in ready:
             line = listener.accept()[0]
-            given = socket.recv_fds(line, 1, 3)[1]
+            given = socket.recv_fds(line, 1, 250)[1]
             task = json.loads(line.makefile("rb").readline()) | {"given": given}
             if not (twin := os.fork()):
-                for end in (line, listener, woken, wake, *lines.values()):
-                    end.close()
+                for closed in (line, listener, woken, wake, *lines.values()):
+                    closed.close()
                 return task
             os.setpgid(twin, twin)
             line.sendall(b"%d\n" % twin)
@@ -132,27 +138,33 @@ def serve(address: str) -> dict:
                 os.close(number)
 
 
-def become(given: list[int], streams: list[int], folder: str, variables: dict[str, str], words: list[str]) -> None:
+def become(given: list[int], files: list[int], folder: str, variables: dict[str, str], words: list[str]) -> None:
     """The twin: forget the server, and run what was asked for."""
     with contextlib.suppress(PermissionError):
         os.setpgid(0, 0)  # the server does the same; who is later finds it done
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, name in enumerate(STREAMS):
-        if number in streams:
-            os.dup2(given[streams.index(number)], number)
-        else:
-            os.close(number)
-            setattr(sys, name, None)
-    for number in given:
+    far = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, FAR) for number in given]
+    for number in {0, 1, 2, *given}:
         os.close(number)
+    for number, aim in zip(far, files, strict=True):
+        os.dup2(number, aim)
+        os.close(number)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if number not in files:
+            setattr(sys, name, None)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)
+    tempfile.tempdir = None
+    sys.executable = os.path.join(sys.argv[2], "python")
+    multiprocessing.set_executable(sys.executable)
+    sys.modules["numpy"].random.seed()  # else that of the server; `random` sees to it itself
     if "MPLBACKEND" in variables:
         sys.modules["matplotlib"].rcParams["backend"] = variables["MPLBACKEND"]
-    sys.modules["numpy"].random.seed()  # else that of the server; `random` sees to it itself
+    while words[0].startswith("-") and words[0] not in ("-c", "-m"):  # options of the interpreter
+        words = words[1:]
     what, *others = words
     path = [folder for folder in variables.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.path[:0] = [{"-c": "", "-m": os.getcwd()}.get(what, os.path.dirname(what)), *path]
@@ -173,23 +185,21 @@ def leave() -> None:
     if status is not None:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
-        if status < 0:
-            die_of(-status)
-        os._exit(status)
+        end(status)
 
 
 if __name__ == "__main__":
-    role, address, *words = sys.argv[1:]
+    role, folder, *words = sys.argv[1:]
     if role == "ask":
-        ask(address, words)
+        ask(folder, words)
     status = None
     atexit.register(leave)
-    task = serve(address)
+    task = serve(folder)
     status = 0
     try:
         become(**task)
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except SystemExit as exit:
+        status = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
         raise
     except BaseException as error:
         status = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import masters
 import nbformat
 import pytest
+from forked import kernel
 from places import ROOT
 
 pytest.importorskip("nbgrader", reason="nbgrader is an extra: pip install -e '.[nbgrader]'")
@@ -76,6 +77,8 @@ def course(tmp_path_factory):
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME"):
         (folder / "jupyter" / name.lower()).mkdir(parents=True)
         patch.setenv(name, str(folder / "jupyter" / name.lower()))
+    for name, value in kernel(folder / "kernels").items():
+        patch.setenv(name, value)
     # nbgrader starts `alembic`, which is installed beside the Python that runs this.
     patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     patch.chdir(folder)  # nbgrader looks for a configuration where it is started

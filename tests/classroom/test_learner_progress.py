@@ -4,11 +4,11 @@ import json
 import os
 import resource
 import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import pytest
+from forked import forked
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from places import ROOT
@@ -226,7 +226,9 @@ def test_what_was_remembered_is_read_back(folder, facts, name, guess):
 
 
 READ_ONLY = """
-import subprocess, sys
+import ctypes, subprocess, sys
+assert ctypes.CDLL(None).unshare(0x20000) == 0  # mounts of its own
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 subprocess.run(["mount", "--bind", sys.argv[1], sys.argv[1]], check=True)
 subprocess.run(["mount", "-o", "remount,bind,ro", sys.argv[1]], check=True)
 from w2s_lab import assets, classroom as room
@@ -248,9 +250,8 @@ def test_a_read_only_disk(folder):
     env = {key: value for key, value in os.environ.items() if key != assets.PROGRESS_VARIABLE}
     env |= {"XDG_DATA_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        ["unshare", "-m", sys.executable, "-c", READ_ONLY, str(course)],
-        capture_output=True, text=True, cwd=course, env=env, timeout=300,
-    )  # fmt: skip
+        [forked(), "-c", READ_ONLY, str(course)], capture_output=True, text=True, cwd=course, env=env, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["right", str(folder / "home" / "w2s_lab" / "progress.json")]
     assert list(course.iterdir()) == [course / assets.MARKER]

@@ -148,7 +148,7 @@ def test_stubs_are_replaced_by_solutions():
 def test_blank_as_stored(name, tmp_path):
     """nbval: every cell runs with the stubs left alone, and what is deterministic comes out as it was stored."""
     environment = {**os.environ, **OFFLINE, **kernel(tmp_path), "W2S_LAB_PROGRESS": str(tmp_path / "progress.json")}
-    command = [*forked(), "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "-q",
+    command = [forked(), "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "-q",
                "-p", "no:cacheprovider", "-p", "no:xdist", str(FOLDER / f"{name}.ipynb")]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-6000:]

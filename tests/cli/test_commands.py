@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import forked
 from places import ROOT, SHARED
 
 from w2s_lab import assets
@@ -45,12 +46,9 @@ def call(capsys, *arguments: str) -> tuple[int, str, str]:
     return status, out, err
 
 
-def process(*arguments: str, code: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    command = ["-m", "w2s_lab.cli.commands"] if code is None else ["-c", code]
+def process(*words: str, program: str = sys.executable, cwd: Path | None = None) -> subprocess.CompletedProcess:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, *command, *arguments], capture_output=True, text=True, timeout=600, env=env, cwd=cwd
-    )
+    return subprocess.run([program, *words], capture_output=True, text=True, timeout=600, env=env, cwd=cwd)
 
 
 # -- help ------------------------------------------------------------------------------------------------------------
@@ -83,7 +81,7 @@ sys.exit(f"imported for --help: {heavy}" if heavy else 0)
 
 
 def test_help_imports_nothing_heavy():
-    done = process("", *COMMANDS, code=HEAVY)
+    done = process("-c", HEAVY, "", *COMMANDS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("usage: w2s-lab") == 7
 
@@ -93,7 +91,7 @@ def test_the_version(capsys):
 
 
 def test_a_process_of_its_own_ends_with_the_status():
-    done = process("run", "--task", "sentimant")
+    done = process("-m", "w2s_lab.cli.commands", "run", "--task", "sentimant")
     assert done.returncode == 2 and done.stdout == "" and "sentiment" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -444,9 +442,9 @@ def test_sst2(strong, tmp_path):
     if not SST2.is_file():
         pytest.skip(f"{os.path.relpath(SST2, ROOT)} is not there: SST-2 is not part of the repository")
     done = process(
-        "run", "--data", str(SST2), "--answers", "0=negative,1=positive", "--sizes", "200,200,100,20",
+        "-m", "w2s_lab", "run", "--data", str(SST2), "--answers", "0=negative,1=positive", "--sizes", "200,200,100,20",
         "--weak", "pocket-s", "--strong", strong, "--epochs", "1", "--weak-epochs", "1", "--seeds", "1",
-        "--device", "cpu", "--json", "numbers.json", cwd=tmp_path,
+        "--device", "cpu", "--json", "numbers.json", cwd=tmp_path, program=forked(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"pocket-s supervises {strong}" in done.stdout and is_png(tmp_path / figure_of(done.stdout))

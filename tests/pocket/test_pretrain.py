@@ -5,13 +5,13 @@ import json
 import math
 import signal
 import subprocess
-import sys
 from dataclasses import asdict, replace
 from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from forked import forked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -198,7 +198,7 @@ KILL_POINTS = [
 @pytest.mark.parametrize(("point", "count", "expected_step"), KILL_POINTS)
 def test_a_killed_run_goes_on_bit_for_bit(point, count, expected_step, finished, tmp_path, quick, monkeypatch):
     arguments = repr((str(tmp_path), str(finished), TINY, ROWS, SAVE_EVERY, HELD_OUT, point, count))
-    done = subprocess.run([sys.executable, "-c", KILLED, arguments], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([forked(), "-c", KILLED, arguments], capture_output=True, text=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     with safe_open(tmp_path / "tiny.partial" / "state.safetensors", "pt") as file:
         assert json.loads(file.metadata()["facts"])["step"] == expected_step

@@ -273,7 +273,8 @@ def test_stopped_anywhere_and_resumed(name, loss, request, closed_set, tmp_path,
     recipe = replace(RECIPE, loss=loss)
     expected = train(model, labelled, recipe, **watched)
     assert len(expected.history) == 4
-    for stop in range(2, 9):
+    everywhere = name == "gpt2" and isinstance(loss, AuxiliaryConfidence)
+    for stop in range(2, 9) if everywhere else (2, 5, 8):
         checkpoint, taken = Checkpoint(tmp_path / f"{stop}", "key"), []
         with pytest.raises(Stopped):
             train(model, labelled, recipe, **watched, checkpoint=checkpoint, on_step=stop_after(stop))
