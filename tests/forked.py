@@ -57,16 +57,6 @@ def forked() -> str:
     return str(program)
 
 
-def kernel(folder: Path) -> dict[str, str]:
-    """Variables with which Jupyter starts its Python kernels by `forked`; their description lies in the folder."""
-    argv = [forked(), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    spec = {"argv": argv, "display_name": "Python 3", "language": "python", "env": inline}
-    (folder / "kernels" / "python3").mkdir(parents=True)
-    (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
-    return {"JUPYTER_PATH": str(folder)}
-
-
 def ask(folder: str, words: list[str]) -> None:
     """The client."""
     files = [number for number in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{number}")]
@@ -99,51 +89,45 @@ def serve(folder: str) -> dict:
     assert threading.active_count() == 1, "a twin would lack the other threads, but not the locks that they hold"
     gc.collect()
     gc.freeze()  # what is here stays: its memory is shared
-    listener, (woken, wake) = socket.socket(socket.AF_UNIX), socket.socketpair()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the tests' terminal
+    listener = socket.socket(socket.AF_UNIX)
     listener.bind(os.path.join(folder, "socket"))
     listener.listen(64)
-    wake.setblocking(False)
-    signal.set_wakeup_fd(wake.fileno())
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the tests' terminal
     os.write(1, b"ready\n")
-    lines: dict[int, socket.socket] = {}  # to the clients, by their twins
+    running: dict[int, tuple[int, socket.socket]] = {}  # what is readable when a twin ends -> twin, line to its client
     while True:
-        ready = select.select([0, woken, listener, *lines.values()], [], [])[0]
-        for twin in [twin for twin, line in lines.items() if 0 in ready or line in ready]:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(twin, signal.SIGKILL)  # its client has gone
-            lines.pop(twin).close()
-        if 0 in ready:  # so have the tests
+        ready = select.select([0, listener, *running, *(line for _, line in running.values())], [], [])[0]
+        for ended, (twin, line) in list(running.items()):
+            if ended in ready:
+                with contextlib.suppress(OSError):
+                    line.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(twin, 0)[1]))
+                line.close()
+                os.close(ended)
+                del running[ended]
+            elif 0 in ready or line in ready:  # the tests have gone, or the client has
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(twin, signal.SIGKILL)
+        if 0 in ready:
             sys.exit()
-        if woken in ready:
-            woken.recv(4096)
-            with contextlib.suppress(ChildProcessError):
-                while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                    if line := lines.pop(ended[0], None):
-                        line.sendall(b"%d\n" % os.waitstatus_to_exitcode(ended[1]))
-                        line.close()
         if listener in ready:
             line = listener.accept()[0]
             given = socket.recv_fds(line, 1, 250)[1]
             task = json.loads(line.makefile("rb").readline()) | {"given": given}
             if not (twin := os.fork()):
-                for closed in (line, listener, woken, wake, *lines.values()):
-                    closed.close()
+                os.setpgid(0, 0)
+                for end_of_line in (listener, line, *(line for _, line in running.values())):
+                    end_of_line.close()
                 return task
-            os.setpgid(twin, twin)
+            with contextlib.suppress(OSError):
+                os.setpgid(twin, twin)  # the twin does the same: who is later finds it done
             line.sendall(b"%d\n" % twin)
-            lines[twin] = line
+            running[os.pidfd_open(twin)] = twin, line
             for number in given:
                 os.close(number)
 
 
 def become(given: list[int], files: list[int], folder: str, variables: dict[str, str], words: list[str]) -> None:
     """The twin: forget the server, and run what was asked for."""
-    with contextlib.suppress(PermissionError):
-        os.setpgid(0, 0)  # the server does the same; who is later finds it done
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     far = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, FAR) for number in given]
     for number in {0, 1, 2, *given}:
@@ -183,8 +167,9 @@ def become(given: list[int], files: list[int], folder: str, variables: dict[str,
 def leave() -> None:
     """Registered first, so it comes last: a twin ends here, since taking all modules apart takes half a second."""
     if status is not None:
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            stream.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream and not stream.closed:
+                stream.flush()
         end(status)
 
 

@@ -123,6 +123,16 @@ def free_port() -> int:
         return asked.getsockname()[1]
 
 
+def kernel(folder: Path, program: str) -> dict[str, str]:
+    """Variables with which Jupyter starts its Python kernels by this program, as `folder` then says."""
+    argv = [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    spec = {"argv": argv, "display_name": "Python 3", "language": "python", "env": inline}
+    (folder / "kernels" / "python3").mkdir(parents=True)
+    (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
+    return {"JUPYTER_PATH": str(folder)}
+
+
 @contextlib.contextmanager
 def server(folder: Path, *, voila: str = "", **variables: str) -> Iterator[tuple[str, str]]:
     """JupyterLab on `folder`/notebooks, where the clone's are put beside what lies there; its address and its token.

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from forked import kernel
+from forked import forked
 
-from tests.jupyter import CHROMIUM, HANDLES, NOTEBOOKS, OFFLINE, WINDOW, WORDS, Page, browser, server
+from tests.jupyter import CHROMIUM, HANDLES, NOTEBOOKS, OFFLINE, WINDOW, WORDS, Page, browser, kernel, server
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import NOTEBOOKS as EXERCISES
 
@@ -39,7 +39,7 @@ def lab(tmp_path_factory):
     (folder / "notebooks").mkdir()
     for source in build.sources():
         nbformat.write(build.solved(build.read_source(source)), folder / "notebooks" / f"{source.stem}.ipynb")
-    with server(folder, **OFFLINE, **kernel(folder / "kernels")) as (address, token):
+    with server(folder, **OFFLINE, **kernel(folder, forked())) as (address, token):
         yield folder, address, token
 
 
@@ -187,7 +187,7 @@ def test_a_dashboard_runs_under_voila(chromium, tmp_path):
         tmp_path / "notebooks" / "page.ipynb",
         "from w2s_lab import classroom as room\nroom.budget_explorer(room.measured('budget'))",
     )
-    with server(tmp_path, voila="page.ipynb", **kernel(tmp_path / "kernels")) as (address, token):
+    with server(tmp_path, voila="page.ipynb", **kernel(tmp_path, forked())) as (address, token):
         page = Page(chromium.new_page(viewport=WINDOW), address, token).watch()
         page.page.goto(address, timeout=180_000)
         page.page.wait_for_selector(HANDLES, timeout=180_000)

@@ -11,10 +11,10 @@ from functools import cache
 
 import nbformat
 import pytest
-from forked import forked, kernel
+from forked import forked
 from places import ROOT
 
-from tests.jupyter import OFFLINE
+from tests.jupyter import OFFLINE, kernel
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
 from w2s_lab.data import fetch
@@ -147,7 +147,12 @@ def test_stubs_are_replaced_by_solutions():
 @pytest.mark.parametrize("name", NAMES)
 def test_blank_as_stored(name, tmp_path):
     """nbval: every cell runs with the stubs left alone, and what is deterministic comes out as it was stored."""
-    environment = {**os.environ, **OFFLINE, **kernel(tmp_path), "W2S_LAB_PROGRESS": str(tmp_path / "progress.json")}
+    environment = {
+        **os.environ,
+        **OFFLINE,
+        **kernel(tmp_path, forked()),
+        "W2S_LAB_PROGRESS": str(tmp_path / "progress.json"),
+    }
     command = [forked(), "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "-q",
                "-p", "no:cacheprovider", "-p", "no:xdist", str(FOLDER / f"{name}.ipynb")]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
