@@ -59,6 +59,7 @@ LABELS = LabelledSet(
 )
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page(folder):
     """As they stand there, in processes of their own; only the run is made smaller."""
     study, run, rule = (shlex.split(line) for line in block("").splitlines())

@@ -293,6 +293,7 @@ sys.exit(f"importing w2s_lab changed: {changed}" if changed else 0)
 """
 
 
+@pytest.mark.slow
 def test_importing_has_no_side_effects():
     """Nothing on stdout or stderr, no handler on the root logger, the global random states as they were."""
     done = python(IMPORT_EVERYTHING, *(f"w2s_lab.{name}" for name in MODULES if name != "__main__"))

@@ -194,6 +194,7 @@ values = st.recursive(plain, lambda one: st.lists(one) | st.dictionaries(st.text
 parts = st.fixed_dictionaries({name: values for name in ("exercises", "questions", "predictions")})
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary() | values.map(json.dumps).map(str.encode) | parts.map(json.dumps).map(str.encode))
 @example(b"[" * 100_000)
@@ -240,6 +241,7 @@ print(assets.progress_file())
 """
 
 
+@pytest.mark.slow
 def test_a_read_only_disk(folder):
     """The marker of a course names a file there, and the notebook is run there."""
     if os.geteuid() or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:

@@ -130,6 +130,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_no_sentence_of_the_data_is_in_a_notebook():
     """All of them with six words or more, in all sources and in everything textual that is stored."""
     here = [name for name in rated.RATED if fetch.here(name)]

@@ -90,6 +90,7 @@ def test_the_version(capsys):
     assert call(capsys, "--version") == (0, f"w2s-lab {__version__}\n", "")
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_ends_with_the_status():
     done = process("-m", "w2s_lab.cli.commands", "run", "--task", "sentimant")
     assert done.returncode == 2 and done.stdout == "" and "sentiment" in done.stderr
@@ -217,6 +218,7 @@ def test_show_without_runs(capsys):
     assert not Path("nothing").exists()
 
 
+@pytest.mark.slow
 def test_options_reach_the_training(capsys, monkeypatch):
     seen = []
 
@@ -260,6 +262,7 @@ def test_a_loss_that_cannot_do_the_task_is_said_before_the_supervisor(name, says
     assert status == 2 and err.startswith("w2s-lab: ") and says in err and "MaximumLikelihood" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["soft", "confidence", "distillation:weight=0.5,schedule=cosine", "product", "window"])
 def test_run_with_another_loss(loss, capsys):
     status, out, err = call(capsys, "run", *TINY, "--loss", loss)
@@ -267,6 +270,7 @@ def test_run_with_another_loss(loss, capsys):
     assert "\nPGR " in out and is_png(figure_of(out))
 
 
+@pytest.mark.slow
 def test_run_on_a_table_of_ones_own(capsys, tmp_path):
     with (tmp_path / "mine.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -295,6 +299,7 @@ def cells(out: str, name: str) -> list[str]:
     return next(line.split()[1:] for line in out.splitlines() if line.startswith(f"{name} "))
 
 
+@pytest.mark.slow
 def test_run_counts_classes_and_says_what_stands_in_the_way(capsys):
     words = put_mail(spam=5)
     status, dry, err = call(capsys, *words, "--seeds", "2", "--dry-run")
@@ -324,6 +329,7 @@ def test_run_warns_of_a_class_with_too_few_examples_once(capsys):
     assert len(warned) == 1 and "validation: 'spam' (1 example)" in warned[0]
 
 
+@pytest.mark.slow
 def test_run_on_an_open_task_of_ones_own(capsys, tmp_path):
     rows = [{"input": f"The plot is number {i}.", "answer": f"plot {i % 4}, good"} for i in range(120)]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -339,6 +345,7 @@ def test_run_on_an_open_task_of_ones_own(capsys, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_run_without_validation_examples(capsys):
     status, out, err = call(capsys, "run", *TINY, "--sizes", "40,32,24,0", "--epochs", "2")
     assert status == 0, err
@@ -355,6 +362,7 @@ def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch):
     assert err.endswith(f"To go on: w2s-lab run {' '.join(TINY)} --store 'my runs'\n") and "kept" in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_going_on_gives_the_same(capsys, monkeypatch):
     from w2s_lab.experiments import store
 

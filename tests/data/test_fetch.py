@@ -273,6 +273,7 @@ def test_several_at_the_same_time(index, home, before):
 # -- failures ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_another_content(index, home):
     """The index lists the digest that is expected, or none, and sends something else."""
     register(known("pkg", NAME, CONTENT))
@@ -344,6 +345,7 @@ def test_a_proxy_is_used(index, home, monkeypatch):
     assert all(path.startswith("http://index.invalid/") for path, *_ in index.log)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, to make a certificate")
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "PIP_CERT"])
 def test_a_certificate_of_the_network(index, home, tmp_path, monkeypatch, variable):

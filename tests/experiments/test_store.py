@@ -327,6 +327,7 @@ for seed in range(4):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_may_share_a_store(tmp_path, llama):
     save_model(llama, tmp_path / "model")
     command = [forked(), "-c", WORK, str(tmp_path / "model"), str(tmp_path / "runs")]

@@ -195,6 +195,7 @@ KILL_POINTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("point", "count", "expected_step"), KILL_POINTS)
 def test_a_killed_run_goes_on_bit_for_bit(point, count, expected_step, finished, tmp_path, quick, monkeypatch):
     arguments = repr((str(tmp_path), str(finished), TINY, ROWS, SAVE_EVERY, HELD_OUT, point, count))
@@ -236,6 +237,7 @@ def test_a_half_written_new_state_does_no_harm(interrupted, finished):
     assert same_weights(make(interrupted), finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [0, 5, 1000])
 def test_a_truncated_state_is_said_and_not_used(keep, interrupted, finished):
     state = interrupted / "tiny.partial" / "state.safetensors"
@@ -265,7 +267,7 @@ def test_unfinished_models_are_not_part_of_a_ladder(monkeypatch, interrupted):
 # -- the shipped ladder ----------------------------------------------------------------------------------------------
 
 SHIPPED = ladder()
-QUICK_PARAMETERS = 1_000_000
+QUICK_PARAMETERS = 100_000
 BY_SIZE = [
     pytest.param(
         name, marks=[pytest.mark.slow] if card_of(assets.MODELS / name)["parameters"] >= QUICK_PARAMETERS else []

@@ -262,6 +262,7 @@ def every_step(monkeypatch) -> Iterator[None]:
     monkeypatch.setattr(Checkpoint, "due", lambda self: True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_stopped_anywhere_and_resumed(name, loss, request, closed_set, tmp_path, every_step):
