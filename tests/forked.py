@@ -7,7 +7,7 @@ runs what was asked for as its own `__main__`; what it starts with its own `sys.
 
 What Python reads before the first line of code (options, PYTHONHASHSEED, the encodings of the streams) and what a
 library reads while it is imported (HF_HOME, TQDM_DISABLE) is the server's. Tests of these and of importing take
-sys.executable.
+sys.executable. matplotlib is not imported here: then it learns from Jupyter's kernel where to draw.
 """
 
 import atexit
@@ -32,7 +32,7 @@ from pathlib import Path
 
 LIBRARIES = (
     "torch transformers transformers.models.llama.modeling_llama transformers.generation scipy.stats "
-    "sklearn.linear_model pandas matplotlib.figure nbformat jupyter_client.manager ipykernel.kernelapp ipywidgets "
+    "sklearn.linear_model pandas nbformat jupyter_client.manager ipykernel.kernelapp ipywidgets "
     "pip._internal.cli.main_parser pip._internal.commands.configuration"
 )
 PASSED_ON = (signal.SIGINT, signal.SIGTERM)  # where a client is killed, the server notices, and kills its twin
@@ -48,7 +48,7 @@ def forked() -> str:
     program = folder / "python"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} ask {folder} "$@"\n')
     program.chmod(0o700)
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MPLBACKEND")}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     kept |= {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TQDM_DISABLE")}
     command = [sys.executable, "-P", __file__, "serve", folder]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=kept)
@@ -145,8 +145,6 @@ def become(given: list[int], files: list[int], folder: str, variables: dict[str,
     sys.executable = os.path.join(sys.argv[2], "python")
     multiprocessing.set_executable(sys.executable)
     sys.modules["numpy"].random.seed()  # else that of the server; `random` sees to it itself
-    if "MPLBACKEND" in variables:
-        sys.modules["matplotlib"].rcParams["backend"] = variables["MPLBACKEND"]
     while words[0].startswith("-") and words[0] not in ("-c", "-m"):  # options of the interpreter
         words = words[1:]
     what, *others = words

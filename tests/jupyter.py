@@ -123,23 +123,16 @@ def free_port() -> int:
         return asked.getsockname()[1]
 
 
-def kernel(folder: Path, program: str) -> dict[str, str]:
-    """Variables with which Jupyter starts its Python kernels by this program, as `folder` then says."""
-    argv = [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    spec = {"argv": argv, "display_name": "Python 3", "language": "python", "env": inline}
-    (folder / "kernels" / "python3").mkdir(parents=True)
-    (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
-    return {"JUPYTER_PATH": str(folder)}
-
-
 @contextlib.contextmanager
-def server(folder: Path, *, voila: str = "", **variables: str) -> Iterator[tuple[str, str]]:
+def server(
+    folder: Path, *, program: str = sys.executable, voila: str = "", **variables: str
+) -> Iterator[tuple[str, str]]:
     """JupyterLab on `folder`/notebooks, where the clone's are put beside what lies there; its address and its token.
 
     The store is the clone's, so trainings are done once for all tests.
 
     Args:
+        program: Python, of the server and so of the kernels.
         voila: Voila instead, on the notebook of this name.
         variables: of its environment, and so of the kernels'.
     """
@@ -157,13 +150,13 @@ def server(folder: Path, *, voila: str = "", **variables: str) -> Iterator[tuple
     environment = {**os.environ, **places, "JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "OMP_NUM_THREADS": "1"}
     environment |= {"W2S_LAB_PROGRESS": str(folder / "progress.json"), **variables}
     if not voila:
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+        command = [program, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
                    "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={own}",
                    "--LabApp.expose_app_in_browser=True", f"--LabApp.app_settings_dir={settings}"]  # fmt: skip
         command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         address, ready = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/api?token={token}"
     else:
-        command = [sys.executable, "-m", "voila", str(own / voila), "--no-browser", f"--port={port}",
+        command = [program, "-m", "voila", str(own / voila), "--no-browser", f"--port={port}",
                    "--Voila.ip=127.0.0.1"]  # fmt: skip
         address, ready = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/voila/static/favicon.ico"
     log = (folder / "server.log").open("w")

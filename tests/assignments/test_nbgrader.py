@@ -8,7 +8,6 @@ from pathlib import Path
 import masters
 import nbformat
 import pytest
-from forked import forked
 from places import ROOT
 
 pytest.importorskip("nbgrader", reason="nbgrader is an extra: pip install -e '.[nbgrader]'")
@@ -17,7 +16,6 @@ from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from traitlets.config import Config
 
-from tests.jupyter import kernel
 from w2s_lab.assignments.authoring.master import read_assignment
 from w2s_lab.assignments.authoring.release import release
 
@@ -78,8 +76,6 @@ def course(tmp_path_factory):
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME"):
         (folder / "jupyter" / name.lower()).mkdir(parents=True)
         patch.setenv(name, str(folder / "jupyter" / name.lower()))
-    for name, value in kernel(folder, forked()).items():
-        patch.setenv(name, value)
     # nbgrader starts `alembic`, which is installed beside the Python that runs this.
     patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     patch.chdir(folder)  # nbgrader looks for a configuration where it is started

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from forked import forked
 
-from tests.jupyter import CHROMIUM, HANDLES, NOTEBOOKS, OFFLINE, WINDOW, WORDS, Page, browser, kernel, server
+from tests.jupyter import CHROMIUM, HANDLES, NOTEBOOKS, OFFLINE, WINDOW, WORDS, Page, browser, server
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import NOTEBOOKS as EXERCISES
 
@@ -39,14 +39,20 @@ def lab(tmp_path_factory):
     (folder / "notebooks").mkdir()
     for source in build.sources():
         nbformat.write(build.solved(build.read_source(source)), folder / "notebooks" / f"{source.stem}.ipynb")
-    with server(folder, **OFFLINE, **kernel(folder, forked())) as (address, token):
+    with server(folder, program=forked(), **OFFLINE) as (address, token):
         yield folder, address, token
 
 
+@pytest.fixture(scope="module")
+def window(chromium):
+    """One for all tabs, so that JupyterLab's code is loaded and compiled once."""
+    return chromium.new_context(viewport=WINDOW)
+
+
 @pytest.fixture
-def tab(lab, chromium):
+def tab(lab, window):
     _, address, token = lab
-    page = Page(chromium.new_page(viewport=WINDOW), address, token).watch()
+    page = Page(window.new_page(), address, token).watch()
     yield page
     page.close()
 
@@ -187,7 +193,7 @@ def test_a_dashboard_runs_under_voila(chromium, tmp_path):
         tmp_path / "notebooks" / "page.ipynb",
         "from w2s_lab import classroom as room\nroom.budget_explorer(room.measured('budget'))",
     )
-    with server(tmp_path, voila="page.ipynb", **kernel(tmp_path, forked())) as (address, token):
+    with server(tmp_path, program=forked(), voila="page.ipynb") as (address, token):
         page = Page(chromium.new_page(viewport=WINDOW), address, token).watch()
         page.page.goto(address, timeout=180_000)
         page.page.wait_for_selector(HANDLES, timeout=180_000)

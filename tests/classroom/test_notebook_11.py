@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import real_rows
+from forked import forked
 from places import ROOT
 from test_notebooks import NAMES, code, texts
 
@@ -161,6 +163,7 @@ def test_the_rehearsal_runs_to_its_end(solved, nothing_fetched, monkeypatch):
     """With nothing fetched, stubs left alone or solved: no cell fails, and the first one says what to do."""
     for variable, value in OFFLINE.items():
         monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(sys, "executable", forked())  # of the kernel
     notebook = build.read_source(SOURCE)
     done = build.run(build.solved(notebook) if solved else notebook, FOLDER)
     assert any(COMMANDS in text for text in texts(code(done)[0]))

@@ -14,7 +14,7 @@ import pytest
 from forked import forked
 from places import ROOT
 
-from tests.jupyter import OFFLINE, kernel
+from tests.jupyter import OFFLINE
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
 from w2s_lab.data import fetch
@@ -147,12 +147,7 @@ def test_stubs_are_replaced_by_solutions():
 @pytest.mark.parametrize("name", NAMES)
 def test_blank_as_stored(name, tmp_path):
     """nbval: every cell runs with the stubs left alone, and what is deterministic comes out as it was stored."""
-    environment = {
-        **os.environ,
-        **OFFLINE,
-        **kernel(tmp_path, forked()),
-        "W2S_LAB_PROGRESS": str(tmp_path / "progress.json"),
-    }
+    environment = {**os.environ, **OFFLINE, "W2S_LAB_PROGRESS": str(tmp_path / "progress.json")}
     command = [forked(), "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "-q",
                "-p", "no:cacheprovider", "-p", "no:xdist", str(FOLDER / f"{name}.ipynb")]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
