@@ -71,10 +71,16 @@ class Page:
         return self
 
     def open_notebook(self, name: str, *, timeout: float = 120) -> None:
-        """Open a notebook in JupyterLab and wait until its kernel is idle."""
-        self.page.goto(f"{self.base}/doc/tree/{name}?token={self.token}&reset", timeout=timeout * 1000)
-        idle = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-        self.page.wait_for_function(idle, timeout=timeout * 1000)
+        """Open a notebook in JupyterLab, which is loaded once a tab, and wait until its kernel is idle."""
+        if self.page.evaluate("() => Boolean(window.jupyterapp)"):
+            self.page.evaluate("path => { window.jupyterapp.commands.execute('docmanager:open', {path}); }", name)
+        else:
+            self.page.goto(f"{self.base}/doc/tree/{name}?token={self.token}&reset", timeout=timeout * 1000)
+        idle = """name => {
+            const own = window.jupyterapp?.shell?.currentWidget;
+            return own?.context?.path === name && own.sessionContext.session?.kernel?.status === 'idle';
+        }"""
+        self.page.wait_for_function(idle, arg=name, timeout=timeout * 1000)
 
     def run_all(self, *, timeout: float = 300) -> None:
         """Run all cells and wait for the last; raises AssertionError where one fails or none ends any more."""
@@ -108,12 +114,19 @@ class Page:
         return self.page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
             .filter(c => c.type === 'code').map(c => [c.sharedModel.source, c.sharedModel.outputs])""")
 
-    def close(self) -> None:
-        """Shut the kernel down, so that the next notebook has the memory."""
+    def leave_notebook(self) -> bool:
+        """Shut the kernel down, so that the next notebook has the memory; whether the tab can open another one."""
         with contextlib.suppress(Exception):
-            self.page.evaluate("""() => Promise.race([
-                window.jupyterapp.shell.currentWidget.sessionContext.shutdown(), new Promise(r => setTimeout(r, 10000))
-            ])""")
+            return self.page.evaluate("""() => {
+                const own = window.jupyterapp.shell.currentWidget;
+                const gone = own.sessionContext.shutdown().then(() => { own.dispose(); return true; });
+                return Promise.race([gone, new Promise(r => setTimeout(() => r(false), 10000))]);
+            }""")
+        return False
+
+    def close(self) -> None:
+        """Leave the notebook, and close the tab."""
+        self.leave_notebook()
         self.page.close()
 
 

@@ -44,17 +44,19 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def window(chromium):
-    """One for all tabs, so that JupyterLab's code is loaded and compiled once."""
-    return chromium.new_context(viewport=WINDOW)
+def tabs() -> list[Page]:
+    """The one in which JupyterLab is loaded, which takes longer than to open a notebook."""
+    return []
 
 
 @pytest.fixture
-def tab(lab, window):
+def tab(lab, chromium, tabs):
     _, address, token = lab
-    page = Page(window.new_page(), address, token).watch()
-    yield page
-    page.close()
+    if not tabs:
+        tabs.append(Page(chromium.new_page(viewport=WINDOW), address, token).watch())
+    yield tabs[0]
+    if not tabs[0].leave_notebook():
+        tabs.pop().page.close()
 
 
 def keep(page: Page, name: str, folder: Path) -> None:
