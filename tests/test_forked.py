@@ -9,8 +9,7 @@ import time
 import pytest
 from forked import forked
 
-if forked() == sys.executable:
-    pytest.skip("only on Linux are processes forked", allow_module_level=True)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are processes forked")
 
 CODES = {
     "words": "import sys; print(sys.argv, __name__, sys.path[0])",

@@ -3,6 +3,7 @@
 import csv
 import os
 import subprocess
+import sys
 import tempfile
 import unicodedata
 from collections import Counter
@@ -11,7 +12,6 @@ from pathlib import Path
 import masters
 import nbformat
 import pytest
-from forked import forked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -201,7 +201,7 @@ def test_a_failed_release_leaves_nothing(old, new, tmp_path):
     for cell in cells:
         cell.source = cell.source.replace(old, new)
     master, temporary = masters.write(tmp_path, cells), Path(tempfile.mkdtemp())  # a socket's path is short
-    words = [forked(), "-m", "w2s_lab", "assignment", "release", str(master), "-o", str(tmp_path / "out")]
+    words = [sys.executable, "-m", "w2s_lab", "assignment", "release", str(master), "-o", str(tmp_path / "out")]
     done = subprocess.run(words, env=os.environ | {"TMPDIR": str(temporary)}, capture_output=True, text=True)
     assert done.returncode == 2 and "small.ipynb" in done.stderr and "Traceback" not in done.stderr
     assert list(temporary.iterdir()) == [] and not (tmp_path / "out").exists()
