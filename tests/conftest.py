@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cpu_seconds import pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401  (hooks)
 from own_warnings import deprecated_calls_of_ours_fail  # noqa: F401  (a fixture of every test)
 from transformers import GPT2Config, GPT2LMHeadModel
 

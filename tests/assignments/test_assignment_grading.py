@@ -343,7 +343,10 @@ CHEATS = {
 }  # fmt: skip
 
 
-LONG = {"half an answer, and silence", "a huge value", "endless loop in a call", "much output", "a very deep folder"}
+LONG = {
+    *("half an answer, and silence", "a huge value", "endless loop in a call", "much output", "a very deep folder"),
+    *("a long cell", "endless loop in a cell", "an answer without end"),
+}
 
 
 @pytest.mark.parametrize(

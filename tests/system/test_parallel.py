@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import forked
 from places import ROOT
 from safetensors.torch import load_file
 
@@ -150,7 +151,7 @@ def folder(tmp_path_factory, llama, closed_set, open_set):
     sets = {"closed": stored(replace(closed_set, probs=weak_labels(llama, closed_set).probs)), "open": stored(open_set)}
     (folder / "sets.json").write_text(json.dumps(sets))
     (folder / "worker.py").write_text(WORKER)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launch = [forked(), "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run(
         [*launch, str(folder / "worker.py"), str(folder)],
         capture_output=True, text=True, timeout=600, env=environment(), cwd=ROOT,
@@ -225,16 +226,17 @@ def test_gradients_are_summed_in_few_messages_while_others_are_computed(folder):
 @pytest.mark.slow
 def test_accelerate_launches_the_command_line(tmp_path):
     command = [
-        "run", "--sizes", "200,100,100,20", "--weak", "pocket-xs", "--strong", "pocket-s", "--epochs", "2",
-        "--weak-epochs", "1", "--seeds", "1", "--device", "cpu",
+        "-m", "w2s_lab", "run", "--sizes", "200,100,100,20", "--weak", "pocket-xs", "--strong", "pocket-s",
+        "--epochs", "2", "--weak-epochs", "1", "--seeds", "1", "--device", "cpu",
     ]  # fmt: skip
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]  # fmt: skip
     numbers, outputs = [], []
-    for name, words in (("two", [*launch, "-m", "w2s_lab"]), ("one", ["-m", "w2s_lab"])):
+    # Two true processes: what accelerate's launcher sees to when they start is seen here.
+    for name, program, words in (("two", sys.executable, launch), ("one", forked(), [])):
         own = ["--store", str(tmp_path / name), "--json", str(tmp_path / f"{name}.json")]
         done = subprocess.run(
-            [sys.executable, *words, *command, *own], capture_output=True, text=True, timeout=600, env=environment()
+            [program, *words, *command, *own], capture_output=True, text=True, timeout=600, env=environment()
         )
         assert done.returncode == 0, done.stderr[-3000:]
         numbers.append(json.loads((tmp_path / f"{name}.json").read_text()))

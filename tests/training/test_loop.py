@@ -338,6 +338,7 @@ def test_the_truth_inside_the_examples_is_not_looked_at(llama, closed_set):
 # what it learns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "confidence"), [(MaximumLikelihood(), 1.0), (SoftTargets(), 0.8), (AuxiliaryConfidence(0.3), 0.9)]
 )
@@ -349,6 +350,7 @@ def test_a_small_model_learns_any_labels_by_heart(loss, confidence, llama, close
     assert last.evaluation.accuracy < 0.6  # they were not the truth
 
 
+@pytest.mark.slow
 def test_an_open_task_is_learnt(llama, open_set):
     recipe = Recipe(epochs=60, batch_size=4, learning_rate=5e-3, eval_every=180)
     first, last = training_steps(llama.copy(), open_set, recipe, watch=open_set)
