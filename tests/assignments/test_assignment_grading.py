@@ -230,7 +230,7 @@ look(lambda: open("/etc/hostname").read())
 look(lambda: os.listdir("/tmp"))
 look(lambda: os.listdir("/"))
 look(lambda: os.environ["HOME"] if not os.environ["HOME"].startswith(os.getcwd()) else 1 / 0)
-look(lambda: In)
+look(lambda: In[2])
 def recovered(weak, student, ceiling):
     return found
 """
@@ -265,9 +265,10 @@ def share(logits):
 """
 # Finds the line to the grader and its own request's number, and answers by itself.
 FORGED = """
-import gc, json, os, stat, sys, time
+import asyncio, gc, json, os, stat, sys, time
 def line():
-    return next(n for n in range(3, 256) if _is_socket(n))
+    loop = asyncio.get_running_loop()
+    return next(n for n in range(3, 256) if _is_socket(n) and n not in (loop._ssock.fileno(), loop._csock.fileno()))
 def _is_socket(number):
     try:
         return stat.S_ISSOCK(os.fstat(number).st_mode)
@@ -289,6 +290,11 @@ def forged(answer: str, wait: float = 0) -> list[str]:
     return [FORGED.replace("{answer}", answer).replace("{wait}", str(wait)), SHARE]
 
 
+FORGED_PLACES = """
+from w2s_lab.assignments.grading.room import Room
+Room.defined = lambda self, names: {"value": '{"share": [99, true], "recovered": [-99, true]}'}
+def recovered(*_): ...
+"""
 DEEP_FOLDERS = """
 import os
 for _ in range(3000):
@@ -325,6 +331,8 @@ CHEATS = {
     "half an answer, and silence": (forged("b'{\"number\": '", 60), 6),
     "answers of its own": (forged("{'number': nonce(), 'value': '0.25'}"), 6),
     "a right answer of its own": (forged("{'number': nonce(), 'value': '0.5'}"), 8),
+    "statements that never ran": (forged("{'number': nonce(), 'ended': -10**9}"), 6),
+    "places without cells": ([FORGED_PLACES, SHARE], 6),
     "an answer of no form": (forged("{'number': nonce(), 'value': '{\"~tensor\": 5}'}"), 6),
     "an answer without end": (forged("b'1' * 10**9"), 6),
     "a deep answer": (forged("{'number': nonce(), 'value': '[' * 900 + ']' * 900}"), 6),
@@ -431,7 +439,8 @@ def test_a_link_to_the_file_of_another_is_refused(key, tmp_path):
         (b'{"cells": 3}', "no list of cells"),
         (b"[" * 200_000, "not JSON"),
         (b"\x00\xff\xfe" * 50, "not JSON"),
-        (b'{"cells": [' + b" " * 50_000_000 + b"]}", "50 MB"),
+        (b'{"cells": [' + b" " * 70_000_000 + b"]}", "70 MB"),
+        (b'{"cells": [' + b"[]," * 2_000_001 + b"1]}", "millions of values"),
         (b'{"cells": [' + b'{"cell_type": "code", "source": "1"},' * 5_000 + b"{}]}", "5,001 cells"),
     ],
 )
