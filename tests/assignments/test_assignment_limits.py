@@ -201,7 +201,7 @@ for other in OTHERS:
     road("memory")(lambda: open(f"/proc/{other}/mem", "r+b"))
     road("score")(lambda: open(f"/proc/{other}/oom_score_adj", "w"))
     road("name")(lambda: open(f"/proc/{other}/comm", "w"))
-    road("psutil")(lambda: psutil.Process(other).suspend())
+    road("psutil")(lambda: psutil.Process(other).resume())
     for name, call in CALLS.items():
         for arguments in ((other, 0), (0, other), (0, other, 9), (1, other, 0x4000), (other, other, 0, 0, 0)):
             road(name)(lambda: raw(call, *arguments))
