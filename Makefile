@@ -5,8 +5,8 @@ CONSTRAINTS ?= constraints.txt
 # Two installs, a stamp file each: what a learner needs, and that with what the tests, lint and the build need.
 LEARNER := $(VENV)/.learner
 DEVELOPER := $(VENV)/.developer
-# Two test workers with one thread each: with more they fight over the cores.
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
+# Two test workers with one thread each: with more they fight over the cores. Who has finished takes tests of the other.
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist worksteal
 # Jupyter wants to be told that being root, as in a container, is meant.
 AS_ROOT = $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
@@ -29,7 +29,7 @@ notebooks: $(DEVELOPER) ## build the notebooks from notebooks/src (only some: ma
 test: $(DEVELOPER) ## all tests
 	$(PYTEST)
 
-test-fast: $(DEVELOPER) ## the tests without the slow ones
+test-fast: $(DEVELOPER) ## the tests that take at most a second each
 	$(PYTEST) -m "not slow"
 
 lint: $(DEVELOPER) ## ruff, and the types of what users call

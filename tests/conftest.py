@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cpu_seconds import pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401  (hooks)
 from own_warnings import deprecated_calls_of_ours_fail  # noqa: F401  (a fixture of every test)
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -58,6 +59,11 @@ def open_set() -> LabelledSet:
 def tokenizer():
     texts = [f"{e.instruction}\n{e.input}\nAnswer: {e.answer}" for e in labelled_examples()]
     return train_tokenizer(iter(texts), 400)
+
+
+def in_transformers(network: torch.nn.Module) -> torch.nn.Module:
+    """The same weights in transformers' own code: an independent reference for the network that is written here."""
+    return network.to_transformers() if hasattr(network, "to_transformers") else network
 
 
 def wake(network: torch.nn.Module, seed: int) -> torch.nn.Module:

@@ -27,6 +27,13 @@ FLAGS = (
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 ).split()
 WINDOW = {"width": 1280, "height": 900}
+# What a proxy would have to carry fails at once: nothing outside this machine can be asked for.
+OFFLINE = {
+    "TQDM_DISABLE": "1",  # stored notebooks hold no bars
+    **{name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY")},
+    "NO_PROXY": "127.0.0.1,localhost",
+    "OMP_NUM_THREADS": "1",
+}
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     # All cells are in the page, also those off the screen: else their widgets cannot be found.
@@ -64,10 +71,16 @@ class Page:
         return self
 
     def open_notebook(self, name: str, *, timeout: float = 120) -> None:
-        """Open a notebook in JupyterLab and wait until its kernel is idle."""
-        self.page.goto(f"{self.base}/doc/tree/{name}?token={self.token}&reset", timeout=timeout * 1000)
-        idle = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-        self.page.wait_for_function(idle, timeout=timeout * 1000)
+        """Open a notebook in JupyterLab, which is loaded once a tab, and wait until its kernel is idle."""
+        if self.page.evaluate("() => Boolean(window.jupyterapp)"):
+            self.page.evaluate("path => { window.jupyterapp.commands.execute('docmanager:open', {path}); }", name)
+        else:
+            self.page.goto(f"{self.base}/doc/tree/{name}?token={self.token}&reset", timeout=timeout * 1000)
+        idle = """name => {
+            const own = window.jupyterapp?.shell?.currentWidget;
+            return own?.context?.path === name && own.sessionContext.session?.kernel?.status === 'idle';
+        }"""
+        self.page.wait_for_function(idle, arg=name, timeout=timeout * 1000)
 
     def run_all(self, *, timeout: float = 300) -> None:
         """Run all cells and wait for the last; raises AssertionError where one fails or none ends any more."""
@@ -92,17 +105,28 @@ class Page:
                     `${cells.length} (${cells[open]?.sharedModel.source}), dialog: ${dialog}`;
             }""")
             raise AssertionError(f"not done after {timeout:g} s: {state}") from error
-        wrong = self.page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
-            .filter(c => c.type === 'code').flatMap(c => c.sharedModel.outputs)
-            .filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue)""")
+        outputs = [output for _, given in self.cells() for output in given]
+        wrong = [f"{output['ename']}: {output['evalue']}" for output in outputs if output["output_type"] == "error"]
         assert not wrong, wrong
 
-    def close(self) -> None:
-        """Shut the kernel down, so that the next notebook has the memory."""
+    def cells(self) -> list[tuple[str, list[dict]]]:
+        """Source and outputs of every code cell, as the page holds them."""
+        return self.page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+            .filter(c => c.type === 'code').map(c => [c.sharedModel.source, c.sharedModel.outputs])""")
+
+    def leave_notebook(self) -> bool:
+        """Shut the kernel down, so that the next notebook has the memory; whether the tab can open another one."""
         with contextlib.suppress(Exception):
-            self.page.evaluate("""() => Promise.race([
-                window.jupyterapp.shell.currentWidget.sessionContext.shutdown(), new Promise(r => setTimeout(r, 10000))
-            ])""")
+            return self.page.evaluate("""() => {
+                const own = window.jupyterapp.shell.currentWidget;
+                const gone = own.sessionContext.shutdown().then(() => { own.dispose(); return true; });
+                return Promise.race([gone, new Promise(r => setTimeout(() => r(false), 10000))]);
+            }""")
+        return False
+
+    def close(self) -> None:
+        """Leave the notebook, and close the tab."""
+        self.leave_notebook()
         self.page.close()
 
 
@@ -113,31 +137,39 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def server(folder: Path, kind: str = "jupyterlab", notebook: str = "") -> Iterator[tuple[str, str]]:
-    """JupyterLab (or voila) on a copy of the notebooks in `folder`; yields its address and its token.
+def server(
+    folder: Path, *, program: str = sys.executable, voila: str = "", **variables: str
+) -> Iterator[tuple[str, str]]:
+    """JupyterLab on `folder`/notebooks, where the clone's are put beside what lies there; its address and its token.
 
     The store is the clone's, so trainings are done once for all tests.
+
+    Args:
+        program: Python, of the server and so of the kernels.
+        voila: Voila instead, on the notebook of this name.
+        variables: of its environment, and so of the kernels'.
     """
     own = folder / "notebooks"
-    own.mkdir(parents=True)
+    own.mkdir(parents=True, exist_ok=True)
     (folder / "data").symlink_to(ROOT / "data")
     for path in NOTEBOOKS.glob("*.ipynb"):
-        shutil.copy(path, own)
+        if not (own / path.name).exists():
+            shutil.copy(path, own)
     settings = folder / "app" / "settings"
     settings.mkdir(parents=True)
     (settings / "overrides.json").write_text(json.dumps(SETTINGS))
     port, token = free_port(), secrets.token_hex(16)
     places = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     environment = {**os.environ, **places, "JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "OMP_NUM_THREADS": "1"}
-    environment["W2S_LAB_PROGRESS"] = str(folder / "progress.json")
-    if kind == "jupyterlab":
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+    environment |= {"W2S_LAB_PROGRESS": str(folder / "progress.json"), **variables}
+    if not voila:
+        command = [program, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
                    "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={own}",
                    "--LabApp.expose_app_in_browser=True", f"--LabApp.app_settings_dir={settings}"]  # fmt: skip
         command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         address, ready = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/api?token={token}"
     else:
-        command = [sys.executable, "-m", "voila", str(own / notebook), "--no-browser", f"--port={port}",
+        command = [program, "-m", "voila", str(own / voila), "--no-browser", f"--port={port}",
                    "--Voila.ip=127.0.0.1"]  # fmt: skip
         address, ready = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/voila/static/favicon.ico"
     log = (folder / "server.log").open("w")

@@ -1,6 +1,8 @@
 """docs/extending.md: its module, registered from outside the package, reaches commands, studies and other processes."""
 
 import json
+import multiprocessing.spawn
+import os
 import re
 import shlex
 import subprocess
@@ -9,6 +11,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from forked import forked
 from places import ROOT
 
 from w2s_lab import data, studies
@@ -56,6 +59,7 @@ LABELS = LabelledSet(
 )
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page(folder):
     """As they stand there, in processes of their own; only the run is made smaller."""
     study, run, rule = (shlex.split(line) for line in block("").splitlines())
@@ -64,7 +68,7 @@ def test_the_commands_of_the_page(folder):
     for words in (study, [*run, *smaller, "--weak-epochs", "1"], [*rule, *smaller]):
         code = "import sys; from w2s_lab.cli.commands import main; sys.exit(main())"  # as the installed command does
         done = subprocess.run(
-            [sys.executable, "-c", "import sys; sys.path.remove(''); " + code, *words[1:]],
+            [forked(), "-c", "import sys; sys.path.remove(''); " + code, *words[1:]],
             capture_output=True, text=True, timeout=500, cwd=folder,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -78,8 +82,9 @@ def test_the_commands_of_the_page(folder):
     }
 
 
-def test_names_reach_other_processes(my_lab):
+def test_names_reach_other_processes(my_lab, monkeypatch):
     """Functions of the package that look a user's name up, each in another process than this one."""
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(forked()))
     jobs = [
         Job("rule", selection.scores, (LABELS, ["short inputs"])),
         Job("task", sources.load_splits, ("weather",)),

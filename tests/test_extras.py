@@ -22,6 +22,7 @@ for name in sys.argv[2:]:
 """
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_without_the_extras():
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "w2s_lab").rglob("*.py")]
     names = [name for name in names if not name.endswith(("__main__", "__init__"))]

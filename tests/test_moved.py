@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from forked import forked
 from places import ROOT
 
 import w2s_lab
@@ -36,7 +37,7 @@ assert type(room.findings_view()) is type(findings_view())  # the module of that
 
 def test_old_names_are_the_modules_of_today():
     """In a process of its own: an old name, once imported, stays bound."""
-    subprocess.run([sys.executable, "-c", TRY], check=True, timeout=300, cwd=ROOT)
+    subprocess.run([forked(), "-c", TRY], check=True, timeout=300, cwd=ROOT)
 
 
 def test_names_that_never_were_stay_unknown():

@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -49,11 +50,11 @@ def test_the_index_names_every_page():
     assert not [page.name for page in DOCS.glob("*.md") if page.name != "README.md" and f"({page.name})" not in index]
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
-def test_a_page_begins_with_what_it_answers_and_leads_back(page):
-    title, blank, first, *_ = text(page).splitlines()
-    assert title.startswith("# ") and not blank and first.startswith("This page "), first
-    assert "../README.md" in "\n".join(text(page).splitlines()[:6])
+def test_a_page_begins_with_what_it_answers_and_leads_back():
+    for page in DOCS.glob("*.md"):
+        title, blank, first, *_ = text(page).splitlines()
+        assert title.startswith("# ") and not blank and first.startswith("This page "), (page.name, first)
+        assert "../README.md" in "\n".join(text(page).splitlines()[:6]), page.name
 
 
 def heading_anchors(path: Path) -> set[str]:
@@ -69,27 +70,35 @@ def heading_anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_links_lead_somewhere(name):
-    """To a file of the repository and, behind a #, to a heading of it."""
-    page = ROOT / name
+def wrong_links(page: Path) -> Iterator[str]:
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = unquote(target).partition("#")
         there = (page.parent / file).resolve() if file else page
-        assert there.exists(), f"{name}: {target} is not there"
-        assert there.is_dir() or there in FILES, f"{name}: {target} is not in the repository"
-        assert not anchor or anchor in heading_anchors(there), f"{name}: {target} has no such heading"
+        if not there.exists():
+            yield f"{target} is not there"
+        elif there.is_file() and there not in FILES:
+            yield f"{target} is not in the repository"
+        elif anchor and anchor not in heading_anchors(there):
+            yield f"{target} has no such heading"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_files_that_are_named_are_there(name):
-    """Names with a folder, such as `methods/selection.py`: from the root, from the package or beside the page."""
-    for path in re.findall(r"`([\w.-]+(?:/[\w.*-]+)+/?)`", prose(ROOT / name)):
+def test_links_lead_somewhere():
+    """To a file of the repository and, behind a #, to a heading of it."""
+    assert not [f"{name}: {wrong}" for name in NAMES for wrong in wrong_links(ROOT / name)]
+
+
+def missing_files(page: Path) -> Iterator[str]:
+    for path in re.findall(r"`([\w.-]+(?:/[\w.*-]+)+/?)`", prose(page)):
         if re.search(r"\.(py|pyi|md|json|toml|ipynb)$|/$", path) and not MADE_LATER.match(path):
-            places = (ROOT, ROOT / "w2s_lab", ROOT / name / "..")
-            assert any([*place.resolve().glob(path.rstrip("/"))] for place in places), f"{name}: no {path}"
+            if not any([*place.glob(path.rstrip("/"))] for place in (ROOT, ROOT / "w2s_lab", page.parent)):
+                yield path
+
+
+def test_files_that_are_named_are_there():
+    """Names with a folder, such as `methods/selection.py`: from the root, from the package or beside the page."""
+    assert not [f"{name}: no {path}" for name in NAMES for path in missing_files(ROOT / name)]
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
@@ -114,9 +123,8 @@ def commands(page: Path) -> list[str]:
     return [match[1] for match in found if match]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_commands_exist(name):
-    for command in commands(ROOT / name):
+def test_commands_exist():
+    for name, command in ((page, command) for page in NAMES for command in commands(ROOT / page)):
         words = command.split()
         if words[0].isupper():  # a placeholder
             continue
@@ -131,21 +139,22 @@ def test_commands_exist(name):
             assert words[1] in (*STUDIES, "findings"), f"{name}: no study {words[1]}"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_targets_of_make_exist(name):
+def test_targets_of_make_exist():
     known = set(re.findall(r"^([a-z-]+):", text(ROOT / "Makefile"), re.MULTILINE))
-    spans = re.findall(r"`([^`\n]+)`", prose(ROOT / name)) + [
-        line for _, code in FENCED.findall(text(ROOT / name)) for line in code.splitlines()
-    ]
-    named = {found[1] for span in spans if (found := re.match(r"(?:\w+=\S+ )*make ([a-z-]+)", span))}
-    assert named <= known, f"{name}: {named - known}"
+    for name in NAMES:
+        spans = re.findall(r"`([^`\n]+)`", prose(ROOT / name)) + [
+            line for _, code in FENCED.findall(text(ROOT / name)) for line in code.splitlines()
+        ]
+        named = {found[1] for span in spans if (found := re.match(r"(?:\w+=\S+ )*make ([a-z-]+)", span))}
+        assert named <= known, f"{name}: {named - known}"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_extras_exist(name):
+def test_extras_exist():
     extras = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]["optional-dependencies"]
-    named = {extra for group in re.findall(r"'\.\[([\w,]+)\]'", text(ROOT / name)) for extra in group.split(",")}
-    assert named <= set(extras), f"{name}: {named - set(extras)}"
+    for name in NAMES:
+        groups = re.findall(r"'\.\[([\w,]+)\]'", text(ROOT / name))
+        named = {extra for group in groups for extra in group.split(",")}
+        assert named <= set(extras), f"{name}: {named - set(extras)}"
 
 
 @pytest.mark.slow

@@ -51,6 +51,7 @@ def fetched(name: str) -> Path:
 # -- the sentences -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "answers", "tags"),
     [
@@ -74,6 +75,7 @@ def test_the_sentences(name, answers, tags):
     assert len(load_splits(name).test) > 250
 
 
+@pytest.mark.slow
 def test_the_texts_that_tell_or_judge():
     folder = fetched(film_texts.NAME)
     task, examples, _ = read_examples(film_texts.NAME)

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from w2s_lab.assignments.grading import values
 from w2s_lab.assignments.grading.grade import Key, grade_all, grade_one
-from w2s_lab.assignments.grading.guards import MB, Limits, landlock_version
+from w2s_lab.assignments.grading.guards import MB, Kernel, Limits, landlock_version
 from w2s_lab.assignments.grading.session import guards_here
 from w2s_lab.assignments.grading.submissions import Submission, find_submissions
 from w2s_lab.assignments.marks.exports import gradescope
@@ -32,6 +32,7 @@ def recovered(weak, student, ceiling):
 """
 PLAN = "plan = {'human': 100, 'weak': 2000, 'filter': 'confidence'}"
 SOLUTION = (SHARE, RECOVERED, PLAN)
+ONLY_AUDIT = Kernel(landlock=0, seccomp=False)
 LIMITS = Limits(cell=4, total=40, memory=1_500 * MB, folder=60 * MB)
 
 
@@ -351,7 +352,10 @@ CHEATS = {
 }  # fmt: skip
 
 
-LONG = {"half an answer, and silence", "a huge value", "endless loop in a call", "much output", "a very deep folder"}
+LONG = {
+    *("half an answer, and silence", "a huge value", "endless loop in a call", "much output", "a very deep folder"),
+    *("a long cell", "endless loop in a cell", "an answer without end"),
+}
 
 
 @pytest.mark.parametrize(
@@ -607,11 +611,11 @@ def test_an_answer_in_a_cell_that_does_not_run_is_told_so(key, tmp_path):
 def test_without_landlock_and_seccomp_an_audit_hook_stands_in(key, tmp_path, outside):
     """As on macOS: ordinary cheating through Python's own functions fails there too."""
     tries = LOOK.format(secret=str(outside))
-    marks = grade_one(hand_in(tmp_path, tries, SHARE), key, only_audit=True)
+    marks = grade_one(hand_in(tmp_path, tries, SHARE), key, kernel=ONLY_AUDIT)
     assert [result.given for result in marks.results if result.question == "recovered"] == ["[]"] * 3
     assert marks.question("share") == (6.0, 6.0)
     code = ["import os\nos.fork()", "import subprocess\nsubprocess.run(['true'])", "import socket\nsocket.socket()"]
-    marks = grade_one(hand_in(tmp_path, *code, *SOLUTION), key, only_audit=True)
+    marks = grade_one(hand_in(tmp_path, *code, *SOLUTION), key, kernel=ONLY_AUDIT)
     assert marks.points == FULL and len([note for note in marks.notes if "not permitted" in note]) == 3
 
 

@@ -61,6 +61,7 @@ def folders(place: Path, names: list[bytes]) -> list[Path]:
     return made
 
 
+@pytest.mark.slow
 def test_a_class_with_odd_names_is_graded_to_its_end(tmp_path, capsys):
     master = masters.write(tmp_path / "master", masters.cells(), masters.TOML)
     right = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("share = 0.5")])
@@ -190,6 +191,7 @@ def _encodable(name: str) -> bool:
 # -- what a failed release leaves --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "old, new",
     [("sum(labels) / len(labels)", "7"), ("import math", "import math\nraise OSError('no')")],

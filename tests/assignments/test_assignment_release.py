@@ -513,6 +513,7 @@ def made_up(draw):
     return cells, secrets
 
 
+@pytest.mark.slow
 @given(made=made_up(), data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_a_release_never_holds_a_secret_and_a_leak_is_always_found(made, data, tmp_path_factory):
@@ -537,6 +538,7 @@ def put_into_last(student, place, leak):
     put_into(student, place, leak)
 
 
+@pytest.mark.slow
 @given(texts=st.lists(st.text(alphabet="ab =1.\n'\"#`\\{}[]é|<", max_size=30), min_size=1, max_size=4))
 @example(texts=["# ``` \n", "attachment:"])
 @settings(max_examples=60, deadline=None)

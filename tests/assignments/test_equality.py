@@ -308,6 +308,7 @@ def agree_in_the_classroom(given_: object, wanted: object) -> bool:
     return verdict.state == "right"
 
 
+@pytest.mark.slow
 @FUZZ
 @given(anything, anything)
 def test_all_pairs(a, b):
@@ -456,6 +457,7 @@ def test_numbers_agree_with_math_and_numpy(pair, tolerance):
         assert equal(a, b, tolerance)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(st.lists(near, min_size=1, max_size=5), st.sampled_from([1e-6, 1e-3]))
 def test_arrays_agree_with_numpy_and_torch(pairs, tolerance):

@@ -4,11 +4,11 @@ import json
 import os
 import resource
 import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import pytest
+from forked import forked
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from places import ROOT
@@ -194,6 +194,7 @@ values = st.recursive(plain, lambda one: st.lists(one) | st.dictionaries(st.text
 parts = st.fixed_dictionaries({name: values for name in ("exercises", "questions", "predictions")})
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary() | values.map(json.dumps).map(str.encode) | parts.map(json.dumps).map(str.encode))
 @example(b"[" * 100_000)
@@ -226,7 +227,9 @@ def test_what_was_remembered_is_read_back(folder, facts, name, guess):
 
 
 READ_ONLY = """
-import subprocess, sys
+import ctypes, subprocess, sys
+assert ctypes.CDLL(None).unshare(0x20000) == 0  # mounts of its own
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 subprocess.run(["mount", "--bind", sys.argv[1], sys.argv[1]], check=True)
 subprocess.run(["mount", "-o", "remount,bind,ro", sys.argv[1]], check=True)
 from w2s_lab import assets, classroom as room
@@ -238,6 +241,7 @@ print(assets.progress_file())
 """
 
 
+@pytest.mark.slow
 def test_a_read_only_disk(folder):
     """The marker of a course names a file there, and the notebook is run there."""
     if os.geteuid() or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
@@ -248,9 +252,8 @@ def test_a_read_only_disk(folder):
     env = {key: value for key, value in os.environ.items() if key != assets.PROGRESS_VARIABLE}
     env |= {"XDG_DATA_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        ["unshare", "-m", sys.executable, "-c", READ_ONLY, str(course)],
-        capture_output=True, text=True, cwd=course, env=env, timeout=300,
-    )  # fmt: skip
+        [forked(), "-c", READ_ONLY, str(course)], capture_output=True, text=True, cwd=course, env=env, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["right", str(folder / "home" / "w2s_lab" / "progress.json")]
     assert list(course.iterdir()) == [course / assets.MARKER]

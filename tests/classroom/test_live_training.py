@@ -68,6 +68,7 @@ def test_it_trains_to_what_train_gives(panel, llama, closed_set):
     assert "step 12 of 12" in panel._bar.value and "left" not in panel._bar.value
 
 
+@pytest.mark.slow
 def test_curves_grow_while_it_runs_and_the_sliders_stay_free(panel):
     async def run():
         panel.set(epochs=12, learning_rate=1e-4)
@@ -84,6 +85,7 @@ def test_curves_grow_while_it_runs_and_the_sliders_stay_free(panel):
     with_limit(run())
 
 
+@pytest.mark.slow
 def test_pause_holds_the_steps_and_goes_on(panel):
     async def run():
         panel.set(epochs=12)

@@ -2,15 +2,18 @@
 
 import json
 import re
+import sys
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import real_rows
+from forked import forked
 from places import ROOT
-from test_notebooks import NAMES, OFFLINE, code, texts
+from test_notebooks import NAMES, code, texts
 
+from tests.jupyter import OFFLINE
 from w2s_lab import assets
 from w2s_lab import classroom as room
 from w2s_lab.classroom import build
@@ -129,6 +132,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_no_sentence_of_the_data_is_in_a_notebook():
     """All of them with six words or more, in all sources and in everything textual that is stored."""
     here = [name for name in rated.RATED if fetch.here(name)]
@@ -159,6 +163,7 @@ def test_the_rehearsal_runs_to_its_end(solved, nothing_fetched, monkeypatch):
     """With nothing fetched, stubs left alone or solved: no cell fails, and the first one says what to do."""
     for variable, value in OFFLINE.items():
         monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(sys, "executable", forked())  # of the kernel
     notebook = build.read_source(SOURCE)
     done = build.run(build.solved(notebook) if solved else notebook, FOLDER)
     assert any(COMMANDS in text for text in texts(code(done)[0]))

@@ -115,6 +115,7 @@ def test_nothing_is_read_before_it_is_asked_for(real, monkeypatch):
     assert len(real.splits.supervisor_train) == 200 and 0 < real.labels.label_accuracy < 1
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_layer_and_are_kept(real, monkeypatch):
     wanted = [probe.features(real.model, part, layer=1, pool="mean") for part in (real.splits.student_train, real.test)]
     for found, table in zip(real.features, wanted, strict=True):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import forked
 from places import ROOT, SHARED
 
 from w2s_lab import assets
@@ -45,12 +46,9 @@ def call(capsys, *arguments: str) -> tuple[int, str, str]:
     return status, out, err
 
 
-def process(*arguments: str, code: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    command = ["-m", "w2s_lab.cli.commands"] if code is None else ["-c", code]
+def process(*words: str, program: str = sys.executable, cwd: Path | None = None) -> subprocess.CompletedProcess:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, *command, *arguments], capture_output=True, text=True, timeout=600, env=env, cwd=cwd
-    )
+    return subprocess.run([program, *words], capture_output=True, text=True, timeout=600, env=env, cwd=cwd)
 
 
 # -- help ------------------------------------------------------------------------------------------------------------
@@ -83,7 +81,7 @@ sys.exit(f"imported for --help: {heavy}" if heavy else 0)
 
 
 def test_help_imports_nothing_heavy():
-    done = process("", *COMMANDS, code=HEAVY)
+    done = process("-c", HEAVY, "", *COMMANDS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("usage: w2s-lab") == 7
 
@@ -92,8 +90,9 @@ def test_the_version(capsys):
     assert call(capsys, "--version") == (0, f"w2s-lab {__version__}\n", "")
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_ends_with_the_status():
-    done = process("run", "--task", "sentimant")
+    done = process("-m", "w2s_lab.cli.commands", "run", "--task", "sentimant")
     assert done.returncode == 2 and done.stdout == "" and "sentiment" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -219,6 +218,7 @@ def test_show_without_runs(capsys):
     assert not Path("nothing").exists()
 
 
+@pytest.mark.slow
 def test_options_reach_the_training(capsys, monkeypatch):
     seen = []
 
@@ -262,6 +262,7 @@ def test_a_loss_that_cannot_do_the_task_is_said_before_the_supervisor(name, says
     assert status == 2 and err.startswith("w2s-lab: ") and says in err and "MaximumLikelihood" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["soft", "confidence", "distillation:weight=0.5,schedule=cosine", "product", "window"])
 def test_run_with_another_loss(loss, capsys):
     status, out, err = call(capsys, "run", *TINY, "--loss", loss)
@@ -269,6 +270,7 @@ def test_run_with_another_loss(loss, capsys):
     assert "\nPGR " in out and is_png(figure_of(out))
 
 
+@pytest.mark.slow
 def test_run_on_a_table_of_ones_own(capsys, tmp_path):
     with (tmp_path / "mine.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -297,6 +299,7 @@ def cells(out: str, name: str) -> list[str]:
     return next(line.split()[1:] for line in out.splitlines() if line.startswith(f"{name} "))
 
 
+@pytest.mark.slow
 def test_run_counts_classes_and_says_what_stands_in_the_way(capsys):
     words = put_mail(spam=5)
     status, dry, err = call(capsys, *words, "--seeds", "2", "--dry-run")
@@ -326,6 +329,7 @@ def test_run_warns_of_a_class_with_too_few_examples_once(capsys):
     assert len(warned) == 1 and "validation: 'spam' (1 example)" in warned[0]
 
 
+@pytest.mark.slow
 def test_run_on_an_open_task_of_ones_own(capsys, tmp_path):
     rows = [{"input": f"The plot is number {i}.", "answer": f"plot {i % 4}, good"} for i in range(120)]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -341,6 +345,7 @@ def test_run_on_an_open_task_of_ones_own(capsys, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_run_without_validation_examples(capsys):
     status, out, err = call(capsys, "run", *TINY, "--sizes", "40,32,24,0", "--epochs", "2")
     assert status == 0, err
@@ -357,6 +362,7 @@ def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch):
     assert err.endswith(f"To go on: w2s-lab run {' '.join(TINY)} --store 'my runs'\n") and "kept" in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_going_on_gives_the_same(capsys, monkeypatch):
     from w2s_lab.experiments import store
 
@@ -444,9 +450,9 @@ def test_sst2(strong, tmp_path):
     if not SST2.is_file():
         pytest.skip(f"{os.path.relpath(SST2, ROOT)} is not there: SST-2 is not part of the repository")
     done = process(
-        "run", "--data", str(SST2), "--answers", "0=negative,1=positive", "--sizes", "200,200,100,20",
+        "-m", "w2s_lab", "run", "--data", str(SST2), "--answers", "0=negative,1=positive", "--sizes", "200,200,100,20",
         "--weak", "pocket-s", "--strong", strong, "--epochs", "1", "--weak-epochs", "1", "--seeds", "1",
-        "--device", "cpu", "--json", "numbers.json", cwd=tmp_path,
+        "--device", "cpu", "--json", "numbers.json", cwd=tmp_path, program=forked(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"pocket-s supervises {strong}" in done.stdout and is_png(tmp_path / figure_of(done.stdout))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from forked import forked
 
 from w2s_lab.cli.commands import main, parser
 from w2s_lab.cli.completion import _actions
@@ -23,7 +24,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 def script(tmp_path_factory):
     pytest.importorskip("shtab", reason="the extra [completion] is not installed")
     path = tmp_path_factory.mktemp("bash") / "w2s-lab"
-    command = [sys.executable, "-m", "w2s_lab", "completion", "bash"]
+    command = [forked(), "-m", "w2s_lab", "completion", "bash"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     path.write_text(done.stdout)
     return path

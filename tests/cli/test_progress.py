@@ -115,6 +115,7 @@ def test_other_processes_show_nothing(terminal, monkeypatch):
     assert terminal.getvalue() == ""
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_bar_before_the_first_step(terminal, tmp_path, monkeypatch):
     from w2s_lab.experiments import store
 

@@ -12,10 +12,12 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
+from forked import forked
 from hub_server import Hub, client_environment
 from index_server import Index, files_below, known
 from places import ROOT
@@ -34,6 +36,7 @@ CLEAN = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX", "PIP_CERT", "PI
 PADDING = random.Random(0).randbytes(1_000_000)  # so that a download has several pieces
 CONTENT = make_zip([("pkg-1.0/text.txt", b"some text " * 100_000), ("pkg-1.0/LICENSE", b"free"), ("other", PADDING)])
 NAME = "pkg-1.0.zip"
+PYTHON = sys.executable  # a true one: what HF_HOME says is read while the Hub's client is imported
 
 
 @pytest.fixture
@@ -43,6 +46,7 @@ def home(tmp_path, monkeypatch) -> Path:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setattr(sys, "executable", forked())  # starts pip
     monkeypatch.setenv("W2S_LAB_FETCHED", str(tmp_path / "fetched"))
     monkeypatch.setattr(FETCHABLE, "_entries", dict(FETCHABLE._entries))
     return tmp_path / "fetched"
@@ -269,6 +273,7 @@ def test_several_at_the_same_time(index, home, before):
 # -- failures ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_another_content(index, home):
     """The index lists the digest that is expected, or none, and sends something else."""
     register(known("pkg", NAME, CONTENT))
@@ -340,6 +345,7 @@ def test_a_proxy_is_used(index, home, monkeypatch):
     assert all(path.startswith("http://index.invalid/") for path, *_ in index.log)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, to make a certificate")
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "PIP_CERT"])
 def test_a_certificate_of_the_network(index, home, tmp_path, monkeypatch, variable):
@@ -467,7 +473,7 @@ def test_a_model_of_the_hub(hub_files, llama, home, tmp_path):
     def once() -> str:
         environment = client_environment(hub.endpoint, tmp_path / "cache")
         done = subprocess.run(
-            [os.sys.executable, "-c", FROM_HUB, digests], env=environment, capture_output=True, text=True, cwd=ROOT
+            [PYTHON, "-c", FROM_HUB, digests], env=environment, capture_output=True, text=True, cwd=ROOT
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()

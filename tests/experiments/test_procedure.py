@@ -145,6 +145,7 @@ def test_the_curves_are_of_test_and_validation(run, splits):
     assert outcome.curve[-1].evaluation is outcome.comparison.student
 
 
+@pytest.mark.slow
 def test_it_is_deterministic(run, splits, tmp_path):
     again, first = weak_to_strong(splits, PLAN, Store(tmp_path), seed=3), run[1]
     from_store = weak_to_strong(splits, PLAN, Store(run[0].root), seed=3)
@@ -211,6 +212,7 @@ def test_a_strong_model_that_is_loaded_already_is_not_loaded_again(run, splits, 
     assert loaded == [PLAN.weak] and again.comparison.pgr == run[1].comparison.pgr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [SoftTargets(temperature=0.5), AuxiliaryConfidence()])
 def test_only_the_student_learns_with_the_supervisors_probabilities(loss, splits, tmp_path):
     store, plan = WatchedStore(tmp_path), replace(PLAN, recipe=replace(PLAN.recipe, loss=loss))
@@ -222,6 +224,7 @@ def test_only_the_student_learns_with_the_supervisors_probabilities(loss, splits
         assert store.trained[role][2] == replace(PLAN.recipe, loss=MaximumLikelihood(), seed=0)
 
 
+@pytest.mark.slow
 def test_both_models_adapt_to_the_inputs_before_any_label(splits, tmp_path):
     seen = []
 
@@ -565,6 +568,7 @@ def test_the_mechanism_figure_draws_every_seed():
     assert all(ax.get_xlabel() or ax.get_ylabel() for ax in figure.axes)
 
 
+@pytest.mark.slow
 def test_the_mechanism_from_end_to_end(tmp_path, monkeypatch):
     monkeypatch.setattr(mechanism, "SIZES", SIZES)
     monkeypatch.setattr(mechanism, "PLAN", PLAN)

@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forked import forked
 
 from w2s_lab.experiments import store as store_module
 from w2s_lab.experiments.store import Store
@@ -306,6 +306,7 @@ def test_runs_lists_facts_for_people(store, llama, train_set, watch_set):
 
 WORK = """
 import sys
+import warnings
 from pathlib import Path
 from w2s_lab.data.sources import read_examples
 from w2s_lab.models.loading import load_model
@@ -313,6 +314,7 @@ from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
 from w2s_lab.experiments.store import Store
 
+warnings.simplefilter("ignore")
 model, runs = load_model(sys.argv[1], device="cpu"), Store(sys.argv[2])
 task, examples, _ = read_examples("sentiment")
 inputs = LabelledSet.ground_truth(task, examples[:16])
@@ -325,9 +327,10 @@ for seed in range(4):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_may_share_a_store(tmp_path, llama):
     save_model(llama, tmp_path / "model")
-    command = [sys.executable, "-W", "ignore", "-c", WORK, str(tmp_path / "model"), str(tmp_path / "runs")]
+    command = [forked(), "-c", WORK, str(tmp_path / "model"), str(tmp_path / "runs")]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     both = [subprocess.Popen(command, **pipes) for _ in range(2)]
     assert [process.stdout.readline() for process in both] == ["ready\n"] * 2

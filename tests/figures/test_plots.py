@@ -368,6 +368,7 @@ def test_models_lie_at_their_size_and_loss_on_a_log_scale():
 # -- the figure of a run -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_report_stays_out_of_pyplot(tmp_path):
     before = dict(matplotlib.rcParams)
     figure = plots.report_figure(SEEDS, HISTORIES, title="sentiment: pocket-s teaches pocket-l")
@@ -386,6 +387,7 @@ def test_the_report_does_without_histories_and_with_one_undefined_comparison():
     assert len(figure.axes) == 2 and figure.axes[0].get_title().startswith("PGR undefined")
 
 
+@pytest.mark.slow
 def test_the_report_needs_no_screen(tmp_path):
     code = "from test_plots import plots, SEEDS, HISTORIES; plots.report_figure(SEEDS, HISTORIES).savefig('figure.png')"
     here = Path(__file__).resolve().parent

@@ -323,6 +323,7 @@ def tiny_world(closed_set):
     return World(lambda text: truth.get(text) or (Example("", text) if " " in text else None), documents)
 
 
+@pytest.mark.slow
 def test_a_whole_turn_of_tiny_models(llama, closed_set, tiny_world):
     recipe = FlywheelRecipe(
         rounds=2,

@@ -456,6 +456,7 @@ def call(capsys, *words):
 TINY = ("--sizes", "200,40,30,10", "--strong", "pocket-xs", "--epochs", "1", "--seeds", "1", "--device", "cpu")
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, capsys):
     words = ("run", "--weak", "bag-of-words:150", "--task", "sentiment", *TINY, "--store", str(tmp_path))
     status, out, err = call(capsys, *words, "--json", str(tmp_path / "out.json"))
@@ -473,6 +474,7 @@ def test_the_command(tmp_path, capsys):
         assert status == 2 and said in err
 
 
+@pytest.mark.slow
 def test_a_module_brings_a_labeller_to_the_command(tmp_path, monkeypatch, capsys):
     (tmp_path / "my_rule.py").write_text(
         "import w2s_lab as w2s\n\n\ndef stars(text):\n    return 'positive' if 'good' in text else 'negative'\n\n\n"

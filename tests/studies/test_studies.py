@@ -40,7 +40,7 @@ RESULTS = ROOT / "data" / "results"
 
 TINY = SplitSizes(supervisor_train=64, student_train=64, test=40, validation=20)
 QUICK = Recipe(epochs=1, learning_rate=1e-3, eval_every=2)
-PLAN = Plan("pocket-s", "pocket-s", Recipe(epochs=6, learning_rate=2e-3), QUICK, "cpu")
+PLAN = Plan("pocket-xs", "pocket-xs", Recipe(epochs=6, learning_rate=2e-3), QUICK, "cpu")
 
 
 def here(jobs, *, workers, ray, description):

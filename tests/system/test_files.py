@@ -93,6 +93,7 @@ for _ in range(300):
 """
 
 
+@pytest.mark.slow
 def test_a_reader_never_sees_half_of_a_file(path):
     """While three processes write."""
     command = [sys.executable, "-c", WRITER, str(path)]

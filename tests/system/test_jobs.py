@@ -155,6 +155,7 @@ def test_no_jobs():
     assert run_jobs([], workers=3) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_cores_are_shared(workers):
     share = max(1, os.cpu_count() // workers)
@@ -162,6 +163,7 @@ def test_the_cores_are_shared(workers):
     assert set(run_jobs(jobs, workers=workers).values()) == {(share, str(share))}
 
 
+@pytest.mark.slow
 def test_arrays_and_tensors_travel():
     found = run_jobs([Job("a", arrays), Job("b", arrays)], workers=1)
     for result in found.values():

@@ -262,6 +262,7 @@ def every_step(monkeypatch) -> Iterator[None]:
     monkeypatch.setattr(Checkpoint, "due", lambda self: True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_stopped_anywhere_and_resumed(name, loss, request, closed_set, tmp_path, every_step):
@@ -273,7 +274,8 @@ def test_stopped_anywhere_and_resumed(name, loss, request, closed_set, tmp_path,
     recipe = replace(RECIPE, loss=loss)
     expected = train(model, labelled, recipe, **watched)
     assert len(expected.history) == 4
-    for stop in range(2, 9):
+    everywhere = name == "gpt2" and isinstance(loss, AuxiliaryConfidence)
+    for stop in range(2, 9) if everywhere else (2, 5, 8):
         checkpoint, taken = Checkpoint(tmp_path / f"{stop}", "key"), []
         with pytest.raises(Stopped):
             train(model, labelled, recipe, **watched, checkpoint=checkpoint, on_step=stop_after(stop))

@@ -110,6 +110,7 @@ def test_prompt_and_answer_together_are_at_most_max_tokens(llama, closed_set):
 # weak labels of an open task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beams", [1, 3])
 def test_labels_of_an_open_task_are_generated(model, open_set, beams, monkeypatch):
     open_set = open_set.take(range(6))

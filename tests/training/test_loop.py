@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import in_transformers
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -137,7 +138,7 @@ def test_the_first_loss_is_the_mean_negative_log_likelihood(llama, closed_set):
     prompts, answers = llama.encode_prompts(closed_set.examples, 200)[0], llama.encode_answers(closed_set.answers)
     with torch.no_grad():
         losses = [
-            llama.network(
+            in_transformers(llama.network)(
                 input_ids=torch.tensor([prompts[i] + answers[i]]),
                 labels=torch.tensor([[-100] * len(prompts[i]) + answers[i]]),
             ).loss.item()
@@ -337,6 +338,7 @@ def test_the_truth_inside_the_examples_is_not_looked_at(llama, closed_set):
 # what it learns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "confidence"), [(MaximumLikelihood(), 1.0), (SoftTargets(), 0.8), (AuxiliaryConfidence(0.3), 0.9)]
 )
@@ -348,6 +350,7 @@ def test_a_small_model_learns_any_labels_by_heart(loss, confidence, llama, close
     assert last.evaluation.accuracy < 0.6  # they were not the truth
 
 
+@pytest.mark.slow
 def test_an_open_task_is_learnt(llama, open_set):
     recipe = Recipe(epochs=60, batch_size=4, learning_rate=5e-3, eval_every=180)
     first, last = training_steps(llama.copy(), open_set, recipe, watch=open_set)

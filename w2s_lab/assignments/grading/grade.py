@@ -15,7 +15,7 @@ from w2s_lab.assignments.forms import Form
 from w2s_lab.assignments.grading import guards, values
 from w2s_lab.assignments.grading.asking import BROKEN, Asking, is_broken
 from w2s_lab.assignments.grading.budgets import Budgets
-from w2s_lab.assignments.grading.guards import Limits
+from w2s_lab.assignments.grading.guards import KERNEL, Kernel, Limits
 from w2s_lab.assignments.grading.session import Answer, Session
 from w2s_lab.assignments.grading.submissions import (
     Submission,
@@ -140,7 +140,7 @@ def _own_miss(given: Form, wanted: Form) -> str:
     return f"the master's own solution gives {texts[0]}, wanted is {texts[1]}"
 
 
-def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> Marks:
+def grade_one(submission: Submission, key: Key, *, kernel: Kernel = KERNEL) -> Marks:
     """The marks of one submission. Nothing that it does raises an error here; its marks say what cost it points."""
     started = perf_counter()
     marks = Marks(submission.student, submission.file, (), submission.notes)
@@ -155,7 +155,7 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
         return _nothing(
             marks, key.assignment, "the notebook could not be graded", f"Nothing could be graded: {problem}."
         )
-    with Session(limits=key.limits, only_audit=only_audit, stop=key.stop) as session:
+    with Session(limits=key.limits, kernel=kernel, stop=key.stop) as session:
         budgets = Budgets(key.assignment, key.limits)
         session.watch(_watched(key.assignment, cells), key.hidden_builtins)
         notes = _run(cells, session, budgets, key.assignment)

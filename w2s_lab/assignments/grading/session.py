@@ -13,24 +13,25 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from w2s_lab import assets
 from w2s_lab.assignments.grading import values, worker
-from w2s_lab.assignments.grading.guards import Limits
+from w2s_lab.assignments.grading.guards import KERNEL, MB, Kernel, Limits
 from w2s_lab.assignments.grading.room import WORDS
 
 try:
     import psutil
+
+    from w2s_lab.assignments.grading.held import files_held, memory_held
 except ImportError:  # an extra: who reads the notebooks does not need it
     psutil = None
 
 TEMPORARY = 70  # bytes: the socket of the server of processes lies 32 deeper, and has 103 in all on macOS
 START = 120.0  # seconds for the first process, which imports torch
-PAGE = 4096  # bytes that a file or folder takes at least
-LOOK = 0.1  # seconds between looks at what a process uses
+LOOK = 0.1  # seconds between looks at what a process holds
 LEAST = 0.01  # seconds that a cell gets at least
 AGAIN = 4  # times what a cell took before it may take when it runs again
 FULL = "it used up its memory"
@@ -112,12 +113,12 @@ class Session:
     """
 
     def __init__(
-        self, *, limits: Limits | None = None, only_audit: bool = False, stop: threading.Event | None = None
+        self, *, limits: Limits | None = None, kernel: Kernel = KERNEL, stop: threading.Event | None = None
     ) -> None:
         """Prepare a session; its process starts with the first request.
 
         Args:
-            only_audit: guard as on a system without Landlock and seccomp.
+            kernel: which of its guards to use.
             stop: once it is set, waiting for an answer raises Stopped.
 
         Raises:
@@ -131,9 +132,10 @@ class Session:
         self._computed = 0.0  # CPU seconds
         self._cells = self._again = 0.0  # seconds of all cells, and of what ran again, as the limits count them
         self.guards: tuple[str, ...] = ()
-        self._only_audit = only_audit
+        self._kernel = kernel
         self._done: list[tuple[str, dict, float]] = []  # requests that a new process has to repeat, and their seconds
         self._process = self._line = self._folder = self._meter = None
+        self._looked, self._at_start = 0.0, float("inf")  # when; bytes of memory
 
     def __enter__(self) -> "Session":
         return self
@@ -236,10 +238,10 @@ class Session:
         return False
 
     def _start(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="w2s-grade-"))
+        self._folder, self._at_start = Path(tempfile.mkdtemp(prefix="w2s-grade-")), float("inf")
         context = _context()
         self._line, far = context.Pipe()
-        room = (far, str(self._folder), readable_places(), self.limits, self._only_audit)
+        room = (far, str(self._folder), readable_places(), self.limits, self._kernel)
         self._process = context.Process(target=worker.serve, args=room, daemon=True)
         with _small_environment():
             self._process.start()
@@ -249,12 +251,13 @@ class Session:
         if first.kind:
             self.close()
             raise OSError(f"a process for a submission could not be started: {first.reason}")
-        self.guards = tuple(first.value)
+        self.guards, self._at_start = tuple(first.value), memory_held(self._meter)
 
     def _request(self, what: str, arguments: dict, seconds: float) -> Answer:
         number = secrets.randbits(60) + 1
         request = json.dumps({"do": what, **arguments, "number": number}).encode() + b"\n"
-        answer = self._exchange(request, number, seconds)
+        with self._awake():
+            answer = self._exchange(request, number, seconds)
         self.own_seconds += answer.seconds
         self._computed += answer.computed
         return answer
@@ -277,8 +280,8 @@ class Session:
             if len(found) > self.limits.answer:
                 return answer(None, "what came back is too large", "unreadable")
             ready, free, _ = select.select([self._line], [self._line] if out else [], [], LOOK)
-            if not ready and not free and _size(self._folder, self.limits.folder) > self.limits.folder:
-                return answer(None, f"it wrote more than {self.limits.folder / 1e6:.0f} MB", "size")
+            if time.perf_counter() - self._looked > LOOK and (much := self._too_much()):
+                return answer(None, much, "size")
             try:
                 if free:
                     out = out[os.write(self._line.fileno(), out[:65_536]) :]
@@ -318,6 +321,28 @@ class Session:
             return 0.0
         return times.user + times.system
 
+    @contextlib.contextmanager
+    def _awake(self) -> Iterator[None]:
+        """Let the process run meanwhile. Between requests it stands still, since then nobody looks what it does."""
+        still = sys.platform == "linux"  # elsewhere such a process would outlive a grader that is killed
+        with contextlib.suppress(psutil.Error):
+            if still:
+                self._meter.resume()
+        yield
+        with contextlib.suppress(psutil.Error):
+            if still:
+                self._meter.suspend()
+
+    def _too_much(self) -> str:
+        """What the process holds beyond its limits, in words; "" for nothing."""
+        limits, self._looked = self.limits, time.perf_counter()
+        files = files_held(self._meter, self._folder, enough=limits.folder, mapped=limits.file)
+        if files > limits.folder:
+            return f"it held more than {limits.folder / MB:.0f} MB in files"
+        if files + memory_held(self._meter) - self._at_start > limits.memory:
+            return f"it held more than {limits.memory / MB:.0f} MB in memory and files"
+        return ""
+
     def _last_words(self) -> str:
         self._process.join(2)
         code = self._process.exitcode
@@ -334,23 +359,6 @@ class Session:
         if self._folder is not None:
             _remove(self._folder)
         self._process = self._line = self._folder = self._meter = None
-
-
-def _size(folder: Path, enough: int) -> int:
-    """Bytes of all files below a folder, links not followed; a small file counts as a page. Stops above `enough`."""
-    total, folders = 0, [folder]
-    while folders and total <= enough:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                total += PAGE
-                with contextlib.suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(Path(entry.path))
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
-                if total > enough:
-                    break
-    return total
 
 
 def _remove(folder: Path) -> None:

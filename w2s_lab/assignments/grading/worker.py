@@ -32,6 +32,7 @@ def _scrub(folder: Path) -> None:
     os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", MPLBACKEND="agg", TOKENIZERS_PARALLELISM="false")
     os.environ.update(W2S_LAB_PROGRESS=str(folder / "progress.json"), W2S_LAB_STORE=str(folder / "runs"))
     os.chdir(folder)
+    tempfile.tempdir = None  # the server of processes has asked already, and got another one
     sys.argv = [""]
     sys.path[:] = ["", *(path for path in sys.path if path and Path(path).is_absolute())]  # as in Jupyter
 
@@ -82,7 +83,9 @@ def _send(line: int, answer: str) -> None:
         left = left[os.write(line, left) :]
 
 
-def serve(connection: Connection, folder: str, readable: list[str], limits: guards.Limits, only_audit: bool) -> None:
+def serve(
+    connection: Connection, folder: str, readable: list[str], limits: guards.Limits, kernel: guards.Kernel
+) -> None:
     """Answer requests until the other side hangs up; runs in a process of its own and never returns.
 
     A request is a line of JSON: `number`, `do` (a method of `Room`) and its arguments. Its answer repeats the number.
@@ -100,7 +103,7 @@ def serve(connection: Connection, folder: str, readable: list[str], limits: guar
         _silent()
         _windowless()
         room = Room(announce)
-        active = guards.enter(Path(folder), [Path(path) for path in readable], limits, only_audit=only_audit)
+        active = guards.enter(Path(folder), [Path(path) for path in readable], limits, kernel=kernel)
         _send(line, dumps({"number": 0, "value": dumps(active)}))
         while True:
             request = _receive(line, rest)
