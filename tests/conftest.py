@@ -61,6 +61,11 @@ def tokenizer():
     return train_tokenizer(iter(texts), 400)
 
 
+def in_transformers(network: torch.nn.Module) -> torch.nn.Module:
+    """The same weights in transformers' own code: an independent reference for the network that is written here."""
+    return network.to_transformers() if hasattr(network, "to_transformers") else network
+
+
 def wake(network: torch.nn.Module, seed: int) -> torch.nn.Module:
     """Away from the near-uniform start, where every bug looks small."""
     generator = torch.Generator().manual_seed(seed)

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import torch
 pytest.importorskip("accelerate", reason="transformers.Trainer needs the package accelerate")
 
 from benchmarks import common, gpu, grading, growth, inference, loops, stacked, throughput
+from places import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -149,12 +153,49 @@ def test_work_is_that_of_the_profiler_without_padding():
 
 
 def test_gpu_on_a_cpu(capsys, tmp_path):
-    options = ["--device", "cpu", "--sizes", "0.00003", "--vocabularies", "400,450", "--tokens", "30", "--steps", "1"]
-    results = gpu.main([*options, "--json", str(tmp_path / "gpu.json")])
-    assert len(results["runs"]) == 4
+    words = ["--cpu-smoke", "--loops", "kit,left,trainer", "--checkpointing", "--json", str(tmp_path / "gpu.json")]
+    results = gpu.main(words)
+    assert len(results["runs"]) == 3
     for name, run in results["runs"].items():
         assert run.get("tokens_per_s", 0) > 0, (name, run)
+        assert run["of_peak"] == run["flops_per_s"] / results["peaks"]["bfloat16"] and run["peak_MB"] > 0
     assert "0.0000" in capsys.readouterr().out
+
+
+def test_gpu_ends_in_time(monkeypatch):
+    """No configuration begins that might end too late."""
+    now, began = [0.0], []
+
+    def slow(loop, *_):
+        began.append(now[0])
+        now[0] += 60.0
+        return {"parameters": 1, "tokens_per_s": 1, "flops_per_s": 1, "needed_over_computed": 1, "peak_MB": 1}
+
+    monkeypatch.setattr(gpu, "run", slow)
+    monkeypatch.setattr(gpu.time, "monotonic", lambda: now[0])
+    results = gpu.main(["--cpu-smoke", "--sizes", "0.00003,0.00004,0.00005"])
+    assert began == [0.0, 60.0, 120.0] and len(results["runs"]) == 6
+    assert sum("would not suffice" in run.get("error", "") for run in results["runs"].values()) == 3
+
+
+WITHOUT = """
+import socket, sys
+for name in ("jupyterlab", "IPython", "ipykernel", "ipywidgets", "nbformat", "nbclient", "matplotlib", "pytest"):
+    sys.modules[name] = None  # importing it fails
+def no_network(*_, **__):
+    raise OSError("there is no network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = no_network
+from tests.benchmarks import gpu
+assert all("error" not in run for run in gpu.main(["--cpu-smoke", "--threads", "1"])["runs"].values())
+"""
+
+
+def test_gpu_needs_neither_jupyter_nor_matplotlib_nor_a_network():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=600, cwd=ROOT, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_one_failure_leaves_the_others(monkeypatch):

@@ -37,7 +37,7 @@ FRONT_DOOR = ""  # w2s_lab/__init__.py: it re-exports from every layer but the c
 
 # Third-party libraries that have one home; elsewhere our own functions stand for them.
 HOMES = {
-    "transformers": {"models.loading", "models.gguf", "models.shared_prefix"},
+    "transformers": {"models.loading", "models.gguf", "models.pretrained", "models.shared_prefix"},
     "tokenizers": {"models.loading", "models.gguf"},
     "datasets": {"data.sources", "data.readers"},
 }

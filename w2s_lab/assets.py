@@ -165,6 +165,14 @@ def own_place(what: str) -> Path:
     return folder / PLACES[what][0]
 
 
+def cache_folder() -> Path | None:
+    """The user's own folder of what can be computed again at any time; None: the user has none."""
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("w2s_lab", appauthor=False)
+    return folder if folder.is_absolute() else None
+
+
 def usable(what: str, start: Path | None = None) -> tuple[Path, str]:
     """The place of "store" or "progress" that can be written: the named one, else the user's own.
 

@@ -9,11 +9,11 @@ from collections.abc import Hashable, Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit  # of scipy.stats, which takes a second to import
 
 from w2s_lab.system.record import Record
 
-Z95 = float(stats.norm.ppf(0.975))
+Z95 = float(ndtri(0.975))
 
 
 def _same_length(**fields: Sized) -> int:
@@ -198,7 +198,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
     if n < 2:
         return Interval(float(values[0]) if n else None, None, None, n)
     array = np.asarray(values, dtype=float)
-    mean, half = float(array.mean()), float(stats.t.ppf(0.975, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    mean, half = float(array.mean()), float(stdtrit(n - 1, 0.975) * array.std(ddof=1) / math.sqrt(n))
     return Interval(mean, mean - half, mean + half, n)
 
 

@@ -57,7 +57,8 @@ class Recipe(Record):
             needs less memory and about a third more time, and gives the same numbers.
         precision: of matrix products: "float32", "bfloat16" or "auto". "auto" means bfloat16 on every GPU that
             supports it, and on a CPU that supports it for models from 10 million parameters on, where it saves time;
-            float32 elsewhere. Weights are float32, except those that a LoRA freezes: they have this precision.
+            float32 elsewhere. In bfloat16, the passes of a training also see the weights in bfloat16; those that the
+            optimizer moves, and that are evaluated and saved, are float32.
 
     Raises:
         ValueError: a setting is out of range.

@@ -11,6 +11,7 @@
 
 # %%
 import math
+from inspect import getsource
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ import torch
 import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
+from w2s_lab.models import llama
 from w2s_lab.models.language_model import prompt
 
 store = w2s.Store()
@@ -142,6 +144,17 @@ assert abs(sum(log_probs) - at_once) < 1e-3
 # This model has only been pre-trained. It has never been asked such a question, and finds a plain *positive* or
 # *negative* behind "Answer:" very unlikely. That is the first thing that training will change.
 #
+# ### The network, all of it
+#
+# Between the numbers of the tokens and the logits stands `strong.network`. It is no black box: it fits on one page.
+# Each token becomes a **state**, a row of numbers. Every block adds two things to a state: what it takes over from the
+# states before it (attention), and what it makes of the state itself. From the last state comes a logit for each token
+# of the vocabulary. The weights are all that a training changes. Fold it out, and find the two lines of a `Block`.
+
+# %%
+room.fold_up("w2s_lab/models/llama.py, the whole network", getsource(llama))
+
+# %% [markdown]
 # ## Which tokens carry loss?
 #
 # The wrong way first. The network predicts *every* next token, those of the prompt as well. What if we simply add up

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from w2s_lab.assignments.grading import values
 from w2s_lab.assignments.grading.grade import Key, grade_all, grade_one
-from w2s_lab.assignments.grading.guards import MB, Limits, landlock_version
+from w2s_lab.assignments.grading.guards import MB, Kernel, Limits, landlock_version
 from w2s_lab.assignments.grading.session import guards_here
 from w2s_lab.assignments.grading.submissions import Submission, find_submissions
 from w2s_lab.assignments.marks.exports import gradescope
@@ -32,6 +32,7 @@ def recovered(weak, student, ceiling):
 """
 PLAN = "plan = {'human': 100, 'weak': 2000, 'filter': 'confidence'}"
 SOLUTION = (SHARE, RECOVERED, PLAN)
+ONLY_AUDIT = Kernel(landlock=0, seccomp=False)
 LIMITS = Limits(cell=4, total=40, memory=1_500 * MB, folder=60 * MB)
 
 
@@ -230,7 +231,7 @@ look(lambda: open("/etc/hostname").read())
 look(lambda: os.listdir("/tmp"))
 look(lambda: os.listdir("/"))
 look(lambda: os.environ["HOME"] if not os.environ["HOME"].startswith(os.getcwd()) else 1 / 0)
-look(lambda: In)
+look(lambda: In[2])
 def recovered(weak, student, ceiling):
     return found
 """
@@ -265,9 +266,10 @@ def share(logits):
 """
 # Finds the line to the grader and its own request's number, and answers by itself.
 FORGED = """
-import gc, json, os, stat, sys, time
+import asyncio, gc, json, os, stat, sys, time
 def line():
-    return next(n for n in range(3, 256) if _is_socket(n))
+    loop = asyncio.get_running_loop()
+    return next(n for n in range(3, 256) if _is_socket(n) and n not in (loop._ssock.fileno(), loop._csock.fileno()))
 def _is_socket(number):
     try:
         return stat.S_ISSOCK(os.fstat(number).st_mode)
@@ -289,6 +291,11 @@ def forged(answer: str, wait: float = 0) -> list[str]:
     return [FORGED.replace("{answer}", answer).replace("{wait}", str(wait)), SHARE]
 
 
+FORGED_PLACES = """
+from w2s_lab.assignments.grading.room import Room
+Room.defined = lambda self, names: {"value": '{"share": [99, true], "recovered": [-99, true]}'}
+def recovered(*_): ...
+"""
 DEEP_FOLDERS = """
 import os
 for _ in range(3000):
@@ -325,6 +332,8 @@ CHEATS = {
     "half an answer, and silence": (forged("b'{\"number\": '", 60), 6),
     "answers of its own": (forged("{'number': nonce(), 'value': '0.25'}"), 6),
     "a right answer of its own": (forged("{'number': nonce(), 'value': '0.5'}"), 8),
+    "statements that never ran": (forged("{'number': nonce(), 'ended': -10**9}"), 6),
+    "places without cells": ([FORGED_PLACES, SHARE], 6),
     "an answer of no form": (forged("{'number': nonce(), 'value': '{\"~tensor\": 5}'}"), 6),
     "an answer without end": (forged("b'1' * 10**9"), 6),
     "a deep answer": (forged("{'number': nonce(), 'value': '[' * 900 + ']' * 900}"), 6),
@@ -431,7 +440,8 @@ def test_a_link_to_the_file_of_another_is_refused(key, tmp_path):
         (b'{"cells": 3}', "no list of cells"),
         (b"[" * 200_000, "not JSON"),
         (b"\x00\xff\xfe" * 50, "not JSON"),
-        (b'{"cells": [' + b" " * 50_000_000 + b"]}", "50 MB"),
+        (b'{"cells": [' + b" " * 70_000_000 + b"]}", "70 MB"),
+        (b'{"cells": [' + b"[]," * 2_000_001 + b"1]}", "millions of values"),
         (b'{"cells": [' + b'{"cell_type": "code", "source": "1"},' * 5_000 + b"{}]}", "5,001 cells"),
     ],
 )
@@ -601,11 +611,11 @@ def test_an_answer_in_a_cell_that_does_not_run_is_told_so(key, tmp_path):
 def test_without_landlock_and_seccomp_an_audit_hook_stands_in(key, tmp_path, outside):
     """As on macOS: ordinary cheating through Python's own functions fails there too."""
     tries = LOOK.format(secret=str(outside))
-    marks = grade_one(hand_in(tmp_path, tries, SHARE), key, only_audit=True)
+    marks = grade_one(hand_in(tmp_path, tries, SHARE), key, kernel=ONLY_AUDIT)
     assert [result.given for result in marks.results if result.question == "recovered"] == ["[]"] * 3
     assert marks.question("share") == (6.0, 6.0)
     code = ["import os\nos.fork()", "import subprocess\nsubprocess.run(['true'])", "import socket\nsocket.socket()"]
-    marks = grade_one(hand_in(tmp_path, *code, *SOLUTION), key, only_audit=True)
+    marks = grade_one(hand_in(tmp_path, *code, *SOLUTION), key, kernel=ONLY_AUDIT)
     assert marks.points == FULL and len([note for note in marks.notes if "not permitted" in note]) == 3
 
 

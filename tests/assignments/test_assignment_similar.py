@@ -9,7 +9,7 @@ import pytest
 from test_assignment_exports import ASSIGNMENT
 
 from w2s_lab.assignments.marks.similar import CAVEAT, twins
-from w2s_lab.assignments.records import Marks
+from w2s_lab.assignments.records import Marks, Question
 
 # Eight ways to write each of three short questions, as different people would.
 LOSS = (
@@ -223,6 +223,41 @@ def test_three_hundred_within_seconds_and_at_most_as_many_as_asked():
     found = twins([*crowd, *ring], ASSIGNMENT, most=7)
     assert len(found) == 7 and time.perf_counter() - start < 20
     assert all(name.startswith("ring") for twin in found for name in twin.students)
+
+
+# Eight questions with eight ways to answer each; the first way is popular.
+EIGHT = [[re.sub(r"\bdef \w+", f"def q{i}", way) for way in EXAMPLES[i % 3]] for i in range(8)]
+LONGER = replace(ASSIGNMENT, questions=tuple(Question(f"q{i}", f"q{i}", 1) for i in range(8)))
+
+
+def popular(count: int, seed: int, share: float) -> list[Marks]:
+    draw = random.Random(seed)
+    weights = [share, *[(1 - share) / 7] * 7]
+    chosen = [[draw.choices(ways, weights)[0] for ways in EIGHT] for _ in range(count)]
+    return [submission(f"s{i}", *answers, seed=i) for i, answers in enumerate(chosen)]
+
+
+def large_ring(count: int, seed: int) -> list[Marks]:
+    """One submission copied, with own names, and one answer in ten with a line more."""
+    draw = random.Random(seed)
+    source, found = [draw.choice(ways) for ways in EIGHT], []
+    for i in range(count):
+        own = [re.sub(r"\n    return", "\n    print(A)\n    return", q) if draw.random() < 0.1 else q for q in source]
+        found.append(submission(f"ring {i}", *own, seed=1_000 + i))
+    return found
+
+
+@pytest.mark.parametrize("share", [0.2, 0.33, 0.5])
+def test_near_copies_in_a_ring_that_is_a_large_share_of_the_class(share):
+    many = round(80 * share)
+    found = twins([*popular(80 - many, 2, 0.3), *large_ring(many, 3)], LONGER, most=10_000)
+    named = {name for twin in found for name in twin.students}
+    assert all(name.startswith("ring") for name in named) and len(named) >= 0.8 * many
+
+
+@pytest.mark.parametrize("share", [0.125, 0.5, 0.7, 0.95])
+def test_popular_answers_make_no_ring(share):
+    assert twins(popular(80, 1, share), LONGER) == []
 
 
 def test_the_caveat_is_in_the_words():

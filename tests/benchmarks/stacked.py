@@ -28,7 +28,8 @@ from torch.func import functional_call, grad_and_value, vmap
 from w2s_lab.data.sources import load_splits
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
-from w2s_lab.models.shared_prefix import shared_cache, with_prefix_row
+from w2s_lab.models.rows import with_prefix_row
+from w2s_lab.models.shared_prefix import shared_cache
 from w2s_lab.objective import sequence_log_prob
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import in_transformers
 from torch.utils.flop_counter import FlopCounterMode
 
 from w2s_lab.methods.cascade import POINTS, CascadePoint, cascade, cascade_curve, fit_threshold, flops_per_item
@@ -201,7 +202,7 @@ def test_a_bad_tolerance_raises(tolerance):
 
 def counted(model, prompts: list[list[int]]) -> float:
     """FLOPs of one plain forward pass per prompt, as torch counts them, on average."""
-    network = copy.deepcopy(model.network)
+    network = copy.deepcopy(in_transformers(model.network))
     network.set_attn_implementation("eager")  # torch does not count a fused attention on a CPU
     total = 0
     for prompt in prompts:
@@ -226,7 +227,7 @@ def test_a_head_of_its_own_costs_as_much_as_a_shared_one(llama, tokenizer, close
     inputs = closed_set.take(range(4))
     apart = replace(llama, network=new_llama(tokenizer, layers=2, width=32, heads=2, seed=0))
     assert llama.network.config.tie_word_embeddings
-    apart.network.config.tie_word_embeddings = False
+    apart.network.config = replace(apart.network.config, tie_word_embeddings=False)
     apart.network.lm_head.weight = torch.nn.Parameter(apart.network.lm_head.weight.detach().clone())
     assert apart.parameters > llama.parameters
     assert flops_per_item(apart, inputs) == flops_per_item(llama, inputs)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import in_transformers
 from scipy.optimize import minimize
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -55,7 +56,7 @@ def test_features_times_the_head_are_the_logits_where_the_answer_begins(model, c
 def test_features_are_those_of_the_base_model(model, closed_set):
     (ids,), _ = model.encode_prompts(closed_set.examples[:1], 200)
     with torch.no_grad():
-        state = model.network.base_model(torch.tensor([ids])).last_hidden_state[0, -1]
+        state = in_transformers(model.network).base_model(torch.tensor([ids])).last_hidden_state[0, -1]
     np.testing.assert_allclose(features(model, closed_set.take([0]))[0], state.numpy(), atol=1e-4, rtol=1e-4)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import in_transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +36,9 @@ def one_by_one(model: LanguageModel, prompts: list[list[int]], answers: list[lis
     for prompt, answer in zip(prompts, answers, strict=True):
         ids = torch.tensor([prompt + answer])
         with torch.no_grad():
-            loss = model.network(input_ids=ids, labels=torch.tensor([[-100] * len(prompt) + answer])).loss
+            loss = in_transformers(model.network)(
+                input_ids=ids, labels=torch.tensor([[-100] * len(prompt) + answer])
+            ).loss
         found.append(-loss.item() * len(answer))
     return np.array(found)
 

@@ -96,7 +96,7 @@ def test_a_tokenizer_without_a_template_goes_on_without(llama, closed_set):
 
 def test_what_the_network_can_read_bounds_the_prompt(llama, tokenizer, closed_set):
     network = new_llama(tokenizer, layers=1, width=16, heads=2, seed=0)
-    network.config.max_position_embeddings = 24
+    network.config = replace(network.config, max_position_embeddings=24)
     narrow = LanguageModel("narrow", "", tokenizer, network)
     assert narrow.window == 24 and llama.window == 256
     with pytest.warns(UserWarning, match=r"inputs are longer than \d\d tokens"):

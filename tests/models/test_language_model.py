@@ -2,11 +2,12 @@
 
 import copy
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import INSTRUCTION, wake
+from conftest import INSTRUCTION, in_transformers, wake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
@@ -38,7 +39,7 @@ def loss_of_transformers(model: LanguageModel, row: list[int], answer: list[int]
     """-log Pr(answer|row) by transformers' own loss, on one sequence without padding."""
     ids = torch.tensor([row + answer])
     labels = torch.tensor([[-100] * len(row) + answer])
-    return model.network(input_ids=ids, labels=labels).loss * len(answer)
+    return in_transformers(model.network)(input_ids=ids, labels=labels).loss * len(answer)
 
 
 # log Pr(y|x)
@@ -262,6 +263,7 @@ def as_text(model: LanguageModel, ids: list[int]) -> str:
 def ends_sometimes(model: LanguageModel, prompts: list[list[int]]) -> LanguageModel:
     """A bias towards the end token, so large that it is the most likely one at an eighth of the prompts' positions."""
     own, eos = model.copy(), model.tokenizer.eos_token_id
+    own.network = in_transformers(own.network)  # its head may have a bias
     with torch.no_grad():
         logits = torch.cat([own.network(input_ids=torch.tensor([p])).logits[0] for p in prompts])
         head = torch.nn.Linear(own.network.lm_head.in_features, own.network.lm_head.out_features)
@@ -649,8 +651,9 @@ def renamed(network: torch.nn.Module, name: str | None) -> torch.nn.Module:
 @pytest.mark.parametrize("name", ["cache", "past_key_values", None])
 def test_keys_and_values_under_either_name_or_none(name, model, closed_set):
     """A library that renames them and swallows the old name must not change an answer."""
-    other = LanguageModel("renamed", "", model.tokenizer, renamed(model.network, name))
-    assert other.cache_name == name
+    other = LanguageModel("renamed", "", model.tokenizer, renamed(in_transformers(model.network), name))
+    assert other.cache_name == name and other.abilities.answers == "together"
+    other._as_if = replace(other.abilities, answers="continued" if name else "apart")
     prompts, _ = model.encode_prompts(closed_set.examples[:7], 200)
     answers = model.encode_answers(closed_set.task.answers)
     with torch.no_grad():

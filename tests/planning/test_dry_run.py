@@ -5,6 +5,7 @@ import socket
 from dataclasses import replace
 
 import pytest
+import transformers
 
 from w2s_lab.data.sources import SplitSizes
 from w2s_lab.experiments.procedure import Plan
@@ -29,8 +30,9 @@ def nothing_is_loaded(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a dry run loads no model and opens no connection")
 
-    for name in ("AutoModelForCausalLM", "AutoTokenizer", "AutoConfig"):
-        monkeypatch.setattr(getattr(loading, name), "from_pretrained", refuse)
+    for name in ("AutoModelForCausalLM", "AutoTokenizer", "AutoConfig", "PreTrainedTokenizerFast"):
+        monkeypatch.setattr(getattr(transformers, name), "from_pretrained", refuse)
+    monkeypatch.setattr(loading, "load_model", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 

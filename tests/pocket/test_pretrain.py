@@ -85,7 +85,7 @@ def test_our_loader_and_transformers_read_the_same_model(finished):
     ids = tokenizer("The plot is good. My verdict is", return_tensors="pt")["input_ids"]
     assert ours.tokenizer("The plot is good. My verdict is")["input_ids"] == ids[0].tolist()
     with torch.no_grad():
-        assert torch.equal(ours.network(input_ids=ids).logits, theirs.eval()(input_ids=ids).logits)
+        torch.testing.assert_close(ours.network(ids).logits, theirs.eval()(input_ids=ids).logits, atol=1e-5, rtol=1e-5)
 
 
 def test_the_card_tells_the_truth(finished):

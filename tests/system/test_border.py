@@ -45,7 +45,7 @@ CALLS = {  # what is called, with splits, model and folder -> what the sentence 
     "a path for a model": (lambda s, m, d: w2s.evaluate(d, s.test), ["evaluate: model is", "w2s.load_model("]),
     "a network alone": (
         lambda s, m, d: w2s.load_model(m.network),
-        ["start is a transformers LlamaForCausalLM", "(network, tokenizer)"],
+        ["start is a network, Llama", "(network, tokenizer)"],
     ),
     "no store": (
         lambda s, m, d: w2s.weak_to_strong(s, w2s.Plan(), None, seed=0),

@@ -51,6 +51,10 @@ CASES = {  # 48 and 12 examples in batches of 5: the last one is of 3 rows, or 2
     "open, own": Recipe(OfTheBatch(), epochs=1, batch_size=5, learning_rate=1e-3),
 }
 CASES["interrupted"] = replace(CASES["ml"], epochs=2)
+HALF = {  # the passes in bfloat16, which rounds otherwise in other batches
+    "half": replace(CASES["ml"], precision="bfloat16"),
+    "half, by the list": replace(CASES["confidence"], precision="bfloat16"),
+}
 
 
 def stored(labelled: LabelledSet) -> dict:
@@ -74,7 +78,7 @@ def result(case: str, folder: Path, sets: dict) -> dict:
     """One training, evaluated and labelled with: plain values, and the weights in a file beside."""
     start = load_model(str(folder / "start"), device="cpu")
     labelled = read(sets["open" if case.startswith("open") else "closed"])
-    recipe = CASES[case]
+    recipe = (CASES | HALF)[case]
     options = {"watch": labelled.take(range(5 if case.startswith("open") else 24))}
     if case == "interrupted":
         checkpoint = Checkpoint(folder / f"{os.environ.get('MODE')}.safetensors", "key", seconds=0.0)
@@ -88,6 +92,10 @@ def result(case: str, folder: Path, sets: dict) -> dict:
             train(start, labelled, recipe, **options, on_step=stop)
         except Stop:
             pass
+    kinds = set()
+    start.network.base_model.layers[1].mlp.register_forward_pre_hook(
+        lambda module, inputs: kinds.add(str(inputs[0].dtype)) if module.training else None
+    )
     model = train(start, labelled, recipe, **options)
     labels = weak_labels(model, labelled)
     return {
@@ -95,23 +103,34 @@ def result(case: str, folder: Path, sets: dict) -> dict:
         "history": [snapshot_to_json(one) for one in model.history],
         "answers": list(labels.answers),
         "log_prob": labels.log_prob.tolist(),
+        "kinds": sorted(kinds),
     }
 
 
 WORKER = """
 import json, os, sys
 from pathlib import Path
+import torch
 from safetensors.torch import save_file
 from w2s_lab.system import parallel
-from test_parallel import CASES, result
+from test_parallel import CASES, HALF, result
 
+sizes, real = [], torch.distributed.all_reduce
+
+def watched(tensor, *args, **options):
+    sizes.append((tensor.numel(), torch._C._current_graph_task_id() >= 0))  # whether a backward pass is going on
+    return real(tensor, *args, **options)
+
+torch.distributed.all_reduce, parallel.BUCKET = watched, 20_000
 folder = Path(sys.argv[1])
 assert parallel.start("cpu") == "cpu"
 sets = json.loads((folder / "sets.json").read_text())
 for mode, sharded in (("ddp", "false"), ("fsdp", "true")):
     os.environ["MODE"], os.environ["ACCELERATE_USE_FSDP"] = mode, sharded
-    for case in CASES:
+    for case in CASES | HALF:
+        sizes.clear()
         found = result(case, folder, sets)
+        found["sums"] = sizes[:]
         name = f"{mode} {case} {parallel.rank()}"
         save_file({k: v.clone() for k, v in found.pop("weights").items()}, folder / f"{name}.safetensors")
         (folder / f"{name}.json").write_text(json.dumps(found))
@@ -145,7 +164,7 @@ def folder(tmp_path_factory, llama, closed_set, open_set):
 @pytest.fixture(scope="module")
 def alone(folder):
     sets = json.loads((folder / "sets.json").read_text())
-    return {case: result(case, folder, sets) for case in CASES}
+    return {case: result(case, folder, sets) for case in CASES | HALF}
 
 
 @pytest.mark.slow
@@ -169,6 +188,39 @@ def test_two_processes_find_what_one_finds(mode, case, folder, alone):
         for one, other in zip(found["history"], expected["history"], strict=True):
             assert one["train_loss"] == pytest.approx(other["train_loss"], abs=1e-3)
             assert list(one["predictions"]) == list(other["predictions"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", HALF)
+@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
+def test_two_processes_in_bfloat16(mode, case, folder, alone):
+    """The same course, within rounding; every process has the same float32 weights in the end."""
+    expected, start = alone[case], load_file(folder / "start" / "model.safetensors")
+    both = [load_file(folder / f"{mode} {case} {rank}.safetensors") for rank in (0, 1)]
+    assert all(torch.equal(both[0][name], both[1][name]) for name in both[0])
+    moved, should = (
+        torch.cat([(ends[name] - start[name]).flatten() for name in start]) for ends in (both[0], expected["weights"])
+    )
+    assert torch.nn.functional.cosine_similarity(moved, should, dim=0) > 0.95 and should.abs().max() > 2e-3
+    assert (both[0]["model.norm.weight"] != both[0]["model.norm.weight"].bfloat16()).any()
+    for rank in (0, 1):
+        found = json.loads((folder / f"{mode} {case} {rank}.json").read_text())
+        assert found["kinds"] == expected["kinds"] == ["torch.bfloat16"]
+        for one, other in zip(found["history"][1:], expected["history"][1:], strict=True):
+            assert one["train_loss"] == pytest.approx(other["train_loss"], rel=0.03)
+
+
+@pytest.mark.slow
+def test_gradients_are_summed_in_few_messages_while_others_are_computed(folder):
+    found = json.loads((folder / "ddp ml 0.json").read_text())
+    parameters = sum(value.numel() for value in load_file(folder / "start" / "model.safetensors").values())
+    buckets = [size for size, _ in found["sums"] if size > 1]
+    steps = 10
+    assert sum(buckets) == steps * parameters  # each gradient once a step
+    assert 2 * steps < len(buckets) < steps * parameters * 4 / 10_000
+    early = [during for size, during in found["sums"] if size > 1]
+    assert not any(early[: len(buckets) // steps])  # nothing is known of the memory yet
+    assert sum(early) > len(early) / 2
 
 
 @pytest.mark.slow

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from conftest import in_transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import LlamaForCausalLM
 
 from w2s_lab.methods.proposals import sample_documents
 from w2s_lab.models.loading import load_model, new_llama, save_model
@@ -159,7 +161,7 @@ def test_a_training_in_a_thread_leaves_everyones_draws_alone(kind, model, closed
         drawn.append(torch.rand(3))
         go.release()
     thread.join(60)
-    assert not failed and len(drawn) > 20
+    assert not failed and len(drawn) > 15
     assert np.random.get_state()[1].tobytes() == before
     assert torch.equal(torch.cat(drawn), forked(7, lambda: torch.cat([torch.rand(3) for _ in drawn])))
 
@@ -210,4 +212,4 @@ def test_new_networks_and_sampled_texts_leave_everyones_draws_alone(llama, token
     assert same(networks[0], networks[1]) and not same(networks[0], networks[2])
     assert same(scratch[0].network, scratch[1].network)
     assert texts[0] == texts[1] != texts[2]
-    assert same(networks[0], forked(3, lambda: type(networks[0])(networks[0].config)))
+    assert same(networks[0], forked(3, lambda: LlamaForCausalLM(in_transformers(networks[0]).config)))

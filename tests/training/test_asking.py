@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from conftest import in_transformers
 from transformers import LlamaConfig, LlamaModel
 
 import w2s_lab as w2s
@@ -79,7 +80,7 @@ def test_a_list_of_one_answer_is_refused(trained):
 
 
 def test_a_pair_is_a_model_and_stays_as_it_is(llama, closed_set):
-    network, tokenizer = copy.deepcopy(llama.network), llama.tokenizer
+    network, tokenizer = copy.deepcopy(in_transformers(llama.network)), llama.tokenizer
     network.requires_grad_(False)
     network.train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -93,14 +94,14 @@ def test_a_pair_is_a_model_and_stays_as_it_is(llama, closed_set):
 
 
 def test_half_precision_becomes_float32(llama):
-    network = copy.deepcopy(llama.network).to(torch.bfloat16)
+    network = copy.deepcopy(in_transformers(llama.network)).to(torch.bfloat16)
     assert next(w2s.load_model((network, llama.tokenizer)).network.parameters()).dtype == torch.float32
     assert network.dtype == torch.bfloat16
 
 
 def test_a_pair_serves_in_a_plan(llama, closed_set, tmp_path):
     parts = [closed_set.take(range(start, start + 12)) for start in (0, 12, 24, 36)]
-    pair = (llama.network, llama.tokenizer)
+    pair = (in_transformers(llama.network), llama.tokenizer)
     plan = w2s.Plan(weak=pair, strong=llama, weak_recipe=RECIPE, recipe=RECIPE)
     outcome = w2s.weak_to_strong(w2s.Splits(*parts), plan, w2s.Store(tmp_path), seed=0)
     assert len(outcome.comparison.student) == 12 and plan.to_dict()["strong"] == "tiny llama"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from conftest import in_transformers
 
 from w2s_lab.models import language_model
 from w2s_lab.objective import (
@@ -331,7 +332,7 @@ def test_next_token_training_is_that_of_transformers(model, closed_set):
         ids = model.tokenizer(closed_set.examples[row].input)["input_ids"]
         ids = torch.tensor([ids if ids[0] == model.tokenizer.bos_token_id else [model.tokenizer.bos_token_id, *ids]])
         with torch.no_grad():
-            expected.append(model.network(input_ids=ids, labels=ids).loss.item() * (ids.shape[1] - 1))
+            expected.append(in_transformers(model.network)(input_ids=ids, labels=ids).loss.item() * (ids.shape[1] - 1))
     assert found == pytest.approx(np.mean(expected), rel=1e-5)
 
 

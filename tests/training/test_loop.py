@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import in_transformers
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -137,7 +138,7 @@ def test_the_first_loss_is_the_mean_negative_log_likelihood(llama, closed_set):
     prompts, answers = llama.encode_prompts(closed_set.examples, 200)[0], llama.encode_answers(closed_set.answers)
     with torch.no_grad():
         losses = [
-            llama.network(
+            in_transformers(llama.network)(
                 input_ids=torch.tensor([prompts[i] + answers[i]]),
                 labels=torch.tensor([[-100] * len(prompts[i]) + answers[i]]),
             ).loss.item()

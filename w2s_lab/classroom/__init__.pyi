@@ -91,6 +91,9 @@ from .quizzes import (
 from .toolkit.measured import (
     measured as measured,
 )
+from .toolkit.panel import (
+    fold_up as fold_up,
+)
 from .toolkit.real_world import (
     real_english as real_english,
 )

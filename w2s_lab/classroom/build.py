@@ -5,6 +5,8 @@ times and live widget views are not: a stored notebook shows the picture and the
 """
 
 import argparse
+import base64
+import io
 import os
 import re
 import sys
@@ -24,6 +26,7 @@ from w2s_lab.system.output import readable_streams
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SHOWS_TEXTS = "shows-texts"  # tag of a cell that puts out sentences of fetched data: these are not ours to pass on
 TEXTS = "(Sentences of the reviews appear here when you run the cell.)\n"
+UNSEEN = 1.0  # root mean square, of 255: how far the colours of a stored picture may be off
 STUB = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
 
@@ -106,7 +109,30 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
             for output in cell.outputs:
                 if len(output.get("data", {})) > 1:
                     output.data.pop(WIDGET_VIEW, None)
+                if "image/png" in output.get("data", {}):
+                    output.data["image/png"] = smaller(output.data["image/png"])
     return notebook
+
+
+def smaller(picture: str) -> str:
+    """A PNG in base64 with a palette of 256 colours, half as large; as it is where that would be seen.
+
+    Drawings of the kit have fewer colours and stay the same to the last pixel. In figures of matplotlib some shades at
+    the edges of lines move.
+    """
+    from PIL import Image, ImageChops, ImageStat  # only those who build notebooks need it
+
+    image = Image.open(io.BytesIO(base64.b64decode(picture)))
+    if image.convert("RGBA").getextrema()[3] != (255, 255):
+        return picture  # it lets the page shine through
+    image = image.convert("RGB")
+    palette = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    off = ImageStat.Stat(ImageChops.difference(image, palette.convert("RGB"))).rms
+    if max(off) > UNSEEN:
+        return picture
+    written = io.BytesIO()
+    palette.save(written, "PNG", optimize=True)
+    return min(picture, base64.b64encode(written.getvalue()).decode(), key=len)
 
 
 def build(path: Path, *, solutions: bool = False) -> tuple[Path, float]:

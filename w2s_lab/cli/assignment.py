@@ -52,7 +52,11 @@ def add(commands) -> None:
     grade.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="submissions at once")
     grade.add_argument("--cell-seconds", type=rate, default=120.0, metavar="S", help="limit of one cell (default: 120)")
     grade.add_argument(
-        "--total-seconds", type=rate, default=600.0, metavar="S", help="limit of a submission's own code (default: 600)"
+        "--total-seconds",
+        type=rate,
+        default=600.0,
+        metavar="S",
+        help="limit of all cells of a submission (default: 600)",
     )
     grade.add_argument("--memory", type=positive, default=3000, metavar="MB", help="of one submission (default: 3000)")
     grade.add_argument("--as-root", action="store_true", help="run as root all the same, as in a container")

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from w2s_lab.metrics import mean_interval
 from w2s_lab.system.record import Record
@@ -89,6 +88,8 @@ def paired_effect(name: str, treated: Sequence[float | None], control: Sequence[
         mean = float(np.mean(differences)) if max(map(abs, differences)) > ROUNDING else 0.0
         return Effect(name, mean, mean, mean, len(pairs), undefined, float(mean == 0), *means)
     interval = mean_interval(differences)
+    from scipy import stats  # a second to import
+
     p = float(stats.ttest_rel(*zip(*pairs, strict=True)).pvalue) if interval.n > 1 else None
     return Effect(name, interval.mean, interval.low, interval.high, interval.n, undefined, p, *means)
 
@@ -247,6 +248,8 @@ def slope(x: Sequence[float | None], y: Sequence[float | None]) -> Slope:
         raise ValueError(f"slope: point {tuple(points[i].tolist())}; expected finite numbers, or None if undefined")
     if n < 2 or np.ptp(points[:, 0]) == 0:
         return Slope(None, None, None, None, None, n, undefined)
+    from scipy import stats  # a second to import
+
     fit = stats.linregress(*points.T)
     half = float(stats.t.ppf(1 - LEVEL / 2, n - 2) * fit.stderr) if n > 2 else None
     low, high = (None, None) if half is None else (float(fit.slope) - half, float(fit.slope) + half)

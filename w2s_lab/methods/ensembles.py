@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from w2s_lab.methods.selection import aligned
 from w2s_lab.records import LabelledSet
@@ -137,6 +136,8 @@ def stack(sets: Sequence[LabelledSet], trusted_sets: Sequence[LabelledSet], *, C
             "different ones. Hint: more trusted examples, or `average`, which needs none"
         )
     numbers = [task.answers.index(answer) for answer in truth]
+    from sklearn.linear_model import LogisticRegression  # a second to import
+
     regression = LogisticRegression(C=C, max_iter=2000).fit(trusted_features, numbers)
     probs = np.zeros((len(matched[0]), len(task.answers)))
     if len(probs):

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from sklearn.base import clone
 
 from w2s_lab.methods.named_labellers import BUILTIN, EarlyExit, FittedExit, NamedLabeller, States
 from w2s_lab.methods.text_labeller import TextLabeller, check_probs
@@ -130,7 +129,12 @@ def labeller(weak: Any, truth: LabelledSet, *, states: States | None = None) -> 
         )
     if isinstance(what, EarlyExit):
         return what.learn(name, truth, states)
-    own = clone(what) if hasattr(what, "get_params") else copy.deepcopy(what)
+    if hasattr(what, "get_params"):
+        from sklearn.base import clone
+
+        own = clone(what)
+    else:
+        own = copy.deepcopy(what)
     try:
         own.fit([example.input for example in truth.examples], list(truth.answers))
     except Exception as error:  # whatever a user's object raises

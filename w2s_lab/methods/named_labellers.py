@@ -6,9 +6,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.naive_bayes import MultinomialNB
-from sklearn.pipeline import make_pipeline
 
 from w2s_lab.methods.probe import Probe, choose, fit_probe, predict
 from w2s_lab.records import LabelledSet
@@ -35,6 +32,10 @@ class NamedLabeller:
 
 def bag_of_words(examples: int | None = None) -> tuple[Any, int | None]:
     """Multinomial naive Bayes on the counts of the words of the input; the instruction plays no part."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.pipeline import make_pipeline
+
     return make_pipeline(CountVectorizer(), MultinomialNB()), examples
 
 

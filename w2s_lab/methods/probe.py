@@ -6,12 +6,11 @@ move of a slider. Burns et al. (2023, arXiv 2312.09390) fit such probes to weak 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import softmax
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import LabelledSet
@@ -135,6 +134,8 @@ def fit_probe(features: np.ndarray, labels: LabelledSet, *, C: float = 1.0, soft
         two = len(seen) == 2  # scikit-learn keeps the log-odds of the second answer only
         unknowns = features.shape[1] * (1 if two else len(seen))
         solver = "newton-cholesky" if unknowns <= NEWTON else "lbfgs"
+        from sklearn.linear_model import LogisticRegression  # a second to import
+
         regression = LogisticRegression(C=C, solver=solver, max_iter=1000)
         fitted = regression.fit(standard[rows], classes, sample_weight)
         coef[seen] = [0 * fitted.coef_[0], fitted.coef_[0]] if two else fitted.coef_
@@ -164,6 +165,8 @@ def ridge_probe(features: np.ndarray, labels: LabelledSet, *, alpha: float = 1.0
         raise ValueError(f"ridge_probe: alpha is {alpha}; expected a number from 0 up")
     targets, weight = _targets(features, labels, soft, "ridge_probe")
     scaler, standard = _standardised(features, weight)
+    from sklearn.linear_model import LinearRegression, Ridge
+
     # without regularisation the features may not determine the coefficients: LinearRegression takes the shortest ones
     regression = Ridge(alpha=alpha, solver="cholesky") if alpha else LinearRegression()
     fitted = regression.fit(standard, targets, sample_weight=weight)
@@ -293,8 +296,10 @@ def _check_rows(features: np.ndarray, labels: LabelledSet, who: str) -> None:
         raise ValueError(f"{who}: features have shape {features.shape}; expected [{len(labels)}, d], a row per example")
 
 
-def _standardised(features: np.ndarray, weight: np.ndarray) -> tuple[StandardScaler, np.ndarray]:
+def _standardised(features: np.ndarray, weight: np.ndarray) -> tuple[Any, np.ndarray]:
     """The scaler fitted on the weighted features, and the features that it scales, [N, d] float64."""
+    from sklearn.preprocessing import StandardScaler
+
     table = np.asarray(features, dtype=np.float64)
     scaler = StandardScaler().fit(table, sample_weight=weight)
     return scaler, scaler.transform(table)

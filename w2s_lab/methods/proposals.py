@@ -243,8 +243,8 @@ def _bounded(tokens: Sequence[Sequence[str]], first: int, threshold: float) -> I
         for offset, common in enumerate(overlap):
             row = start + offset
             bound = 2 * common[:row] / np.maximum(1, lengths[:row] + lengths[row])
-            order = np.argsort(-bound, kind="stable")
-            yield order[: np.count_nonzero(bound >= threshold)]
+            near = np.flatnonzero(bound >= threshold)
+            yield near[np.argsort(-bound[near], kind="stable")]
 
 
 def confident(labels: LabelledSet, minimum: float) -> Kept:

@@ -7,7 +7,6 @@ exactly (rounded to whole examples). Two supervisors of equal accuracy thus diff
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
 
 from w2s_lab.records import LabelledSet
 from w2s_lab.system.border import check_arguments
@@ -146,6 +145,8 @@ def word_errors(truth: LabelledSet, accuracy: float, *, guide: LabelledSet) -> L
     _check_fraction(accuracy, "word_errors: accuracy")
     if len(choices) != 2:
         raise ValueError(f"word_errors: the task {truth.task.name!r} has {len(choices)} answers; expected two")
+    from sklearn.feature_extraction.text import CountVectorizer  # a second to import
+
     counts = CountVectorizer(binary=True)
     seen = counts.fit_transform([example.input for example in guide.examples])
     is_second = np.array([example.answer == choices[1] for example in guide.examples])

@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from w2s_lab.models.shared_prefix import can_share
-
 BEGINNING, PROMPTS, ANSWERS = 5, (10, 10, 7), (4, 2)  # tokens of the measured texts; the short answer is padded
 PAIRS = ((0, 0), (1, 0), (2, 1))  # prompt and answer: two rows of equal length, and a shorter one
 DRAWS = 3  # sets of texts that are tried where the first one fails: a router of experts may flip by rounding
+OTHER_THINGS = "it keeps other things of a text than keys and values"
 FLOOR, NUDGE = 16, 8  # times the precision: an error that is never one; how far the embeddings are nudged
 ROUNDING = 30  # times the change that a nudge makes: what rounding may do
 WINDOW = re.compile(r"window(_size)?$|attention_chunk_size$")  # of a config: an old token is not seen any more
@@ -33,6 +32,9 @@ WAYS = {  # of reading several texts, the fastest first; what is said where one 
 }
 
 
+LISTS = ("together", "continued", "apart")  # ways to read a closed list, the fastest first; see `Abilities`
+
+
 @dataclass(frozen=True)
 class Abilities:
     """How a network may be used so that each text gets the score, and the gradient, that it gets alone.
@@ -41,13 +43,15 @@ class Abilities:
         batch: which texts are read together: "padded", of any length, padded on the left; "equal", of the same length;
             "single", each alone.
         prefix: whether what all prompts of a batch begin with may be read once.
-        answers: whether several answers may go on from one prompt's keys and values.
+        answers: how the answers of a closed list are read: "together", in one row behind their prompt, where each sees
+            the prompt and itself; "continued", each from a copy of the prompt's keys and values; "apart", each with
+            its prompt.
         slower: for each faster way that does not hold, what is done instead, and why.
     """
 
     batch: str = "padded"
     prefix: bool = True
-    answers: bool = True
+    answers: str = "together"
     slower: tuple[str, ...] = ()
 
 
@@ -183,10 +187,11 @@ def measure(model: Any) -> Abilities:
     Warns:
         UserWarning: faster ways do not hold for this network, and slower ones are taken.
     """
+    left = replace(model, padding="left")
     with undisturbed(model.network):
-        found = _measured(replace(model, precision="float32"), Abilities())
+        found = _measured(replace(left, precision="float32"), Abilities())
         if model.in_bfloat16:
-            found = _measured(model, found)
+            found = _measured(left, found)
     warn_slower(model, found.slower)
     return found
 
@@ -214,7 +219,7 @@ def _measured(model: Any, best: Abilities) -> Abilities:
 
     slower, batch, reason = list(best.slower), "", None
     for batch in list(WAYS)[list(WAYS).index(best.batch) :]:
-        if (reason := off(_pairs, Abilities(batch, prefix=False, answers=False))) is None:
+        if (reason := off(pairs, Abilities(batch, prefix=False, answers="apart"))) is None:
             break
         slower.append(f"{WAYS[batch]} ({reason})")
     if reason:
@@ -222,18 +227,23 @@ def _measured(model: Any, best: Abilities) -> Abilities:
             f"model {model.name!r}: {family(model)} scores even a single text otherwise when its mask and positions "
             f"are given ({reason}), so this kit cannot use it. Hint: take a model of another family"
         )
-    found = Abilities(batch, prefix=False, answers=False)
+    found = Abilities(batch, prefix=False, answers="apart")
     kept = _keeps_from_sharing(model) if best.prefix and batch == "padded" else ""  # "": known already
-    if best.answers and kept is None and off(_table, replace(found, prefix=True, answers=True)) is None:
-        return replace(found, prefix=True, answers=True, slower=tuple(slower))
-    if best.answers:
-        reason = off(_table, replace(found, answers=True)) if model.cache_name else "it gives none"
-        found = replace(found, answers=not reason)
-        if reason:
-            slower.append(
-                f"each answer of a closed list is read with its prompt, since answers cannot share the prompt's keys "
-                f"and values ({reason})"
-            )
+    ways = [way for way in LISTS[LISTS.index(best.answers) :] if way != "together" or _takes_any_mask(model)]
+    if kept is None:
+        for way in ways[:-1]:
+            both = replace(found, prefix=True, answers=way)
+            if off(_table, both) is None:
+                return replace(both, slower=tuple(slower))
+    for way in ways:
+        found = replace(found, answers=way)
+        if way == "apart" or (reason := off(_table, found)) is None:
+            break
+    if found.answers == "apart" != best.answers:
+        slower.append(
+            f"each answer of a closed list is read with its prompt, since answers cannot share the prompt's keys "
+            f"and values ({reason})"
+        )
     if kept != "":
         reason = kept or off(_table, replace(found, prefix=True))
         found = replace(found, prefix=not reason)
@@ -272,6 +282,16 @@ def reads_forward(network: Any) -> bool:
         if not found.isfinite().all():
             return True  # `measure` says so
         return far_off(second, first, lambda: read(NUDGE * precision)[0], precision) is None
+
+
+def pads_right(model: Any) -> bool:
+    """Whether rows may be padded on the right, without a mask, in float32 and in the model's precision."""
+    with undisturbed(model.network):
+        for precision in dict.fromkeys(("float32", model.precision)):
+            trial = Trial(replace(model, precision=precision, padding="right"), 0)
+            if trial.off(pairs, Abilities(prefix=False, answers="apart")):
+                return False
+    return True
 
 
 def can_stop(model: Any) -> bool:
@@ -319,15 +339,29 @@ def can_stop(model: Any) -> bool:
 
 def _keeps_from_sharing(model: Any) -> str | None:
     """Why no prefix can be shared, where that is known without trying; a short trial would not notice a long window."""
-    config = model.network.config.get_text_config().to_dict()
-    windows = [value for name, value in config.items() if WINDOW.search(name) and isinstance(value, int) and value > 0]
-    if windows:
-        return f"it does not see further back than {min(windows)} tokens"
+    if window := _window(model):
+        return f"it does not see further back than {window} tokens"
     if not model.takes_positions:
         return "it takes no positions of tokens"
-    if not model.cache_name or not can_share(model.network):
-        return "it keeps other things of a text than keys and values"
-    return None
+    if model.shares_prefix:
+        return None
+    from w2s_lab.models.shared_prefix import can_share  # imports transformers
+
+    return None if model.cache_name and can_share(model.network) else OTHER_THINGS
+
+
+def _takes_any_mask(model: Any) -> bool:
+    """Whether it may be tried to give a network a mask of its own for each token, in place of the one it would make."""
+    return model.takes_positions and not _window(model)
+
+
+def _window(model: Any) -> int | None:
+    """How far back a network sees, in tokens; None: without a limit."""
+    config = model.network.config.get_text_config().to_dict()
+    return min(
+        (value for name, value in config.items() if WINDOW.search(name) and isinstance(value, int) and value > 0),
+        default=None,
+    )
 
 
 def family(model: Any) -> str:
@@ -344,7 +378,8 @@ def _alone(model: Any, trial: Trial) -> Tensor:
     return torch.stack([trial.score_alone(trial.prompts[p], trial.answers[a]) for p, a in PAIRS])
 
 
-def _pairs(model: Any, trial: Trial) -> Tensor:
+def pairs(model: Any, trial: Trial) -> Tensor:
+    """log Pr(y|x) of `PAIRS`, in one batch, [3]."""
     return model.log_prob([trial.prompts[p] for p, _ in PAIRS], [trial.answers[a] for _, a in PAIRS])
 
 

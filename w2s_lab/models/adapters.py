@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 
 from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.pretrained import Pretrained
 from w2s_lab.recipe import LoRA
 from w2s_lab.system.randomness import OwnRandomness
 
@@ -31,6 +32,9 @@ def adapted(model: LanguageModel, lora: LoRA, *, seed: int) -> Iterator[None]:
     config = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
+    own = type(model.network) if isinstance(model.network, Pretrained) else None
+    if own:
+        model.network = model.network.to_transformers()  # peft knows its layers
     network = model.network
     if model.in_bfloat16:
         network.to(torch.bfloat16)
@@ -43,5 +47,6 @@ def adapted(model: LanguageModel, lora: LoRA, *, seed: int) -> Iterator[None]:
         yield
     finally:
         network.float()
-        model.network = wrapped.merge_and_unload()
+        merged = wrapped.merge_and_unload()
+        model.network = own.like(merged, copy=False) if own else merged
         model.network.requires_grad_(True)

@@ -9,7 +9,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from w2s_lab.models.abilities import Abilities, can_stop, measure
+from w2s_lab.models import half_weights
+from w2s_lab.models.abilities import Abilities, can_stop, measure, pads_right
 from w2s_lab.models.chat import ChatFrame, chat_frame, has_template, warn_changed
 from w2s_lab.models.generation import Way, search, way_of
-from w2s_lab.models.shared_prefix import shared_cache, with_prefix_row
+from w2s_lab.models.rows import AnswerList, in_rows, tokens_behind, with_prefix_row
 from w2s_lab.objective import sequence_log_prob
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, Snapshot, Task
@@ -33,6 +34,8 @@ CHARACTERS = 4  # of a token, about
 KEPT = 4  # sets of examples whose tokens are kept, so that no set is tokenised twice
 BFLOAT16_PAYS = 10_000_000  # parameters: on a CPU, 1.4 times as fast at 13 million, a tenth slower at one million
 WORTH_SHARING = 4  # tokens: from this length on, a prefix that all prompts of a batch share is read once
+FLASH = "cuda"  # the kind of device whose attention is faster without a mask
+FLASH_PAYS = 8  # predicted, not measured: a shared prefix of less than an eighth of a row saves less than a mask costs
 
 
 # What transformers calls the recomputation of activations on the way back: gradient checkpointing in 5.17, later
@@ -64,11 +67,14 @@ class LanguageModel:
         name: the name that the user gave, or how the model was trained.
         digest: content key of weights and tokenizer.
         tokenizer: a `PreTrainedTokenizerBase` of transformers.
-        network: a causal `PreTrainedModel` of transformers, float32 on `device`.
+        network: a `Llama` of this kit or a causal `PreTrainedModel` of transformers, float32 on `device`.
         history: snapshots of the training that made it; empty for a model that was loaded.
         max_tokens, chat_template, precision: as in `Recipe`, in training and afterwards.
         task: the task that it was trained on, for `w2s_lab.answer`; None: unknown.
         instruction: the most frequent one among its training examples; None: unknown.
+        padding: where prompts with their answers are padded: "left", with a mask; "right", without one, so that a GPU's
+            flash kernel applies; "auto": right on a GPU where that should pay. Either gives the same numbers.
+        in_half: whether the network has its weights in bfloat16 at this moment (see `models.half_weights`).
     """
 
     name: str
@@ -81,6 +87,8 @@ class LanguageModel:
     precision: str = "auto"
     task: Task | None = None
     instruction: str | None = None
+    padding: str = "auto"
+    in_half: bool = False
     _prompts: dict = field(default_factory=dict, repr=False)
     _measured: dict = field(default_factory=dict, repr=False)  # shared by copies, whose networks behave alike
     _as_if: Abilities | None = field(default=None, repr=False)  # while they are measured
@@ -126,7 +134,7 @@ class LanguageModel:
 
     def try_out(self, *, generates: bool) -> None:
         """Raise now what reading, and generating if asked, would raise later; raises and warns as `abilities` does."""
-        _ = self.abilities
+        _ = self.abilities, self._may_pad_right  # measured now: a training may lend the network other weights
         if generates:
             self.generation()
 
@@ -161,13 +169,18 @@ class LanguageModel:
         """
         return self._as_if or self._measure(measure)
 
+    @property
+    def takes_half_weights(self) -> bool:
+        """Whether a training may lend the network its weights in bfloat16, measured at first use."""
+        return self._measure(half_weights.takes)
+
     def behaves_like(self, other: "LanguageModel") -> None:
         """Take over what was measured of another model with the same kind of network."""
         self._measured = other._measured
 
     def _measure(self, what: Callable[["LanguageModel"], Any], *of: Any) -> Any:
         """The result of a measurement, made once for each device and precision."""
-        key = (what, *of, self.device.type, self.in_bfloat16)
+        key = (what, *of, type(self.network), self.device.type, self.in_bfloat16)
         if key not in self._measured:
             self._measured[key] = what(self, *of)
         return self._measured[key]
@@ -292,11 +305,12 @@ class LanguageModel:
 
     # -- log Pr(y|x) ---------------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def _accepts(self) -> frozenset[str]:
-        return frozenset(inspect.signature(self.network.forward).parameters)
+        forward = self.network.forward
+        return _arguments(getattr(forward, "__func__", forward))
 
-    @cached_property
+    @property
     def cache_name(self) -> str | None:
         """The name by which the network takes and returns its keys and values; None if it takes none.
 
@@ -313,16 +327,18 @@ class LanguageModel:
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """Inside the block, matrix products are computed in the model's precision."""
-        if not self.in_bfloat16:
+        if self.in_half or not self.in_bfloat16:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def _forward(self, ids: Tensor, mask: Tensor, keep: int, **extra):
+    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, keep: int, **extra):
         """The network's output with logits at the last `keep` positions."""
         if "position_ids" in self._accepts:
-            extra["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
+            extra["position_ids"] = positions
         if "logits_to_keep" in self._accepts:
             extra["logits_to_keep"] = keep
+        if "use_cache" not in self._accepts:
+            extra.pop("use_cache", None)
         with self.autocast():
             output = self.network(input_ids=ids, attention_mask=mask, **extra)
         output.logits = output.logits[:, -keep:]
@@ -337,11 +353,13 @@ class LanguageModel:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """For B answers after their prompts: logits [B, T, V] that predict them, their tokens [B, T], the mask [B, T].
 
-        Rows are padded on the left: all answers end at the last position, so logits are computed for the last T
+        If rows are padded on the left, all answers end at the last position, so logits are computed for the last T
         positions only. The network predicts the last token of an answer but never reads it.
         """
         width = max(map(len, answers))
         rows = [p + a[:-1] for p, a in zip(prompts, answers, strict=True)]
+        if self._pads_right(rows, prompts):
+            return self._read_right(rows, width), *self.pad_left(answers)
 
         def read(group: list[int]) -> Tensor:
             logits = self._read([rows[i] for i in group], [prompts[i] for i in group], width)[0].logits
@@ -349,17 +367,66 @@ class LanguageModel:
 
         return self._in_groups(rows, read), *self.pad_left(answers)
 
+    @property
+    def _may_pad_right(self) -> bool:
+        wished = self.padding == "right" or (self.padding == "auto" and self.device.type == FLASH)
+        return wished and (self._as_if is not None or self._measure(pads_right))
+
+    def _pads_right(self, rows: Sequence[list[int]], prompts: Sequence[list[int]]) -> bool:
+        if not self._may_pad_right or self.padding == "right":
+            return self._may_pad_right
+        return self._shared_prefix(rows, prompts) * FLASH_PAYS < max(map(len, rows))
+
+    def _read_right(self, rows: Sequence[list[int]], width: int) -> Tensor:
+        """Logits [B, T, V] at the last `width` tokens of each row; rows are padded on the right.
+
+        A causal network reads nothing of what follows a token, so neither mask nor positions are given.
+        """
+        lengths = np.array([[len(row)] for row in rows])
+        ids = np.zeros((len(rows), lengths.max()), dtype=np.int64)
+        ids[np.arange(ids.shape[1]) < lengths] = np.fromiter(chain.from_iterable(rows), np.int64, lengths.sum())
+        starts = np.arange(len(rows))[:, None] * ids.shape[1]
+        places = self._send((starts + np.maximum(lengths + np.arange(-width, 0), 0)).flatten())
+
+        def at_answers(_: torch.nn.Module, inputs: tuple[Tensor]) -> Tensor:
+            return inputs[0].flatten(0, 1).index_select(0, places).unflatten(0, (len(rows), width))
+
+        hook = self.network.get_output_embeddings().register_forward_pre_hook(at_answers)
+        try:
+            return self.read_plainly(self._send(ids)).logits
+        finally:
+            hook.remove()
+
     def log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
         """log Pr(y_k|x) of K answers for each of B prompts, in nats per answer, [B, K], with gradient.
 
-        The network reads each prompt once, and the K answers share its keys and values, if its abilities allow.
+        The network reads each prompt once for all K answers, if its abilities allow.
         """
-        if self._recomputes or not self.abilities.answers:  # nothing to share: each answer is read with its prompt
+        way = self.abilities.answers
+        if way == "apart" or (way == "continued" and self._recomputes):  # then no keys and values are kept
             return torch.stack([self.log_prob(prompts, [answer] * len(prompts)) for answer in answers], 1)
-        return self._in_groups(prompts, lambda group: self._log_probs([prompts[i] for i in group], answers))
+        if way == "continued":
+            return self._in_groups(prompts, lambda group: self._continued([prompts[i] for i in group], answers))
 
-    def _log_probs(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
-        """`log_probs` of prompts that may be read together, with shared keys and values."""
+        lists = [AnswerList(some, self.device) for some in in_rows(answers)]
+
+        def read(group: list[int]) -> Tensor:
+            rows = [prompts[i] for i in group]
+            outputs = ((one, self._read(rows, rows, 1 + len(one), behind=one)[0]) for one in lists)
+            return torch.cat([one.log_probs(output.logits) for one, output in outputs], 1)
+
+        return self._in_groups(prompts, read)
+
+    def tokens_with(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> list[int]:
+        """For each prompt, how many tokens go through the network, or are kept, when it is read with a closed list."""
+        if self.abilities.answers == "together":
+            behind = max(map(tokens_behind, in_rows(answers)))
+            return [len(prompt) + 1 + behind for prompt in prompts]
+        times = len(answers) if self.abilities.answers == "continued" else 1
+        return [(len(prompt) + max(map(len, answers))) * times for prompt in prompts]
+
+    def _continued(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Tensor:
+        """`log_probs` of prompts that may be read together; each answer goes on from a copy of the prompt's keys."""
         batch, k, width = len(prompts), len(answers), max(map(len, answers))
         read, mask = self._read(prompts, prompts, 1, use_cache=True)
         targets = torch.tensor([a + [0] * (width - len(a)) for a in answers], device=self.device)
@@ -370,7 +437,9 @@ class LanguageModel:
             cache = getattr(read, self.cache_name)
             cache.batch_repeat_interleave(k)
             full_mask = torch.cat([mask.repeat_interleave(k, 0), answer_mask[:, :-1].long()], -1)
-            continued = self._forward(targets[:, :-1], full_mask, width - 1, **{self.cache_name: cache}, use_cache=True)
+            positions = self._positions(full_mask)[:, 1 - width :]
+            own = {self.cache_name: cache}
+            continued = self._forward(targets[:, :-1], full_mask, positions, width - 1, **own, use_cache=True)
             logits = torch.cat([logits, continued.logits], 1)
         return sequence_log_prob(logits, targets, answer_mask).view(batch, k)
 
@@ -393,22 +462,38 @@ class LanguageModel:
         return torch.cat([read(group) for group in groups.values()])[order.argsort()]
 
     def _read(
-        self, rows: Sequence[list[int]], prompts: Sequence[list[int]], keep: int, longest: int | None = None, **extra
+        self,
+        rows: Sequence[list[int]],
+        prompts: Sequence[list[int]],
+        keep: int,
+        longest: int | None = None,
+        behind: AnswerList | None = None,
+        **extra,
     ) -> tuple[Any, Tensor]:
         """The network's output for rows that begin with `prompts`, with logits at the last `keep` positions; the mask.
 
-        A prefix that all prompts share, such as the instruction, is read once; at most its first `longest` tokens.
+        A prefix that all prompts share, such as the instruction, is read once; at most its first `longest` tokens. The
+        rows may have a list of answers behind them.
         """
         shared = self._shared_prefix(rows, prompts, longest)
         ids, mask = self.pad_left([row[shared:] for row in rows])
+        if shared:
+            ids, mask = with_prefix_row(ids, mask, torch.tensor(prompts[0][:shared], device=self.device))
+        seen, positions = mask, self._positions(mask)[:, -ids.shape[1] :]
+        if behind:
+            ids, seen, positions = behind.behind(ids, mask, positions)
         if not shared:
-            return self._forward(ids, mask, keep, **({"use_cache": False} | extra)), mask
-        ids, mask = with_prefix_row(ids, mask, torch.tensor(prompts[0][:shared], device=self.device))
-        cache = shared_cache(self.network, shared)
-        read = self._forward(ids, mask, keep, **{self.cache_name: cache}, use_cache=True)
+            return self._forward(ids, seen, positions, keep, **({"use_cache": False} | extra)), mask
+        if self.shares_prefix:
+            read = self._forward(ids, seen, positions, keep, shared=shared)
+        else:
+            from w2s_lab.models.shared_prefix import shared_cache  # imports transformers
+
+            cache = shared_cache(self.network, shared)
+            read = self._forward(ids, seen, positions, keep, **{self.cache_name: cache}, use_cache=True)
+            if extra:  # the caller will continue the rows, but not the prefix row
+                cache.batch_select_indices(torch.arange(len(rows), device=self.device))
         read.logits = read.logits[:-1]
-        if extra:  # the caller will continue the rows, but not the prefix row
-            cache.batch_select_indices(torch.arange(len(rows), device=self.device))
         return read, mask[:-1]
 
     def _shared_prefix(
@@ -428,6 +513,15 @@ class LanguageModel:
         shared = min(shared, min(map(len, prompts)) - 1, max(map(len, rows)) // 2)
         shared = shared if longest is None else min(shared, longest)
         return shared if shared >= WORTH_SHARING else 0
+
+    def _positions(self, mask: Tensor) -> Tensor:
+        """At which position each token of rows with this mask stands, [B, L]; padding stands anywhere."""
+        return (mask.cumsum(-1) - 1).clamp_min(0)
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether the network itself can read a prefix once, as `Llama` does."""
+        return "shared" in self._accepts
 
     @property
     def takes_positions(self) -> bool:
@@ -497,7 +591,9 @@ class LanguageModel:
     def _given_states(self, prompts: Sequence[list[int]], wanted: Sequence[int], since: Sequence[int] | None) -> Tensor:
         """`hidden`, by the states that the network itself returns at the end of a pass."""
         ids, mask = self.pad_left(prompts)
-        given = self._forward(ids, mask, 1, output_hidden_states=True, use_cache=False).hidden_states
+        given = self._forward(
+            ids, mask, self._positions(mask), 1, output_hidden_states=True, use_cache=False
+        ).hidden_states
         found = [given[layer].float() for layer in wanted]
         return torch.stack([s[:, -1] if since is None else self._mean(s, since, prompts) for s in found], 1)
 
@@ -582,6 +678,12 @@ class LanguageModel:
 
 class _Stop(Exception):
     """Ends a pass through the network behind the last layer that is read."""
+
+
+@lru_cache(maxsize=16)
+def _arguments(forward: Callable) -> frozenset[str]:
+    """The names of what a function takes."""
+    return frozenset(inspect.signature(forward).parameters)
 
 
 @cache

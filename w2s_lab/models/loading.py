@@ -1,11 +1,10 @@
 """Loading, saving and making language models: a name, a folder or a Hub id becomes a `LanguageModel`.
 
-Only this module, `gguf` and `shared_prefix` import transformers.
+Only this module, `gguf`, `pretrained` and `shared_prefix` import transformers; what takes long to import, when needed.
 """
 
 import contextlib
 import copy
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -18,24 +17,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
-)
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from w2s_lab import assets
 from w2s_lab.data import fetch
 from w2s_lab.data.hub import brief, fetch_model, split_revision
 from w2s_lab.models.abilities import reads_forward
+from w2s_lab.models.digests import weights_digest
 from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.llama import Llama
+from w2s_lab.models.pretrained import plain_config
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Task, content_key
 from w2s_lab.system.border import check_arguments
@@ -87,7 +79,7 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-Start = str | Path | LanguageModel | tuple[PreTrainedModel, PreTrainedTokenizerBase]  # what `load_model` takes
+Start = str | Path | LanguageModel | tuple[torch.nn.Module, PreTrainedTokenizerBase]  # what `load_model` takes
 
 
 def load_model(
@@ -144,23 +136,30 @@ def load_model(
         raise ValueError(f"model {name!r} cannot be loaded: {_loading_problem(error)}") from error
     network = _unscaled(network).to(chosen_device).eval()
     _check_model(name, tokenizer, network, unusable)
-    model = _wrapped(own_name or name, network, tokenizer, like)
+    model = _wrapped(own_name or name, network, tokenizer, like, None if scratch else folder)
     return model if scratch else replace(model, **_read_card(folder, tokenizer))
 
 
 def _wrapped(
-    name: str, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, like: LanguageModel | None = None
+    name: str,
+    network: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    like: LanguageModel | None = None,
+    read_from: Path | None = None,
 ) -> LanguageModel:
-    # plain argmax, not the sampling settings of the model's authors
-    network.generation_config = GenerationConfig.from_model_config(network.config)
-    model = LanguageModel(name, network_digest(network, tokenizer), tokenizer, network)
+    if not isinstance(network, Llama):
+        from transformers import GenerationConfig
+
+        # plain argmax, not the sampling settings of the model's authors
+        network.generation_config = GenerationConfig.from_model_config(network.config)
+    model = LanguageModel(name, network_digest(network, tokenizer, read_from=read_from), tokenizer, network)
     if like is not None:
         model.behaves_like(like)
     _ = model.abilities  # measured now, before anything is trained
     return model
 
 
-def _unscaled(network: PreTrainedModel) -> PreTrainedModel:
+def _unscaled(network: Any) -> Any:
     """RWKV would scale its weights in place for float16, also those that are saved."""
     if getattr(network.config, "rescale_every", 0):
         network.config.rescale_every = 0
@@ -177,7 +176,7 @@ def model_name(start: Start) -> str:
 
 
 def _of_objects(
-    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: torch.device, name: str | None
+    network: Any, tokenizer: PreTrainedTokenizerBase, device: torch.device, name: str | None
 ) -> LanguageModel:
     """A copy of a network and a tokenizer of transformers, as a language model."""
     name = name or model_name((network, tokenizer))
@@ -250,6 +249,10 @@ def _check_files(name: str, folder: Path, *, weights: bool) -> None:
 
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
+        if _is_plain_tokenizer(folder):  # what AutoTokenizer would come to, a second later
+            return PreTrainedTokenizerFast.from_pretrained(folder)
+        from transformers import AutoTokenizer
+
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)  # the default asks on the terminal
     except Exception as error:  # the tokenizers library raises plain Exception
         if _needs_code(error):
@@ -259,14 +262,28 @@ def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise ValueError(f"{problem}; expected one beside the network, such as tokenizer.json") from error
 
 
-def _read_network(folder: Path, scratch: bool) -> tuple[PreTrainedModel, list[str]]:
+def _is_plain_tokenizer(folder: Path) -> bool:
+    """Whether the folder's tokenizer is all in its tokenizer.json."""
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        return settings["tokenizer_class"] == "TokenizersBackend" and (folder / "tokenizer.json").is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _read_network(folder: Path, scratch: bool) -> tuple[Any, list[str]]:
     """The network in float32, and the names of its weights that the files lack or have in another shape."""
+    if not scratch and (network := Llama.from_folder(folder)):
+        return network, []
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if config.is_encoder_decoder:
         raise ValueError(f"it is an encoder-decoder ({type(config).__name__}); expected a causal language model")
     if scratch:
         with OwnRandomness(0):
-            return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False), []
+            network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        return Llama.like(network) or network, []
     network, report = AutoModelForCausalLM.from_pretrained(
         folder,
         config=config,
@@ -292,7 +309,7 @@ def _loading_problem(error: Exception) -> str:
     return brief(error)
 
 
-def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel, unusable: list[str]) -> None:
+def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: Any, unusable: list[str]) -> None:
     """Raise ValueError unless the two fit, the network is causal and whole, and the tokenizer encodes and has an end.
 
     A padding token is not needed: our batches are padded by a mask.
@@ -320,15 +337,20 @@ def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: PreTrai
         )
 
 
-def network_digest(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Content key of all weights, the architecture and the vocabulary."""
-    seen = hashlib.sha256()
-    for key, value in sorted(network.state_dict().items()):
-        seen.update(key.encode())
-        seen.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+def network_digest(network: Any, tokenizer: PreTrainedTokenizerBase, *, read_from: Path | None = None) -> str:
+    """Content key of all weights, the architecture and the vocabulary.
+
+    Args:
+        network, tokenizer: the two parts of a language model.
+        read_from: the folder from which the weights were just read, whose digest may be remembered.
+    """
+    weights = weights_digest(network.state_dict(), read_from)
     # the weights' shapes do not show the number of heads or the base of the rotary positions
-    config = {key: value for key, value in network.config.to_dict().items() if key not in NOT_ARCHITECTURE}
-    return content_key(seen.hexdigest(), type(network).__name__, config, sorted(tokenizer.get_vocab().items()))
+    facts, kind = network.config.to_dict(), getattr(network, "architecture", type(network).__name__)
+    if kind == Llama.architecture and (plain := plain_config(facts)):
+        facts = plain.to_dict()  # the same, whichever code reads the folder
+    config = {key: value for key, value in facts.items() if key not in NOT_ARCHITECTURE}
+    return content_key(weights, kind, config, sorted(tokenizer.get_vocab().items()))
 
 
 def save_model(model: LanguageModel, folder: str | Path) -> None:
@@ -399,10 +421,10 @@ def train_tokenizer(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenize
     )
 
 
-def new_llama(
-    tokenizer: PreTrainedTokenizerFast, *, layers: int, width: int, heads: int, seed: int
-) -> LlamaForCausalLM:
-    """A Llama-style model with random weights; torch's global generator is left as it was."""
+def new_llama(tokenizer: PreTrainedTokenizerFast, *, layers: int, width: int, heads: int, seed: int) -> Llama:
+    """A network with random weights, as transformers draws them; torch's global generator is left as it was."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
@@ -416,4 +438,4 @@ def new_llama(
         pad_token_id=tokenizer.pad_token_id,
     )
     with OwnRandomness(seed):
-        return LlamaForCausalLM(config)
+        return Llama.like(LlamaForCausalLM(config))

@@ -1,4 +1,4 @@
-"""Read once what all rows of a batch begin with: an instruction, or the frame of a chat template."""
+"""Keys and values for a batch whose rows begin alike, in networks of transformers: the beginning is read once."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class SharedPrefixLayer(DynamicLayer):
 
     def __init__(self, shared: int) -> None:
         super().__init__()
-        self.shared = shared  # tokens of the prefix: the last ones of the last row
+        self.shared = shared  # tokens of the prefix: the first ones of the last row
 
     def get_seq_length(self) -> int:
         """Number of tokens before those of the next pass."""
@@ -31,7 +31,7 @@ class SharedPrefixLayer(DynamicLayer):
         return self.keys, self.values
 
     def _after_prefix(self, states: Tensor) -> Tensor:
-        prefix = states[-1:, :, -self.shared :].expand(len(states), -1, -1, -1)
+        prefix = states[-1:, :, : self.shared].expand(len(states), -1, -1, -1)
         return torch.cat([prefix, states], -2)
 
 
@@ -49,17 +49,3 @@ def shared_cache(network: Any, shared: int) -> DynamicCache:
     cache = DynamicCache(config=network.config)
     cache.layers = [SharedPrefixLayer(shared) for _ in cache.layers]
     return cache
-
-
-def with_prefix_row(ids: Tensor, mask: Tensor, prefix: Tensor) -> tuple[Tensor, Tensor]:
-    """The batch [B + 1, L] whose last row is the prefix [S], S <= L, and the mask [B + 1, S + L] of what a row may see.
-
-    `ids` [B, L] and `mask` are padded on the left, without the prefix.
-    """
-    last = torch.zeros_like(ids[:1])
-    last[0, -len(prefix) :] = prefix
-    seen = torch.zeros_like(mask[:1])
-    seen[0, -len(prefix) :] = 1
-    before = mask.new_ones(len(mask) + 1, len(prefix))
-    before[-1] = 0  # the prefix itself has nothing before it
-    return torch.cat([ids, last]), torch.cat([before, torch.cat([mask, seen])], -1)

@@ -145,7 +145,7 @@ class Estimate(Record):
     """Memory at the peak, in bytes, and time.
 
     Attributes:
-        weights: with the copy in bfloat16 that autocast makes.
+        weights: with the copy in bfloat16 in which they are used.
         gradients, optimizer: of what is trained.
         activations: kept for the backward pass; when labelling, those of one layer and the keys and values of all.
         logits: scores of all tokens of the vocabulary, at the places of answers only.
@@ -202,8 +202,8 @@ def training_flops(model: Architecture, recipe: Recipe, tokens: float, scored: f
     return total + (layers + attention if recipe.gradient_checkpointing else 0)
 
 
-LLAMA = (4, 40, 34)  # vectors kept inside an MLP; bytes per entry of the width elsewhere, in float32 and in bfloat16
-KEPT = {"llama": LLAMA, "mistral": LLAMA, "qwen2": LLAMA, "olmo2": (4, 56, 50), "gpt_neox": (2, 42, 23)}
+LLAMA = (4, 40, 26)  # vectors kept inside an MLP; bytes per entry of the width elsewhere, in float32 and in bfloat16
+KEPT = {"llama": LLAMA, "mistral": LLAMA, "qwen2": LLAMA, "olmo2": (4, 56, 38), "gpt_neox": (2, 42, 22)}
 
 
 def layer_activations(model: Architecture, low: bool) -> float:
@@ -211,28 +211,28 @@ def layer_activations(model: Architecture, low: bool) -> float:
 
     A layer of Llama, in float32: the input of each of the two norms, its normalised form, its scaled form (6 vectors as
     wide as the hidden state), queries, keys, values and the attention's result (4), and in the MLP the gate, its
-    activation, the other branch and their product (4 as wide as the MLP): 4 * (10 d + 4 m) bytes. With autocast the
-    norms stay in float32 (4 vectors of 4 bytes), while the linear maps keep a copy of their input in bfloat16 each
-    (5), and attention (4) and MLP (4) theirs: 34 d + 8 m bytes. OLMo 2 also normalises queries, keys and results;
-    GPT-NeoX has no gate and one norm for three maps. A LoRA keeps about the same.
+    activation, the other branch and their product (4 as wide as the MLP): 4 * (10 d + 4 m) bytes. With weights in
+    bfloat16 all of this takes 2 bytes an entry, but that each norm computes in float32 and keeps its input so (4):
+    16 d for the norms, 8 d for attention, 2 d for small things, and 8 m: 26 d + 8 m bytes. OLMo 2 also normalises
+    queries, keys and results; GPT-NeoX has no gate and one norm for three maps. A LoRA keeps about the same.
     """
-    inside, plain, mixed = KEPT[model.family]
-    return (mixed if low else plain) * model.width + (2 if low else 4) * inside * model.mlp_width
+    inside, plain, half = KEPT[model.family]
+    return (half if low else plain) * model.width + (2 if low else 4) * inside * model.mlp_width
 
 
 def activations(model: Architecture, recipe: Recipe, low: bool) -> float:
     """Bytes per token that all layers keep; with gradient checkpointing, each its input, and one layer all the rest."""
     if not recipe.gradient_checkpointing:
         return model.layers * layer_activations(model, low)
-    stream = 2 if low and recipe.lora else 4  # bytes: the hidden state is bfloat16 only where the weights are
-    return model.layers * stream * model.width + layer_activations(model, low)
+    return model.layers * (2 if low else 4) * model.width + layer_activations(model, low)
 
 
 def weight_bytes(model: Architecture, lora: LoRA | None, low: bool) -> float:
-    """4 bytes per parameter, and 2 more for autocast's copy of each matrix; under a LoRA 2 or 4, and the adapter."""
+    """4 bytes per parameter, and 2 more for its copy in bfloat16; one that a LoRA freezes takes 4, or 2 in bfloat16."""
+    learnt = 6 if low else 4
     if lora:
-        return (2 if low else 4) * model.parameters + 4 * model.adapter_parameters(lora)
-    return 4 * model.parameters + (2 * (model.layer_weights + model.vocabulary * model.width) if low else 0)
+        return (2 if low else 4) * model.parameters + learnt * model.adapter_parameters(lora)
+    return learnt * model.parameters
 
 
 def estimate_training(
@@ -240,9 +240,9 @@ def estimate_training(
 ) -> Estimate:
     """The memory and time to fine-tune a model on `examples` examples, `recipe.epochs` times.
 
-    Trained parameters take 16 bytes each: weight 4, gradient 4, Adam's two averages 8. The logits take 12 bytes each:
-    the logit 4, its logarithmic softmax 4, the gradient 4. A batch that does not fit is halved until its pieces fit, as
-    in the training itself; the gradient of the batch stays the same.
+    Trained parameters take 16 bytes each: weight 4, gradient 4, Adam's two averages 8; in bfloat16 a copy takes 2 more.
+    The logits take 12 bytes each: the logit 4, its logarithmic softmax 4, the gradient 4. A batch that does not fit is
+    halved until its pieces fit, as in the training itself; the gradient of the batch stays the same.
     """
     precision = device.precision(recipe.precision)
     low = precision == "bfloat16"

@@ -87,7 +87,7 @@ def pretraining_rate_at(step: int, steps: int, peak: float) -> float:
 
 def next_token_loss(network, ids: Tensor) -> Tensor:
     """Mean cross-entropy of the next token over rows of a packed stream [B, T], in nats per token."""
-    logits = network(input_ids=ids, use_cache=False).logits
+    logits = network(input_ids=ids).logits
     return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
 
 
@@ -141,7 +141,8 @@ def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", 
                 bar.set_postfix_str(f"loss {torch.stack(losses[-20:]).mean():.3f} nats/token")
             if checkpoint.due():
                 checkpoint.save(network, optimizer, {"step": step + 1})
-    stored = torch.float16 if network.num_parameters() > HALF_ABOVE else torch.float32
+    parameters = sum(weight.numel() for weight in network.parameters())
+    stored = torch.float16 if parameters > HALF_ABOVE else torch.float32
     network.to(stored).to(torch.float32)  # rounded first: the loss must be that of the model that users load
     held_out = _held_out_loss(network, _packed_rows(tokenizer, HELD_OUT_TOKENS, HELD_OUT_SEED).to(where))
     network.to("cpu", stored)

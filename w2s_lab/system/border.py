@@ -225,6 +225,8 @@ def described(value: Any) -> str:
         shape = getattr(value, "shape", None)
         size = f" of shape {tuple(shape)}" if isinstance(shape, Sequence) else ""
         return f"a {library} {kind.__name__}{size}"
+    if hasattr(value, "state_dict"):  # its repr would list its layers
+        return f"a network, {kind.__name__}"
     if repr(value).startswith(f"{kind.__name__}("):
         return abbreviated(value)
     return f"{abbreviated(value)}, {'an' if kind.__name__[:1] in 'AEIO' else 'a'} {kind.__name__}"

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 T = TypeVar("T")
+BUCKET = 25_000_000  # bytes of gradients, about, that are summed over the processes in one message
 
 
 def start(device: str = "auto") -> str:
@@ -120,43 +121,107 @@ def is_sharded(network: torch.nn.Module) -> bool:
 def sharded_if_asked(model: Any) -> Iterator[None]:
     """Under `accelerate launch --use_fsdp`, spread `model.network` over the processes layer by layer (FSDP2).
 
-    After the block, every process has the whole network again. Otherwise nothing changes.
+    After the block, every process has the whole network again. Otherwise nothing changes. If the model computes in
+    bfloat16, the layers are gathered in bfloat16 and the gradients are summed in float32.
 
     Raises:
         ValueError: some weights are frozen, as with a LoRA.
     """
-    network = model.network
     if world() == 1 or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true":
         yield
         return
+    kind, config = type(model.network), model.network.config
+    # of this kit's own networks, the twin: its `generate` works while the weights are spread
+    network = model.network = getattr(model.network, "to_transformers", lambda: model.network)()
     if not all(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError("a LoRA cannot be sharded. Hint: launch it without --use_fsdp; it takes little memory")
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+    half = model.in_bfloat16 and model.takes_half_weights  # each process keeps its part of the float32 masters
+    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
     mesh = dist.device_mesh.init_device_mesh(network.device.type, (world(),))
     blocks = set(network._no_split_modules or ())
     for module in list(network.modules()):
         if type(module).__name__ in blocks:
-            fully_shard(module, mesh=mesh)
-    fully_shard(network, mesh=mesh)
+            fully_shard(module, mesh=mesh, mp_policy=policy)
+    fully_shard(network, mesh=mesh, mp_policy=policy)
+    model.in_half = half
     try:
         yield
     finally:
+        model.in_half = False
         weights = {name: whole(value) for name, value in network.state_dict().items()}
-        model.network = type(network)(network.config).to(network.device).eval()
+        model.network = kind(config).to(network.device).eval()
         model.network.load_state_dict(weights)
 
 
-def sum_gradients(network: torch.nn.Module) -> None:
-    """Sum the gradients of all processes; a sharded network has already done so in its backward pass."""
-    if world() == 1 or is_sharded(network):
-        return
-    trained = [p for p in network.parameters() if p.requires_grad]
-    for parameter in trained:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    for work in [dist.all_reduce(parameter.grad, async_op=True) for parameter in trained]:
-        work.wait()
+class GradientSum:
+    """Sums the gradients of all processes, in flat buckets, from the last layer to the first.
+
+    A sharded network sums them in its own backward pass, and a single process has nothing to sum: then all this does
+    nothing.
+
+    Args:
+        network: its parameters that are trained.
+    """
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        self.buckets: list[list[torch.nn.Parameter]] = []
+        self.sent: list[tuple[Any, Tensor]] = []
+        self._waiting: set[torch.nn.Parameter] = set()
+        if world() == 1 or is_sharded(network):
+            return
+        size = BUCKET
+        for parameter in reversed([p for p in network.parameters() if p.requires_grad]):
+            if size >= BUCKET:
+                self.buckets.append([])
+                size = 0
+            self.buckets[-1].append(parameter)
+            size += 4 * parameter.numel()
+
+    @contextlib.contextmanager
+    def overlapping(self) -> Iterator[None]:
+        """In the block, a backward pass sends each bucket as soon as it is whole; no other pass may follow.
+
+        All processes send the buckets in the same order, whether they send them in such a block or in `finish`.
+        """
+        everyone = [parameter for bucket in self.buckets for parameter in bucket]
+        self._waiting = set(everyone)
+        handles = [parameter.register_post_accumulate_grad_hook(self._arrived) for parameter in everyone]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _arrived(self, parameter: Tensor) -> None:
+        self._waiting.discard(parameter)
+        while len(self.sent) < len(self.buckets) and self._waiting.isdisjoint(self.buckets[len(self.sent)]):
+            self._send()
+
+    def _send(self) -> None:
+        """Begin to sum the next bucket."""
+        bucket = self.buckets[len(self.sent)]
+        flat = torch.cat([
+            p.new_zeros(p.numel(), dtype=_kind_of_gradient(p)) if p.grad is None else p.grad.flatten() for p in bucket
+        ])  # fmt: skip
+        for parameter in bucket:
+            parameter.grad = None  # two copies of all gradients would take the memory that the pass needs
+        self.sent.append((dist.all_reduce(flat, async_op=True), flat))
+
+    def finish(self) -> None:
+        """Send the other buckets, wait for all, and put the sums where the gradients were."""
+        while len(self.sent) < len(self.buckets):
+            self._send()
+        for bucket, (work, flat) in zip(self.buckets, self.sent, strict=True):
+            work.wait()
+            for parameter, part in zip(bucket, flat.split([p.numel() for p in bucket]), strict=True):
+                parameter.grad = part.view_as(parameter).to(_kind_of_gradient(parameter))
+        self.sent = []
+
+
+def _kind_of_gradient(parameter: Tensor) -> torch.dtype:
+    return getattr(parameter, "grad_dtype", None) or parameter.dtype  # torch before 2.10 has no `grad_dtype`
 
 
 def whole(value: Tensor) -> Tensor:

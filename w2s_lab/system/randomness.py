@@ -40,6 +40,11 @@ class OwnRandomness(TorchDispatchMode):
         self.seed, self.drew = seed, False
         self._generators: dict[torch.device, torch.Generator] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would import its compiler, in two seconds, to keep it out of a function that it never compiles."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

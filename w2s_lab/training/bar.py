@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm.auto import tqdm as Bar  # in a notebook a widget, else characters on stderr
-from tqdm.notebook import tqdm as NotebookBar
 
 from w2s_lab.records import Snapshot
 from w2s_lab.system import parallel
 from w2s_lab.system.record import shortened
 
 SECONDS = 1.0  # a training that ends earlier shows no bar
-IN_NOTEBOOK = issubclass(Bar, NotebookBar)
+IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in Bar.__mro__)
 OnStep = Callable[[int, int], None]
 
 

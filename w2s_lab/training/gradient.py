@@ -1,5 +1,6 @@
 """The gradient of one batch, in as many pieces as memory requires, and shared among all processes of the training."""
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,6 +42,9 @@ class BatchGradient:
             room = max(map(len, self.closed or self.answers))
             self.prompts, _ = model.encode_prompts(labelled.examples, model.window - room)
         self.lengths = [len(p) + len(a) for p, a in zip(self.prompts, self.answers, strict=True)]
+        self.sizes = self.lengths  # tokens that go through the network
+        if self.reading == "list":
+            self.sizes = model.tokens_with(self.prompts, self.closed)
         needs = self.loss.needs(closed)
         self.weight = self._tensor(labelled.weight)
         self.probs = self._tensor(labelled.probs if "probs" in needs else None)
@@ -51,6 +55,8 @@ class BatchGradient:
             self.class_balance = [labelled.answers.count(answer) / len(labelled) for answer in choices]
         self.progress = 0.0
         self.budget = TokenBudget(TRAINING_TOKENS)
+        self.sums: parallel.GradientSum | None = None
+        self.fitted = 0  # padded tokens of the largest piece that has passed
 
     def _tensor(self, values: np.ndarray | None) -> Tensor | None:
         return None if values is None else torch.tensor(values, dtype=torch.float32, device=self.model.device)
@@ -62,6 +68,7 @@ class BatchGradient:
             rows: row numbers of one batch; every process gets the same ones and computes its share.
             progress: fraction of the training done.
         """
+        self.sums = self.sums or parallel.GradientSum(self.model.network)
         rows = [int(row) for row in rows]
         share = list(parallel.own(rows))
         idle = not share
@@ -78,7 +85,6 @@ class BatchGradient:
             (slope,) = torch.autograd.grad(losses, everyone, self._weights(rows) / len(rows))
             slope = torch.zeros_like(scores) if idle else parallel.own(slope)
             self._backward(share, slope, scores if scores.requires_grad else None)
-        parallel.sum_gradients(self.model.network)
         return (self._weights(rows) * losses.detach()).mean()
 
     def _weights(self, rows: Sequence[int]) -> Tensor:
@@ -133,7 +139,7 @@ class BatchGradient:
 
     def _pieces(self, rows: list[int]) -> list[list[int]]:
         # sharded processes must run the network equally often, so none of them may cut its rows into pieces
-        return [rows] if parallel.is_sharded(self.model.network) else self.budget.pieces(rows, self.lengths)
+        return [rows] if parallel.is_sharded(self.model.network) else self.budget.pieces(rows, self.sizes)
 
     def _scores(self, rows: list[int]) -> Tensor:
         """Scores of all rows: with gradient where they fit in one piece, else without (they are computed again)."""
@@ -147,10 +153,10 @@ class BatchGradient:
             except torch.OutOfMemoryError:
                 if parallel.is_sharded(self.model.network):
                     raise
-            self.budget.shrink(pieces, self.lengths)
+            self.budget.shrink(pieces, self.sizes)
 
     def _backward(self, rows: list[int], slope: Tensor, scores: Tensor | None = None) -> Tensor:
-        """Accumulate the gradient of the parameters.
+        """Accumulate the gradient of the parameters, and sum it over the processes.
 
         Args:
             rows: of this process.
@@ -169,13 +175,19 @@ class BatchGradient:
                 for piece in pieces:
                     value = self._score(piece) if scores is None else scores
                     value = self._losses(value, piece) if self.by_row else value
-                    value.backward(slope[place : place + len(piece)])
+                    size = len(piece) * max(self.lengths[row] for row in piece)
+                    # what other processes have been sent cannot be computed again, so the pass should not fail
+                    safe = piece is pieces[-1] and size <= self.fitted
+                    with self.sums.overlapping() if safe else contextlib.nullcontext():
+                        value.backward(slope[place : place + len(piece)])
+                    self.fitted = max(self.fitted, size)
                     place += len(piece)
                     found.append(value.detach())
+                self.sums.finish()
                 return torch.cat(found)
             except torch.OutOfMemoryError:
-                if parallel.is_sharded(self.model.network):
+                if parallel.is_sharded(self.model.network) or self.sums.sent:
                     raise
                 value = scores = None
                 self.model.network.zero_grad(set_to_none=True)
-            self.budget.shrink(pieces, self.lengths)
+            self.budget.shrink(pieces, self.sizes)

@@ -58,7 +58,7 @@ def weak_labels(
             probs = [None] * len(rows)
         return list(zip(rows, texts, values.tolist(), probs, strict=True))
 
-    lengths = [len(prompt) + room for prompt in prompts]
+    lengths = model.tokens_with(prompts, closed) if closed else [len(prompt) + room for prompt in prompts]
     table = in_pieces(label, lengths, model, on_rows=on_rows)
     return LabelledSet(
         inputs.task,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from w2s_lab.models import adapters
+from w2s_lab.models import adapters, half_weights
 from w2s_lab.models.language_model import LanguageModel, recompute
 from w2s_lab.models.loading import Start, load_model, network_digest, pick_device
 from w2s_lab.objective import NextToken
@@ -136,6 +136,7 @@ def training_steps(
         return Snapshot(step, seen, mean, found)
 
     with prepared(model, recipe) as trained:
+        in_half = half_weights.lender(model) if not parallel.is_sharded(model.network) else contextlib.nullcontext
         fused = model.device.type in ("cpu", "cuda") and not parallel.is_sharded(model.network)
         optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=recipe.weight_decay, fused=fused)
         if checkpoint:  # weights, and the two averages of AdamW
@@ -154,7 +155,7 @@ def training_steps(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             own = OwnRandomness((recipe.seed * 1_000_003 + step) * 1_009 + parallel.rank())
-            with own if draws else contextlib.nullcontext():
+            with own if draws else contextlib.nullcontext(), in_half():
                 model.network.train()
                 loss = gradient(rows, step / steps)
                 model.network.eval()

@@ -1,10 +1,11 @@
 """Asks a submission for the values that its checks judge, and says what came of each check."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from w2s_lab.assignments.forms import Form
 from w2s_lab.assignments.grading import values
+from w2s_lab.assignments.grading.budgets import Budgets
 from w2s_lab.assignments.grading.session import Answer, Session
 from w2s_lab.assignments.records import HIDDEN_SAYS, Check, Result
 
@@ -16,21 +17,19 @@ class Asking:
     """Asks one submission for its values. Checks with the same setup and call are asked once and judge the same value,
     so nothing is gained by an answer that changes from call to call."""
 
-    def __init__(
-        self, session: Session, checks: Iterable[Check], compare: Callable[[Check, Form], tuple[bool, str]]
-    ) -> None:
+    def __init__(self, session: Session, budgets: Budgets, compare: Callable[[Check, Form], tuple[bool, str]]) -> None:
         """`compare` says whether a value meets a check, and if not, why."""
-        self._session, self._compare = session, compare
+        self._session, self._budgets, self._compare = session, budgets, compare
         self._answers: dict[tuple[str, str], Answer] = {}
-        self._seconds: dict[tuple[str, str], float] = {}
-        for check in checks:
-            asked = check.setup, check.call
-            self._seconds[asked] = max(check.seconds, self._seconds.get(asked, 0.0))
 
     def _answer(self, check: Check) -> Answer:
         asked = check.setup, check.call
         if asked not in self._answers:
-            self._answers[asked] = self._session.call(*asked, seconds=self._seconds[asked])
+            seconds = self._budgets.of_call(check)
+            answer = self._session.call(*asked, seconds=seconds, question=check.question)
+            self._answers[asked] = answer
+            if answer.stopped:
+                self._budgets.stopped(check.question)
         return self._answers[asked]
 
     def result(self, check: Check) -> Result:

@@ -23,7 +23,7 @@ from w2s_lab.assignments.names import LONGEST, cut_bytes, for_disk, told_apart, 
 from w2s_lab.system.files import beside, said_with_path
 
 DEEPEST = 20  # folders inside each other
-OF_STUDENT = 10 * LARGEST  # bytes that one student's files may have
+OF_STUDENT = 200_000_000  # bytes that one student's files may have
 WHOLE, SWOLLEN = 300_000_000, 20  # bytes of all files, and times the archive's own: the larger one is the limit
 INNER, INNER_FILES = 3, 1000  # archives of one student that are opened, and entries of each
 PACKED = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")

@@ -1,5 +1,6 @@
 """Turns submissions into marks: asks a submission's own process for values, and compares them in another process."""
 
+import builtins
 import hashlib
 import json
 import threading
@@ -13,7 +14,8 @@ from time import perf_counter
 from w2s_lab.assignments.forms import Form
 from w2s_lab.assignments.grading import guards, values
 from w2s_lab.assignments.grading.asking import BROKEN, Asking, is_broken
-from w2s_lab.assignments.grading.guards import Limits
+from w2s_lab.assignments.grading.budgets import Budgets
+from w2s_lab.assignments.grading.guards import KERNEL, Kernel, Limits
 from w2s_lab.assignments.grading.session import Answer, Session
 from w2s_lab.assignments.grading.submissions import (
     Submission,
@@ -49,6 +51,7 @@ class Key:
         """
         self.assignment, self.limits = assignment, limits or Limits()
         self.wanted: dict[str, object] = {}
+        self.hidden_builtins: list[str] = []  # to which the master itself gives another meaning
         self.stop = threading.Event()  # once it is set, every thread that waits for a process stops
         self._own = threading.local()  # a process for criteria, one for each thread of the grader
         self._open: list[Session] = []
@@ -86,6 +89,8 @@ class Key:
                 if answer.kind:
                     name = self.assignment.path.name
                     raise ValueError(f"{name}: code cell {number} fails with the solutions in it: {answer.reason}")
+            self.hidden_builtins = sorted(self._own.session.defined(dir(builtins)))
+            self._own.session.watch([], self.hidden_builtins)
         return self._own.session
 
     def _of_master(self, session: Session, check: Check, call: str) -> object:
@@ -135,7 +140,7 @@ def _own_miss(given: Form, wanted: Form) -> str:
     return f"the master's own solution gives {texts[0]}, wanted is {texts[1]}"
 
 
-def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> Marks:
+def grade_one(submission: Submission, key: Key, *, kernel: Kernel = KERNEL) -> Marks:
     """The marks of one submission. Nothing that it does raises an error here; its marks say what cost it points."""
     started = perf_counter()
     marks = Marks(submission.student, submission.file, (), submission.notes)
@@ -150,13 +155,15 @@ def grade_one(submission: Submission, key: Key, *, only_audit: bool = False) -> 
         return _nothing(
             marks, key.assignment, "the notebook could not be graded", f"Nothing could be graded: {problem}."
         )
-    with Session(limits=key.limits, only_audit=only_audit, stop=key.stop) as session:
-        notes = _run(cells, session, key.assignment)
+    with Session(limits=key.limits, kernel=kernel, stop=key.stop) as session:
+        budgets = Budgets(key.assignment, key.limits)
+        session.watch(_watched(key.assignment, cells), key.hidden_builtins)
+        notes = _run(cells, session, budgets, key.assignment)
         missing, more = _match(key.assignment, cells, session)
         parts = list(_parts(key.assignment))
         # Public ones first: nothing that a hidden call told a submission can come out in what is said of a public one.
         order = sorted(range(len(parts)), key=lambda place: isinstance(parts[place], Check) and parts[place].hidden)
-        asking = Asking(session, key.assignment.checks, key.compare)
+        asking = Asking(session, budgets, key.compare)
         results = {place: _result(parts[place], cells, missing, asking, key) for place in order}
     code = tuple(cell.source for cell in cells if cell.kind == "code")
     return replace(
@@ -210,13 +217,12 @@ def _nothing(marks: Marks, assignment: Assignment, says: str, note: str) -> Mark
     return replace(marks, results=results, notes=(note, *marks.notes))
 
 
-def _run(cells: Sequence[SubmittedCell], session: Session, assignment: Assignment) -> list[str]:
-    """Run all code cells; returns what went wrong, for the student. Nothing is said about given cells of checks (their
-    id is not that of a question), since their checks are graded anyway. Answers in words do not run."""
+def _run(cells: Sequence[SubmittedCell], session: Session, budgets: Budgets, assignment: Assignment) -> list[str]:
+    """Run all code cells; returns what went wrong, for the student. Nothing is said about given cells of checks that
+    fail, since their checks are graded anyway. Answers in words do not run."""
     notes, number, repeated = [], 0, set()
-    own = {question.cell for question in assignment.questions}
     words = {question.cell: question.name for question in assignment.questions if question.by_hand}
-    for cell in cells:
+    for place, cell in enumerate(cells):
         if cell.kind != "code":
             continue
         number += 1
@@ -230,15 +236,29 @@ def _run(cells: Sequence[SubmittedCell], session: Session, assignment: Assignmen
         if cell.source in repeated:
             notes.append(f"Code cell {number} is the same as one that was left out, and was left out too.")
             continue
-        answer = session.cell(cell.source)
+        keep = budgets.named(cell) if budgets.given(cell) else ()
+        answer = session.cell(cell.source, seconds=budgets.of_cell(cell), place=place, keep=sorted(keep))
+        if answer.stopped:
+            budgets.stopped(budgets.question(cell))
         if answer.kind in ("", "raised"):
-            given = cell.grade_id and cell.grade_id not in own
-            if answer.kind and answer.error not in QUIET and not given:
+            if answer.kind and answer.error not in QUIET and not budgets.given(cell):
                 notes.append(f"Code cell {number} ({_begin(cell)}) failed: {answer.reason}.")
         else:
             repeated.add(cell.source)
-            notes.append(f"Code cell {number} ({_begin(cell)}) was left out: {answer.reason}.")
+            rest = "was stopped on its way, and what it had done counts" if answer.ended else "was left out"
+            notes.append(f"Code cell {number} ({_begin(cell)}) {rest}: {answer.reason}.")
     return notes
+
+
+def _watched(assignment: Assignment, cells: Sequence[SubmittedCell]) -> list[str]:
+    """Names that hold answers: those of the questions, and others that are defined in a question's own cell."""
+    names = [question.name for question in assignment.questions if not question.by_hand]
+    return [*names, *(other for question in assignment.questions for other in _others(question, cells, names))]
+
+
+def _others(question: Question, cells: Sequence[SubmittedCell], names: Sequence[str]) -> list[str]:
+    own = next((cell for cell in cells if cell.grade_id == question.cell), None)
+    return [name for name in definitions(own) if name not in names and name not in dir(builtins)] if own else []
 
 
 def _begin(cell: SubmittedCell) -> str:
@@ -251,29 +271,32 @@ def _match(
     """The questions that the submission does not define, each with the reason. A question is found by its name, or else
     by its cell's id."""
     asked = [question for question in assignment.questions if not question.by_hand]
-    defined = session.defined([question.name for question in asked])
-    written = [name for cell in cells for name in definitions(cell)]
-    stubs = {name for cell in cells for name in untouched(cell)}
+    names = [question.name for question in asked]
+    defined = session.defined(names)
+    written = {name for cell in cells for name in definitions(cell)}
+    # A submission says itself what it defines, so its places need not be places of cells.
+    stubs = {
+        name
+        for name, (place, empty) in defined.items()
+        if empty and 0 <= place < len(cells) and name in untouched(cells[place])
+    }
     missing, notes = {}, []
-    asleep = {question.name: found for question in asked if (found := _not_code(question, cells))}
     for question in asked:
-        if question.name in asleep and (question.name in stubs or question.name not in defined):
-            missing[question.name] = (
-                f"it is in {asleep[question.name]}, which does not run. Turn the cell into code and hand in again"
-            )
-        elif question.name in stubs and written.count(question.name) == 1:
-            missing[question.name] = "nothing is written there yet"
-        if question.name in defined or question.name in missing:
+        name, asleep = question.name, _not_code(question, cells)
+        if asleep and (name in stubs or name not in defined):
+            missing[name] = f"it is in {asleep}, which does not run. Turn the cell into code and hand in again"
+        elif name in stubs:
+            missing[name] = "nothing is written there yet"
+        if name in defined or name in missing:
             continue
-        own = next((cell for cell in cells if cell.grade_id == question.cell), None)
-        others = [name for name in definitions(own) if name not in {q.name for q in asked}] if own else []
+        others = _others(question, cells, names)
         if len(others) == 1 and session.defined(others):
-            session.alias(question.name, others[0])
-            notes.append(f"`{question.name}` is named `{others[0]}` in the notebook; it was graded all the same.")
-        elif question.name in written:
-            missing[question.name] = f"the cell that defines `{question.name}` did not run to its end"
+            session.alias(name, others[0])
+            notes.append(f"`{name}` is named `{others[0]}` in the notebook; it was graded all the same.")
+        elif name in written:
+            missing[name] = f"the cell that defines `{name}` did not run to its end"
         else:
-            missing[question.name] = f"there is no `{question.name}` in the notebook"
+            missing[name] = f"there is no `{name}` in the notebook"
     return missing, notes
 
 

@@ -1,24 +1,31 @@
 """Limits what a submission's process may do. The process sets them itself before a student's code runs, for good.
 
-On Linux the kernel enforces them, without any privilege: seccomp (no new processes, no network, no signals to other
-processes, no reading of their memory), Landlock (files) and resource limits. Without Landlock or seccomp, as on macOS,
-an audit hook refuses the same to Python code, which is enough against accidents and ordinary cheating.
+On Linux the kernel enforces them, without any privilege: seccomp (only the system calls that a notebook needs for its
+own process, see `system_calls`), Landlock (files) and resource limits. What the process holds is watched from outside
+(see `held`). Without Landlock or seccomp, as on macOS, an audit hook refuses the same to Python code, which is enough
+against accidents and ordinary cheating.
 """
 
 import contextlib
 import ctypes
 import os
 import platform
+import signal
 import struct
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from w2s_lab.assignments.grading.system_calls import MACHINES, system_call_filter
+
 try:
+    import fcntl
     import resource
+    import termios
 except ImportError:  # Windows
-    resource = None
+    fcntl = resource = termios = None
 
 MB = 1_000_000
 
@@ -44,87 +51,34 @@ class Limits:
     answer: int = 1_100_000
 
 
-# -- Linux: system calls that fail with "not permitted" ----------------------------------------------------------------
+@dataclass(frozen=True)
+class Kernel:
+    """Which guards of the kernel to use, if it has them; less than all of them to test what an older one does.
 
-# name: number on x86_64, on aarch64 (None: not there).
-DENIED = {
-    "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281),
-    "socket": (41, 198), "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
-    "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424), "tkill": (200, 130),
-    "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "io_uring_setup": (425, 425), "bpf": (321, 280),
-    "perf_event_open": (298, 241), "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
-    "mount": (165, 40), "umount2": (166, 39), "unshare": (272, 97), "setns": (308, 268), "userfaultfd": (323, 282),
-    "setpriority": (141, 140), "shmget": (29, 194), "shmat": (30, 196), "msgget": (68, 186), "semget": (64, 190),
-    "mq_open": (240, 180), "kcmp": (312, 272), "chroot": (161, 51), "pivot_root": (155, 41), "ioprio_set": (251, 30),
-    "sched_setscheduler": (144, 119), "sched_setattr": (314, 274), "open_by_handle_at": (304, 265),
-}  # fmt: skip
-# Landlock lets the owner of a file change these facts about it. Here they seem to succeed and do nothing: honest code
-# that copies a file goes on, and nobody's file changes.
-IGNORED = {
-    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None),
-    "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "utime": (132, None), "utimes": (235, None),
-    "futimesat": (261, None), "utimensat": (280, 88), "setxattr": (188, 5), "lsetxattr": (189, 6),
-    "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
-}  # fmt: skip
-CLONE, CLONE3, KILL, TGKILL, PRLIMIT = (56, 220), (435, 435), (62, 129), (234, 131), (302, 261)
-MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, the kernel's name for it
-_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_EPERM, _ENOSYS, _CLONE_THREAD = 1, 38, 0x00010000
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # instructions of the filter's language
-_NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16  # where they are in what the filter sees
+    Attributes:
+        landlock: its newest version that is used; 0: none.
+        seccomp: whether system calls are filtered.
+    """
+
+    landlock: int = 6
+    seccomp: bool = True
 
 
-def system_call_filter(machine: str, pid: int) -> bytes:
-    """The seccomp program (an array of `struct sock_filter`) for a process of that id."""
-    column, name = MACHINES[machine]
-    steps: list[tuple[int, int, int, int]] = []
+KERNEL = Kernel()
 
-    def step(code: int, value: int, when: int = 0, otherwise: int = 0) -> None:
-        steps.append((code, when, otherwise, value))
 
-    def refuse(number: int, error: int = _EPERM) -> None:
-        step(_EQUAL, number, 0, 1)
-        step(_RETURN, _ERRNO | error)
-
-    def only_with(number: int, code: int, values: Sequence[int]) -> None:
-        """Refuse `number` unless its first argument passes the test `code` with one of `values`."""
-        step(_EQUAL, number, 0, 3 + len(values))
-        step(_LOAD, _FIRST_ARGUMENT)
-        for place, value in enumerate(values):
-            step(code, value, len(values) - place, 0)
-        step(_RETURN, _ERRNO | _EPERM)
-        step(_RETURN, _ALLOW)
-
-    step(_LOAD, _MACHINE)
-    step(_EQUAL, name, 1, 0)
-    step(_RETURN, _KILL)
-    step(_LOAD, _NUMBER)
-    step(_AT_LEAST, 0x40000000, 0, 1)  # the x32 variant of x86_64 has numbers of its own
-    step(_RETURN, _KILL)
-    for numbers in DENIED.values():
-        if numbers[column] is not None:
-            refuse(numbers[column])
-    for numbers in IGNORED.values():
-        if numbers[column] is not None:
-            refuse(numbers[column], 0)
-    refuse(CLONE3[column], _ENOSYS)  # its flags lie in memory, where a filter cannot look; libc then takes clone
-    only_with(CLONE[column], _ANY_BIT, [_CLONE_THREAD])
-    only_with(KILL[column], _EQUAL, [pid])
-    only_with(TGKILL[column], _EQUAL, [pid])
-    only_with(PRLIMIT[column], _EQUAL, [0, pid])
-    step(_RETURN, _ALLOW)
-    return b"".join(struct.pack("HBBI", *step) for step in steps)
+# -- Linux: system calls -----------------------------------------------------------------------------------------------
 
 
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _seccomp() -> bool:
+def _seccomp(*, truncate: bool) -> bool:
     """Filter this process's system calls; False if the system cannot."""
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         return False
-    program = system_call_filter(platform.machine(), os.getpid())
+    program = system_call_filter(platform.machine(), os.getpid(), truncate=truncate)
     kept = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(kept))
     filter_mode, set_seccomp = 2, 22
@@ -149,9 +103,8 @@ def landlock_version() -> int:
     return max(0, call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
 
 
-def _landlock(folder: Path, readable: Sequence[Path]) -> bool:
+def _landlock(folder: Path, readable: Sequence[Path], version: int) -> bool:
     """Allow everything in `folder`, reading in `readable`, and no other file; False if the kernel cannot."""
-    version = landlock_version()
     if not version:
         return False
     call, every = _libc().syscall, _ALL_BY_VERSION[min(version, 5)]
@@ -160,7 +113,7 @@ def _landlock(folder: Path, readable: Sequence[Path]) -> bool:
     rules = call(_CREATE_RULESET, ruled, ctypes.c_size_t(len(ruled)), ctypes.c_uint32(0))
     if rules < 0:
         return False
-    devices = [(Path("/dev", name), _READ | _WRITE_FILE) for name in ("null", "zero", "urandom", "random")]
+    devices = [(Path("/dev/null"), _READ | _WRITE_FILE), (Path("/dev/urandom"), _READ), (Path("/dev/random"), _READ)]
     for path, rights in [(folder, every), *((path, _READ) for path in readable), *devices]:
         with contextlib.suppress(FileNotFoundError):
             opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -178,12 +131,40 @@ def _landlock(folder: Path, readable: Sequence[Path]) -> bool:
 
 _REFUSED = (
     "socket.", "subprocess.", "os.fork", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.kill",
-    "urllib.", "pty.", "ctypes.dlopen", "ctypes.dlsym",
+    "urllib.", "pty.", "ctypes.dlopen", "ctypes.dlsym", "syslog.", "sys.remote_exec",
 )  # fmt: skip
 _PATHS = (
     "open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.chmod", "os.chown",
-    "os.link", "os.symlink", "os.truncate", "os.utime", "os.chdir", "shutil.",
+    "os.link", "os.symlink", "os.truncate", "os.utime", "os.chdir", "shutil.", "os.setxattr", "os.removexattr",
+    "os.chflags",
 )  # fmt: skip
+# All else is refused: some commands have signals sent to other processes, or delay their work on a file.
+_FCNTL = (
+    "F_DUPFD", "F_DUPFD_CLOEXEC", "F_GETFD", "F_SETFD", "F_GETFL", "F_SETFL", "F_GETLK", "F_SETLK", "F_SETLKW",
+    "F_OFD_GETLK", "F_OFD_SETLK", "F_OFD_SETLKW", "F_GETPIPE_SZ", "F_SETPIPE_SZ", "F_FULLFSYNC",
+)  # fmt: skip
+_IOCTL = ("TCGETS", "TIOCGWINSZ", "FIONREAD", "FIONBIO", "FIOCLEX", "FIONCLEX")
+# Functions of Python that change another process and tell no audit hook.
+_UNHEARD = ("setpriority", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "pidfd_open")
+
+
+def _of_others(event: str, arguments: tuple) -> bool:
+    """Whether an audited call reaches another process by its arguments."""
+    if event in ("fcntl.fcntl", "fcntl.ioctl"):
+        module, names = (fcntl, _FCNTL) if event == "fcntl.fcntl" else (termios, _IOCTL)
+        return arguments[1] not in {getattr(module, name, None) for name in names}
+    return event == "resource.prlimit" and arguments[0] not in (0, os.getpid())
+
+
+def _only_itself() -> None:
+    """Take functions away that reach other processes, where neither the kernel nor an audit hook sees their calls."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError("not permitted while grading: another process")
+
+    for module in {os, sys.modules["posix"]}:
+        for name in filter(partial(hasattr, module), _UNHEARD):
+            setattr(module, name, refused)
 
 
 def _audit(folder: Path, readable: Sequence[Path]) -> None:
@@ -195,7 +176,7 @@ def _audit(folder: Path, readable: Sequence[Path]) -> None:
         return any(path == parent or path.startswith(parent + os.sep) for parent in parents)
 
     def hook(event: str, arguments: tuple) -> None:
-        if event.startswith(_REFUSED):
+        if event.startswith(_REFUSED) or _of_others(event, arguments):
             raise PermissionError(f"not permitted while grading: {event}")
         if event.startswith(_PATHS):
             mode = arguments[1] if event == "open" and len(arguments) > 1 else None
@@ -259,13 +240,13 @@ def close_all_but(kept: Sequence[int]) -> None:
     os.closerange(at, 65_536)
 
 
-def enter(folder: Path, readable: Sequence[Path], limits: Limits, *, only_audit: bool = False) -> tuple[str, ...]:
+def enter(folder: Path, readable: Sequence[Path], limits: Limits, *, kernel: Kernel = KERNEL) -> tuple[str, ...]:
     """Guard this process for good; returns the names of the guards in force.
 
     Args:
         folder: may be read and written.
         readable: may be read.
-        only_audit: guard as on a system without Landlock and seccomp, to test that case.
+        kernel: which of its guards to use.
 
     Raises:
         OSError: a guard that the system has could not be set.
@@ -273,14 +254,19 @@ def enter(folder: Path, readable: Sequence[Path], limits: Limits, *, only_audit:
     if resource is None:
         raise OSError("grading needs Linux or macOS; on Windows, use WSL or a container")
     _limit(limits)
+    version = min(landlock_version(), kernel.landlock)
     files = calls = False
-    if sys.platform == "linux" and not only_audit:
+    if sys.platform == "linux":
         _drop_capabilities()
-        if _libc().prctl(38, 1, 0, 0, 0) != 0:  # no new privileges, which both guards ask for
+        libc, end_with_parent, no_new_privileges = _libc(), 1, 38
+        libc.prctl(end_with_parent, signal.SIGKILL, 0, 0, 0)  # it may stand still, and would not see its line end
+        if libc.prctl(no_new_privileges, 1, 0, 0, 0) != 0:  # which both guards ask for
             raise OSError("the system refuses PR_SET_NO_NEW_PRIVS")
-        files = _landlock(folder, readable)
-        calls = _seccomp()
+        files = _landlock(folder, readable, version)
+        calls = kernel.seccomp and _seccomp(truncate=version >= 3)
     if not (files and calls):
         _audit(folder, readable)
+    if not calls:
+        _only_itself()
     names = {"limits": True, "Landlock": files, "seccomp": calls, "audit hook": not (files and calls)}
     return tuple(name for name, active in names.items() if active)

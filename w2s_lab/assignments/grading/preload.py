@@ -13,7 +13,7 @@ import torch
 
 from w2s_lab import assets
 from w2s_lab.assignments.authoring import master  # noqa: F401  the grader's own module is read again in each process
-from w2s_lab.assignments.grading import worker  # noqa: F401
+from w2s_lab.assignments.grading import worker
 
 LIBRARIES = (
     "matplotlib.pyplot",
@@ -26,6 +26,7 @@ matplotlib.use("agg")
 os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.gettempdir()
 for name in (*LIBRARIES, *assets.PRELOADED):
     import_module(name)
+worker.warm()
 del os.environ["TORCHINDUCTOR_CACHE_DIR"]  # a submission's folder is its own temporary one
 torch.set_num_threads(1)  # threads and forks do not mix; and submissions run side by side
 gc.collect()

@@ -15,7 +15,8 @@ from pathlib import Path
 from w2s_lab.assignments.names import RESERVED, cut_bytes, same_key, told_apart, visible
 from w2s_lab.assignments.records import Marks
 
-LARGEST = 20_000_000  # bytes of a notebook
+LARGEST = 64_000_000  # bytes of a notebook, which are mostly those of its outputs
+MOST_PARTS = 2_000_000  # lists and objects of its JSON: more of them would fill the grader's memory
 MOST_CELLS = 2_000
 LONGEST_STUB = 5_000  # characters
 SHOWN = 5  # file names in one sentence
@@ -201,6 +202,8 @@ def read_cells(path: Path) -> tuple[list[SubmittedCell], list[str]]:
         OSError: it cannot be read.
     """
     text, notes = _decode(read_bytes(path))
+    if text.count("[") + text.count("{") > MOST_PARTS:
+        raise ValueError("its outputs hold millions of values: clear large outputs and save again")
     try:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -2,14 +2,17 @@
 
 A submission becomes a set of pieces: its statements, pairs of statements that follow each other, and larger
 expressions, as syntax trees in which own names are numbered in the order they come, numbers have one spelling, and
-comments, docstrings, annotations and the order of definitions are gone. Two conditions make
-a pair: most of what the two wrote is the same, where rare pieces weigh more (cosine of inverse document frequencies);
-and they share many pieces that few others write. So a short obvious solution makes no pair, however many students hand
-it in. The idea of comparing weighed pieces of normalised programs is that of Schleimer, Wilkerson and Aiken 2003
-(Winnowing, the algorithm behind Moss) and of Prechelt, Malpohl and Philippsen 2002 (JPlag).
+comments, docstrings, annotations and the order of definitions are gone. Two conditions make a pair: most of what the
+two wrote is the same, where rare pieces weigh more (cosine of inverse document frequencies); and they share many pieces
+that few others write. So a short obvious solution makes no pair, however many students hand it in. What a large ring
+shares is not rare; but its members agree in question after question, far more often than the popularity of each answer
+explains, and there that stands in for rarity. The idea of comparing weighed pieces of normalised programs is that of
+Schleimer, Wilkerson and Aiken 2003 (Winnowing, the algorithm behind Moss) and of Prechelt, Malpohl and Philippsen 2002
+(JPlag).
 """
 
 import ast
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,6 +37,9 @@ STATEMENT = 10  # nodes of a usual statement: it counts as one, a larger one as 
 LARGE = 3.0
 ENOUGH = 36.0  # nats: about a dozen rare statements; with less, a pair's likeness is reduced in proportion
 SOLUTION = 0.5  # weight of a statement that the master's solution has too: it is what the task asks for
+SAME = 0.8  # of the statements of an answer, and of the answers of a submission: near-copies
+RING = math.e  # times as many near-copies as the popularity of each answer explains, and beyond that so many:
+MANY, SOME = 0.05, 4  # of the class, and at least; what fewer share is rare anyway
 SHOWN, LETTERS = 3, 70  # shared pieces that are told, and letters of each
 REGION = re.compile(r"(?ms)^([ \t]*)[^\n]*BEGIN SOLUTION.*?END SOLUTION[^\n]*(?:\n|\Z)")
 UNREADABLE = (SyntaxError, ValueError, MemoryError, RecursionError)
@@ -67,7 +73,8 @@ def twins(
 
     All pairs are compared at once, by sparse matrices: a few seconds for hundreds of submissions. Code that the master
     gives outside of its solutions (or in the set-up of a public check) is left out, and so are cells that Python cannot
-    parse. Code that much of the class hands in counts as part of the task, so a large ring may stay unseen.
+    parse. Code that much of the class hands in counts as part of the task, unless the same students agree in nearly all
+    questions; a ring that is nearly the whole class stays unseen.
 
     Args:
         marks: with the submissions' `code`.
@@ -86,7 +93,7 @@ def twins(
     written = [[s for s in _statements(one.code, keep) if s.key not in public] for one in marks]
     if not any(written):
         return []
-    likeness = _likeness(written, {one.key for one in _statements(assignment.cells, keep)})
+    likeness = _likeness(written, {one.key for one in _statements(assignment.cells, keep)}, _ring(written, keep))
     first, second = np.nonzero(np.triu(likeness >= at_least - 1e-9, k=1))
     pairs = sorted(zip(-likeness[first, second], first.tolist(), second.tolist(), strict=True))
     pairs = [pair for pair in pairs if marks[pair[1]].student != marks[pair[2]].student]
@@ -104,16 +111,63 @@ def twins(
 # -- how alike ---------------------------------------------------------------------------------------------------------
 
 
-def _likeness(written: Sequence[Sequence["Statement"]], solved: set[str]) -> np.ndarray:
-    """[submissions, submissions]: cosine of what was written, reduced if the shared pieces are few or common."""
+def _likeness(written: Sequence[Sequence["Statement"]], solved: set[str], ring: np.ndarray) -> np.ndarray:
+    """[submissions, submissions]: cosine of what was written, reduced if the shared pieces are few or common.
+
+    Args:
+        ring: [submissions, submissions], where common pieces count as if only these two had them.
+    """
     matrix, _ = _matrix([list(_pieces(statements)) for statements in written])
     alike = cosine_similarity(matrix.multiply(np.sqrt(_rarity(matrix))).tocsr())
+    alike = np.where(ring, cosine_similarity(matrix), alike)
     matrix, keys = _matrix([[statement.key for statement in statements] for statements in written])
     sizes = {statement.key: statement.nodes for statements in written for statement in statements}
     weight = np.array([min(LARGE, sizes[key] / STATEMENT) * (SOLUTION if key in solved else 1) for key in keys])
-    weight *= np.maximum(0, _rarity(matrix) - COMMON)
-    evidence = (matrix.multiply(weight).tocsr() @ matrix.T).toarray()
+    rarity = np.maximum(0, _rarity(matrix) - COMMON)
+    evidence = (matrix.multiply(weight * rarity).tocsr() @ matrix.T).toarray()
+    if ring.any():
+        of_two = math.log((len(written) + STRANGERS) / 2) - COMMON
+        evidence = np.where(ring, (matrix.multiply(weight * of_two).tocsr() @ matrix.T).toarray(), evidence)
     return np.minimum(1, alike) * np.minimum(1, evidence / ENOUGH)
+
+
+def _ring(written: Sequence[Sequence["Statement"]], questions: frozenset[str]) -> np.ndarray:
+    """[submissions, submissions]: whether both belong to one group of near-copies that chance does not explain.
+
+    Of each submission: how many others have nearly all of its answers, and how many would, if the answers to different
+    questions were chosen independently, each as popular as it is.
+    """
+    count = len(written)
+    places = sorted(questions & {statement.place for statements in written for statement in statements})
+    answered = np.zeros((len(places), count), bool)
+    same = np.zeros((len(places), count, count), bool)
+    for row, place in enumerate(places):
+        bags = [[one.key for one in statements if one.place == place] for statements in written]
+        answered[row] = [bool(bag) for bag in bags]
+        shared, own = _shared(bags)
+        same[row] = (shared > 0) & (shared >= SAME * (own[:, None] + own[None, :] - shared))
+    needed = np.maximum(1, np.ceil(SAME * answered.sum(axis=0) - 1e-9))  # [submissions]
+    copies = same.sum(axis=0) >= needed[:, None]
+    np.fill_diagonal(copies, False)
+    others = max(1, count - 1)
+    popular = (same.sum(axis=2) - answered) / others  # [questions, submissions]
+    chance = np.array([_at_least(int(needed[one]), popular[answered[:, one], one]) for one in range(count)])
+    odd = copies.sum(axis=1) >= RING * chance * others + max(SOME, MANY * count)
+    return copies & copies.T & odd[:, None] & odd[None, :]
+
+
+def _shared(bags: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """How many different pieces two bags share, [bags, bags], and each has, [bags]."""
+    matrix, _ = _matrix(bags)
+    return (matrix @ matrix.T).toarray(), np.asarray(matrix.sum(axis=1)).ravel()
+
+
+def _at_least(number: int, chances: np.ndarray) -> float:
+    """The probability that `number` or more of independent events happen."""
+    counts = np.array([1.0])
+    for chance in chances:
+        counts = np.append(counts, 0) * (1 - chance) + np.append(0, counts) * chance
+    return float(counts[number:].sum())
 
 
 def _matrix(bags: Sequence[Sequence[str]]) -> tuple[csr_matrix, np.ndarray]:

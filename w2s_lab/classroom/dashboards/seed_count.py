@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.measured import measured
@@ -23,6 +22,8 @@ def unpaired_effect(name: str, treated: Sequence[float], control: Sequence[float
     Args:
         treated, control: [seeds] values, at least two on each side.
     """
+    from scipy import stats  # a second to import
+
     test = stats.ttest_ind(treated, control, equal_var=False)
     low, high = test.confidence_interval(0.95)
     mean = float(np.mean(treated) - np.mean(control))

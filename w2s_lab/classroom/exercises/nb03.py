@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from w2s_lab import metrics
 from w2s_lab.classroom.exercises.exercise import Exercise
@@ -74,7 +74,7 @@ def _seeds(rng: np.random.Generator) -> tuple[list[float | None], float]:
     pgrs: list[float | None] = rng.uniform(-0.3, 1.2, n).round(3).tolist()
     pgrs[0], pgrs[1] = -0.25, 1.1  # not clipped
     pgrs.insert(int(rng.integers(0, n)), None)
-    return pgrs, float(stats.t.ppf(0.975, n - 1))
+    return pgrs, float(stdtrit(n - 1, 0.975))
 
 
 def _over_seeds(pgrs: list[float | None], t: float) -> tuple[float, float, float, int]:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy.special import bdtr, bdtrc  # of scipy.stats.binom, which takes a second to import
 
 from w2s_lab.classroom.exercises.exercise import Exercise
 from w2s_lab.methods import cascade, ensembles, selection
@@ -193,7 +193,7 @@ EXERCISES = (
     Exercise(
         vote_accuracy,
         _odds,
-        key=lambda p, voters: float(stats.binom.sf(voters // 2, voters, p)),
+        key=lambda p, voters: float(bdtrc(voters // 2, voters, p)),
         mistakes=(
             ("This asks that all of them are right; more than half is enough.", lambda p, n: p**n),
             ("This asks that one of them is right; a majority needs more than half.", lambda p, n: 1 - (1 - p) ** n),
@@ -205,7 +205,7 @@ EXERCISES = (
                 "You counted the case of exactly the smallest majority; larger ones win too.",
                 lambda p, n: math.comb(n, n // 2 + 1) * p ** (n // 2 + 1) * (1 - p) ** (n // 2),
             ),
-            ("This is how often the vote is wrong.", lambda p, n: float(stats.binom.cdf(n // 2, n, p))),
+            ("This is how often the vote is wrong.", lambda p, n: float(bdtr(n // 2, n, p))),
         ),
         hints=(
             "How likely is it that exactly k of the voters are right? comb(voters, k) · pᵏ · (1 − p)ᵛᵒᵗᵉʳˢ⁻ᵏ.",

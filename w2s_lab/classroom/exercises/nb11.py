@@ -1,7 +1,6 @@
 """Exercises of notebook 11: words weighed, a choice without the test set, kinds of sentences, what is corrected."""
 
 import numpy as np
-from sklearn.naive_bayes import MultinomialNB
 
 from w2s_lab.classroom.dashboards.error_sorter import corrections, kind_by_words
 from w2s_lab.classroom.exercises.exercise import Exercise
@@ -43,6 +42,8 @@ def corrected_by_kind(kinds, weak, student, truth):
 
 
 def _bayes_weights(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    from sklearn.naive_bayes import MultinomialNB  # a second to import
+
     fitted = MultinomialNB().fit(np.array([negative, positive]), [0, 1])
     return fitted.feature_log_prob_[1] - fitted.feature_log_prob_[0]
 

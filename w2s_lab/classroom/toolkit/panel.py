@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 import ipywidgets as widgets
+from IPython.display import HTML
 
 from w2s_lab.classroom.toolkit.svg import Drawing, with_png
 
@@ -131,8 +132,17 @@ def trouble(error: BaseException) -> str:
 def folded_error(error: BaseException) -> str:
     """HTML of an error's traceback, folded up."""
     text = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode()
-    look = "font-size:12px;line-height:1.3;overflow-x:auto"
-    return f'<details><summary>traceback</summary><pre style="{look}">{escape(text)}</pre></details>'
+    return _fold("traceback", text, 12)
+
+
+def fold_up(title: str, text: str) -> HTML:
+    """A text of many lines, such as a page of code, behind its title: a click unfolds it."""
+    return HTML(_fold(title, text, 13))
+
+
+def _fold(title: str, text: str, size: int) -> str:
+    look = f"font-size:{size}px;line-height:1.3;overflow-x:auto"
+    return f'<details><summary>{escape(title)}</summary><pre style="{look}">{escape(text)}</pre></details>'
 
 
 def _without_trouble(html: str) -> str:
