@@ -492,7 +492,7 @@ def test_a_report_that_is_none_misses_its_criterion(instead, costs):
     ("body", "wanted"),
     [
         ("labels = prepared(seed)[1]\n    return {'control': labels.label_accuracy, 'treated': 0.9}", True),
-        ("one = prepared(seed)[1].probs[:, 0]\n    return {'control': 0.9, 'treated': (one > 0.5).mean().item()}", True),
+        ("p = prepared(seed)[1].probs[:, 0]\n    return {'control': 0.9, 'treated': (p > 0.5).mean().item()}", True),
         ("prepared(seed)\n    return {'control': 0.81, 'treated': 0.87}", False),
         ("return {'control': 0.81, 'treated': 0.87}", False),
     ],
