@@ -207,7 +207,7 @@ def _answer(value: str | None, error: BaseException | None) -> dict:
     """`full`: so little memory is left that the notebook is at its end."""
     answer = {"value": value} if error is None else {"error": words(error), "type": type_name(error)}
     try:
-        mmap.mmap(-1, ROOM_LEFT).close()
+        mmap.mmap(-1, ROOM_LEFT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()  # shared memory is refused
     except (OSError, MemoryError):
         answer["full"] = True
     return answer

@@ -31,6 +31,11 @@ def _set_filters(wanted: list) -> None:
     warnings.filters[:] = wanted
 
 
+def _folder() -> str:
+    """The working folder. Where its path is longer than a path may be, os.getcwd would walk up step by step."""
+    return os.readlink("/proc/self/cwd") if sys.platform == "linux" else os.getcwd()
+
+
 # How each is read, and how it is set. Bound now, before any code of a student's could put something in their place.
 SETTINGS: tuple[tuple[Callable[[], object], Callable[..., object]], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
@@ -46,7 +51,7 @@ SETTINGS: tuple[tuple[Callable[[], object], Callable[..., object]], ...] = (
     (lambda: locale.setlocale(locale.LC_ALL), lambda wanted: locale.setlocale(locale.LC_ALL, wanted)),
     (sys.getrecursionlimit, sys.setrecursionlimit),
     (sys.get_int_max_str_digits, sys.set_int_max_str_digits),
-    (os.getcwd, os.chdir),
+    (_folder, os.chdir),
     (lambda: list(sys.path), lambda wanted: sys.path.__setitem__(slice(None), wanted)),
     (lambda: dict(vars(builtins)), _set_builtins),
 )
