@@ -20,6 +20,7 @@ import multiprocessing
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,6 +46,7 @@ def forked() -> str:
     if sys.platform != "linux":  # on macOS, libraries do not outlive a fork; on Windows, there is none
         return sys.executable
     folder = Path(tempfile.mkdtemp(prefix="forked-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     program = folder / "python"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} ask {folder} "$@"\n')
     program.chmod(0o700)
@@ -181,8 +183,8 @@ if __name__ == "__main__":
     status = 0
     try:
         become(**task)
-    except SystemExit as exit:
-        status = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         raise
     except BaseException as error:
         status = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1

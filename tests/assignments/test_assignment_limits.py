@@ -365,7 +365,7 @@ HONEST = {
         async def both():
             await asyncio.gather(*(asyncio.sleep(0.01) for _ in range(3)))
             return await asyncio.to_thread(sum, [1, 2])
-        assert asyncio.run(both()) == 3
+        assert await both() == 3
         with ThreadPoolExecutor(4) as pool:
             assert sum(pool.map(abs, range(9))) == 36
         timer = threading.Timer(0.01, time.sleep, (0.01,))

@@ -50,6 +50,7 @@ def _windowless() -> None:
     """Keep the backend of figures that needs no window, whichever a notebook asks for."""
     from matplotlib import pyplot
 
+    pyplot.switch_backend("agg")
     matplotlib.use = pyplot.switch_backend = lambda *_, **__: None
 
 
