@@ -19,6 +19,7 @@ from w2s_lab.assignments.authoring.master import read_assignment
 from w2s_lab.assignments.authoring.release import prove, release, student_version
 from w2s_lab.assignments.grading import values
 from w2s_lab.assignments.records import Assignment, Check
+from w2s_lab.records import Example, LabelledSet, Task
 
 FOLDER = ROOT / "notebooks" / "assignments"
 NAMES = ("two_hours", "one_week")
@@ -29,7 +30,7 @@ QUESTIONS = {
     ),
     "one_week": ("tempered_loss", "seed_effect", "bill", "one_run", "report", "pipeline", "memo"),
 }  # fmt: skip
-TRAINS = "one_run("  # not evaluated here: half a minute
+TRAINS = ("one_run(", "with_wrong_labels(")  # not evaluated here: half a minute
 TRUTH = ("positive", "negative", "negative") * 100
 
 
@@ -44,9 +45,12 @@ def notebook(name: str) -> nbformat.NotebookNode:
 
 
 def run(seed: int, weak: int, control: int, treated: int, ceiling: int) -> dict:
-    """A run as `one_run` gives it, without training: how many of the 300 answers are right."""
+    """A run as `one_run` gives it, without training: how many of the 300 answers are right.
+
+    Like supervisor and ceiling, the plain student depends on the seed alone.
+    """
     other = {"positive": "negative", "negative": "positive"}
-    arms = {"control": control, "treated": treated}
+    arms = {"plain": weak + 20, "control": control, "treated": treated}
     return {
         "seed": seed,
         "treatment": "the confident half of the labels",
@@ -108,7 +112,7 @@ def met(check: Check, names: dict, master: dict) -> bool:
 
 def here(name: str) -> list[Check]:
     """The checks that need no training."""
-    return [check for check in assignment(name).checks if TRAINS not in check.call]
+    return [check for check in assignment(name).checks if not any(call in check.call for call in TRAINS)]
 
 
 def missed(name: str, **instead: object) -> set[str]:
@@ -204,7 +208,7 @@ def test_the_student_version_runs_earns_nothing_and_keeps_the_secrets(name, tmp_
             exec(cell.source, names)
     stubs = {asked: names.get(asked) for asked in (*QUESTIONS[name], "runs", "results")}
     assert missed(name, **stubs) == {check.name for check in here(name)}
-    assert len(here(name)) >= len(assignment(name).checks) - 2
+    assert len(here(name)) >= len(assignment(name).checks) - 3
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -421,8 +425,6 @@ def test_an_honest_report_meets_all_criteria_whatever_it_found():
         results = names["report"](runs)
         assert results["effect"]["verdict"] == verdict
         assert missed("one_week", runs=runs, results=results) == set()
-    flat = [run(0, 220, 260, 285, 299), run(1, 231, 262, 280, 231), run(2, 238, 270, 290, 299)]
-    assert missed("one_week", runs=flat, results=names["report"](flat)) == set()
 
 
 def lazy(change) -> dict:
@@ -445,7 +447,15 @@ def lazy(change) -> dict:
         ),
         (
             lambda: lazy(lambda runs: [{**one, "weak": round(one["weak"], 2) + 0.001} for one in runs]),
-            "your runs: accuracies that 300 reviews can give",
+            "your runs: accuracies that others find, too",
+        ),
+        (
+            lambda: lazy(lambda runs: [{**one, "ceiling": one["ceiling"] - 0.03} for one in runs]),
+            "your runs: accuracies that others find, too",
+        ),
+        (
+            lambda: lazy(lambda runs: [{**one, "answers": dict.fromkeys(one["answers"], TRUTH)} for one in runs]),
+            "the plain students of your seeds",
         ),
         (
             lambda: lazy(lambda runs: [{**one, "ceiling": one["weak"]} for one in runs]),
@@ -476,6 +486,29 @@ def lazy(change) -> dict:
 )  # fmt: skip
 def test_a_report_that_is_none_misses_its_criterion(instead, costs):
     assert costs in missed("one_week", **instead())
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ("labels = prepared(seed)[1]\n    return {'control': labels.label_accuracy, 'treated': 0.9}", True),
+        ("p = prepared(seed)[1].probs[:, 0]\n    return {'control': 0.9, 'treated': (p > 0.5).mean().item()}", True),
+        ("prepared(seed)\n    return {'control': 0.81, 'treated': 0.87}", False),
+        ("return {'control': 0.81, 'treated': 0.87}", False),
+    ],
+    ids=["from labels", "from probabilities", "made up", "made up, without labels"],
+)  # fmt: skip
+def test_made_up_students_do_not_follow_labels_that_are_turned_round(body, wanted):
+    (check,) = (one for one in assignment("one_week").checks if "with_wrong_labels" in one.call)
+    task = Task("sentiment", ("positive", "negative"))
+    examples = [Example("Judge.", f"review {i}", "positive") for i in range(10)]
+    answers, sure = ("positive",) * 8 + ("negative",) * 2, np.array([[0.9, 0.1]] * 8 + [[0.1, 0.9]] * 2)
+    labels = LabelledSet(task, tuple(examples), answers, sure, source="weak")
+    names = {"prepared": lambda seed: (None, labels, None)}
+    usual = names["prepared"]
+    exec(f"def one_run(seed):\n    {body}", names)
+    assert eval(check.criterion, {"given": given(check, names)}) is wanted
+    assert names["prepared"] is usual
 
 
 # -- one week: the plan ------------------------------------------------------------------------------------------------
