@@ -9,7 +9,6 @@ import asyncio
 import builtins
 import contextlib
 import contextvars
-import inspect
 import mmap
 import random
 import sys
@@ -182,7 +181,7 @@ class Room:
                 if differs:
                     settings.restore(own)
                 found = eval(compile(call.strip(), "<call>", "eval", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), beside)
-                found = await found if inspect.iscoroutine(found) else found
+                found = await found if type(found) is types.CoroutineType else found
             except BaseException as error:
                 if under is own or not (differs and setup):
                     return _answer(None, error)
