@@ -139,6 +139,7 @@ at_once = strong.log_prob([prompt_ids], [answer_ids]).item()
 print(" + ".join(f"({value:.3f})" for value in log_probs), f"= {sum(log_probs):.3f}")
 print(f"at once {at_once:.3f}")
 assert abs(sum(log_probs) - at_once) < 1e-3
+room.fold_up("w2s_lab/models/llama.py, the whole network", getsource(llama))
 
 # %% [markdown]
 # This model has only been pre-trained. It has never been asked such a question, and finds a plain *positive* or
@@ -149,12 +150,8 @@ assert abs(sum(log_probs) - at_once) < 1e-3
 # Between the numbers of the tokens and the logits stands `strong.network`. It is no black box: it fits on one page.
 # Each token becomes a **state**, a row of numbers. Every block adds two things to a state: what it takes over from the
 # states before it (attention), and what it makes of the state itself. From the last state comes a logit for each token
-# of the vocabulary. The weights are all that a training changes. Fold it out, and find the two lines of a `Block`.
-
-# %%
-room.fold_up("w2s_lab/models/llama.py, the whole network", getsource(llama))
-
-# %% [markdown]
+# of the vocabulary. The weights are all that a training changes. Unfold it above, and find the two lines of a `Block`.
+#
 # ## Which tokens carry loss?
 #
 # The wrong way first. The network predicts *every* next token, those of the prompt as well. What if we simply add up

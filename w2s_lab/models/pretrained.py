@@ -7,6 +7,7 @@ over several GPUs, and for networks of other kinds.
 import json
 from dataclasses import dataclass, fields
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -157,6 +158,10 @@ class Pretrained(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / "config.json") as new:
             new.write_text(json.dumps(self._facts(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        kinds = {name: value for name, value in self.config.to_dict().items() if name.endswith("_token_id")}
+        how = {"_from_model_config": True, **kinds, "transformers_version": version("transformers")}
+        with replacing(folder / "generation_config.json") as new:
+            new.write_text(json.dumps(how, indent=2) + "\n", encoding="utf-8")
         with replacing(folder / "model.safetensors") as new:
             save_file(weights, new, metadata={"format": "pt"})
 
