@@ -93,6 +93,8 @@ def result(case: str, folder: Path, sets: dict) -> dict:
         except Stop:
             pass
     kinds = set()
+    if case in HALF and os.environ.get("MODE") == "fsdp":
+        start.network = start.network.to_transformers()  # which is what FSDP spreads
     start.network.base_model.layers[1].mlp.register_forward_pre_hook(
         lambda module, inputs: kinds.add(str(inputs[0].dtype)) if module.training else None
     )
