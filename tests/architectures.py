@@ -4,6 +4,8 @@ import pytest
 import torch
 import transformers
 
+from w2s_lab.models.language_model import LanguageModel
+
 HEADS = {"num_hidden_layers": 2, "num_attention_heads": 4}
 GROUPED = HEADS | {"num_key_value_heads": 2, "intermediate_size": 48}
 ROTARY = GROUPED | {"head_dim": 8}
@@ -72,3 +74,10 @@ def network(name: str, tokenizer, *, spread: float = 0.3, seed: int = 0) -> torc
             if parameter.dim() > 1:
                 torch.nn.init.normal_(parameter, std=spread)
     return found
+
+
+def alone(model: LanguageModel, prompt: list[int], answer: list[int]) -> torch.Tensor:
+    """log Pr(answer|prompt) by transformers alone: one row, no mask, no cache."""
+    logits = model.network(input_ids=torch.tensor([prompt + answer]), use_cache=False).logits[0].float()
+    steps = logits[len(prompt) - 1 : -1].log_softmax(-1)
+    return steps[torch.arange(len(answer)), torch.tensor(answer)].sum()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from architectures import FAMILIES, network
+from architectures import FAMILIES, alone, network
 from conftest import ANSWERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,13 +45,6 @@ def of(name: str, tokenizer) -> LanguageModel:
             FAMILY[name].abilities, FAMILY[name].generation()
         FAMILY[name].told = [str(one.message) for one in warned if "slower ways are taken" in str(one.message)]
     return FAMILY[name]
-
-
-def alone(model: LanguageModel, prompt: list[int], answer: list[int]) -> torch.Tensor:
-    """log Pr(answer|prompt) by transformers alone: one row, no mask, no cache."""
-    logits = model.network(input_ids=torch.tensor([prompt + answer]), use_cache=False).logits[0].float()
-    steps = logits[len(prompt) - 1 : -1].log_softmax(-1)
-    return steps[torch.arange(len(answer)), torch.tensor(answer)].sum()
 
 
 def states_alone(model: LanguageModel, prompt: list[int]) -> torch.Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from architectures import FAMILIES, network
+from architectures import FAMILIES, alone, network
 from conftest import in_transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,12 +19,6 @@ from w2s_lab.training.loop import train
 PROMPTS = [[0, 5, 6, 7, 8, 9, *range(20, 20 + more)] for more in (3, 9, 1, 30)] + [[0, 70], [4]]
 ANSWERS = [[50, 51, 0], [60, 0], [70, 3, 71, 72, 0], [0], [61, 62, 0], [63, 0]]
 CLOSE = {"atol": 2e-3, "rtol": 1e-5}  # log Pr of an answer is about -60 nats
-
-
-def alone(model: LanguageModel, prompt: list[int], answer: list[int]) -> torch.Tensor:
-    """log Pr(answer|prompt) by transformers alone: one row, no mask, no cache."""
-    logits = model.network(input_ids=torch.tensor([prompt + answer]), use_cache=False).logits[0].float()
-    return logits[len(prompt) - 1 : -1].log_softmax(-1)[range(len(answer)), answer].sum()
 
 
 @pytest.fixture

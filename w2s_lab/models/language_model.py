@@ -383,8 +383,7 @@ class LanguageModel:
         A causal network reads nothing of what follows a token, so neither mask nor positions are given.
         """
         lengths = np.array([[len(row)] for row in rows])
-        ids = np.zeros((len(rows), lengths.max()), dtype=np.int64)
-        ids[np.arange(ids.shape[1]) < lengths] = np.fromiter(chain.from_iterable(rows), np.int64, lengths.sum())
+        ids = self._filled(rows, np.arange(lengths.max()) < lengths)
         starts = np.arange(len(rows))[:, None] * ids.shape[1]
         places = self._send((starts + np.maximum(lengths + np.arange(-width, 0), 0)).flatten())
 
@@ -393,7 +392,7 @@ class LanguageModel:
 
         hook = self.network.get_output_embeddings().register_forward_pre_hook(at_answers)
         try:
-            return self.read_plainly(self._send(ids)).logits
+            return self.read_plainly(ids).logits
         finally:
             hook.remove()
 
@@ -542,9 +541,13 @@ class LanguageModel:
         """[B, L] token ids and 0/1 mask. The filler's id is arbitrary: only the mask says what is padding."""
         lengths = np.array([len(row) for row in rows])
         mask = np.arange(lengths.max(), 0, -1) <= lengths[:, None]
+        return self._filled(rows, mask), self._send(mask.astype(np.int64))
+
+    def _filled(self, rows: Sequence[list[int]], mask: np.ndarray) -> Tensor:
+        """[B, L] the rows' token ids where the mask is true, row after row, and the filler elsewhere."""
         ids = np.zeros(mask.shape, dtype=np.int64)
-        ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=lengths.sum())  # row after row
-        return self._send(ids), self._send(mask.astype(np.int64))
+        ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=mask.sum())
+        return self._send(ids)
 
     def _send(self, array: np.ndarray) -> Tensor:
         """The array on the device; copied to a GPU from pinned memory, so that the CPU need not wait for the copy."""
