@@ -29,7 +29,6 @@ if not hasattr(os, "fork"):
     pytest.skip("os.fork is there on Unix only", allow_module_level=True)
 
 SEED = int(os.environ.get("KILL_SEED", 0))  # of the points at which runs are killed
-CARD = "w2s_lab.json"  # says what a trained model was asked
 SAVE_EVERY = 2  # optimizer steps between two checkpoints
 NOBODY = 65534  # a user without rights, for tests that run as root
 ARGUMENTS = [
@@ -119,9 +118,8 @@ def save_often() -> None:
 
 def tell_events(events: Events, root: str) -> None:
     """Every event of a child comes from here."""
-    import transformers.modeling_utils
-
     from w2s_lab.experiments import store
+    from w2s_lab.models import pretrained
     from w2s_lab.models.language_model import LanguageModel
     from w2s_lab.pocket import pretrain
     from w2s_lab.training import checkpoint, loop
@@ -134,7 +132,7 @@ def tell_events(events: Events, root: str) -> None:
     events.phase("checkpoint", checkpoint.Checkpoint, "save", lambda self, network, optimizer, facts: facts["step"])
     events.half_written(checkpoint, "save_file", lambda tensors, path, metadata: path)
     events.phase("model", store, "_keep")
-    events.half_written(transformers.modeling_utils, "safe_save_file", lambda tensors, path, **_: path)
+    events.half_written(pretrained, "save_file", lambda tensors, path, **_: path)
     events.phase("labels", store, "_write")
     events.half_written(Path, "write_text", lambda path, *_, **__: path)
     events.phase("finishing", pretrain, "_finish")
@@ -355,7 +353,7 @@ def resumes_at(log: list[str]) -> int:
     """After how many steps the next run must take up the training that this one left; by the events of this one."""
     place = step = 0
     for line in log[:-1]:  # the last one was announced, and did not happen
-        if line.startswith(("training: begins", "model: os.rename")):
+        if line.startswith("training: begins") or is_kept(line):
             place = 0
         elif found := re.match(r"checkpoint: begins (\d+)", line):
             step = int(found[1])
@@ -369,9 +367,13 @@ def first_step(log: list[str], default: int = 0) -> int:
     return steps[0] if steps else default
 
 
+def is_kept(line: str) -> bool:
+    """Whether the folder of a training is moved to its place; before that, each file is, inside the folder."""
+    return re.fullmatch(r"model: os\.rename /trainings/[^/]+", line) is not None
+
+
 def finished_trainings(log: list[str]) -> int:
-    moved = [line for line in log[:-1] if line.startswith("model: os.rename")]
-    return sum(CARD not in line for line in moved)  # the card is moved into the new folder, before that is moved itself
+    return sum(map(is_kept, log[:-1]))
 
 
 def test_the_points_are_worth_a_test(whole):

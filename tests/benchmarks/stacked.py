@@ -6,9 +6,8 @@ Stacked: the weights of S seeds are tensors [S, ...]; torch.func.vmap over funct
 gradients of S batches at once, each seed with its own order of the examples; one AdamW updates them all; the gradient
 of each seed is clipped on its own. One after the other: the kit's own loop. Same examples, schedule and start.
 
-What all prompts begin with is read once in both. A stacked batch is as wide as the longest row of any seed. Attention
-is "eager" with masks and positions made here: what transformers makes of them by itself looks at values, which vmap
-does not allow.
+What all prompts begin with is read once in both. A stacked batch is as wide as the longest row of any seed, with masks
+and positions made here.
 
 Wall-clock times are medians over repeats, with their range; processor seconds (of all threads) say what the work takes
 where others use the machine, too. "N processes": an estimate, the kit's time with one thread over N, for N cores that
@@ -24,12 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from w2s_lab.data.sources import load_splits
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
 from w2s_lab.models.rows import with_prefix_row
-from w2s_lab.models.shared_prefix import shared_cache
 from w2s_lab.objective import sequence_log_prob
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
@@ -67,7 +66,6 @@ def one_after_the_other(model: LanguageModel, data: LabelledSet, seeds: int) -> 
 def stacked(model: LanguageModel, data: LabelledSet, seeds: int) -> tuple[Trained, list[float]]:
     """All seeds at once."""
     model = model.copy()
-    model.network.set_attn_implementation("eager")
     batch_of = StackedBatches(model, data, seeds)
     weights = {
         name: torch.stack([value.detach()] * seeds).requires_grad_() for name, value in model.network.named_parameters()
@@ -89,7 +87,8 @@ def stacked(model: LanguageModel, data: LabelledSet, seeds: int) -> tuple[Traine
             losses.append(loss)
         return losses
 
-    losses, seconds = measured(train, model.device)
+    with sdpa_kernel(SDPBackend.MATH):  # vmap does the fused kernel row by row
+        losses, seconds = measured(train, model.device)
     return (torch.stack(losses, 1).cpu(), {name: w.detach() for name, w in weights.items()}), seconds
 
 
@@ -115,12 +114,11 @@ class StackedBatches:
         ids, seen = (torch.stack(parts) for parts in zip(*both, strict=True))
         length = ids.shape[-1]
         earlier = torch.ones(length, length + self.shared, dtype=torch.bool, device=ids.device).tril(self.shared)
-        looks = earlier & seen[..., None, :].bool()
-        # not -inf: padding sees nothing, and a softmax over nothing is not a number
-        bias = torch.zeros(looks.shape, device=ids.device).masked_fill(~looks, torch.finfo(torch.float32).min)
+        itself = torch.ones_like(earlier).tril(self.shared).triu(self.shared)
+        looks = earlier & seen[..., None, :].bool() | itself  # padding sees itself alone
         positions = (seen.cumsum(-1) - 1).clamp_min(0)[..., -length:]
         targets, counts = self.padded([self.answers[row] for row in rows])
-        return ids, bias.unsqueeze(-3), positions, targets.unflatten(0, (-1, BATCH)), counts.unflatten(0, (-1, BATCH))
+        return ids, looks.unsqueeze(-3), positions, targets.unflatten(0, (-1, BATCH)), counts.unflatten(0, (-1, BATCH))
 
     def padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """Ids and 0/1 mask, padded on the left."""
@@ -132,9 +130,9 @@ class StackedBatches:
     def loss(self, network: torch.nn.Module) -> Callable[..., Tensor]:
         """Mean loss of one seed's batch as a function of its weights, in nats per answer."""
 
-        def loss(weights, ids, bias, positions, targets, counts) -> Tensor:
-            inputs = {"input_ids": ids, "attention_mask": bias, "position_ids": positions, "use_cache": True}
-            inputs |= {self.model.cache_name: shared_cache(network, self.shared), "logits_to_keep": self.width}
+        def loss(weights, ids, looks, positions, targets, counts) -> Tensor:
+            inputs = {"input_ids": ids, "attention_mask": looks, "position_ids": positions}
+            inputs |= {"shared": self.shared, "logits_to_keep": self.width}
             logits = functional_call(network, weights, (), inputs).logits
             return -sequence_log_prob(logits[:-1], targets, counts).mean()
 

@@ -8,22 +8,26 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
+if TYPE_CHECKING:  # an extra: who reads the notebooks does not need it
+    import psutil
 
 PAGE = 4096  # bytes that a file or folder takes at least
 THREAD = 32_768  # bytes that the kernel keeps of a thread, beside the thread's own memory
 
 
-def memory_held(process: psutil.Process) -> int:
+def memory_held(process: "psutil.Process") -> int:
     """Bytes of memory that the process takes, what it shares with others included; 0 once it has ended."""
+    import psutil
+
     try:
         return process.memory_info().rss + THREAD * process.num_threads()
     except psutil.Error:
         return 0
 
 
-def files_held(process: psutil.Process, folder: Path, *, enough: int, mapped: int) -> int:
+def files_held(process: "psutil.Process", folder: Path, *, enough: int, mapped: int) -> int:
     """Bytes of the files in the folder, and of removed files that the process has kept.
 
     Args:

@@ -20,12 +20,11 @@ from pathlib import Path
 from w2s_lab import assets
 from w2s_lab.assignments.grading import values, worker
 from w2s_lab.assignments.grading.guards import KERNEL, MB, Kernel, Limits
+from w2s_lab.assignments.grading.held import files_held, memory_held
 from w2s_lab.assignments.grading.room import WORDS
 
 try:
     import psutil
-
-    from w2s_lab.assignments.grading.held import files_held, memory_held
 except ImportError:  # an extra: who reads the notebooks does not need it
     psutil = None
 
