@@ -3,7 +3,9 @@
 import copy
 import inspect
 import json
+import re
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -153,7 +155,18 @@ def shown(monkeypatch, llama, closed_set, **options) -> str:
 
 def test_a_terminal_shows_steps_and_accuracy(monkeypatch, llama, closed_set):
     text = shown(monkeypatch, llama, closed_set)
-    assert "training tiny llama" in text and "2/2" in text and "accuracy=" in text
+    assert "training tiny llama" in text and "step 2/2" in text and "accuracy=" in text and "100%" in text
+
+
+def test_the_time_left_counts_what_snapshots_take(monkeypatch, llama, closed_set):
+    """Two steps of 3 passes over a batch, two snapshots of one: the untrained model's ends at its share of it all."""
+    monkeypatch.setattr(bar, "Bar", partial(bar.Bar, mininterval=0))
+    text = shown(monkeypatch, llama, closed_set, progress=True)
+    rows, batch = len(closed_set), min(RECIPE.batch_size, len(closed_set))
+    total = 2 * 3 * batch + 2 * rows
+    shares = [int(share) for share in re.findall(r"step 0/2[^:]*: +(\d+)%", text)]
+    assert shares == sorted(shares) and round(100 * rows / total) in shares
+    assert f"step 1/2: {round(100 * (rows + 3 * batch) / total):3}%" in text
 
 
 def test_a_bar_is_not_shown_where_it_is_not_wanted(monkeypatch, llama, closed_set):

@@ -1,26 +1,32 @@
-"""The bar that `train` shows in a terminal or a notebook: steps done, time left, the last snapshot."""
+"""The bar that `train` shows in a terminal or a notebook: steps and snapshots done, time left, the last snapshot."""
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm.auto import tqdm as Bar  # in a notebook a widget, else characters on stderr
 
-from w2s_lab.records import Snapshot
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import LabelledSet, Snapshot
 from w2s_lab.system import parallel
 from w2s_lab.system.record import shortened
 
+FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 SECONDS = 1.0  # a training that ends earlier shows no bar
 IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in Bar.__mro__)
 OnStep = Callable[[int, int], None]
+PASSES = 3  # over an example that is learnt: forward, and backward for states and for weights; one that is answered has 1
 
 
 class TrainingBar:
-    """Counts optimizer steps, and names loss and accuracy of the last snapshot; without a bar it does nothing."""
+    """Counts passes over examples, so that snapshots have their share of the time left; without a bar, does nothing."""
 
-    def __init__(self, bar: Any = None) -> None:
-        self.bar = bar
+    def __init__(self, bar: Any = None, name: str = "", steps: int = 0, learnt: int = 0) -> None:
+        """`steps`: of the whole training; `learnt`: passes of one of them."""
+        self.bar, self.name, self.steps, self.learnt = bar, name, steps, learnt
+        self.done, self.answered = 0, 0  # steps, and examples answered in snapshots
 
     def after(self, on_step: OnStep | None) -> OnStep | None:
         """A function to call after each step: it moves the bar, and calls `on_step`."""
@@ -28,12 +34,34 @@ class TrainingBar:
             return on_step
 
         def both(done: int, steps: int) -> None:
-            self.bar.total = steps
-            self.bar.update(done - self.bar.n)
+            self.done = done
+            self._move()
             if on_step:
                 on_step(done, steps)
 
         return both
+
+    def answering(self, on_rows: OnStep | None) -> OnStep | None:
+        """A function to call while a snapshot is taken: it moves the bar, and calls `on_rows`."""
+        if self.bar is None:
+            return on_rows
+        before = self.answered
+
+        def both(done: int, rows: int) -> None:
+            nonlocal before
+            self.answered = before + done
+            self._move(f", evaluating {done}/{rows}" if done < rows else "")
+            if done == rows:
+                before = self.answered
+            if on_rows:
+                on_rows(done, rows)
+
+        return both
+
+    def _move(self, what: str = "") -> None:
+        self.bar.set_description_str(f"training {self.name}, step {self.done}/{self.steps}{what}", refresh=False)
+        done = self.done * self.learnt + self.answered
+        self.bar.update(min(done, self.bar.total) - self.bar.n)
 
     def measured(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot; its numbers stand beside the bar from now on."""
@@ -46,11 +74,14 @@ class TrainingBar:
 
 
 @contextlib.contextmanager
-def training_bar(name: str, show: bool, *, asked: bool = False) -> Iterator[TrainingBar]:
+def training_bar(
+    name: str, labelled: LabelledSet, recipe: Recipe, watch: LabelledSet | None, show: bool, *, asked: bool = False
+) -> Iterator[TrainingBar]:
     """A bar for the training of a model; none if it is not to be shown, or there is nobody to see it.
 
     Args:
         name: of the model.
+        labelled, recipe, watch: what the training is given.
         show: whether a bar may be shown.
         asked: show it even where there is neither a terminal nor a notebook.
     """
@@ -58,6 +89,12 @@ def training_bar(name: str, show: bool, *, asked: bool = False) -> Iterator[Trai
     if not (show and seen and parallel.is_main()):
         yield TrainingBar()
         return
+    steps, grid = recipe.steps(len(labelled))
+    learnt = PASSES * min(recipe.batch_size, len(labelled))
+    total = steps * learnt + (1 + math.ceil(steps / grid)) * len(watch or ())
+    name = shortened(name, 30)
     options = {"disable": False} if asked else {}  # else tqdm asks the variable TQDM_DISABLE
-    with Bar(desc=shortened(f"training {name}", 40), unit="step", delay=0 if asked else SECONDS, **options) as bar:
-        yield TrainingBar(bar)
+    options |= {"total": total, "bar_format": FORMAT, "delay": 0 if asked else SECONDS}
+    with Bar(desc=f"training {name}", **options) as bar:
+        yield TrainingBar(bar, name, steps, learnt)
+        bar.update(total - bar.n)  # the last batch of a pass is smaller, and stored answers take no time

@@ -243,11 +243,10 @@ def train(
         model.network.to(pick_device(device))
     key = training_key(model, labelled, recipe)
     show = not (on_step or on_rows) if progress is None else progress
-    options = {"on_rows": on_rows, "untrained": untrained, "checkpoint": checkpoint}
-    with training_bar(model.name, show, asked=progress is True) as bar:
-        steps = training_steps(
-            model, labelled, recipe, watch=watch, reference=reference, on_step=bar.after(on_step), **options
-        )
+    options = {"watch": watch, "reference": reference, "untrained": untrained, "checkpoint": checkpoint}
+    with training_bar(model.name, labelled, recipe, watch, show, asked=progress is True) as bar:
+        told = {"on_step": bar.after(on_step), "on_rows": bar.answering(on_rows)}
+        steps = training_steps(model, labelled, recipe, **told, **options)
         history = tuple(bar.measured(snapshot) for snapshot in steps)
     digest = key or network_digest(model.network, model.tokenizer)
     name = f"{model.name} trained on {labelled.source}"
