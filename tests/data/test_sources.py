@@ -107,6 +107,17 @@ def test_builtin_table_is_that_of_the_pocket_world():
     assert builtin_tasks() == {name: source.task for name, source in SOURCES.items()}
 
 
+def test_what_a_caller_does_to_a_list_of_examples_changes_no_other():
+    _, first, notes = read_examples("sentiment")
+    whole = list(first)
+    first.reverse()
+    notes.append("mine")
+    _, again, others = read_examples("sentiment")
+    assert again == whole and "mine" not in others
+    first.clear()
+    assert read_examples("sentiment", name="other")[1] == whole
+
+
 def test_written_lines_are_those_of_the_builtin_files(tmp_path):
     for name in builtin_tasks():
         _, examples, _ = read_examples(assets.TASKS / f"{name}.jsonl")

@@ -17,7 +17,7 @@ FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 SECONDS = 1.0  # a training that ends earlier shows no bar
 IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in Bar.__mro__)
 OnStep = Callable[[int, int], None]
-PASSES = 3  # over an example that is learnt: forward, and backward for states and for weights; one that is answered has 1
+PASSES = 3  # over an example that is learnt: forward, and backward for states and for weights; one is an answer's
 
 
 class TrainingBar:
