@@ -1,5 +1,7 @@
 """Tiny models and sets that every test may read; a test that trains takes a `.copy()` of a model."""
 
+import signal
+
 import pytest
 import torch
 from cpu_seconds import pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401  (hooks)
@@ -9,6 +11,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import MAX_LENGTH, network_digest, new_llama, train_tokenizer
 from w2s_lab.records import Example, LabelledSet, Task
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # pytest was put into the background; what tests start inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ANSWERS = ("positive", "negative", "hard to say")
 INSTRUCTION = "Is the review positive or negative?"
