@@ -79,6 +79,7 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
+_MEASURED: dict[str, dict] = {}  # architecture -> what was measured of it in this process
 Start = str | Path | LanguageModel | tuple[torch.nn.Module, PreTrainedTokenizerBase]  # what `load_model` takes
 
 
@@ -104,7 +105,7 @@ def load_model(
         revision: branch, tag or commit of a model of the Hub; None: the one in `name`, else the main branch.
         device: auto, cpu, cuda or mps.
         name: what messages and tables call the model; None: the name that was given, or that of the network.
-        like: a model that this one was trained from, whose network was measured already.
+        like: a model that this one was trained from: its tokenizer is this one's, and its network was measured already.
 
     Raises:
         TypeError: `start` is none of these.
@@ -130,7 +131,7 @@ def load_model(
     _check_files(name, folder, weights=not scratch)
     try:
         with quiet():
-            tokenizer = _read_tokenizer(folder)
+            tokenizer = _read_tokenizer(folder) if like is None else like.tokenizer
             network, unusable = _read_network(folder, scratch)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"model {name!r} cannot be loaded: {_loading_problem(error)}") from error
@@ -155,6 +156,8 @@ def _wrapped(
     model = LanguageModel(name, network_digest(network, tokenizer, read_from=read_from), tokenizer, network)
     if like is not None:
         model.behaves_like(like)
+    elif isinstance(network, Llama):  # of one architecture, all behave alike, since the code is ours
+        model._measured = _MEASURED.setdefault(repr(network.config), {})
     _ = model.abilities  # measured now, before anything is trained
     return model
 
