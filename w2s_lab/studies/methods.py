@@ -1,8 +1,10 @@
-"""Every method against plain weak labels, paired by seed: does it help, does it hurt, or is that uncertain?
+"""Every method against its control, paired by seed: does it help, does it hurt, or is that uncertain?
 
 A method is one line on a `Bench`; a rule of selection is one entry of `selection.RULES`. All students of one task take
 the same number of optimizer steps, whatever the size of their set, so that no method wins because it trains less.
-Methods that keep half of the labels are compared with a random half.
+Methods that keep half of the labels are compared with a random half, the confidence loss with its own zero, which is
+soft labels, and the others with plain (hard) weak labels. Effects are those at the end of training and at the snapshot
+that trusted examples choose.
 """
 
 import math

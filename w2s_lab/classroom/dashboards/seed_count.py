@@ -64,7 +64,8 @@ def seed_count(study: Mapping | None = None, methods: Sequence[str] = OFFERED, *
     def draw(method: str, seeds: int) -> View:
         paired, apart = table[method][counts.index(seeds)]
         says = f"{method} against {control_of[method]}, after {seeds} seeds: "
-        says += f"paired {difference(paired)}, {_verdict(paired)}; the two sides apart {difference(apart)}, {_verdict(apart)}."
+        says += f"paired {difference(paired)}, {_verdict(paired)}; "
+        says += f"the two sides apart {difference(apart)}, {_verdict(apart)}."
         series = []
         for place, role in ((1, APART), (0, PAIRED)):
             own = [pair[place] for pair in table[method]]
