@@ -389,7 +389,7 @@ assert found[WEAK_LABELS][0] < found[WEAK_LABELS][2] < found[WEAK_LABELS][1]
 assert found[TRUTH][1] < found[TRUTH][2] <= found[TRUTH][0]
 
 # %% [markdown]
-# Read it by rows. Where D holds weak labels, the second term puts the supervisor's doubt beside its hard answers: λ helps,
+# Read it by rows, three seeds, at the end. Where D holds weak labels, the second term puts doubt beside hard answers: λ helps,
 # and letting it fall to 0 gives a part of that away, since the hard answers have the last word. Where D holds the truth,
 # the second term pulls away from it: λ costs, and letting it fall gives a part of that back. **The schedule follows from D:
 # what is the worse of the two terms should fade.** Eq. 4.13 with a decreasing λ is made for the second case.
