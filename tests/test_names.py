@@ -13,7 +13,6 @@ FUNCTIONS = {
     "add": "the command line: each command adds itself",
     "document": "each source of pocket texts writes documents",
     "heat_map": "the classroom's dashboard (public) and the studies' figure",
-    "measured": "the classroom's readings (public) and those of the findings",
     "predict": "the classroom's question before a run, and the probe's answers; both are public",
     "frontier": "the mixtures that cost least (public), and their figure",
     "table": "of a panel, and of a report; both are public",

@@ -20,6 +20,7 @@ from w2s_lab.cli.commands import parser
 from w2s_lab.data.presets import PRESETS
 from w2s_lab.data.sources import builtin_tasks
 from w2s_lab.studies import STUDIES, both_worlds
+from w2s_lab.studies.findings import all_findings
 
 README, DOCS, RESULTS = ROOT / "README.md", ROOT / "docs", ROOT / "data" / "results"
 PAGES = sorted(path for path in FILES if path.suffix == ".md" and ROOT / "data" / "models" not in path.parents)
@@ -257,11 +258,44 @@ def test_the_findings_in_the_readme_are_those_of_the_page():
     )
     intervals = re.findall(r"[+-]?\d\.\d+ \[[^]]*\]", sentences)
     assert len(intervals) >= 5 and not [number for number in intervals if number not in page]
-    assert re.search(r"random weights the student loses (0\.\d+)", sentences)[1] in page
-    verdicts = [row[-1].strip("*") for row in rows_of(DOCS / "findings.md") if len(row) == 6]
-    counts = [verdicts.count(verdict) for verdict in ("reproduced", "not reproduced", "cannot tell here")]
-    numbers = re.search(r"Of (\d+) claims.*?(\d+) are reproduced here, (\d+) are not, and for (\d+)", sentences)
-    assert [int(number) for number in numbers.groups()] == [sum(counts), *counts]
+    verdicts = [row[-1].split("**")[1] for row in rows_of(DOCS / "findings.md") if len(row) == 8 and "**" in row[-1]]
+    counts = [verdicts.count(one) for one in ("reproduced", "not reproduced", "cannot tell here", "conditions not met")]
+    claims = (
+        r"Of (\d+) claims.*?(\d+) are reproduced here, (\d+) are not, for (\d+) these.*? and for (\d+) the conditions"
+    )
+    assert [int(number) for number in re.search(claims, sentences).groups()] == [sum(counts), *counts]
+    assert int(re.search(r"(\d+) of them on real English", sentences)[1]) == sum(
+        one.world == "real English" for one in all_findings()
+    )
+
+
+def test_what_100_true_answers_teach_is_that_of_the_results():
+    """Training on them, beside every use of them as trusted examples."""
+    taught, page = [], text(DOCS / "findings.md")
+    for human in (100, 30):
+        rows = [row for row in read("budget")["rows"] if (row["human"], row["weak_labels"]) == (human, 0)]
+        assert len({row["way"] for row in rows}) == 1 and len(rows) == 3
+        taught.append(sum(row["accuracy"] for row in rows) / 3)
+    said = re.search(r"on 100 true answers gives accuracy (0\.\d+), on 30 of them (0\.\d+)", " ".join(page.split()))
+    assert said.groups() == tuple(f"{one:.3f}" for one in taught)
+    stopped = [row["student_accuracy_at_trusted"] for row in read("mechanism")["seeds"]]
+    said = re.search(r"accuracy (0\.\d+) against (0\.\d+) of the stopped student", " ".join(text(README).split()))
+    assert said.groups() == (f"{taught[0]:.2f}", f"{sum(stopped) / len(stopped):.2f}")
+
+
+@pytest.mark.parametrize(
+    ("study", "part", "arms"),
+    [
+        ("policy", "effects", ("human set last", "human set only")),
+        ("flywheel", "end against seed pool", ("temperature 1", "degrading", "answers checked", "healthy")),
+    ],
+)
+def test_the_effects_in_the_prose_are_those_of_the_results(study, part, arms):
+    begin = {"policy": "* **An outdated policy**", "flywheel": "* **A flywheel can degrade"}[study]
+    paragraph = text(DOCS / "findings.md").partition(begin)[2].partition("\n*" if study == "policy" else "\n##")[0]
+    said = re.findall(r"[+-]\d\.\d{3} \[[^]]*\]", " ".join(paragraph.split()))
+    found = {one["name"]: one for one in read(study)[part]}
+    assert said == [f"{found[a]['mean']:+.3f} [{found[a]['low']:+.3f}, {found[a]['high']:+.3f}]" for a in arms]
 
 
 @pytest.mark.parametrize("page", list(both_worlds.PLACES))

@@ -281,7 +281,7 @@ why = f"In {worst}: {here:.2f} sure, {least:.2f} right; elsewhere {elsewhere:.2f
 room.outcome("02-confidence", found, why)
 
 # %% [markdown]
-# Keep both findings for notebook 07, where labels are chosen by confidence: it helps because doubt and error go
+# Keep both findings for notebook 07, where labels are chosen by confidence: it can help where doubt and error go
 # together, and it fails where the supervisor is wrong and sure.
 #
 # ## What the argmax leaves out

@@ -195,6 +195,14 @@ def test_pairing_takes_out_what_the_seeds_share():
     assert "it helps" in panel.view.says and "one cannot tell" in panel.view.says
 
 
+def test_the_shipped_methods_have_their_own_controls():
+    panel = seed_count()
+    panel.set(method="confidence loss 0.5")
+    assert panel.view.says.startswith("confidence loss 0.5 against soft labels, ")
+    panel.set(method="soft labels")
+    assert panel.view.says.startswith("soft labels against plain weak labels, ")
+
+
 def test_seeds_that_are_not_there():
     with pytest.raises(ValueError, match="0 seeds of 'another' on grid 'g'; expected at least 2"):
         seed_count(study_of([0.1, 0.2], [0.1, 0.2]), ("another",), grid="g")
@@ -203,10 +211,14 @@ def test_seeds_that_are_not_there():
 def test_findings_by_word_and_verdict():
     panel = findings_view(("confidence",))
     assert panel.view.html.count("<tr>") == 1 + 3  # two claims and "The same, where ..."
+    assert "minus soft labels" in panel.view.html and "at the end: reproduced *" in panel.view.html
     assert "Bootstrapping" not in panel.view.html and "Bootstrapping" in findings_view().view.html
-    count = int(re.search(r"(\d+) reproduced", panel.view.says)[1])
-    panel.set(verdict="reproduced")
-    assert panel.view.html.count("<tr>") == 1 + count and panel.view.says.endswith(f"Shown: {count}.")
+    everything = findings_view()
+    for shown, verdict in ((panel, "reproduced"), (everything, "conditions not met"), (everything, "reproduced")):
+        count = int(re.search(rf"(\d+) {verdict}", shown.view.says)[1])
+        shown.set(verdict=verdict)
+        assert shown.view.html.count("<tr>") == 1 + count and f"Shown: {count}." in shown.view.says
+    assert "✓ reproduced *" in everything.view.html and "Holm" in everything.view.says
     bundle, _ = panel._repr_mimebundle_()
     assert "<table>" in bundle["text/html"] and bundle["text/plain"] == panel.summary
     with pytest.raises(ValueError, match="no claim is about unicorns"):

@@ -11,6 +11,7 @@ from w2s_lab.experiments.effects import (
     Effect,
     difference,
     effects_table,
+    equivalence_p,
     holm,
     holm_adjusted,
     markdown_table,
@@ -195,6 +196,24 @@ def test_a_markdown_table_sets_numbers_right_and_escapes_bars():
         markdown_table(["a", "b"], [(1, 2), (1,)])
 
 
+@pytest.mark.parametrize("shift", [-0.012, -0.004, 0.0, 0.007])
+def test_equivalence_is_two_one_sided_tests(shift):
+    differences = np.array([0.004, -0.003, 0.006, -0.002, 0.001, 0.003]) + shift
+    effect = paired_effect("", differences.tolist(), [0.0] * 6)
+    above, below = (
+        stats.ttest_1samp(differences, at, alternative=side).pvalue for at, side in ((-0.01, "greater"), (0.01, "less"))
+    )
+    assert equivalence_p(effect, 0.01) == pytest.approx(max(above, below))
+    low, high = stats.t.interval(0.9, 5, differences.mean(), stats.sem(differences))
+    assert (equivalence_p(effect, 0.01) <= 0.05) == (low > -0.01 and high < 0.01)
+
+
+def test_equivalence_at_the_edges():
+    assert equivalence_p(paired_effect("", [1.0, 2.0], [1.0, 2.0]), 0.01) == 0
+    assert equivalence_p(paired_effect("", [1.1, 2.1], [1.0, 2.0]), 0.01) == 1
+    assert equivalence_p(paired_effect("", [1.0], [1.0]), 0.01) is None
+
+
 # -- the slope ---------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +228,33 @@ def test_the_slope_is_least_squares():
     assert found.high - found.slope == pytest.approx(found.slope - found.low)
     assert found.high - found.slope == pytest.approx(2.048407 * error, rel=1e-6)  # t with 28 degrees of freedom
     assert (found.n, found.undefined) == (30, 0)
+
+
+def test_a_slope_is_clustered_by_hand():
+    """The sandwich of Liang and Zeger in matrices, and one cluster for each point: White's standard error."""
+    rng = np.random.default_rng(2)
+    seeds = np.repeat(np.arange(6), 5)
+    x = rng.normal(0, 1, 30) + rng.normal(0, 1, 6)[seeds]
+    y = 0.5 * x + rng.normal(0, 0.5, 6)[seeds] + rng.normal(0, 0.1, 30)
+    design = np.column_stack([np.ones(30), x])
+    bread = np.linalg.inv(design.T @ design)
+    rest = y - design @ (bread @ design.T @ y)
+    for clusters, groups, t in ((seeds, 6, 2.570582), (np.arange(30), 30, 2.045230)):  # t of groups - 1 degrees
+        scores = np.array([design[clusters == g].T @ rest[clusters == g] for g in range(groups)])
+        variance = groups / (groups - 1) * 29 / 28 * (bread @ scores.T @ scores @ bread)[1, 1]
+        found = slope(x.tolist(), y.tolist(), clusters=clusters.tolist())
+        assert found.high - found.slope == pytest.approx(t * variance**0.5, rel=1e-6)
+        assert found.p == pytest.approx(2 * stats.t.sf(found.slope / variance**0.5, groups - 1))
+        assert found.clusters == groups and found.slope == pytest.approx(np.polyfit(x, y, 1)[0])
+    alone = slope(x.tolist(), y.tolist())
+    assert alone.p == pytest.approx(stats.linregress(x, y).pvalue) and alone.clusters is None
+    copies = [np.repeat(one, 4).tolist() for one in (x, y, np.arange(30))]  # four copies of a point say no more than it
+    fooled, honest = slope(*copies[:2]), slope(*copies[:2], clusters=copies[2])
+    assert honest.high - honest.slope == pytest.approx(found.high - found.slope, rel=0.02)
+    assert fooled.high - fooled.low < 0.6 * (alone.high - alone.low)
+    assert slope([1, 2, None, 4], [1, 3, 5, 4], clusters=[0, 0, 1, 0]).low is None  # one cluster is left
+    with pytest.raises(ValueError, match="3 clusters for 2 points"):
+        slope([1, 2], [1, 2], clusters=[1, 2, 3])
 
 
 def test_undefined_points_are_left_out_and_counted():

@@ -458,6 +458,16 @@ def test_gain_against_misfit_with_the_fitted_line():
     assert "(fraction of test examples)" in ax.get_xlabel() and "(fraction of test examples)" in ax.get_ylabel()
 
 
+def test_the_fitted_line_is_clustered_by_seed():
+    misfit, gain, _ = misfits()
+    seeds = [i // 4 for i in range(len(misfit))]
+    fit = slope(misfit, gain, clusters=seeds)
+    ax = study_plots.misfit_scatter(misfit, gain, clusters=seeds)
+    fitted = next(found for found in ax.get_lines() if found.get_label().startswith("least squares"))
+    assert f"of 37 points of {fit.clusters} seeds:" in fitted.get_label()
+    assert f"[{fit.low:.2f}, {fit.high:.2f}]" in fitted.get_label() and fit.high != slope(misfit, gain).high
+
+
 def test_a_scatter_of_one_point_has_no_line_and_none_is_refused():
     ax = study_plots.misfit_scatter([0.1], [0.05])
     assert legend(ax.get_legend()) == ["one student", "gain = misfit"]

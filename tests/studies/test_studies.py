@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import re
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from places import ROOT
+from scipy import stats
 
 from w2s_lab.cli.commands import main
 from w2s_lab.data.sources import SplitSizes
@@ -274,8 +274,8 @@ def test_rows_are_found_by_name_and_in_the_order_of_seeds():
 # -- findings --------------------------------------------------------------------------------------------------------
 
 
-def finding(sign: int = 1, value: float = 0.0) -> findings.Finding:
-    return findings.Finding("c", "s", "q", "methods", lambda rows: None, sign, value)
+def finding(sign: int = 1, **options) -> findings.Finding:
+    return findings.Finding("c", "s", "q", "methods", lambda rows: None, sign, **options)
 
 
 @pytest.mark.parametrize(
@@ -295,8 +295,59 @@ def test_a_verdict_is_computed(low, high, sign, verdict):
     assert finding(sign).verdict(Effect("", mean, low, high, 8, 0, None)) == verdict
 
 
-def test_a_verdict_against_a_value():
-    assert finding(value=-0.01).verdict(Effect("", 0.0, -0.005, 0.005, 8, 0, None)) == "reproduced"
+def test_equivalence_is_the_interval_of_90_percent():
+    """Two one-sided tests at 5 % each: over 8 seeds, t is 1.895 where that of the 95 % interval is 2.365."""
+    for half, verdict in ((0.0124, "not reproduced"), (0.0126, "cannot tell here")):
+        effect = Effect("", 0.0, -half, half, 8, 0, 1.0)
+        assert finding().verdict(effect) == verdict and (half * 1.8946 / 2.3646 < 0.01) == (half == 0.0124)
+        assert finding(margin=None).verdict(effect) == "cannot tell here"
+
+
+def claim(world: str, study_name: str, p: float, *, at_end: bool = False, unmet: str = "") -> findings.Finding:
+    """An effect of +0.1 over 8 seeds, whose interval ends at +0.05, with any p value."""
+    effect = Effect("", 0.1, 0.05, 0.15, 8, 0, p)
+    options = {"at_end": lambda rows: effect} if at_end else {}
+    condition = (lambda rows: unmet) if unmet else None
+    return findings.Finding(
+        f"{world} {p}", "s", "q", study_name, lambda rows: effect, world=world, condition=condition, **options
+    )
+
+
+def test_a_family_is_one_world_at_one_moment(monkeypatch):
+    """Each claim brings two tests, of which the equivalence cannot be rejected here: 4 in `one`, 2 in `other`."""
+    family = (
+        claim("one", "a", 0.012, at_end=True),
+        claim("one", "b", 0.02),
+        claim("one", "b", 0.0001, unmet="The moon is not full."),  # no test at all
+        claim("other", "b", 0.02),
+    )
+    monkeypatch.setattr(findings, "FINDINGS", family)
+    monkeypatch.setattr(STUDIES, "_entries", {})
+    results = {name: {"rows": []} for name in "ab"}
+    found = findings.judged(results)
+    # one: 0.012 * 4 = 0.048, 0.02 * 3 = 0.06; its end: 0.012 * 2; other: 0.02 * 2 = 0.04
+    assert [one.survives for one in found] == [True, False, False, True]
+    assert [one.verdict for one in found] == ["reproduced", "reproduced", "conditions not met", "reproduced"]
+    assert found[0].end[1:] == ("reproduced", True) and found[1].end is None
+    table, why = findings.findings_table(results), findings.reasons(results)
+    assert table.count("4 tests") == table.count("2 tests (differences") == 1 and "2 at the end" in table
+    assert why == "* **one 0.0001** (conditions not met). The moon is not full."
+
+
+def test_a_verdict_that_differs_at_the_end_is_shown():
+    effect = Effect("", 0.1, 0.05, 0.15, 8, 0, 0.001)
+    differs = findings.Judged(finding(), effect, "cannot tell here", False, "", (effect, "reproduced", True))
+    assert findings.verdict_text(differs) == "**cannot tell here** (at the end: reproduced *)"
+    same = replace(differs, verdict="reproduced", survives=True)
+    assert findings.verdict_text(same) == "**reproduced** *"
+
+
+def test_a_verdict_of_equivalence_survives_by_the_p_of_its_own_test():
+    none = Effect("", 0.0, -0.004, 0.004, 8, 0, 1.0)
+    wide = Effect("", 0.0, -0.0124, 0.0124, 8, 0, 1.0)
+    assert findings.surviving([(finding(), none)]) == [True]  # p < 0.001, two tests
+    assert findings.surviving([(finding(), wide)]) == [False]  # p 0.049, doubled
+    assert findings.surviving([(finding(margin=None), wide)]) == [False]
 
 
 def row(grid: str, method: str, seed: int, **values) -> dict:
@@ -305,24 +356,80 @@ def row(grid: str, method: str, seed: int, **values) -> dict:
 
 def test_findings_are_paired_by_seed():
     rows = [row("sentiment", "plain weak labels", s, accuracy=a, pgr=p) for s, a, p in ((0, 0.8, 0.4), (1, 0.9, None))]
-    rows += [row("sentiment", "soft labels", s, accuracy=a) for s, a in ((1, 0.91), (0, 0.82), (2, 0.1))]
-    rows += [row("helpdesk", "soft labels", 0, accuracy=0.0)]
+    rows = [one | {"trusted_accuracy": one["accuracy"] + 0.02} for one in rows]
+    rows += [row("sentiment", "soft labels", s, accuracy=a, trusted_accuracy=a) for s, a in ((1, 0.91), (0, 0.82))]
+    rows += [row("sentiment", "soft labels", 2, accuracy=0.1), row("helpdesk", "soft labels", 0, accuracy=0.0)]
     soft = next(f for f in findings.FINDINGS if f.claim.startswith("Soft labels"))
-    effect = soft.measure(rows)
-    assert (effect.mean, effect.n) == (pytest.approx(0.015), 2)
+    effect, end = soft.measure(rows), soft.at_end(rows)
+    assert (effect.mean, effect.n) == (pytest.approx(-0.005), 2)
+    assert (end.mean, end.n) == (pytest.approx(0.015), 2)
     naive = findings.FINDINGS[0].measure(rows)
     assert (naive.mean, naive.n, naive.undefined) == (pytest.approx(0.4), 1, 1)
 
 
-def test_the_confidence_loss_is_measured_where_the_gap_is_large():
-    def pair(strong, loss, ceiling, accuracy):
-        names = {"weak_model": "pocket-s", "strong_model": strong, "loss": loss, "seed": 0}
-        return names | {"weak": 0.7, "ceiling": ceiling, "accuracy": accuracy}
+def test_the_control_of_the_confidence_loss_is_its_own_zero():
+    """alpha 0 is training on soft labels: in the table, in the study's effects, and in `objective`."""
+    rows = [
+        row(grid, name, seed, accuracy=a + seed / 100, trusted_accuracy=a)
+        for grid in ("sentiment", "sentiment, small gap", "helpdesk")
+        for name, a in (("plain weak labels", 0.5), ("soft labels", 0.8), ("confidence loss 0.5", 0.9))
+        for seed in (0, 1)
+    ]
+    own = [one for one in findings.FINDINGS if one.quantity.startswith("accuracy") and one.control == "soft labels"]
+    assert len(own) == 3 and all(one.source.startswith("Burns") for one in own)
+    for one in own:
+        assert one.measure(rows).mean == one.at_end(rows).mean == pytest.approx(0.1)
+    effects = {effect.name: effect.mean for effect in methods.effects_of(rows)["sentiment"]}
+    assert effects == {"soft labels": pytest.approx(0.3), "confidence loss 0.5": pytest.approx(0.1)}
 
-    rows = [pair("pocket-l", loss, 1.0, a) for loss, a in (("plain weak labels", 0.8), ("confidence loss 0.5", 0.9))]
-    rows += [pair("pocket-m", loss, 0.75, a) for loss, a in (("plain weak labels", 0.7), ("confidence loss 0.5", 0.1))]
-    large = next(f for f in findings.FINDINGS if "gap is large" in f.claim)
-    assert large.measure(rows).mean == pytest.approx(0.1)
+
+def test_conditions_are_measured_and_fall_where_they_are_met():
+    def unmet(start: str, rows: list[dict]) -> str:
+        return next(one for one in findings.FINDINGS if one.claim.startswith(start)).condition(rows)
+
+    def probe(ceilings: list[float]) -> list[dict]:
+        return [row("sentiment", "linear probe, ridge", s, ceiling=c) for s, c in enumerate(ceilings)]
+
+    assert unmet("The gain is at least", probe([0.98, 0.99, 0.97])) == ""  # the interval holds "always right"
+    says = unmet("The gain is at least", probe([0.98, 0.981, 0.979]))
+    low, high = stats.t.interval(0.95, 2, 0.02, stats.sem([0.02, 0.019, 0.021]))
+    assert f"2.0% of the test examples [{low:.1%}, {high:.1%}]" in says and "0.010 or more" in says
+    for accuracies, met in (([0.5, 0.52, 0.49], False), ([0.75, 0.76, 0.77], True)):
+        rows = [row("sentiment", "not pre-trained", s, accuracy=a) for s, a in enumerate(accuracies)]
+        assert (unmet("Without pre-training", rows) == "") == met
+    for larger, met in ((0.99, False), (0.999, True)):
+        rows = [
+            {
+                "weak_model": "pocket-s",
+                "strong_model": m,
+                "loss": "plain weak labels",
+                "seed": s,
+                "ceiling": c + s / 1e4,
+            }
+            for m, c in (("pocket-m", 0.99), ("pocket-xl", larger))
+            for s in range(3)
+        ]
+        assert (unmet("Larger students recover", rows) == "") == met
+
+
+def test_the_slope_of_gain_on_misfit_is_clustered_by_seed():
+    names = ("plain weak labels", "soft labels", "confident half", "confidence loss 0.5")
+    rng = np.random.default_rng(0)
+    rows = [
+        row("sentiment", name, seed, misfit=0.1 * k + 0.01 * seed, gain=0.08 * k + 0.02 * rng.normal())
+        for seed in range(5)
+        for k, name in enumerate(names)
+    ]
+    found = next(one for one in findings.FINDINGS if one.unit.startswith("students")).measure(rows)
+    x, y, seeds = (np.array([one[key] for one in rows]) for key in ("misfit", "gain", "seed"))
+    design = np.column_stack([np.ones(20), x])
+    bread = np.linalg.inv(design.T @ design)
+    rest = y - design @ bread @ design.T @ y
+    scores = [design[seeds == s].T @ rest[seeds == s] for s in range(5)]
+    meat = sum(np.outer(one, one) for one in scores)
+    error = (5 / 4 * 19 / 18 * (bread @ meat @ bread)[1, 1]) ** 0.5
+    assert found.high - found.mean == pytest.approx(2.776445 * error, rel=1e-6)  # t with 4 degrees of freedom
+    assert found.p == pytest.approx(2 * stats.t.sf(found.mean / error, 4)) and found.n == 20
 
 
 def test_what_is_shipped_says_what_was_measured(tmp_path, capsys):
@@ -357,15 +464,38 @@ def test_what_is_shipped_says_what_was_measured(tmp_path, capsys):
 def test_reasons_belong_to_their_verdict():
     """A reason that was written for another verdict than the measured one would be left out in silence."""
     results = findings.read_results(RESULTS)
-    for one, effect in findings.measured(results):
-        assert one.because == ("", "") or one.because[0] == one.verdict(effect), one.claim
-        if one.verdict(effect) != "reproduced":
-            assert one.because[1], f"no reason is given for: {one.claim}"
+    for one in findings.judged(results):
+        assert one.finding.because in (("", ""), (one.verdict, one.why)), one.finding.claim
+        if one.verdict != "reproduced":
+            assert one.why, f"no reason is given for: {one.finding.claim}"
+
+
+def test_what_the_reasons_say_is_in_the_rows():
+    """The reasons are sentences of ours; what they say of numbers is looked up once more."""
+
+    def mean(grid: str, name: str, key: str) -> float:
+        return float(np.mean(study.column(study.select(rows, grid=grid, method=name), key)))
+
+    rows = json.loads((RESULTS / "methods.json").read_text())["rows"]
+    end, trusted = "accuracy", "trusted_accuracy"
+    soft, confident, random = "soft labels", "confident half", "random half"
+    lead = mean("sentiment", "confidence loss 0.5", end) - mean("sentiment", soft, end)
+    assert mean("sentiment", "confidence loss 0.5", trusted) - mean("sentiment", soft, trusted) < lead / 2
+    assert mean("sentiment", confident, "label_accuracy") > 0.99
+    stopping = mean("sentiment", random, trusted) - mean("sentiment", random, end)
+    assert stopping > 0.5 * (mean("sentiment", confident, end) - mean("sentiment", random, end))
+    average = mean("sentiment", "average of 3 (order)", end) - mean("sentiment", "plain weak labels", end)
+    left = mean("sentiment", "average of 3 (order)", trusted) - mean("sentiment", "plain weak labels", trusted)
+    assert 0.4 < left / average < 0.6
+    assert abs(mean("sentiment", "high IFD", "label_accuracy") - mean("sentiment", random, "label_accuracy")) < 0.02
+    assert mean("helpdesk", soft, trusted) < mean("helpdesk", "plain weak labels", trusted)
+    adapted = study.select(rows, grid="helpdesk", method="adapted to the inputs")
+    assert sum(one[trusted] - one[end] > 0.1 for one in adapted) == 1 and len(adapted) == 4
 
 
 def test_a_claim_has_a_source():
     assert len({one.claim for one in findings.all_findings()}) == len(findings.all_findings()) >= 14
-    assert all(one.source[-1] not in ",;" and one.quantity and not math.isnan(one.value) for one in findings.FINDINGS)
+    assert all(one.source[-1] not in ",;" and one.quantity for one in findings.FINDINGS)
 
 
 # -- the dials of the losses -----------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ All statistics are over training seeds. An undefined value is None, never 0.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +92,26 @@ def paired_effect(name: str, treated: Sequence[float | None], control: Sequence[
 
     p = float(stats.ttest_rel(*zip(*pairs, strict=True)).pvalue) if interval.n > 1 else None
     return Effect(name, interval.mean, interval.low, interval.high, interval.n, undefined, p, *means)
+
+
+def equivalence_p(effect: Effect, margin: float) -> float | None:
+    """p value of "the effect is at least `margin` away from 0", by two one-sided t-tests (Schuirmann, 1987).
+
+    At most 0.05 exactly where the 90 % interval lies inside of ± margin. None for n < 2.
+
+    Args:
+        effect: over n independent seeds; the standard error is that of its 95 % interval.
+        margin: above 0, in the unit of the effect.
+    """
+    if effect.mean is None or effect.low is None or effect.high is None:
+        return None
+    from scipy import stats  # a second to import
+
+    nearest, half = margin - abs(effect.mean), (effect.high - effect.low) / 2
+    if not half:  # all differences are equal
+        return float(nearest <= 0)
+    error = half / stats.t.ppf(1 - LEVEL / 2, effect.n - 1)
+    return float(stats.t.sf(nearest / error, effect.n - 1))
 
 
 def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
@@ -211,11 +231,14 @@ class Slope(Record):
 
     Attributes:
         slope, intercept: None with fewer than two different x.
-        low, high: 95 % Student-t interval of the slope, n - 2 degrees of freedom; None for n < 3. It assumes
-            independent points; if several share a supervisor or a seed, it is too narrow.
+        low, high: 95 % Student-t interval of the slope; None for n < 3 and for fewer than 2 clusters. Without clusters
+            it assumes independent points (n - 2 degrees of freedom); with them it is that of the cluster-robust
+            standard error, with one degree of freedom less than there are clusters.
         correlation: in [-1, 1]; None where x or y does not vary.
         n: points used.
         undefined: points left out because x or y was None.
+        p: of the two-sided t-test of "slope 0"; None where there is no interval.
+        clusters: how many clusters the points come from; None where they count as independent.
     """
 
     slope: float | None
@@ -225,9 +248,11 @@ class Slope(Record):
     correlation: float | None
     n: int
     undefined: int
+    p: float | None = None
+    clusters: int | None = None
 
 
-def slope(x: Sequence[float | None], y: Sequence[float | None]) -> Slope:
+def slope(x: Sequence[float | None], y: Sequence[float | None], *, clusters: Sequence[Hashable] | None = None) -> Slope:
     """Fit y on x by least squares (`scipy.stats.linregress`), as for gain against misfit.
 
     Under the conditions of Charikar et al. (2024, arXiv 2405.15116), the gain in squared error equals the misfit: this
@@ -235,13 +260,19 @@ def slope(x: Sequence[float | None], y: Sequence[float | None]) -> Slope:
 
     Args:
         x, y: [N] values, point by point; None where undefined.
+        clusters: [N] what the points share, such as a seed; the interval then allows for errors that points of one
+            cluster have in common (Liang and Zeger, 1986, with the usual correction for few clusters, as in Cameron and
+            Miller, 2015). None: the points are independent.
 
     Raises:
         ValueError: the lengths differ, or a value is neither None nor finite.
     """
     if len(x) != len(y):
         raise ValueError(f"slope: {len(x)} values of x and {len(y)} of y; expected one of each for every point")
-    points = np.array([(a, b) for a, b in zip(x, y, strict=True) if a is not None and b is not None], dtype=float)
+    if clusters is not None and len(clusters) != len(x):
+        raise ValueError(f"slope: {len(clusters)} clusters for {len(x)} points; expected one for every point")
+    used = [i for i, (a, b) in enumerate(zip(x, y, strict=True)) if a is not None and b is not None]
+    points = np.array([(x[i], y[i]) for i in used], dtype=float)
     n, undefined = len(points), len(x) - len(points)
     if not np.isfinite(points).all():
         i = int(np.argmin(np.isfinite(points).all(axis=1)))
@@ -251,7 +282,26 @@ def slope(x: Sequence[float | None], y: Sequence[float | None]) -> Slope:
     from scipy import stats  # a second to import
 
     fit = stats.linregress(*points.T)
-    half = float(stats.t.ppf(1 - LEVEL / 2, n - 2) * fit.stderr) if n > 2 else None
-    low, high = (None, None) if half is None else (float(fit.slope) - half, float(fit.slope) + half)
+    error, freedom, count = float(fit.stderr), n - 2, None
+    if clusters is not None:
+        own = [clusters[i] for i in used]
+        count = len(set(own))
+        error, freedom = _clustered_error(points, fit.intercept + fit.slope * points[:, 0], own), count - 1
+    low = high = p = None
+    if n > 2 and freedom > 0:
+        half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+        low, high = float(fit.slope) - half, float(fit.slope) + half
+        p = float(2 * stats.t.sf(abs(fit.slope) / error, freedom)) if error else float(fit.slope == 0)
     correlation = None if np.ptp(points[:, 1]) == 0 else float(fit.rvalue)
-    return Slope(float(fit.slope), low, high, float(fit.intercept), correlation, n, undefined)
+    return Slope(float(fit.slope), low, high, float(fit.intercept), correlation, n, undefined, p, count)
+
+
+def _clustered_error(points: np.ndarray, fitted: np.ndarray, clusters: Sequence[Hashable]) -> float:
+    """Cluster-robust standard error of the least-squares slope through points [N, 2]."""
+    away, rest = points[:, 0] - points[:, 0].mean(), points[:, 1] - fitted
+    score: dict[Hashable, float] = {}
+    for cluster, one in zip(clusters, away * rest, strict=True):
+        score[cluster] = score.get(cluster, 0.0) + one
+    n, groups = len(points), len(score)
+    few = groups / (groups - 1) * (n - 1) / (n - 2) if groups > 1 and n > 2 else math.nan
+    return float(math.sqrt(few * sum(one**2 for one in score.values())) / (away**2).sum())

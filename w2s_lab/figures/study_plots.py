@@ -5,7 +5,7 @@ global. New Axes are as large as their names and numbers need; Axes that you giv
 lie in [0, 1].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import cycle
 
 import matplotlib.pyplot as plt
@@ -318,6 +318,7 @@ def misfit_scatter(
     ax: Axes | None = None,
     *,
     groups: Sequence[str] | None = None,
+    clusters: Sequence[Hashable] | None = None,
     unit: str = "fraction of test examples",
 ) -> Axes:
     """Is the student better by as much as it disagrees with its supervisor? One point for each student.
@@ -329,6 +330,7 @@ def misfit_scatter(
         misfit: distance between student and weak supervisor; a point with None is left out, and the legend counts it.
         gain: how much better the student is than the supervisor, in the same unit.
         groups: name of each point's group; each group has its own marker and colour.
+        clusters: the seed of each point; the interval of the slope is then clustered by it. None: independent points.
         unit: the unit of both.
 
     Raises:
@@ -337,7 +339,7 @@ def misfit_scatter(
     groups = ["one student"] * len(misfit) if groups is None else list(groups)
     if len(groups) != len(misfit):
         raise ValueError(f"misfit_scatter: {len(groups)} groups for {len(misfit)} points; expected one for each")
-    fit = slope(misfit, gain)
+    fit = slope(misfit, gain, clusters=clusters)
     if not fit.n:
         raise ValueError(f"misfit_scatter: none of {len(misfit)} points is defined; expected at least one")
     ax = styled_axes(ax, (8, 7.5))
@@ -357,6 +359,7 @@ def misfit_scatter(
     if fit.slope is not None:
         interval = "" if fit.low is None else f" [{fit.low:.2f}, {fit.high:.2f}]"
         points = f"{fit.n} of {fit.n + fit.undefined} points" if fit.undefined else f"{fit.n} points"
+        points += f" of {fit.clusters} seeds" if fit.clusters else ""
         related = "" if fit.correlation is None else f", correlation {fit.correlation:.2f}"
         words = f"least squares through {points}:\nslope {fit.slope:.2f}{interval}{related}"
         span = np.array([min(shown), max(shown)])

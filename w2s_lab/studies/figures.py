@@ -31,13 +31,24 @@ def effects_figure(effects: Mapping[str, Sequence[Effect]], control_name: str, *
     return one(study_plots.effect_dots, effects, size=size, control_name=control_name, **options)
 
 
-def misfit_figure(groups: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Gain against misfit: name -> (misfit, gain) of each student."""
+def moments_figure(effects: Mapping[str, Mapping[str, Sequence[Effect]]], control_name: str) -> Figure:
+    """The effects of methods at several moments, side by side: moment -> heading -> effects of the same methods."""
+    groups = next(iter(effects.values()))
+    figure = figure_of(22, 2.6 + 0.42 * (sum(map(len, groups.values())) + 1.4 * len(groups)))
+    axes = figure.subplots(1, len(effects), sharex=True)
+    for ax, (moment, found) in zip(axes, effects.items(), strict=True):
+        study_plots.effect_dots(found, ax, control_name=control_name)
+        ax.set_title(f"{moment}: {ax.get_title()}", fontsize=study_plots.SIZE)
+    return figure
+
+
+def misfit_figure(groups: Mapping[str, Sequence[tuple[float, float, int]]]) -> Figure:
+    """Gain against misfit: name -> (misfit, gain, seed) of each student."""
     points = [(*point, name) for name, own in groups.items() for point in own]
-    misfit, gain, names = zip(*points, strict=True)
+    misfit, gain, seeds, names = zip(*points, strict=True)
     unit = "squared distance of the probabilities"
     figure = figure_of(9, 8)
-    study_plots.misfit_scatter(misfit, gain, figure.subplots(), groups=names, unit=unit)
+    study_plots.misfit_scatter(misfit, gain, figure.subplots(), groups=names, clusters=seeds, unit=unit)
     return figure
 
 
@@ -56,7 +67,7 @@ def scaling_figure(cells: Sequence[Mapping], names: Sequence[str]) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     study_plots.heat_map(*table(lambda cell: cell["plain"]["pgr"]["mean"], cells), left)
     if compared:
-        change = "change of accuracy by the confidence loss"
+        change = "change of accuracy by the confidence loss,\nagainst hard labels"
         found = table(lambda cell: cell["confidence"]["mean"], compared)
         study_plots.heat_map(*found, right, quantity=change, limit=0.1)
     else:

@@ -1,8 +1,10 @@
-"""Every method against plain weak labels, paired by seed: does it help, does it hurt, or is that uncertain?
+"""Every method against its control, paired by seed: does it help, does it hurt, or is that uncertain?
 
 A method is one line on a `Bench`; a rule of selection is one entry of `selection.RULES`. All students of one task take
 the same number of optimizer steps, whatever the size of their set, so that no method wins because it trains less.
-Methods that keep half of the labels are compared with a random half.
+Methods that keep half of the labels are compared with a random half, the confidence loss with its own zero, which is
+soft labels, and the others with plain (hard) weak labels. Effects are those at the end of training and at the snapshot
+that trusted examples choose.
 """
 
 import math
@@ -27,7 +29,7 @@ from w2s_lab.models.loading import load_model
 from w2s_lab.objective import AuxiliaryConfidence, Distillation, Loss, SoftTargets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, LabelledSet
-from w2s_lab.studies.figures import effects_figure, misfit_figure, one
+from w2s_lab.studies.figures import misfit_figure, moments_figure, one
 from w2s_lab.studies.study import (
     EPOCH,
     SIZES,
@@ -47,7 +49,7 @@ from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
 from w2s_lab.training.labelling import token_targets
 
-PLAIN, RANDOM = "plain weak labels", "random half"
+PLAIN, SOFT, RANDOM = "plain weak labels", "soft labels", "random half"  # plain: hard labels, maximum likelihood
 ADAPT = Recipe(epochs=1, learning_rate=8e-4)
 USUAL = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
 OPEN_RECIPE = Recipe(epochs=4, learning_rate=1e-3, eval_every=2 * EPOCH)
@@ -193,11 +195,11 @@ def halves(rules: Sequence[str]) -> dict[str, Method]:
 
 METHODS: dict[str, Method] = {
     PLAIN: Method("", lambda b: b.student(b.labels)),
-    "soft labels": Method(LOSSES, lambda b: with_loss(b, SoftTargets())),
+    SOFT: Method(LOSSES, lambda b: with_loss(b, SoftTargets())),
     "soft labels, temperature 2": Method(LOSSES, lambda b: with_loss(b, SoftTargets(2.0))),
     "weak labels + KL, cosine to 0": Method(LOSSES, lambda b: with_loss(b, Distillation(1.0, "cosine"))),
-    "confidence loss 0.5": Method(LOSSES, lambda b: with_loss(b, AuxiliaryConfidence(0.5))),
-    "confidence loss 0.75": Method(LOSSES, lambda b: with_loss(b, AuxiliaryConfidence(0.75))),
+    "confidence loss 0.5": Method(LOSSES, lambda b: with_loss(b, AuxiliaryConfidence(0.5)), SOFT),
+    "confidence loss 0.75": Method(LOSSES, lambda b: with_loss(b, AuxiliaryConfidence(0.75)), SOFT),
     **halves(BUILTIN),
     "vote of 3 (order)": Method(ENSEMBLES, lambda b: b.student(vote([w for w, _ in by_seed(b)]))),
     "average of 3 (order)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_seed(b)]))),
@@ -244,7 +246,7 @@ class Grid:
 
 OPEN = ("token by token", "weak answers + token KL", "likeliest half, per token")
 CLOSED = tuple(name for name in METHODS if name not in OPEN)
-GAP = (PLAIN, "soft labels", "confidence loss 0.5")  # does the confidence loss help only where the gap is large?
+GAP = (PLAIN, SOFT, "confidence loss 0.5")  # does the confidence loss help only where the gap is large?
 DECISIONS = (
     *GAP,
     RANDOM,
@@ -365,8 +367,11 @@ def _cascade(own: Bench, outcome: Outcome) -> dict:
     }
 
 
-def effects_of(rows: Rows) -> dict[str, list[Effect]]:
-    """Grid -> what each method changes in test accuracy, paired by seed."""
+MOMENTS = {"at the end": "accuracy", "at the trusted snapshot": "trusted_accuracy"}
+
+
+def effects_of(rows: Rows, accuracy: str = "accuracy") -> dict[str, list[Effect]]:
+    """Grid -> what each method changes in test accuracy, paired by seed; `accuracy` is one of `MOMENTS`."""
     found = {}
     for grid in GRIDS:
         found[grid.name] = []
@@ -374,36 +379,36 @@ def effects_of(rows: Rows) -> dict[str, list[Effect]]:
             treated = select(rows, grid=grid.name, method=name)
             control = select(rows, grid=grid.name, method=method(name).control)
             if treated:
-                effect = paired_effect(name, column(treated, "accuracy"), column(control, "accuracy"))
+                effect = paired_effect(name, column(treated, accuracy), column(control, accuracy))
                 found[grid.name].append(effect)
     return found
 
 
 def misfit_slope(rows: Rows) -> Slope:
-    """Gain on misfit, over the fine-tuned students of one supervisor's labels."""
+    """Gain on misfit, over the fine-tuned students of one supervisor's labels; the interval is clustered by seed."""
     tuned = [name for kind, names in MISFIT.items() if "probe" not in kind for name in names]
     own = [row for row in rows if row["grid"] in MISFIT_GRIDS and row["method"] in tuned]
-    return slope(column(own, "misfit"), column(own, "gain"))
+    return slope(column(own, "misfit"), column(own, "gain"), clusters=[row["seed"] for row in own])
 
 
 def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
-    effects = effects_of(rows)
+    effects = {moment: effects_of(rows, name) for moment, name in MOMENTS.items()}
     texts, table = [], {}
     for grid in GRIDS:
         own = select(rows, grid=grid.name, method=PLAIN)
         where = {name: mean_of(own, name) for name in ("weak", "accuracy", "ceiling", "pgr", "best_accuracy")}
-        survives = holm(effects[grid.name])
+        end, trusted = (_facts(found[grid.name]) for found in effects.values())
         table[grid.name] = {
             "plain": where,
             "seeds": len(own),
-            "effects": [
-                asdict(e) | {"verdict": e.verdict, "holm": h, "control_name": method(e.name).control}
-                for e, h in zip(effects[grid.name], survives, strict=True)
-            ],
+            "effects": end,
+            "effects at the trusted snapshot": trusted,
         }
         head = f"{grid.name}: weak {where['weak']['mean']:.3f}, student of plain weak labels "
         head += f"{where['accuracy']['mean']:.3f}, ceiling {where['ceiling']['mean']:.3f}; {len(own)} seeds"
-        texts += [head, effects_table(effects[grid.name]), ""]
+        texts += [head]
+        for moment, found in effects.items():
+            texts += [moment, effects_table(found[grid.name]), ""]
     facts = {
         "grids": {grid.name: {"sizes": astuple(grid.sizes), **grid.plan.to_dict()} for grid in GRIDS},
         "adapt": ADAPT.to_dict(),
@@ -415,21 +420,34 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     return facts, "\n".join([*texts, *probes]), _figures(rows, effects)
 
 
-def _figures(rows: Rows, effects: dict[str, list[Effect]]) -> dict[str, Figure]:
-    first = GRIDS[0].name
-    groups = {}
-    for effect in effects[first]:
-        groups.setdefault(method(effect.name).group, []).append(effect)
-    others = {name: found for name, found in effects.items() if name != first and found}
+def _facts(effects: list[Effect]) -> list[dict]:
+    """The effects of one grid at one moment, which are one family of tests, as JSON values."""
+    return [
+        asdict(e) | {"verdict": e.verdict, "holm": star, "control_name": method(e.name).control}
+        for e, star in zip(effects, holm(effects), strict=True)
+    ]
+
+
+def _figures(rows: Rows, effects: dict[str, dict[str, list[Effect]]]) -> dict[str, Figure]:
+    first, groups, others = GRIDS[0].name, {}, {}
+    for moment, found in effects.items():
+        own = groups.setdefault(moment, {})
+        for effect in found[first]:
+            own.setdefault(method(effect.name).group, []).append(effect)
+        others[moment] = {name: rest for name, rest in found.items() if name != first and rest}
     points = {
-        kind: [(row["misfit"], row["gain"]) for row in rows if row["grid"] in MISFIT_GRIDS and row["method"] in names]
+        kind: [
+            (row["misfit"], row["gain"], row["seed"])
+            for row in rows
+            if row["grid"] in MISFIT_GRIDS and row["method"] in names
+        ]
         for kind, names in MISFIT.items()
     }
-    control = f"{PLAIN}\n(selection: {RANDOM}; errors in the hard slices: random errors)"
+    control = f"{PLAIN}\n(selection: {RANDOM}; confidence loss: {SOFT}; errors in the hard slices: random errors)"
     curve = select(rows, method="cascade")[0]["curve"]
     return {
-        "methods.png": effects_figure(groups, control),
-        "methods-tasks.png": effects_figure(others, control),
+        "methods.png": moments_figure(groups, control),
+        "methods-tasks.png": moments_figure(others, control),
         "misfit.png": misfit_figure(points),
         "cascade.png": one(cascade_plot, [(1.01 if at is None else at, cost, right) for at, _, cost, right in curve]),
     }

@@ -29,8 +29,8 @@ from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
 from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Splits, Task
 from w2s_lab.studies.figures import one
-from w2s_lab.studies.findings import accuracy_difference, level_by_seed, values_by_seed
-from w2s_lab.studies.study import Finding, Rows, Setting, Study, cell, mean_of, numbers, rounded, select
+from w2s_lab.studies.measures import AT_END, change, level
+from w2s_lab.studies.study import REAL, Finding, Rows, Setting, Study, cell, mean_of, numbers, rounded, select
 from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
 from w2s_lab.training.labelling import in_pieces, weak_labels
@@ -402,24 +402,39 @@ CLAIMS = (
     Finding(
         "On real English, a linear probe of weak labels recovers part of the gap (PGR > 0)",
         "Burns et al. 2023, section 4.2",
-        f"PGR, {WHERE}",
+        f"PGR, hard labels, {WHERE}",
         "real-probe",
-        lambda rows: level_by_seed(values_by_seed(rows, "pgr", **_rows_of("weak labels"))),
+        level("pgr", _rows_of("weak labels")),
+        control="the supervisor",
+        world=REAL,
+    ),
+    Finding(
+        "The same, a probe of soft labels",
+        "Burns et al. 2023, section 4.2",
+        f"PGR, soft labels, {WHERE}",
+        "real-probe",
+        level("pgr", _rows_of("soft weak labels")),
+        control="the supervisor",
+        world=REAL,
     ),
     Finding(
         "On real English, a probe corrects random errors and imitates those that follow words",
-        "Burns et al. 2023, section 5.1",
-        f"accuracy, errors by words minus as many random errors, {WHERE}",
+        "Burns et al. 2023",
+        f"accuracy, errors by words, {WHERE}",
         "real-probe",
-        accuracy_difference(_rows_of("errors by words"), _rows_of("random errors")),
+        change(AT_END, _rows_of("errors by words"), _rows_of("random errors")),
         sign=-1,
+        control="as many random errors",
+        world=REAL,
     ),
     Finding(
         "On real English, as many random errors hurt a probe less than its supervisor's",
-        "Burns et al. 2023, section 5.1",
-        f"accuracy, as many random errors minus weak labels, {WHERE}",
+        "Burns et al. 2023",
+        f"accuracy, as many random errors, {WHERE}",
         "real-probe",
-        accuracy_difference(_rows_of("random errors"), _rows_of("weak labels")),
+        change(AT_END, _rows_of("random errors"), _rows_of("weak labels")),
+        control="weak labels (hard)",
+        world=REAL,
     ),
 )
 ABOUT = "does a probe of a real model surpass its supervisor on real English?"

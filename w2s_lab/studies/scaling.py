@@ -128,7 +128,9 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "confidence against gap": asdict(
             slope([c["gap"]["mean"] for c in cells], [c["confidence"]["mean"] for c in cells])
         ),
-        "gain against misfit": asdict(slope(column(one_each, "misfit"), column(one_each, "gain"))),
+        "gain against misfit": asdict(
+            slope(column(one_each, "misfit"), column(one_each, "gain"), clusters=column(one_each, "seed"))
+        ),
         "trainings if each pair made its own": trainings,
         "rows": rounded(rows),
     }

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes, load_splits
-from w2s_lab.experiments.effects import Effect
+from w2s_lab.experiments.effects import LEVEL, Effect, equivalence_p
 from w2s_lab.experiments.procedure import Bench, Outcome, Plan, hard
 from w2s_lab.experiments.report import versions
 from w2s_lab.experiments.store import Store
@@ -23,7 +23,10 @@ from w2s_lab.system.registry import plugins
 
 SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
 EPOCH = 47  # optimizer steps in a pass over 1,500 examples
-NOTHING = 0.01  # an effect (fraction of test examples, or PGR) counts as none if its interval is within ± this
+NOTHING = 0.01  # an effect (fraction of test examples, or PGR) counts as none if it is surely within ± this
+POCKET, REAL = "pocket world", "real English"  # the worlds
+REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell here"
+UNMET = "conditions not met"
 
 Rows = list[dict[str, Any]]
 
@@ -52,11 +55,17 @@ class Finding:
         source: who says so.
         quantity: what is measured, and where.
         study: name of the result file.
-        measure: from the rows of that file to an effect over seeds.
-        sign: +1 where the claim says that the effect is above 0 (or above `value`), -1 below.
-        value: what the effect is compared with.
+        measure: from the rows of that file to the effect over seeds that the verdict is of. For the effect of a method,
+            this is its effect at the snapshot that trusted examples choose.
+        sign: +1 where the claim says that the effect is above 0, -1 below.
         because: a verdict and the reason for it; the reason is shown only while the computed verdict is this one.
         unit: what the mean and the interval of the effect are taken over.
+        control: what the effect is a difference from; empty where `quantity` says it.
+        at_end: from the rows to the same effect at the end of training; None where the claim names its own moment.
+        world: the claims of one world are one table, and a family of tests at each moment.
+        condition: from the rows to a sentence that says which condition of the claim is not met and how far it is from
+            true; an empty one where all are met. None: the claim has no condition that could fail here.
+        margin: an effect that is surely nearer to 0 counts as none; None where it has no such margin, such as a slope.
     """
 
     claim: str
@@ -65,18 +74,27 @@ class Finding:
     study: str
     measure: Callable[[Rows], Effect]
     sign: int = 1
-    value: float = 0.0
     because: tuple[str, str] = ("", "")
     unit: str = "seeds"
+    control: str = ""
+    at_end: Callable[[Rows], Effect] | None = None
+    world: str = POCKET
+    condition: Callable[[Rows], str] | None = None
+    margin: float | None = NOTHING
 
     def verdict(self, effect: Effect) -> str:
-        """reproduced, not reproduced, or cannot tell here."""
+        """reproduced, not reproduced, or cannot tell here; that the conditions are met is taken for granted."""
         if effect.low is None:
-            return "cannot tell here"
-        low, high = sorted(self.sign * (end - self.value) for end in (effect.low, effect.high))
+            return CANNOT_TELL
+        low, high = sorted(self.sign * end for end in (effect.low, effect.high))
         if low > 0:
-            return "reproduced"
-        return "not reproduced" if high < 0 or -NOTHING < low <= high < NOTHING else "cannot tell here"
+            return REPRODUCED
+        return NOT_REPRODUCED if high < 0 or self.equivalent(effect) else CANNOT_TELL
+
+    def equivalent(self, effect: Effect) -> bool:
+        """Whether the effect is surely within the margin of 0: two one-sided t-tests, each at 5 %."""
+        p = None if self.margin is None else equivalence_p(effect, self.margin)
+        return p is not None and p <= LEVEL
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """When to stop: rules that choose a snapshot of a training without looking at the test set.
 
 A student that trains on weak labels is often best before the end of its training, when it has learnt the task but not
-yet the supervisor's errors (Burns et al. 2023, arXiv 2312.09390, section 5.1.1). `oracle` looks at the truth, so it is
-not a rule to use but a bound for the others. A history is the list of snapshots of one training, in order. No rule
-chooses step 0, the untrained model.
+yet the supervisor's errors (Burns et al. 2023, arXiv 2312.09390). `oracle` looks at the truth, so it is not a rule to
+use but a bound for the others. A history is the list of snapshots of one training, in order. No rule chooses step 0,
+the untrained model.
 """
 
 from collections.abc import Sequence

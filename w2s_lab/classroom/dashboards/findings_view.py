@@ -6,11 +6,13 @@ from typing import Any
 
 from w2s_lab import assets
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, table
-from w2s_lab.experiments.effects import Effect, difference
-from w2s_lab.studies.findings import Finding, measured, read_results
+from w2s_lab.experiments.effects import difference
+from w2s_lab.studies.findings import Judged, judged, over, read_results, verdict_text
+from w2s_lab.studies.study import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, UNMET
 
-SIGN = {"reproduced": "✓", "not reproduced": "✗", "cannot tell here": "?"}
+SIGN = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", CANNOT_TELL: "?", UNMET: "–"}
 ALL = "all"
+STAR = "A star marks what survives Holm's correction for all tests of its world at that moment."
 
 
 def findings_view(about: Sequence[str] = (), results: Mapping[str, Mapping[str, Any]] | None = None) -> Panel:
@@ -24,41 +26,44 @@ def findings_view(about: Sequence[str] = (), results: Mapping[str, Mapping[str, 
     Raises:
         ValueError: no claim has one of the words.
     """
-    found = list(_about(measured(read_results(assets.RESULTS) if results is None else results), about))
+    found = list(_about(judged(read_results(assets.RESULTS) if results is None else results), about))
     if not found:
         raise ValueError(f"findings_view: no claim is about {', '.join(about)}; expected words such as 'confidence'")
 
     def draw(verdict: str) -> View:
-        own = [(finding, effect) for finding, effect in found if verdict in (ALL, finding.verdict(effect))]
-        counts = {name: sum(f.verdict(e) == name for f, e in found) for name in SIGN}
+        own = [one for one in found if verdict in (ALL, one.verdict)]
+        counts = {name: sum(one.verdict == name for one in found) for name in SIGN}
         says = f"{len(found)} claims: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + "."
         says += "" if verdict == ALL else f" Shown: {len(own)}."
-        return View(says, html=table(("claim", "measured here", "effect, 95 % interval", "verdict"), _cells(own)))
+        head = ("claim", "measured here", "effect at the end", "effect that is judged", "verdict")
+        return View(f"{says} {STAR}", html=table(head, _cells(own)))
 
     options = [("all", ALL), *((f"{SIGN[name]} {name}", name) for name in SIGN)]
     return Panel("Claims and what was measured here", {"verdict": choice("Verdict", options)}, draw)
 
 
-def _about(pairs: Sequence[tuple[Finding, Effect]], words: Sequence[str]) -> Iterator[tuple[Finding, Effect]]:
+def _about(claims: Sequence[Judged], words: Sequence[str]) -> Iterator[Judged]:
     wanted = False
-    for finding, effect in pairs:
-        if not finding.claim.startswith("The same"):
-            wanted = not words or any(word in finding.claim.lower() for word in words)
+    for one in claims:
+        claim = one.finding.claim
+        if not claim.startswith("The same"):
+            wanted = not words or any(word in claim.lower() for word in words)
         if wanted:
-            yield finding, effect
+            yield one
 
 
-def _cells(pairs: Sequence[tuple[Finding, Effect]]) -> list[tuple[str, ...]]:
+def _cells(claims: Sequence[Judged]) -> list[tuple[str, ...]]:
     rows = []
-    for finding, effect in pairs:
-        verdict = finding.verdict(effect)
-        why = finding.because[1] if finding.because[0] == verdict else ""
+    for one in claims:
+        finding, verdict = one.finding, verdict_text(one).replace("**", "")
+        against = f"<br>minus {escape(finding.control)}" if finding.control else ""
         rows.append(
             (
                 f"{escape(finding.claim)} <i>({escape(finding.source)})</i>",
-                escape(finding.quantity),
-                f"{difference(effect)}<br>{effect.n} {finding.unit}",
-                f"<b>{SIGN[verdict]} {verdict}</b>{f'<br>{escape(why)}' if why else ''}",
+                f"{escape(finding.quantity)}{against}",
+                difference(one.end[0]) if one.end else "",
+                f"{difference(one.effect)}<br>{over(one)}",
+                f"<b>{SIGN[one.verdict]} {escape(verdict)}</b>{f'<br>{escape(one.why)}' if one.why else ''}",
             )
         )
     return rows

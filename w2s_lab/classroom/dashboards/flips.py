@@ -1,8 +1,8 @@
 """Flips: which answers a student changes while it trains, and whether to the truth or to the weak supervisor's error.
 
 A changed answer is of one of four kinds (see `KINDS`): the new answer is compared with the weak label and with the
-truth. A correction that becomes an imitation is overfitting to weak errors (Burns et al. 2023, arXiv 2312.09390,
-section 5.1), seen in one example.
+truth. A correction that becomes an imitation is overfitting to weak errors (Burns et al. 2023, arXiv 2312.09390),
+seen in one example.
 """
 
 from collections import Counter

@@ -42,7 +42,9 @@ QUANTITIES = {
         "gain: student minus supervisor, accuracy", lambda cell: cell["student above supervisor"], limit=0.35
     ),
     "confidence": Quantity(
-        "change of accuracy by the confidence loss (α 0.5)", lambda cell: cell["confidence"], limit=0.15
+        "change of accuracy by the confidence loss (α 0.5), against hard labels",
+        lambda cell: cell["confidence"],
+        limit=0.15,
     ),
 }
 

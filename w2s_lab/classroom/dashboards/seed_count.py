@@ -9,10 +9,10 @@ from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.experiments.effects import Effect, difference, paired_effect
 from w2s_lab.figures.plots import Role
+from w2s_lab.studies.methods import METHODS, PLAIN
 
 PAIRED = Role("paired by seed", "#332288", "o", "", "-")
 APART = Role("the two sides apart", "#CC6677", "v", "", "--")
-CONTROL = "plain weak labels"
 OFFERED = ("confidence loss 0.5", "soft labels", "weak labels + KL, cosine to 0", "bootstrapping through pocket-m")
 
 
@@ -31,7 +31,9 @@ def unpaired_effect(name: str, treated: Sequence[float], control: Sequence[float
 
 
 def seed_count(study: Mapping | None = None, methods: Sequence[str] = OFFERED, *, grid: str = "sentiment") -> Panel:
-    """The verdict on a method after 2, 3, ... seeds: with pairing by seed, and without.
+    """The verdict on a method at the end of training after 2, 3, ... seeds: with pairing by seed, and without.
+
+    A method is compared with its control in the study; the confidence loss, for example, with soft labels.
 
     Args:
         study: a result such as `classroom.measured("methods")`; None: that one.
@@ -42,8 +44,10 @@ def seed_count(study: Mapping | None = None, methods: Sequence[str] = OFFERED, *
         ValueError: the study has no such method on that grid, or fewer than two seeds of it.
     """
     rows = [row for row in (measured("methods") if study is None else study)["rows"] if row["grid"] == grid]
+    control_of = {name: METHODS[name].control if name in METHODS else PLAIN for name in methods}
     by_seed = {
-        name: {row["seed"]: row["accuracy"] for row in rows if row["method"] == name} for name in (CONTROL, *methods)
+        name: {row["seed"]: row["accuracy"] for row in rows if row["method"] == name}
+        for name in dict.fromkeys((*control_of.values(), *methods))
     }
     for name, found in by_seed.items():
         if len(found) < 2:
@@ -51,15 +55,16 @@ def seed_count(study: Mapping | None = None, methods: Sequence[str] = OFFERED, *
     counts = list(range(2, min(len(found) for found in by_seed.values()) + 1))
 
     def effects(method: str, n: int) -> tuple[Effect, Effect]:
-        seeds = sorted(by_seed[method].keys() & by_seed[CONTROL].keys())[:n]
-        sides = [[by_seed[name][seed] for seed in seeds] for name in (method, CONTROL)]
+        seeds = sorted(by_seed[method].keys() & by_seed[control_of[method]].keys())[:n]
+        sides = [[by_seed[name][seed] for seed in seeds] for name in (method, control_of[method])]
         return paired_effect(method, *sides), unpaired_effect(method, *sides)
 
     table = {method: [effects(method, n) for n in counts] for method in methods}
 
     def draw(method: str, seeds: int) -> View:
         paired, apart = table[method][counts.index(seeds)]
-        says = f"{method} against {CONTROL}, after {seeds} seeds: paired {difference(paired)}, {_verdict(paired)}; "
+        says = f"{method} against {control_of[method]}, after {seeds} seeds: "
+        says += f"paired {difference(paired)}, {_verdict(paired)}; "
         says += f"the two sides apart {difference(apart)}, {_verdict(apart)}."
         series = []
         for place, role in ((1, APART), (0, PAIRED)):

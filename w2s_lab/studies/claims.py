@@ -1,0 +1,342 @@
+"""The kit's own claims of the literature: who says so, and how each is measured from the result files."""
+
+from collections.abc import Callable
+from typing import Any
+
+from w2s_lab.experiments.effects import Effect, difference
+from w2s_lab.studies import scaling
+from w2s_lab.studies.measures import AT_END, both_moments, change, level, paired_by_seed, values_by_seed
+from w2s_lab.studies.methods import PLAIN, RANDOM, SOFT, misfit_slope
+from w2s_lab.studies.study import CANNOT_TELL, REPRODUCED, Finding, Rows
+
+SENTIMENT, SMALL_GAP, HELPDESK = "sentiment", "sentiment, small gap", "helpdesk"
+BURNS, BOOK, CHARIKAR = "Burns et al. 2023", "Xiao & Zhu 2025", "Charikar et al. 2024"
+CONFIDENCE, RIDGE, SCRATCH = "confidence loss 0.5", "linear probe, ridge", "not pre-trained"
+HARD = f"{PLAIN} (hard)"  # the control, as the table calls it
+
+
+def _method(name: str, control: str = PLAIN, grid: str = SENTIMENT) -> dict[str, Any]:
+    """Control and measures of a `Finding` about a method of the study `methods`."""
+    moments = both_moments({"grid": grid, "method": name}, {"grid": grid, "method": control})
+    return {"control": HARD if control == PLAIN else control, **moments}
+
+
+def _within(treated: str, control: str) -> Callable[[Rows], Effect]:
+    """The difference of two numbers of the same rows, one row a seed."""
+    return lambda rows: paired_by_seed(values_by_seed(rows, treated), values_by_seed(rows, control))
+
+
+def _larger(name: str) -> Callable[[Rows], Effect]:
+    """pocket-xl against pocket-m as the strong student; pocket-s is the weak supervisor of both."""
+    large, small = (
+        {"weak_model": "pocket-s", "strong_model": strong, "loss": PLAIN} for strong in ("pocket-xl", "pocket-m")
+    )
+    return change(name, large, small)
+
+
+def _own_size(name: str) -> Callable[[Rows], Effect]:
+    """A number of the pairs whose models have one size, minus the accuracy of the supervisor."""
+
+    def measure(rows: Rows) -> Effect:
+        own = [row for row in rows if row["weak_model"] == row["strong_model"] and row["loss"] == PLAIN]
+        return paired_by_seed(values_by_seed(own, name), values_by_seed(own, "weak"))
+
+    return measure
+
+
+def _gain_minus_misfit(rows: Rows) -> Effect:
+    return paired_by_seed(*(values_by_seed(rows, name, grid=SENTIMENT, method=RIDGE) for name in ("gain", "misfit")))
+
+
+def _misfit_slope(rows: Rows) -> Effect:
+    """`methods.misfit_slope` as an effect."""
+    found = misfit_slope(rows)
+    return Effect("", found.slope, found.low, found.high, found.n, 0, found.p)
+
+
+# -- what claims presuppose --------------------------------------------------------------------------------------
+
+
+def _size_adds_ability(rows: Rows) -> str:
+    more = _larger("ceiling")(rows)
+    if more.low is not None and more.low > 0:
+        return ""
+    return (
+        "The claim presupposes that the larger model knows more of what the task asks for. It does not: the ceiling of "
+        f"pocket-xl minus that of pocket-m is {difference(more)}. The rates differ with the size, too."
+    )
+
+
+def _equally_trained(rows: Rows) -> str:
+    plan, apart = scaling.plan("pocket-s", "pocket-s"), _own_size("ceiling")(rows)
+    if plan.weak_recipe.epochs == plan.recipe.epochs:
+        return ""
+    return (
+        "The claim presupposes that student and supervisor are trained equally. Here supervisors are trained for "
+        f"{plan.weak_recipe.epochs} epochs and students for {plan.recipe.epochs}. On true labels, too, the second "
+        f"training minus the first is {difference(apart)} of accuracy, mean over the five rungs."
+    )
+
+
+def _has_learnt(rows: Rows) -> str:
+    right = level(AT_END, {"grid": SENTIMENT, "method": SCRATCH})(rows)
+    if right.low is None or right.high is None or right.low > 0.5:
+        return ""
+    return (
+        "The claim presupposes a student with random weights that has learnt its labels. At the rate of the "
+        f"pre-trained student it has not: its accuracy is {right.mean:.3f} [{right.low:.3f}, {right.high:.3f}], "
+        "that of chance."
+    )
+
+
+def _truth_in_class(rows: Rows) -> str:
+    right = level("ceiling", {"grid": SENTIMENT, "method": RIDGE})(rows)
+    if right.mean is None or right.low is None or right.high is None or right.high >= 1:
+        return ""
+    wrong = 1 - right.mean
+    return (
+        "The theorem asks that the truth be in the class. It is not: the ridge probe of the true labels is wrong on "
+        f"{wrong:.1%} of the test examples [{1 - right.high:.1%}, {1 - right.low:.1%}]. These alone are a squared "
+        f"distance of {wrong / 2:.3f} or more; the rows do not say how far it is from the truth on the others."
+    )
+
+
+# -- the claims --------------------------------------------------------------------------------------------------
+
+FINDINGS: tuple[Finding, ...] = (
+    Finding(
+        "Naive fine-tuning on weak labels recovers part of the gap (PGR > 0)",
+        f"{BURNS}, section 4.2",
+        "PGR at the end, hard labels, sentiment",
+        "methods",
+        level("pgr", {"grid": SENTIMENT, "method": PLAIN}),
+        control="the supervisor",
+    ),
+    Finding(
+        "The same, on soft labels, as in their released code",
+        f"{BURNS}, section 4.2",
+        "PGR at the end, soft labels, sentiment",
+        "methods",
+        level("pgr", {"grid": SENTIMENT, "method": SOFT}),
+        control="the supervisor",
+    ),
+    Finding(
+        "Trained on, the student overfits to the weak errors within few epochs",
+        BURNS,
+        "accuracy after 10 epochs minus that at the snapshot which 100 trusted examples choose",
+        "mechanism",
+        _within("student_accuracy_at_end", "student_accuracy_at_trusted"),
+        sign=-1,
+    ),
+    Finding(
+        "Meanwhile it agrees with its supervisor more and more",
+        BURNS,
+        "imitation of weak errors, the same two moments",
+        "mechanism",
+        _within("imitation_at_end", "imitation_at_trusted"),
+    ),
+    Finding(
+        "Early stopping gains, also without an oracle",
+        BURNS,
+        "PGR, stopped on 100 trusted examples minus at the end",
+        "mechanism",
+        _within("pgr_at_trusted", "pgr_at_end"),
+    ),
+    Finding(
+        "Larger students imitate the supervisor's errors less",
+        BURNS,
+        "imitation at the end, pocket-xl minus pocket-m as students of pocket-s",
+        "scaling",
+        _larger("imitation"),
+        sign=-1,
+        condition=_size_adds_ability,
+    ),
+    Finding(
+        "Larger students recover more of their gap",
+        f"{BURNS}, section 4.2",
+        "PGR at the end, pocket-xl minus pocket-m as students of pocket-s",
+        "scaling",
+        _larger("pgr"),
+        condition=_size_adds_ability,
+    ),
+    Finding(
+        "The confidence loss helps where the gap is large",
+        f"{BURNS}, section 4.3",
+        "accuracy, sentiment",
+        "methods",
+        **_method(CONFIDENCE, SOFT),
+        because=(
+            CANNOT_TELL,
+            "At the end of training its students are ahead. Stopped on trusted examples, those of soft labels are "
+            "nearly as good, and what is left of the lead may be luck.",
+        ),
+    ),
+    Finding(
+        "The same, where the answer is a rule",
+        f"{BURNS}, section 4.3",
+        "accuracy, helpdesk",
+        "methods",
+        **_method(CONFIDENCE, SOFT, HELPDESK),
+        because=(
+            REPRODUCED,
+            "Soft labels, its control, are worse than hard ones here. Against hard labels no gain can be told.",
+        ),
+    ),
+    Finding(
+        "The confidence loss hurts where the gap is small",
+        f"{BURNS}, section 4.3",
+        "accuracy, sentiment, a supervisor that was trained further",
+        "methods",
+        **_method(CONFIDENCE, SOFT, SMALL_GAP),
+        sign=-1,
+        because=(
+            REPRODUCED,
+            "The side is sure, and the size is next to nothing: well within what this page counts as none.",
+        ),
+    ),
+    Finding(
+        "Bootstrapping through a model of medium size helps",
+        f"{BURNS}, section 4.3, best on chess",
+        "accuracy, sentiment",
+        "methods",
+        **_method("bootstrapping through pocket-m"),
+        because=(
+            CANNOT_TELL,
+            "The model in the middle labels somewhat better than the supervisor, but what it corrects are the errors "
+            "that look random; those that remain are the systematic ones, and the student learns them as readily from "
+            "it. All models learn from the same inputs here; in the paper each step has fresh ones.",
+        ),
+    ),
+    Finding(
+        "Generative adaptation to the unlabelled inputs helps",
+        f"{BURNS}, section 5.2.2, reward modelling",
+        "accuracy, sentiment",
+        "methods",
+        **_method("adapted to the inputs"),
+        because=(
+            CANNOT_TELL,
+            "The inputs come from the world that the models were pre-trained on, so there is little to adapt to.",
+        ),
+    ),
+    Finding(
+        "The same adaptation, where the answer is a rule",
+        f"{BURNS}, section 5.2.2, reward modelling",
+        "accuracy, helpdesk",
+        "methods",
+        **_method("adapted to the inputs", grid=HELPDESK),
+        because=(
+            CANNOT_TELL,
+            "At the end it hurts: pre-training had a decision behind every ticket, and next-token training on tickets "
+            "alone makes the student forget what follows them. For one of the four seeds the trusted examples choose "
+            "an early snapshot that is far better than its end, so the interval is wide. The recipe (one pass, rate "
+            "8e-4) was chosen on sentiment.",
+        ),
+    ),
+    Finding(
+        "Soft labels teach more than hard ones",
+        "Hinton et al. 2015",
+        "accuracy, sentiment",
+        "methods",
+        **_method(SOFT),
+        because=(CANNOT_TELL, "At the end they do; at the chosen snapshot the interval just holds 0."),
+    ),
+    Finding(
+        "The same, token by token in an open task",
+        "Hinton et al. 2015; Kim & Rush 2016",
+        "exact matches, summary",
+        "methods",
+        **_method("token by token", grid="summary"),
+        because=(
+            CANNOT_TELL,
+            "Nothing is elicited in this task: the student stays at its supervisor's level whatever it learns from, "
+            "so there is no gain that soft labels could add to. Three seeds.",
+        ),
+    ),
+    Finding(
+        "To keep what the supervisor is sure of helps",
+        f"{BOOK}, figure 4.5c",
+        "accuracy, confident half",
+        "methods",
+        **_method("confident half", RANDOM),
+        because=(
+            CANNOT_TELL,
+            "Its labels are nearly clean, and at the end that shows. But stopping alone gives the student of a random "
+            "half most of the same gain.",
+        ),
+    ),
+    Finding(
+        "To keep what is hard for the filter (high IFD) helps",
+        "Li et al. 2024 (Superfiltering)",
+        "accuracy, high IFD",
+        "methods",
+        **_method("high IFD", RANDOM),
+        because=(
+            CANNOT_TELL,
+            "Superfiltering filters answers that come from a better source than its filter. Here the filter wrote the "
+            "labels itself, and those that surprise it are right about as often as those of a random half. Sizes and "
+            "balance of classes of the two halves are not matched.",
+        ),
+    ),
+    Finding(
+        "To keep what the student itself finds likely after an epoch (small loss) helps",
+        "Han et al. 2018 (co-teaching)",
+        "accuracy, small-loss half",
+        "methods",
+        **_method("small loss after an epoch", RANDOM),
+        because=(REPRODUCED, "With one network. Co-teaching has two, which choose for each other."),
+    ),
+    Finding(
+        "An ensemble of supervisors is a better supervisor",
+        f"{BOOK}, figure 4.5d",
+        "accuracy, average of three that saw the truth in another order",
+        "methods",
+        **_method("average of 3 (order)"),
+        because=(
+            CANNOT_TELL,
+            "The three learnt the same examples from the same start, so most of their errors are the same. Half of "
+            "what the average adds at the end, stopping alone adds too.",
+        ),
+    ),
+    Finding(
+        "Random errors are corrected, systematic ones imitated",
+        BURNS,
+        "accuracy, as many random errors",
+        "methods",
+        **_method("random errors"),
+    ),
+    Finding(
+        "Without pre-training there is nothing to elicit",
+        BURNS,
+        "accuracy at the end, random weights minus pre-trained",
+        "methods",
+        change(AT_END, {"grid": SENTIMENT, "method": SCRATCH}, {"grid": SENTIMENT, "method": PLAIN}),
+        sign=-1,
+        condition=_has_learnt,
+    ),
+    Finding(
+        "The gain is at least the misfit, in a convex class with the squared error",
+        f"{CHARIKAR}, theorem",
+        "gain minus misfit (squared distances), ridge probe on frozen features",
+        "methods",
+        _gain_minus_misfit,
+        condition=_truth_in_class,
+    ),
+    Finding(
+        "The more a student differs from its supervisor, the more it gains",
+        f"{CHARIKAR}, experiments",
+        "slope of gain on misfit at the end (squared distances), students of one supervisor's labels",
+        "methods",
+        _misfit_slope,
+        because=(REPRODUCED, "Slope 1 would be gain = misfit; here it is a little less."),
+        unit="students, clustered by seed",
+        margin=None,
+    ),
+    Finding(
+        "A student of its supervisor's own size surpasses it (strong-to-strong)",
+        "Furlanello et al. 2018 (born-again networks)",
+        "accuracy at the end minus that of the supervisor, five rungs",
+        "scaling",
+        _own_size(AT_END),
+        condition=_equally_trained,
+    ),
+)
