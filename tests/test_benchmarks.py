@@ -142,7 +142,7 @@ def test_work_is_that_of_the_profiler_without_padding():
     """Rows of one length: the formula against torch's own count of the operations of matrix products."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    model = common.new_model(common.SIZES["tiny"])
+    model = common.in_transformers(common.new_model(common.SIZES["tiny"]))
     prompts, answers = [[5] * 30, [6] * 30, [7] * 30, [8] * 30], [[6, 0]] * 4
     model.network.set_attn_implementation("eager")
     _ = model.abilities  # measured once, at first use

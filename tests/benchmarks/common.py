@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tests.places import SHARED
 from w2s_lab.data.sources import read_examples
 from w2s_lab.experiments.report import versions
 from w2s_lab.models.language_model import LanguageModel, prompt
+from w2s_lab.models.llama import Llama
 from w2s_lab.models.loading import train_tokenizer
 from w2s_lab.records import Example, LabelledSet, Task
 
@@ -110,7 +111,18 @@ def new_model(size: Size, name: str = "random", *, device: str = "cpu", seed: in
     with torch.random.fork_rng(), torch.device(device):
         torch.manual_seed(seed)
         network = LlamaForCausalLM(config).eval()
-    return LanguageModel(name, f"benchmark-{name}", words, network)
+    return LanguageModel(name, f"benchmark-{name}", words, Llama.like(network, copy=False))
+
+
+def in_transformers(model: LanguageModel) -> LanguageModel:
+    """The same model in transformers' own code, for the other sides: the very same parameters and embedding module."""
+    network, twin = model.network, model.network.to_transformers()
+    for name, parameter in network.named_parameters():
+        module, _, own = name.rpartition(".")
+        setattr(twin.get_submodule(module), own, parameter)
+    twin.set_input_embeddings(network.get_input_embeddings())
+    twin.tie_weights()
+    return replace(model, network=twin)
 
 
 def encoded(model: LanguageModel, data: LabelledSet, max_tokens: int = 4096) -> tuple[list[list[int]], list[list[int]]]:

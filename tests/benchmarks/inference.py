@@ -26,7 +26,7 @@ from w2s_lab.records import LabelledSet
 from w2s_lab.training.labelling import MAX_NEW_TOKENS, weak_labels
 from w2s_lab.training.loop import train
 
-from .common import BATCH, SIZES, arguments, corpus, new_model, save, timed, use_threads
+from .common import BATCH, SIZES, arguments, corpus, in_transformers, new_model, save, timed, use_threads
 
 
 def padded(rows: Sequence[list[int]], side: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,9 +86,10 @@ def in_turns(first: Callable, second: Callable, repeats: int, device: torch.devi
 
 def closed_task(model: LanguageModel, data: LabelledSet, repeats: int) -> dict:
     """Speed of both sides, and how far their answers agree."""
-    labels, table = weak_labels(model, data), plain_scores(model, data)
+    twin = in_transformers(model)
+    labels, table = weak_labels(model, data), plain_scores(twin, data)
     chosen = [data.task.answers[k] for k in table.argmax(-1)]
-    ours, plain = in_turns(lambda: weak_labels(model, data), lambda: plain_scores(model, data), repeats, model.device)
+    ours, plain = in_turns(lambda: weak_labels(model, data), lambda: plain_scores(twin, data), repeats, model.device)
     return {
         "kit_s": ours,
         "plain_s": plain,
@@ -99,8 +100,9 @@ def closed_task(model: LanguageModel, data: LabelledSet, repeats: int) -> dict:
 
 def open_task(model: LanguageModel, data: LabelledSet, repeats: int) -> dict:
     """Speed of both sides, and the fraction of identical texts."""
-    labels, texts = weak_labels(model, data), plain_texts(model, data)
-    ours, plain = in_turns(lambda: weak_labels(model, data), lambda: plain_texts(model, data), repeats, model.device)
+    twin = in_transformers(model)
+    labels, texts = weak_labels(model, data), plain_texts(twin, data)
+    ours, plain = in_turns(lambda: weak_labels(model, data), lambda: plain_texts(twin, data), repeats, model.device)
     same = float(np.mean([a == b for a, b in zip(labels.answers, texts, strict=True)]))
     return {"kit_s": ours, "plain_s": plain, "identical": same}
 

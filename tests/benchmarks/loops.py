@@ -23,7 +23,7 @@ from w2s_lab.recipe import Recipe
 from w2s_lab.records import LabelledSet
 from w2s_lab.training.loop import learning_rate_at, training_steps
 
-from .common import encoded, synchronize
+from .common import encoded, in_transformers, synchronize
 
 
 class Clock:
@@ -100,7 +100,7 @@ def trainer(model: LanguageModel, data: LabelledSet, recipe: Recipe, clock: Cloc
             disable_tqdm=True,
         )
         run = Trainer(
-            model.network,
+            in_transformers(model).network,
             options,
             train_dataset=rows,
             data_collator=DataCollatorForSeq2Seq(model.tokenizer),
@@ -121,7 +121,7 @@ def singles(
         answer_only: compute logits only where the answer is predicted, not at every position.
     """
     prompts, answers = encoded(model, data, recipe.max_tokens)
-    network, device = model.network, clock.device
+    network, device = in_transformers(model).network, clock.device
     steps, total = len(data) // recipe.batch_size, torch.zeros((), device=device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=recipe.weight_decay)
     network.train()

@@ -130,11 +130,11 @@ class Norm(nn.Module):
 
 def who_sees(mask: Tensor | None, length: int, shared: int, device: torch.device) -> Tensor:
     """[B or 1, 1, L, S + L]: whether a token sees another: one before it that is no padding, or itself."""
+    if mask is not None and mask.ndim == 4:
+        return mask
     before = torch.ones(length, shared + length, dtype=torch.bool, device=device).tril(shared)
-    if mask is None or mask.ndim == 4:
-        return before[None, None] if mask is None else mask
-    itself = torch.ones_like(before).tril(shared).triu(shared)
-    return before & mask.bool()[:, None, None] | itself  # padding sees itself alone, since nothing may not be averaged
+    itself = torch.ones_like(before).tril(shared).triu(shared)  # padding sees itself alone: of nothing there is no mean
+    return before[None, None] if mask is None else before & mask.bool()[:, None, None] | itself
 
 
 def turns(positions: Tensor, config: LlamaConfig) -> Tensor:
