@@ -463,8 +463,6 @@ misfits, gains, kinds, seeds = zip(*points, strict=True)
 unit = "squared distance of probabilities"
 w2s.study_plots.misfit_scatter(misfits, gains, groups=kinds, clusters=seeds, unit=unit)
 plt.show()
-
-# %% tags=["nbval-ignore-output"]
 fit = room.measured("methods")["gain against misfit"]
 found = "they gain more" if fit["low"] > 0 else "they gain less" if fit["high"] < 0 else "no relation"
 slope = f"{fit['slope']:.2f} [{fit['low']:.2f}, {fit['high']:.2f}]"

@@ -300,8 +300,6 @@ scores = {
     "small loss for the student": w2s.selection.answer_log_prob(young, labels),
     "chance": chance,
 }
-
-# %% tags=["nbval-ignore-output"]
 print(f"{'the best half by':<28} right   balanced: right")
 for name, values in scores.items():
     plain, even = (w2s.selection.keep(labels, values, 0.5, balanced=b).label_accuracy for b in (False, True))
