@@ -30,6 +30,7 @@ from w2s_lab.models.llama import Llama
 from w2s_lab.models.pretrained import plain_config
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Task, content_key
+from w2s_lab.system import heap
 from w2s_lab.system.border import check_arguments
 from w2s_lab.system.files import replacing
 from w2s_lab.system.randomness import OwnRandomness
@@ -159,6 +160,7 @@ def _wrapped(
     elif isinstance(network, Llama):  # of one architecture, all behave alike, since the code is ours
         model._measured = _MEASURED.setdefault(repr(network.config), {})
     _ = model.abilities  # measured now, before anything is trained
+    heap.give_back()  # 300 MB of a model with 135 million parameters
     return model
 
 
