@@ -6,7 +6,7 @@ from typing import Any
 from w2s_lab.experiments.effects import Effect, difference
 from w2s_lab.studies import scaling
 from w2s_lab.studies.measures import AT_END, Values, both_moments, change, level, paired_by_seed, values_by_seed
-from w2s_lab.studies.methods import PLAIN, RANDOM, SOFT, misfit_slope
+from w2s_lab.studies.methods import MATCHED, PLAIN, RANDOM, SOFT, misfit_slope
 from w2s_lab.studies.study import CANNOT_TELL, REPRODUCED, Finding, Rows
 
 SENTIMENT, SMALL_GAP, HELPDESK = "sentiment", "sentiment, small gap", "helpdesk"
@@ -270,7 +270,7 @@ FINDINGS: tuple[Finding, ...] = (
         "Li et al. 2024 (Superfiltering)",
         "accuracy, high IFD",
         "methods",
-        **_method("high IFD", RANDOM),
+        **_method("high IFD", MATCHED["IFD"]),
         because=(
             CANNOT_TELL,
             "Superfiltering filters answers that come from a better source than its filter. Here the filter wrote the "
