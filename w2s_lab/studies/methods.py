@@ -40,8 +40,10 @@ from w2s_lab.studies.study import (
     bench,
     cell,
     column,
+    distance,
     mean_of,
     numbers,
+    one_hot,
     outcome_numbers,
     rounded,
     select,
@@ -363,6 +365,7 @@ def _probes(own: Bench) -> Rows:
             for labels in (own.labels, own.splits.student_train)
         )
         found = numbers(Comparison(score(own.reference, own.reference), student, ceiling))
+        found["ceiling_distance"] = distance(ceiling.probs, one_hot(ceiling))  # of the class from the truth
         rows.append({"method": name, "label_accuracy": own.labels.label_accuracy} | found)
     return rows
 
