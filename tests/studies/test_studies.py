@@ -3,7 +3,9 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -491,6 +493,21 @@ def test_what_the_reasons_say_is_in_the_rows():
     assert mean("helpdesk", soft, trusted) < mean("helpdesk", "plain weak labels", trusted)
     adapted = study.select(rows, grid="helpdesk", method="adapted to the inputs")
     assert sum(one[trusted] - one[end] > 0.1 for one in adapted) == 1 and len(adapted) == 4
+
+
+@pytest.mark.parametrize("rule", methods.MATCHED)
+def test_a_matched_control_has_as_many_of_each_answer(rule, closed_set, monkeypatch):
+    """And they are drawn by the seed, not by the rule."""
+    scores = np.linspace(-1, 1, len(closed_set))
+    monkeypatch.setattr(methods, "as_long", lambda own, labels: labels)
+    chosen = replace(methods.RULES[rule], score=lambda labels: scores)
+    own = SimpleNamespace(labels=closed_set, seed=0)
+    treated, control = methods.kept(own, chosen), methods.matched(own, chosen)
+    assert Counter(control.answers) == Counter(treated.answers) and set(control.ids) <= set(closed_set.ids)
+    assert set(control.ids) != set(treated.ids)
+    own.seed = 1
+    assert set(methods.matched(own, chosen).ids) != set(control.ids)
+    assert methods.method(chosen.half).control == methods.MATCHED[rule] in methods.CLOSED
 
 
 def test_a_claim_has_a_source():
