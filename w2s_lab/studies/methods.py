@@ -405,7 +405,7 @@ def effects_of(rows: Rows, accuracy: str = "accuracy") -> dict[str, list[Effect]
         found[grid.name] = []
         for name in grid.names[1:]:
             treated = select(rows, grid=grid.name, method=name)
-            control = select(rows, grid=grid.name, method=method(name).control)
+            control = select(rows, grid=grid.name, method=grid.control(name))
             if treated:
                 effect = paired_effect(name, column(treated, accuracy), column(control, accuracy))
                 found[grid.name].append(effect)
