@@ -471,7 +471,10 @@ def _figures(rows: Rows, effects: dict[str, dict[str, list[Effect]]]) -> dict[st
         ]
         for kind, names in MISFIT.items()
     }
-    control = f"{PLAIN}\n(selection: {RANDOM}; confidence loss: {SOFT}; errors in the hard slices: random errors)"
+    control = (
+        f"{PLAIN}\n(selection: {RANDOM}, or as many of each answer at random;\n"
+        f"confidence loss: {SOFT}; errors in the hard slices: random errors)"
+    )
     curve = select(rows, method="cascade")[0]["curve"]
     return {
         "methods.png": moments_figure(groups, control),
