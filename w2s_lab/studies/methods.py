@@ -2,12 +2,13 @@
 
 A method is one line on a `Bench`; a rule of selection is one entry of `selection.RULES`. All students of one task take
 the same number of optimizer steps, whatever the size of their set, so that no method wins because it trains less.
-Methods that keep half of the labels are compared with a random half, the confidence loss with its own zero, which is
-soft labels, and the others with plain (hard) weak labels. Effects are those at the end of training and at the snapshot
-that trusted examples choose.
+Methods that keep half of the labels are compared with a random half, of the same balance of answers where the rule
+shifts it; the confidence loss with its own zero, which is soft labels; and the others with plain (hard) weak labels.
+Effects are those at the end of training and at the snapshot that trusted examples choose.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
@@ -23,7 +24,7 @@ from w2s_lab.figures.study_plots import cascade_plot
 from w2s_lab.methods.cascade import cascade, cascade_curve, fit_threshold, flops_per_item
 from w2s_lab.methods.ensembles import average, log_odds_weights, stack, vote
 from w2s_lab.methods.probe import features, fit_probe, predict, ridge_probe
-from w2s_lab.methods.selection import BUILTIN, RULES, Rule, keep
+from w2s_lab.methods.selection import BUILTIN, RULES, Rule, keep, random_scores
 from w2s_lab.methods.simulated import class_conditional_errors, random_errors, systematic_errors
 from w2s_lab.models.loading import load_model
 from w2s_lab.objective import AuxiliaryConfidence, Distillation, Loss, SoftTargets
@@ -39,8 +40,10 @@ from w2s_lab.studies.study import (
     bench,
     cell,
     column,
+    distance,
     mean_of,
     numbers,
+    one_hot,
     outcome_numbers,
     rounded,
     select,
@@ -49,6 +52,7 @@ from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
 from w2s_lab.training.labelling import token_targets
 
+TRUSTED = "trained on the trusted examples alone"
 PLAIN, SOFT, RANDOM = "plain weak labels", "soft labels", "random half"  # plain: hard labels, maximum likelihood
 ADAPT = Recipe(epochs=1, learning_rate=8e-4)
 USUAL = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
@@ -91,10 +95,26 @@ HELPERS: dict[str, Callable[[Bench], Any]] = {  # what some rules of selection n
 }
 
 
-def half(own: Bench, rule: Rule, **options) -> Outcome:
-    """A student of the half of the weak labels that a rule ranks first, in as many steps as one of all weak labels."""
+def kept(own: Bench, rule: Rule, **options) -> LabelledSet:
+    """The half of the weak labels that a rule ranks first; by agreement, those on which a second supervisor agrees."""
     scores = rule(own.labels, **{name: HELPERS[name](own) for name in rule.asks})
-    return as_long(own, keep(own.labels, scores, 0.5, by=rule.name, **options))
+    if rule.name == "agreement":
+        return own.labels.take(scores > 0, f"{own.labels.source}, where a second supervisor agrees")
+    return keep(own.labels, scores, 0.5, by=rule.name, **options)
+
+
+def half(own: Bench, rule: Rule, **options) -> Outcome:
+    """A student of what a rule keeps, in as many steps as one of all weak labels."""
+    return as_long(own, kept(own, rule, **options))
+
+
+def matched(own: Bench, rule: Rule) -> Outcome:
+    """A student of labels drawn at random, of each answer as many as the rule keeps."""
+    chance, wanted, rows = random_scores(own.labels, seed=own.seed), Counter(kept(own, rule).answers), []
+    for answer, count in sorted(wanted.items()):
+        own_rows = [i for i, said in enumerate(own.labels.answers) if said == answer]
+        rows += sorted(own_rows, key=lambda i: -chance[i])[:count]
+    return as_long(own, own.labels.take(sorted(rows), f"{own.labels.source}, at random, balanced as by {rule.name}"))
 
 
 def as_long(own: Bench, labels: LabelledSet) -> Outcome:
@@ -132,12 +152,6 @@ def stacked_by_size(own: Bench) -> Outcome:
     """A student of a logistic regression on three supervisors of different sizes, fitted on the trusted examples."""
     sets = by_size(own)
     return own.student(stack([labels for labels, _ in sets], [own.trusted(watched) for _, watched in sets]))
-
-
-def agreed(own: Bench) -> Outcome:
-    """A student of those weak labels, however many, on which a second supervisor agrees."""
-    same = RULES["agreement"](own.labels, other=second_labels(own))
-    return as_long(own, own.labels.take(same > 0, f"{own.labels.source}, where a second supervisor agrees"))
 
 
 def bootstrapped(own: Bench) -> Outcome:
@@ -186,13 +200,17 @@ def halves(rules: Sequence[str]) -> dict[str, Method]:
     """A method for each rule, which keeps half of the labels; the random half is the control of the others."""
     found = {}
     for rule in map(RULES.__getitem__, rules):
-        control = PLAIN if rule.half == RANDOM else RANDOM
-        found[rule.half] = Method(SELECTION, agreed if rule.name == "agreement" else partial(half, rule=rule), control)
+        control = PLAIN if rule.half == RANDOM else MATCHED.get(rule.name, RANDOM)
+        found[rule.half] = Method(SELECTION, partial(half, rule=rule), control)
         if rule.name == "confidence":
             found[f"{rule.half}, balanced"] = Method(SELECTION, partial(half, rule=rule, balanced=True), control)
+        if rule.name in MATCHED:
+            found[control] = Method(SELECTION, partial(matched, rule=rule))
     return found
 
 
+# Rules that shift the balance of answers, or keep another number than half -> the control that does so, too.
+MATCHED = {"IFD": "at random, balanced as high IFD", "agreement": "at random, as many as agree"}
 METHODS: dict[str, Method] = {
     PLAIN: Method("", lambda b: b.student(b.labels)),
     SOFT: Method(LOSSES, lambda b: with_loss(b, SoftTargets())),
@@ -207,8 +225,8 @@ METHODS: dict[str, Method] = {
     "weighted average (xs, s, m)": Method(ENSEMBLES, weighted_by_size),
     "stacking (xs, s, m)": Method(ENSEMBLES, stacked_by_size),
     "bootstrapping through pocket-m": Method(START, bootstrapped),
+    TRUSTED: Method(START, lambda b: as_long(b, b.splits.validation)),
     "adapted to the inputs": Method(START, lambda b: b.student(b.labels, start=b.adapted(b.plan.strong, ADAPT))),
-    "not pre-trained": Method(START, lambda b: b.student(b.labels, start=f"scratch:{b.plan.strong}")),
     "random errors": Method(
         ERRORS,
         lambda b: b.student(random_errors(b.splits.student_train, b.labels.label_accuracy, seed=b.seed)),
@@ -243,6 +261,11 @@ class Grid:
         more = [name for name in RULES if name not in BUILTIN] if self.methods == CLOSED else []
         return (*self.methods, *halves(more))
 
+    def control(self, name: str) -> str:
+        """What a method is compared with here: an open task has no balance of answers to match."""
+        control = method(name).control
+        return control if control in self.names else RANDOM
+
 
 OPEN = ("token by token", "weak answers + token KL", "likeliest half, per token")
 CLOSED = tuple(name for name in METHODS if name not in OPEN)
@@ -260,9 +283,13 @@ LEARNT = replace(  # models learn to name the topic in fine-tuning only, at a hi
     USUAL, weak_recipe=Recipe(epochs=8, learning_rate=2e-3), recipe=replace(USUAL.recipe, learning_rate=1e-3)
 )
 ABLE = replace(USUAL, weak_recipe=Recipe(epochs=8, learning_rate=1e-3))  # a supervisor that is trained further
+UNTAUGHT = replace(  # random weights; of 5e-4, 1e-3, 2e-3 and 4e-3, this is the rate of the best ceiling in validation
+    USUAL, strong="scratch:pocket-l", recipe=replace(USUAL.recipe, epochs=8, learning_rate=5e-4)
+)
 GRIDS = (
     Grid("sentiment", "sentiment", USUAL, CLOSED),
     Grid("sentiment, small gap", "sentiment", ABLE, GAP),
+    Grid("sentiment, no pre-training", "sentiment", UNTAUGHT, (PLAIN, "random errors")),
     Grid("helpdesk", "helpdesk", USUAL, DECISIONS, replace(SIZES, supervisor_train=1000), seeds=4),
     Grid(
         "summary",
@@ -338,6 +365,7 @@ def _probes(own: Bench) -> Rows:
             for labels in (own.labels, own.splits.student_train)
         )
         found = numbers(Comparison(score(own.reference, own.reference), student, ceiling))
+        found["ceiling_distance"] = distance(ceiling.probs, one_hot(ceiling))  # of the class from the truth
         rows.append({"method": name, "label_accuracy": own.labels.label_accuracy} | found)
     return rows
 
@@ -377,7 +405,7 @@ def effects_of(rows: Rows, accuracy: str = "accuracy") -> dict[str, list[Effect]
         found[grid.name] = []
         for name in grid.names[1:]:
             treated = select(rows, grid=grid.name, method=name)
-            control = select(rows, grid=grid.name, method=method(name).control)
+            control = select(rows, grid=grid.name, method=grid.control(name))
             if treated:
                 effect = paired_effect(name, column(treated, accuracy), column(control, accuracy))
                 found[grid.name].append(effect)
@@ -397,7 +425,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     for grid in GRIDS:
         own = select(rows, grid=grid.name, method=PLAIN)
         where = {name: mean_of(own, name) for name in ("weak", "accuracy", "ceiling", "pgr", "best_accuracy")}
-        end, trusted = (_facts(found[grid.name]) for found in effects.values())
+        end, trusted = (_facts(grid, found[grid.name]) for found in effects.values())
         table[grid.name] = {
             "plain": where,
             "seeds": len(own),
@@ -420,10 +448,10 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     return facts, "\n".join([*texts, *probes]), _figures(rows, effects)
 
 
-def _facts(effects: list[Effect]) -> list[dict]:
+def _facts(grid: Grid, effects: list[Effect]) -> list[dict]:
     """The effects of one grid at one moment, which are one family of tests, as JSON values."""
     return [
-        asdict(e) | {"verdict": e.verdict, "holm": star, "control_name": method(e.name).control}
+        asdict(e) | {"verdict": e.verdict, "holm": star, "control_name": grid.control(e.name)}
         for e, star in zip(effects, holm(effects), strict=True)
     ]
 
@@ -443,7 +471,10 @@ def _figures(rows: Rows, effects: dict[str, dict[str, list[Effect]]]) -> dict[st
         ]
         for kind, names in MISFIT.items()
     }
-    control = f"{PLAIN}\n(selection: {RANDOM}; confidence loss: {SOFT}; errors in the hard slices: random errors)"
+    control = (
+        f"{PLAIN}\n(selection: {RANDOM}, or as many of each answer at random;\n"
+        f"confidence loss: {SOFT}; errors in the hard slices: random errors)"
+    )
     curve = select(rows, method="cascade")[0]["curve"]
     return {
         "methods.png": moments_figure(groups, control),
