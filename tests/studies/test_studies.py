@@ -16,13 +16,13 @@ from scipy import stats
 from w2s_lab.cli.commands import main
 from w2s_lab.data.sources import SplitSizes
 from w2s_lab.experiments.effects import Effect
-from w2s_lab.experiments.procedure import Plan
+from w2s_lab.experiments.procedure import Outcome, Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.methods import probe
 from w2s_lab.methods.flywheel import HEALTHY
 from w2s_lab.objective import AuxiliaryConfidence, Distillation, MaximumLikelihood, SoftTargets, Targets
 from w2s_lab.recipe import Recipe
-from w2s_lab.records import Comparison, Evaluation, Task
+from w2s_lab.records import Comparison, Evaluation, Snapshot, Task
 from w2s_lab.studies import (
     STUDIES,
     budget,
@@ -258,6 +258,17 @@ def test_gain_and_misfit_by_hand():
     found = study.gain_and_misfit(Comparison(weak, worse, student))
     assert found == {"gain": pytest.approx(0.125 - 1.0), "misfit": pytest.approx((0.5 + 2.0) / 4)}
     assert study.gain_and_misfit(Comparison(evaluation("abbb"), evaluation("aabb"), student)) == {}
+
+
+def test_the_trusted_snapshot_is_chosen_without_the_test_set():
+    """The test set is answered best at step 2, the trusted examples at step 1; the training ends at step 3."""
+    answers = {0: "bbbb", 1: "abbb", 2: "aabb", 3: "abab"}  # right: 2, 3, 4 and 2 of 4
+    curve = tuple(Snapshot(step, 4 * step, None, evaluation(said)) for step, said in answers.items())
+    weak, ceiling = evaluation("bbbb"), evaluation("aabb")
+    outcome = Outcome(0, Comparison(weak, curve[-1].evaluation, ceiling), 0.5, curve, (0.5, 0.8, 0.7, 0.6))
+    found = study.outcome_numbers(outcome)
+    assert (found["accuracy"], found["best_accuracy"], found["trusted_accuracy"]) == (0.5, 1.0, 0.75)
+    assert (found["pgr"], found["best_pgr"], found["trusted_pgr"]) == (0.0, 1.0, 0.5)
 
 
 def test_numbers_of_a_comparison_by_hand():
