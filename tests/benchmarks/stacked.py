@@ -27,6 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from w2s_lab.data.sources import load_splits
 from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.models.llama import who_sees
 from w2s_lab.models.loading import load_model
 from w2s_lab.models.rows import with_prefix_row
 from w2s_lab.objective import sequence_log_prob
@@ -113,12 +114,10 @@ class StackedBatches:
         both = [with_prefix_row(own, mask, prefix) for own, mask in zip(ids, seen, strict=True)]
         ids, seen = (torch.stack(parts) for parts in zip(*both, strict=True))
         length = ids.shape[-1]
-        earlier = torch.ones(length, length + self.shared, dtype=torch.bool, device=ids.device).tril(self.shared)
-        itself = torch.ones_like(earlier).tril(self.shared).triu(self.shared)
-        looks = earlier & seen[..., None, :].bool() | itself  # padding sees itself alone
+        looks = torch.stack([who_sees(mask, length, self.shared, ids.device) for mask in seen])
         positions = (seen.cumsum(-1) - 1).clamp_min(0)[..., -length:]
         targets, counts = self.padded([self.answers[row] for row in rows])
-        return ids, looks.unsqueeze(-3), positions, targets.unflatten(0, (-1, BATCH)), counts.unflatten(0, (-1, BATCH))
+        return ids, looks, positions, targets.unflatten(0, (-1, BATCH)), counts.unflatten(0, (-1, BATCH))
 
     def padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """Ids and 0/1 mask, padded on the left."""

@@ -31,6 +31,7 @@ from w2s_lab.objective import AuxiliaryConfidence, Distillation, Loss, SoftTarge
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, LabelledSet
 from w2s_lab.studies.figures import misfit_figure, moments_figure, one
+from w2s_lab.studies.measures import AT_END, AT_TRUSTED
 from w2s_lab.studies.study import (
     EPOCH,
     SIZES,
@@ -196,6 +197,10 @@ LOSSES, SELECTION, ENSEMBLES, START, ERRORS = (
 )
 
 
+# Rules that shift the balance of answers, or keep another number than half -> the control that does so, too.
+MATCHED = {"IFD": "at random, balanced as high IFD", "agreement": "at random, as many as agree"}
+
+
 def halves(rules: Sequence[str]) -> dict[str, Method]:
     """A method for each rule, which keeps half of the labels; the random half is the control of the others."""
     found = {}
@@ -209,8 +214,6 @@ def halves(rules: Sequence[str]) -> dict[str, Method]:
     return found
 
 
-# Rules that shift the balance of answers, or keep another number than half -> the control that does so, too.
-MATCHED = {"IFD": "at random, balanced as high IFD", "agreement": "at random, as many as agree"}
 METHODS: dict[str, Method] = {
     PLAIN: Method("", lambda b: b.student(b.labels)),
     SOFT: Method(LOSSES, lambda b: with_loss(b, SoftTargets())),
@@ -395,10 +398,10 @@ def _cascade(own: Bench, outcome: Outcome) -> dict:
     }
 
 
-MOMENTS = {"at the end": "accuracy", "at the trusted snapshot": "trusted_accuracy"}
+MOMENTS = {"at the end": AT_END, "at the trusted snapshot": AT_TRUSTED}
 
 
-def effects_of(rows: Rows, accuracy: str = "accuracy") -> dict[str, list[Effect]]:
+def effects_of(rows: Rows, accuracy: str = AT_END) -> dict[str, list[Effect]]:
     """Grid -> what each method changes in test accuracy, paired by seed; `accuracy` is one of `MOMENTS`."""
     found = {}
     for grid in GRIDS:
