@@ -101,6 +101,11 @@ class Recipe(Record):
         per_epoch = math.ceil(examples / self.batch_size)
         return self.epochs * per_epoch, self.eval_every or per_epoch
 
+    def snapshots(self, examples: int) -> int:
+        """How often a training is evaluated: before its first step, on the grid, and at its end."""
+        steps, grid = self.steps(examples)
+        return 1 + (math.ceil(steps / grid) if steps else 0)
+
     def lasting(self, steps: int, examples: int) -> "Recipe":
         """The same recipe, with as many epochs as come nearest to `steps` optimizer steps on `examples` examples."""
         per_epoch = math.ceil(examples / self.batch_size)

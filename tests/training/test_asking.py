@@ -180,6 +180,11 @@ def test_a_bar_is_not_shown_where_it_is_not_wanted(monkeypatch, llama, closed_se
     assert len(steps) == 4
 
 
+def test_an_empty_set_is_said_beneath_a_bar_too(monkeypatch, llama, closed_set):
+    with pytest.raises(ValueError, match="the labelled set is empty"):
+        shown(monkeypatch, llama, closed_set.take([]), progress=True)
+
+
 def test_a_file_gets_no_bar_unless_asked(capfd, llama, closed_set):
     w2s.train(llama, closed_set, RECIPE)
     assert capfd.readouterr().err == ""

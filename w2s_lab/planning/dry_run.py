@@ -64,7 +64,7 @@ def plan_estimate(
     # models that wait for their turn are in main memory, in float32
     idle_weak, idle_strong = (4 * model.parameters if model and device.name == "cpu" else 0 for model in (weak, strong))
     watched = sizes.test + sizes.validation
-    rounds = _snapshots(plan.recipe, sizes.student_train)
+    rounds = plan.recipe.snapshots(sizes.student_train)
 
     def training(what: str, model: Architecture | None, recipe: Recipe, examples: int, beside: float) -> CostRow:
         name = plan.weak_name if what.startswith("weak") else plan.strong
@@ -127,12 +127,6 @@ def _known(name: str) -> Architecture | None:
         return architecture(name)
     except UnknownSize:
         return None
-
-
-def _snapshots(recipe: Recipe, examples: int) -> int:
-    """How often a training is evaluated: before its first step, on the grid, and at its end."""
-    steps, grid = recipe.steps(examples)
-    return 1 + math.ceil(steps / grid)
 
 
 # -- the table ---------------------------------------------------------------------------------------------------

@@ -26,15 +26,18 @@ def one(draw: Callable[..., Axes], *arguments, size: tuple[float, float] = (9, 7
 
 def effects_figure(effects: Mapping[str, Sequence[Effect]], control_name: str, **options) -> Figure:
     """The effects of methods, one line for each method."""
-    lines = sum(map(len, effects.values())) + 1.4 * len(effects)
-    size = (11, 2.6 + 0.42 * lines)
-    return one(study_plots.effect_dots, effects, size=size, control_name=control_name, **options)
+    return one(study_plots.effect_dots, effects, size=(11, _height(effects)), control_name=control_name, **options)
+
+
+def _height(effects: Mapping[str, Sequence[Effect]]) -> float:
+    """Of a panel with a line for each method and for each heading."""
+    return 2.6 + 0.42 * (sum(map(len, effects.values())) + 1.4 * len(effects))
 
 
 def moments_figure(effects: Mapping[str, Mapping[str, Sequence[Effect]]], control_name: str) -> Figure:
     """The effects of methods at several moments, side by side: moment -> heading -> effects of the same methods."""
     groups = next(iter(effects.values()))
-    figure = figure_of(22, 2.6 + 0.42 * (sum(map(len, groups.values())) + 1.4 * len(groups)))
+    figure = figure_of(22, _height(groups))
     axes = figure.subplots(1, len(effects), sharex=True)
     for ax, (moment, found) in zip(axes, effects.items(), strict=True):
         study_plots.effect_dots(found, ax, control_name=control_name)

@@ -1,7 +1,6 @@
 """The bar that `train` shows in a terminal or a notebook: steps and snapshots done, time left, the last snapshot."""
 
 import contextlib
-import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -89,9 +88,9 @@ def training_bar(
     if not (show and seen and parallel.is_main()):
         yield TrainingBar()
         return
-    steps, grid = recipe.steps(len(labelled))
+    steps, _ = recipe.steps(len(labelled))
     learnt = PASSES * min(recipe.batch_size, len(labelled))
-    total = steps * learnt + (1 + math.ceil(steps / grid)) * len(watch or ())
+    total = steps * learnt + recipe.snapshots(len(labelled)) * len(watch or ())
     name = shortened(name, 30)
     options = {"disable": False} if asked else {}  # else tqdm asks the variable TQDM_DISABLE
     options |= {"total": total, "bar_format": FORMAT, "delay": 0 if asked else SECONDS}
