@@ -371,6 +371,35 @@ def misfit_scatter(
     return ax
 
 
+def gap_scatter(gaps: Sequence[float], changes: Sequence[float], seeds: Sequence[int], ax: Axes | None = None) -> Axes:
+    """What the confidence loss changes, over the gap between supervisor and ceiling; a point a student.
+
+    Args:
+        gaps: ceiling minus supervisor, fraction of test examples.
+        changes: accuracy with the confidence loss minus that with soft labels, at the trusted snapshot.
+        seeds: of the points; the interval of the slope is clustered by them.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    fit = slope(gaps, changes, clusters=seeds)
+    ax = styled_axes(ax, (8, 7.5))
+    look = SERIES[0]
+    style = {"color": look.color, "marker": look.marker, "edgecolors": "black", "linewidths": 0.6, "zorder": 3}
+    ax.scatter(gaps, changes, 70, label="one student", alpha=0.85, **style)
+    ax.axhline(0, color=GREY, linestyle=":", linewidth=2.2, zorder=1, label="no change")
+    if fit.slope is not None:
+        interval = "" if fit.low is None else f" [{fit.low:.2f}, {fit.high:.2f}]"
+        words = f"least squares through {fit.n} points of {fit.clusters} seeds:\nslope {fit.slope:.2f}{interval}"
+        span = np.array([min(gaps), max(gaps)])
+        ax.plot(span, fit.intercept + fit.slope * span, color="black", linewidth=3, zorder=2, label=_minus(words))
+    ax.set_xlabel("gap: ceiling minus supervisor\n(accuracy, fraction of test examples)", fontsize=SIZE)
+    ax.set_ylabel("change of accuracy at the trusted snapshot", fontsize=SIZE)
+    ax.set_title("confidence loss against its own zero, soft labels", fontsize=SIZE)
+    legend_below(ax, pad=5.8)
+    return ax
+
+
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The (cost, accuracy) points that no other point beats, sorted by cost; equal points count once.
 

@@ -55,26 +55,19 @@ def misfit_figure(groups: Mapping[str, Sequence[tuple[float, float, int]]]) -> F
     return figure
 
 
-def scaling_figure(cells: Sequence[Mapping], names: Sequence[str]) -> Figure:
-    """PGR with plain weak labels for every pair of rungs; what the confidence loss changes, where it was measured."""
-    nan = float("nan")
+def scaling_figure(
+    cells: Sequence[Mapping], names: Sequence[str], confidence: tuple[Sequence[float], Sequence[float], Sequence[int]]
+) -> Figure:
+    """PGR with plain weak labels for every pair of rungs; what the confidence loss changes, over the gap.
 
-    def table(value: Callable[[Mapping], float | None], found: Sequence[Mapping]) -> tuple[list, list[str], list[str]]:
-        """The values, and the names of the rows and columns that hold any."""
-        place = {(cell["weak"], cell["strong"]): value(cell) for cell in found}
-        weak, strong = ([name for name in names if name in {pair[i] for pair in place}] for i in (0, 1))
-        return [[place.get((w, s), nan) for s in strong] for w in weak], weak, strong
-
-    compared = [cell for cell in cells if cell["confidence"]["mean"] is not None]
-    figure = figure_of(17, 7)
-    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
-    study_plots.heat_map(*table(lambda cell: cell["plain"]["pgr"]["mean"], cells), left)
-    if compared:
-        change = "change of accuracy by the confidence loss,\nagainst hard labels"
-        found = table(lambda cell: cell["confidence"]["mean"], compared)
-        study_plots.heat_map(*found, right, quantity=change, limit=0.1)
-    else:
-        right.set_visible(False)
+    `confidence`: of each supervisor and seed, the gap, the change of accuracy, and the seed.
+    """
+    found = {(cell["weak"], cell["strong"]): cell["plain"]["pgr"]["mean"] for cell in cells}
+    weak, strong = ([name for name in names if name in {pair[i] for pair in found}] for i in (0, 1))
+    figure = figure_of(19, 7.6)
+    left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
+    study_plots.heat_map([[found.get((w, s), float("nan")) for s in strong] for w in weak], weak, strong, left)
+    study_plots.gap_scatter(*confidence, right)
     return figure
 
 
