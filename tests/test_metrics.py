@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from w2s_lab import metrics
 
@@ -119,6 +119,25 @@ def test_the_interval_of_a_difference_is_the_published_one():
     """Newcombe (1998, Statistics in Medicine 17, 2635-2650), method 10, for the counts 36, 12, 2, 0."""
     low, high = metrics.difference_interval(*paired(36, 2, 12, 0))
     assert (round(low, 4), round(high, 4)) == (0.0569, 0.3404)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]), st.booleans()), min_size=1, max_size=40))
+def test_auc_is_sklearns(pairs):
+    scores, positive = zip(*pairs, strict=True)
+    found = metrics.auc(scores, positive)
+    if len(set(positive)) < 2:
+        assert found is None
+    else:
+        assert found == pytest.approx(roc_auc_score(positive, scores), abs=1e-12)
+
+
+def test_auc_sees_the_order_and_not_the_threshold():
+    truth = [False, False, True, True]
+    assert metrics.auc([0.01, 0.02, 0.03, 0.04], truth) == 1.0  # all below one half: accuracy 0.5
+    assert metrics.auc([0.9, 0.8, 0.2, 0.1], truth) == 0.0
+    assert metrics.auc([0.3, 0.3, 0.3, 0.3], truth) == 0.5
+    with pytest.raises(ValueError, match="3"):
+        metrics.auc([0.1, 0.2, 0.3], truth)
 
 
 @pytest.mark.parametrize("chances", [(0.5, 0.1, 0.2, 0.2), (0.3, 0.2, 0.2, 0.3), (0.05, 0.05, 0.85, 0.05)])

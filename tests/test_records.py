@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, roc_auc_score
 
 from w2s_lab import metrics
 from w2s_lab.objective import AuxiliaryConfidence, MaximumLikelihood, SoftTargets
@@ -255,6 +255,18 @@ def test_derived_values_are_sklearns():
     assert found.commonest == (found.predictions[2], 3 / 6), "a tie goes by the alphabet"
     np.testing.assert_array_equal(found.correct, [True, False, False, True, True, True])
     assert found.correct.dtype == bool and len(found) == 6
+
+
+def test_auc_is_that_of_the_second_answer_and_does_not_see_a_lean():
+    found = evaluation()
+    second = TASK.answers[1]
+    truth = [answer == second for answer in found.truth]
+    assert found.auc == pytest.approx(roc_auc_score(truth, found.probs[:, 1])) == found.to_dict()["auc"]
+    leaning = np.log(found.probs) + [3.0, 0.0]  # towards the first answer
+    leaning = np.exp(leaning) / np.exp(leaning).sum(-1, keepdims=True)
+    assert evaluation(probs=leaning).auc == pytest.approx(found.auc)
+    assert evaluation(probs=None).auc is None
+    assert evaluation(truth=(TASK.answers[0],) * 6, reference=None).auc is None
 
 
 def test_calibration_is_of_the_predicted_answers_probability():

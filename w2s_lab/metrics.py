@@ -116,6 +116,32 @@ def correction(predictions: Sequence[Hashable], weak: Sequence[Hashable], truth:
     return sum(corrected) / len(corrected) if corrected else None
 
 
+def auc(scores: Sequence[float] | np.ndarray, positive: Sequence[bool] | np.ndarray) -> float | None:
+    """Area under the ROC curve: how often a positive example scores above a negative one; ties count half.
+
+    Accuracy asks on which side of one half an example lies; this asks for the order alone. A model that leans towards
+    one answer, with the right order, loses accuracy and no AUC. It is the Mann-Whitney statistic as a fraction.
+
+    Args:
+        scores: [N] probability of the positive answer, or anything that rises with it.
+        positive: [N] whether the true answer is the positive one.
+
+    Returns:
+        A fraction; 0.5 for an order by chance. None where one of the two answers has no example.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    _same_length(scores=scores, positive=positive)
+    values, is_positive = np.asarray(scores, dtype=float), np.asarray(positive, dtype=bool)
+    ones, zeros = int(is_positive.sum()), int((~is_positive).sum())
+    if not ones or not zeros:
+        return None
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # those of equal scores share the mean of their ranks
+    return float((ranks[is_positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
 def pgr(weak: float, student: float, ceiling: float) -> float | None:
     """Performance gap recovered: (student - weak) / (ceiling - weak).
 

@@ -400,6 +400,17 @@ class Evaluation(Record):
         return None if self.reference is None else metrics.correction(self.predictions, self.reference, self.truth)
 
     @property
+    def auc(self) -> float | None:
+        """Area under the ROC curve, where there are two answers with probabilities and examples of both; else None.
+
+        A training moves two things: the order of the examples, which this measures, and how far the model leans towards
+        one answer, which moves the accuracy alone.
+        """
+        if self.probs is None or self.task.answers is None or len(self.task.answers) != 2:
+            return None
+        return metrics.auc(self.probs[:, 1], [answer == self.task.answers[1] for answer in self.truth])
+
+    @property
     def calibration(self) -> metrics.Calibration | None:
         """Reliability bins and ECE of the predicted answer's probability; None for an open task."""
         return None if self.probs is None else metrics.calibration(self.probs.max(-1), self.correct)
@@ -433,7 +444,8 @@ class Evaluation(Record):
         """The numbers of all items together."""
         low, high = self.interval
         measured = {"accuracy": self.accuracy, "low": low, "high": high, "agreement": self.agreement}
-        return {"examples": len(self), **measured, "imitation": self.imitation, "correction": self.correction}
+        measured |= {"imitation": self.imitation, "correction": self.correction}
+        return {"examples": len(self), **measured, "auc": self.auc}
 
     def _numbers(self) -> dict[str, Any]:
         return self._measured()

@@ -36,6 +36,7 @@ class Summary(Record):
         constant: accuracy of the most frequent true answer of the test part, always given.
         commonest: role -> its most frequent answer in each seed, and the share of its answers that this is.
         empty: role -> share of empty answers; empty for a closed task.
+        auc: role -> area under the ROC curve; empty where there are not two answers, see `records.Evaluation.auc`.
         gap: accuracy of the ceiling minus that of the supervisor; see `evidence.accuracy_gap`.
         pgr: performance gap recovered at the end of the training; None if it is undefined for every seed.
         pgr_undefined: number of seeds for which it is undefined.
@@ -57,6 +58,7 @@ class Summary(Record):
     constant: Interval
     commonest: dict[str, tuple[tuple[str, float], ...]]
     empty: dict[str, Interval]
+    auc: dict[str, Interval]
     gap: Interval
     pgr: Interval | None
     pgr_undefined: int
@@ -77,6 +79,7 @@ class Summary(Record):
         """A row a number: what was measured, of which model, its mean, the ends of its interval, and the seeds."""
         of = [("accuracy", role, interval) for role, interval in self.accuracy.items()]
         of += [("F1", role, interval) for role, interval in self.f1.items()]
+        of += [("AUC", role, interval) for role, interval in self.auc.items()]
         of += [("label_accuracy", "weak supervisor", self.label_accuracy)]
         own = ("pgr", "agreement", "imitation", "correction", "best", "best_pgr", "trusted", "trusted_pgr")
         of += [(name, "strong student", getattr(self, name)) for name in own]
@@ -119,6 +122,11 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
             role: mean_interval([e.predictions.count("") / len(e) for e in per_seed])
             for role, per_seed in evaluations.items()
             if is_open
+        },
+        auc={
+            role: mean_interval([e.auc for e in per_seed if e.auc is not None])
+            for role, per_seed in evaluations.items()
+            if any(e.auc is not None for e in per_seed)
         },
         gap=gap_interval(outcomes),
         pgr=pgr,
@@ -181,6 +189,7 @@ def table(summary: Summary, title: str) -> str:
     lines = [title, "", f"{'':<18}{'accuracy':>9}  95 % interval ({over})"]
     for role, interval in summary.accuracy.items():
         notes = [_commonest(summary.commonest[role])]
+        notes += [f"AUC {summary.auc[role].mean:.3f}"] if role in summary.auc else []
         notes += [f"{summary.empty[role].mean:.0%} empty"] if summary.empty else []
         notes += [f"F1 of the parts {summary.f1[role].mean:.3f}"] if summary.f1 else []
         lines.append(row(role, interval, ", ".join(notes)))

@@ -48,7 +48,7 @@ CANDIDATES = {
     "pocket-xl": (2.5e-5, 5e-5, 1e-4, 2e-4),
 }
 TRIED, TRIAL_SEED = SplitSizes(supervisor_train=1500, student_train=1, test=1, validation=500), 100
-RATES = {"pocket-xs": 4e-3, "pocket-s": 2e-3, "pocket-m": 1e-4, "pocket-l": 1e-4, "pocket-xl": 5e-5}
+RATES = {"pocket-xs": 4e-3, "pocket-s": 2e-3, "pocket-m": 1e-4, "pocket-l": 1e-4, "pocket-xl": 2.5e-5}
 # From pocket-m on, a supervisor makes next to no errors: these rungs supervise only students of their own size.
 PAIRS = (
     *(("pocket-xs", strong) for strong in ("pocket-xs", "pocket-s", "pocket-m", "pocket-l")),

@@ -36,15 +36,15 @@ class Quantity:
 
 QUANTITIES = {
     "pgr": Quantity("performance gap recovered (PGR)", lambda cell: cell["plain"]["pgr"], undefined=True),
+    "trusted": Quantity(
+        "PGR at the snapshot that 100 trusted examples choose",
+        lambda cell: cell["plain"]["trusted_pgr"],
+        undefined=True,
+    ),
     "student": Quantity("test accuracy of the student", lambda cell: cell["plain"]["accuracy"], None),
     "gap": Quantity("gap: ceiling minus supervisor, accuracy", lambda cell: cell["gap"], limit=0.35),
     "gain": Quantity(
         "gain: student minus supervisor, accuracy", lambda cell: cell["student above supervisor"], limit=0.35
-    ),
-    "confidence": Quantity(
-        "change of accuracy by the confidence loss (α 0.5), against hard labels",
-        lambda cell: cell["confidence"],
-        limit=0.15,
     ),
 }
 
@@ -176,7 +176,10 @@ def _seeds(at: Mapping | None, seeds: int) -> str:
 
 def _sentence(quantity: Quantity, cell: Mapping | None, weak: str, strong: str, seeds: int) -> str:
     if cell is None:
-        return f"{weak} supervises {strong}: not measured. Only pairs with a supervisor that is not larger were."
+        return (
+            f"{weak} supervises {strong}: not measured. Measured were students that are not smaller than their "
+            "supervisor, and of supervisors that make next to no errors only those of their own size."
+        )
     at, three = quantity.of(cell), {role: cell["plain"][role]["mean"] for role in ("weak", "accuracy", "ceiling")}
     roles = f"Supervisor {three['weak']:.3f}, student {three['accuracy']:.3f}, ceiling {three['ceiling']:.3f}"
     pair = f"{weak} supervises {strong}{', its own size' if weak == strong else ''}"
