@@ -262,7 +262,7 @@ def test_auc_is_that_of_the_second_answer_and_does_not_see_a_lean():
     second = TASK.answers[1]
     truth = [answer == second for answer in found.truth]
     assert found.auc == pytest.approx(roc_auc_score(truth, found.probs[:, 1])) == found.to_dict()["auc"]
-    leaning = np.log(found.probs) + [3.0, 0.0]  # towards the first answer
+    leaning = np.log(found.probs) + np.array([3.0, 0.0])  # towards the first answer
     leaning = np.exp(leaning) / np.exp(leaning).sum(-1, keepdims=True)
     assert evaluation(probs=leaning).auc == pytest.approx(found.auc)
     assert evaluation(probs=None).auc is None

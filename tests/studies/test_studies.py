@@ -1,6 +1,7 @@
 """Every named study from end to end with tiny sizes; rows and findings by hand; what is shipped."""
 
 import hashlib
+import itertools
 import json
 import re
 from collections import Counter
@@ -68,9 +69,14 @@ def tiny(monkeypatch):
     monkeypatch.setattr(overfitting, "RATES", (1e-3,))
     for name, few in (("WEIGHTS", (0.0, 1.0)), ("TEMPERATURES", (1.0, 2.0)), ("ALPHAS", (0.0, 0.5)), ("FEW", 20)):
         monkeypatch.setattr(losses, name, few)
+    monkeypatch.setattr(scaling, "RECIPE", QUICK)
+    monkeypatch.setattr(scaling, "TRIED", replace(TINY, student_train=2, test=2))
+    monkeypatch.setattr(scaling, "CANDIDATES", {"pocket-xs": (5e-4, 1e-3), "pocket-s": (1e-3,)})
     monkeypatch.setattr(scaling, "RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
-    monkeypatch.setattr(scaling, "WEAK_RATES", {"pocket-xs": 1e-3, "pocket-s": 1e-3})
     monkeypatch.setattr(scaling, "PAIRS", (("pocket-xs", "pocket-xs"), ("pocket-xs", "pocket-s"), ("pocket-s",) * 2))
+    monkeypatch.setattr(scaling, "SUPERVISOR", "pocket-xs")
+    monkeypatch.setattr(scaling, "STUDENT", "pocket-s")
+    monkeypatch.setattr(scaling, "PASSES", (1, 2))
     turning = replace(
         HEALTHY, rounds=1, proposals=12, min_confidence=None, balanced=False, student=QUICK, generator=QUICK
     )
@@ -189,7 +195,7 @@ def test_a_study_from_end_to_end(name, tiny, tmp_path, monkeypatch):
     text, facts = run(name, tmp_path)
     assert facts["command"] == f"w2s-lab study {name} --seeds 2" and facts["versions"]["w2s-lab"]
     assert facts["trainings"]["different"] == len(Store(tmp_path / "runs").runs())
-    assert {row["seed"] for row in facts["rows"]} == {0, 1}
+    assert {row["seed"] for row in facts["rows"] if "seed" in row} == {0, 1}
     monkeypatch.setattr("w2s_lab.experiments.store.train", lambda *args, **options: pytest.fail("trained again"))
     assert run(name, tmp_path) == (text, facts)  # from the store, to the last digit
 
@@ -412,13 +418,7 @@ def test_conditions_are_measured_and_fall_where_they_are_met():
         assert (unmet("Without pre-training", rows) == "") == met
     for larger, met in ((0.99, False), (0.999, True)):
         rows = [
-            {
-                "weak_model": "pocket-s",
-                "strong_model": m,
-                "loss": "plain weak labels",
-                "seed": s,
-                "ceiling": c + s / 1e4,
-            }
+            {"part": "pairs", "weak_model": "pocket-s", "strong_model": m, "seed": s, "ceiling": c + s / 1e4}
             for m, c in (("pocket-m", 0.99), ("pocket-xl", larger))
             for s in range(3)
         ]
@@ -433,7 +433,7 @@ def test_the_slope_of_gain_on_misfit_is_clustered_by_seed():
         for seed in range(5)
         for k, name in enumerate(names)
     ]
-    found = next(one for one in findings.FINDINGS if one.unit.startswith("students")).measure(rows)
+    found = next(one for one in findings.FINDINGS if one.claim.startswith("The more a student")).measure(rows)
     x, y, seeds = (np.array([one[key] for one in rows]) for key in ("misfit", "gain", "seed"))
     design = np.column_stack([np.ones(20), x])
     bread = np.linalg.inv(design.T @ design)
@@ -443,6 +443,37 @@ def test_the_slope_of_gain_on_misfit_is_clustered_by_seed():
     error = (5 / 4 * 19 / 18 * (bread @ meat @ bread)[1, 1]) ** 0.5
     assert found.high - found.mean == pytest.approx(2.776445 * error, rel=1e-6)  # t with 4 degrees of freedom
     assert found.p == pytest.approx(2 * stats.t.sf(found.mean / error, 4)) and found.n == 20
+
+
+def test_the_slope_on_the_gap_is_of_differences_from_soft_labels_at_both_moments():
+    """Each supervisor of each seed is a point; a seed without one of the two students gives none."""
+    rng, rows, points = np.random.default_rng(0), [], []
+    for passes, seed in itertools.product((2, 4, 8), range(4)):
+        gap, gains = float(rng.uniform(0, 0.3)), rng.normal(0, 0.02, 2)
+        for loss, more in (("hard labels", 0.7), ("soft labels", 0.0), ("confidence loss 0.5", 1.0)):
+            found = {"accuracy": 0.8 + more * gains[0], "trusted_accuracy": 0.9 + more * gains[1]}
+            names = {"part": "gaps", "passes": passes, "loss": loss, "seed": seed}
+            rows.append(names | {"weak": 0.99 - gap, "ceiling": 0.99} | found)
+        points.append((gap, *gains))
+    rows.append(rows[-1] | {"seed": 9})
+    claim = next(one for one in findings.FINDINGS if one.claim.startswith("The larger the gap"))
+    gaps, end, trusted = zip(*points, strict=True)
+    for measure, changes in ((claim.at_end, end), (claim.measure, trusted)):
+        effect = measure(rows)
+        assert effect.mean == pytest.approx(np.polyfit(gaps, changes, 1)[0]) and effect.n == 12
+    found = scaling.confidence_effect([row for row in rows if row["seed"] < 9], 8, "trusted_accuracy")
+    assert found.mean == pytest.approx(np.mean(trusted[8:])) and found.n == 4
+
+
+def test_the_rates_of_the_ladder_are_those_that_were_right_most_often():
+    rows = [
+        {"part": "rates", "model": "a", "rate": r, "accuracy": x} for r, x in ((4e-3, 0.9), (1e-3, 0.8), (2e-3, 0.9))
+    ]
+    assert scaling.chosen_rates(rows) == {"a": 2e-3}  # of two that are level, the lower
+    shipped = json.loads((RESULTS / "scaling.json").read_text())
+    tried = {(row["model"], row["rate"]) for row in shipped["rows"] if row["part"] == "rates"}
+    assert tried == {(name, rate) for name, rates in scaling.CANDIDATES.items() for rate in rates}
+    assert scaling.chosen_rates(shipped["rows"]) == scaling.RATES == shipped["rates"]
 
 
 def test_what_is_shipped_says_what_was_measured(tmp_path, capsys):

@@ -112,7 +112,7 @@ def _rate(store: Store, device: str, name: str, rate: float) -> Rows:
     own_plan = replace(plan(name, name, device), weak_recipe=replace(RECIPE, learning_rate=rate))
     own = bench(store, "sentiment", own_plan, TRIAL_SEED, TRIED)
     right = score(store.labels(own.supervisor(), own.splits.validation)).accuracy
-    return [{"part": "rates", "model": name, "rate": rate, "seed": TRIAL_SEED, "accuracy": right}]
+    return [{"part": "rates", "model": name, "rate": rate, "accuracy": right}]
 
 
 def _supervisor(store: Store, device: str, name: str, seed: int) -> Rows:

@@ -140,7 +140,7 @@ def heat_map(study: Mapping | None = None) -> Panel:
     study = measured("scaling") if study is None else study
     cells = {(cell["weak"], cell["strong"]): cell for cell in study["cells"]}
     names = list(study["rates"])
-    seeds = len({row["seed"] for row in study["rows"]})
+    seeds = len({row["seed"] for row in study["rows"] if row["part"] == "pairs"})
 
     def draw(show: str, weak: str, strong: str) -> View:
         quantity = QUANTITIES[show]
