@@ -20,7 +20,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tests.places import SHARED
 from w2s_lab.data.sources import read_examples
 from w2s_lab.experiments.report import versions
-from w2s_lab.models.language_model import LanguageModel, prompt
+from w2s_lab.models.encoding import prompt
+from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.llama import Llama
 from w2s_lab.models.loading import train_tokenizer
 from w2s_lab.records import Example, LabelledSet, Task

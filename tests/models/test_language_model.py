@@ -26,7 +26,8 @@ from transformers import (
 
 from w2s_lab import assets
 from w2s_lab.models import language_model, loading
-from w2s_lab.models.language_model import LanguageModel, prompt
+from w2s_lab.models.encoding import prompt
+from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model, network_digest, new_llama, save_model
 from w2s_lab.records import Example
 

@@ -1,8 +1,8 @@
-from .language_model import (
-    LanguageModel as LanguageModel,
+from .encoding import (
+    prompt as prompt,
 )
 from .language_model import (
-    prompt as prompt,
+    LanguageModel as LanguageModel,
 )
 from .loading import (
     ladder as ladder,

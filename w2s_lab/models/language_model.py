@@ -1,6 +1,7 @@
 """A language model and its two abilities: to score an answer, log Pr(y|x), and to generate one.
 
-It works with any tokenizer and any causal network that behave as those of transformers do; `loading.py` loads them.
+It works with any tokenizer and any causal network that behave as those of transformers do; `loading.py` loads them,
+`encoding.py` makes tokens of text, `states.py` looks inside.
 """
 
 import contextlib
@@ -18,20 +19,19 @@ import torch
 from torch import Tensor
 
 from w2s_lab.models import half_weights
-from w2s_lab.models.abilities import Abilities, can_stop, measure, pads_right
-from w2s_lab.models.chat import ChatFrame, chat_frame, has_template, warn_changed
+from w2s_lab.models.abilities import Abilities, measure, pads_right
+from w2s_lab.models.chat import has_template
+from w2s_lab.models.encoding import Encoding
 from w2s_lab.models.generation import Way, search, way_of
 from w2s_lab.models.rows import AnswerList, in_rows, tokens_behind, with_prefix_row
+from w2s_lab.models.states import InnerStates
 from w2s_lab.objective import sequence_log_prob
 from w2s_lab.recipe import Recipe
-from w2s_lab.records import Example, Snapshot, Task
+from w2s_lab.records import Snapshot, Task
 from w2s_lab.system import parallel
 from w2s_lab.system.randomness import replayed
 from w2s_lab.system.record import abbreviated
 
-LONGEST_WORD = 32  # characters tried beyond the point where an over-long input is cut
-CHARACTERS = 4  # of a token, about
-KEPT = 4  # sets of examples whose tokens are kept, so that no set is tokenised twice
 BFLOAT16_PAYS = 10_000_000  # parameters: on a CPU, 1.4 times as fast at 13 million, a tenth slower at one million
 WORTH_SHARING = 4  # tokens: from this length on, a prefix that all prompts of a batch share is read once
 FLASH = "cuda"  # the kind of device whose attention is faster without a mask
@@ -60,7 +60,7 @@ def recompute(network: torch.nn.Module, yes: bool) -> None:
 
 
 @dataclass(eq=False)
-class LanguageModel:
+class LanguageModel(Encoding, InnerStates):
     """A causal language model with its tokenizer.
 
     Attributes:
@@ -184,124 +184,6 @@ class LanguageModel:
         if key not in self._measured:
             self._measured[key] = what(self, *of)
         return self._measured[key]
-
-    # -- text to tokens ------------------------------------------------------------------------------------------
-
-    def _tokens(self, texts: Sequence[str], *, special: bool = True) -> list[list[int]]:
-        if not texts:
-            return []
-        # split_special_tokens: "<|endoftext|>" inside a user's text is read as ordinary characters
-        return self.tokenizer(
-            list(texts), add_special_tokens=special, split_special_tokens=True, truncation=False, verbose=False
-        )["input_ids"]
-
-    def encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
-        """Token ids of each answer as it follows a prompt, the end-of-answer token included."""
-        unique = list(dict.fromkeys(answers))
-        bodies = self._tokens(unique, special=False) if self.chat_template else self._after_answer_colon(unique)
-        table = {answer: [*body, self.tokenizer.eos_token_id] for answer, body in zip(unique, bodies, strict=True)}
-        return [table[answer] for answer in answers]
-
-    def _after_answer_colon(self, answers: list[str]) -> list[list[int]]:
-        (stem,) = self._tokens(["Answer:"], special=False)
-        texts = [f"Answer: {answer}" if answer else "Answer:" for answer in answers]  # an empty answer ends at once
-        rows = self._tokens(texts, special=False)
-        for row, answer in enumerate(answers):
-            if rows[row][: len(stem)] == stem:
-                rows[row] = rows[row][len(stem) :]
-            else:  # the tokenizer merged characters across the colon: encode the answer alone
-                (rows[row],) = self._tokens([f" {answer}"], special=False)
-        return rows
-
-    def encode_documents(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[int], list[list[int]]]:
-        """The start token, as a list of one id, and the token ids of each input (of the instruction, if it is empty).
-
-        A text is cut so that it has at most `max_tokens` tokens, start token included. No end token is added.
-        """
-        rows = self._tokens([example.input or example.instruction for example in examples], special=False)
-        start = self.tokenizer.bos_token_id
-        start = self.tokenizer.eos_token_id if start is None else start
-        return [start], [row[: max_tokens - 1] for row in rows]
-
-    def encode_prompts(self, examples: Sequence[Example], max_tokens: int) -> tuple[list[list[int]], int]:
-        """Token ids of each prompt, at most `max_tokens` of them, and the number of inputs that were cut at their end.
-
-        Raises:
-            ValueError: an instruction alone is too long.
-
-        Warns:
-            UserWarning: inputs were cut; or the chat template would change the text of some.
-        """
-        key = (self.tokenizer, max_tokens, self.chat_template, tuple(example.id for example in examples))
-        if key in self._prompts:
-            return self._prompts[key]
-        if self.chat_template:
-            warn_changed(self.tokenizer, self.name, self._chat_frame[0], [user_text(example) for example in examples])
-        prompts = self._prompt_tokens(examples)
-        cut = 0
-        for row, example in enumerate(examples):
-            if len(prompts[row]) > max_tokens:
-                prompts[row] = self._cut_input(example, max_tokens)
-                cut += 1
-        if cut:
-            warnings.warn(
-                f"{cut} of {len(prompts)} inputs are longer than {max_tokens} tokens with their instruction; "
-                "they were cut at their end",
-                stacklevel=2,
-            )
-        while len(self._prompts) >= KEPT:
-            del self._prompts[next(iter(self._prompts))]
-        self._prompts[key] = prompts, cut
-        return prompts, cut
-
-    def _prompt_tokens(self, examples: Sequence[Example]) -> list[list[int]]:
-        """Token ids of whole prompts, without the end-of-text token that some tokenizers put after every text."""
-        if self.chat_template:
-            frame, before, after = self._chat_frame
-            texts = [frame.stripped(user_text(example)) for example in examples]
-            return [[*before, *row, *after] for row in self._tokens(texts, special=False)]
-        rows = self._tokens([prompt(example) for example in examples])
-        return [row[:-1] if row[-1] == self.tokenizer.eos_token_id else row for row in rows]
-
-    @cached_property
-    def _chat_frame(self) -> tuple[ChatFrame, list[int], list[int]]:
-        """What the chat template writes around the user's text, and the tokens before and after the text."""
-        frame = chat_frame(self.tokenizer, self.name)
-        # without the user's text: special tokens of the template count, those in the user's text must not
-        before, after = self.tokenizer([frame.before, frame.after], add_special_tokens=False)["input_ids"]
-        return frame, before, after
-
-    def since(self, examples: Sequence[Example], prompts: Sequence[list[int]]) -> list[int]:
-        """Where in each prompt the input begins: the number of its first token that the instruction does not decide."""
-        bare = [Example(instruction, "") for instruction in dict.fromkeys(e.instruction for e in examples)]
-        frames = dict(zip((e.instruction for e in bare), self._prompt_tokens(bare), strict=True))
-        found = []
-        for example, tokens in zip(examples, prompts, strict=True):
-            pairs = zip(frames[example.instruction], tokens[:-1], strict=False)
-            found.append(next((i for i, (a, b) in enumerate(pairs) if a != b), len(tokens) - 1))
-        return found
-
-    def _cut_input(self, example: Example, max_tokens: int) -> list[int]:
-        """The longest prefix of the input, by characters, whose prompt has at most `max_tokens` tokens."""
-
-        def tokens(*characters: int) -> list[list[int]]:
-            return self._prompt_tokens([Example(example.instruction, example.input[:end]) for end in characters])
-
-        low, high = 0, min(len(example.input), CHARACTERS * max_tokens)
-        (shortest,) = tokens(low)
-        if len(shortest) > max_tokens:
-            raise ValueError(
-                f"the instruction {example.instruction[:40]!r}... takes {len(shortest)} tokens; "
-                f"expected at most {max_tokens}. Hint: raise the recipe's max_tokens, up to what the model can read"
-            )
-        while high < len(example.input) and len(tokens(high)[0]) <= max_tokens:  # of a book, only its beginning is read
-            low, high = high, min(len(example.input), 2 * high)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if len(tokens(middle)[0]) <= max_tokens else (low, middle - 1)
-        # half a word can take more tokens than the whole word, so a slightly longer input may fit again
-        longer = tokens(*range(low, min(low + LONGEST_WORD, len(example.input)) + 1))
-        return [row for row in longer if len(row) <= max_tokens][-1]
 
     # -- log Pr(y|x) ---------------------------------------------------------------------------------------------
 
@@ -556,95 +438,6 @@ class LanguageModel:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
-    @property
-    def layers(self) -> int:
-        """Number of blocks in the network."""
-        return self.network.config.get_text_config().num_hidden_layers
-
-    def hidden(
-        self, prompts: Sequence[list[int]], *, layers: Sequence[int] | None = None, since: Sequence[int] | None = None
-    ) -> Tensor:
-        """States inside the network for B prompts, with gradient: [B, d] float32, or [B, len(layers), d].
-
-        The network is stopped behind the last layer that is asked for.
-
-        Args:
-            prompts: token ids.
-            layers: numbers as those of `hidden_states` in transformers: 0 is the embeddings, k the state after k
-                blocks, and the number of blocks is the input of the output head, after the final norm. None: that one.
-            since: of each prompt, the number of the first token of a mean that ends with the last one; None: only the
-                state at the last token, where the answer begins.
-
-        Raises:
-            ValueError: the network has no such layer, or its blocks cannot be found.
-        """
-        wanted = [self.layers] if layers is None else list(layers)
-        strange = [layer for layer in wanted if layer not in range(self.layers + 1)]
-        if strange or not wanted:
-            raise ValueError(f"{self.name}: layer {strange[:1] or wanted} asked for; expected 0 to {self.layers}")
-        inside = min(wanted) < self.layers
-        read = self._given_states if inside and not self._measure(can_stop) else self.states_by_stopping
-
-        def of(group: list[int]) -> Tensor:
-            return read([prompts[i] for i in group], wanted, since and [since[i] for i in group])
-
-        found = self._in_groups(prompts, of)
-        return found[:, 0] if layers is None else found
-
-    def _given_states(self, prompts: Sequence[list[int]], wanted: Sequence[int], since: Sequence[int] | None) -> Tensor:
-        """`hidden`, by the states that the network itself returns at the end of a pass."""
-        ids, mask = self.pad_left(prompts)
-        given = self._forward(
-            ids, mask, self._positions(mask), 1, output_hidden_states=True, use_cache=False
-        ).hidden_states
-        found = [given[layer].float() for layer in wanted]
-        return torch.stack([s[:, -1] if since is None else self._mean(s, since, prompts) for s in found], 1)
-
-    def states_by_stopping(
-        self, prompts: Sequence[list[int]], wanted: Sequence[int], since: Sequence[int] | None = None
-    ) -> Tensor:
-        """`hidden`, by looking at what goes into a block; the pass is stopped there."""
-        places = {layer: self._place(layer) for layer in wanted}
-        seen: dict[int, Tensor] = {}
-
-        def keep(layer: int, inputs: tuple, named: dict) -> None:
-            states = inputs[0] if inputs else named["hidden_states"]
-            states = states[: len(prompts)].float()  # without the row of the shared prefix, if there is one
-            seen[layer] = states[:, -1] if since is None else self._mean(states, since, prompts)
-            if layer == max(wanted) and not parallel.is_sharded(self.network):  # a sharded one has to come to its end
-                raise _Stop
-
-        hooks = [
-            module.register_forward_pre_hook(lambda _, a, b, layer=layer: keep(layer, a, b), with_kwargs=True)
-            for layer, module in places.items()
-        ]
-        width, longest = (1, None) if since is None else (max(map(len, prompts)), min(since))
-        try:
-            with contextlib.suppress(_Stop):
-                self._read(prompts, prompts, width, longest=longest)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return torch.stack([seen[layer] for layer in wanted], 1)
-
-    def _mean(self, states: Tensor, since: Sequence[int], prompts: Sequence[list[int]]) -> Tensor:
-        """[B, d] the mean of the states [B, L, d] from token `since` of a prompt on; rows are padded on the left."""
-        counts = np.array([[len(tokens) - first] for tokens, first in zip(prompts, since, strict=True)])
-        share = (np.arange(states.shape[1], 0, -1) <= counts) / counts
-        # no matrix product: autocast would make it one in bfloat16
-        return (self._send(share.astype(np.float32))[..., None] * states).sum(1)
-
-    def _place(self, layer: int) -> torch.nn.Module:
-        """The module whose input is the state of a layer."""
-        if layer == self.layers:
-            return self.network.get_output_embeddings()
-        lists = [m for m in self.network.base_model.modules() if isinstance(m, torch.nn.ModuleList)]
-        blocks = [one for one in lists if len(one) == self.layers]
-        if not blocks:
-            kind = type(self.network).__name__
-            raise ValueError(f"{self.name}: the blocks of {kind} were not found; only its last layer can be read")
-        return blocks[0][layer]
-
     # -- generation ----------------------------------------------------------------------------------------------
 
     def generate(self, prompts: Sequence[list[int]], *, beams: int = 1, max_new_tokens: int = 48) -> list[str]:
@@ -679,10 +472,6 @@ class LanguageModel:
         return self._measure(way_of, beams > 1)
 
 
-class _Stop(Exception):
-    """Ends a pass through the network behind the last layer that is read."""
-
-
 @lru_cache(maxsize=16)
 def _arguments(forward: Callable) -> frozenset[str]:
     """The names of what a function takes."""
@@ -701,13 +490,3 @@ def needs_language_model(model: object, who: str) -> None:
     if hasattr(model, "answer") and not hasattr(model, "encode_prompts"):
         what = getattr(model, "name", None) or type(model).__name__
         raise TypeError(f"{who} needs a language model; {what} is none. Hint: Bench.labels_of gives the labels of any")
-
-
-def user_text(example: Example) -> str:
-    """Instruction and input: what a user says in a chat."""
-    return "\n".join(part for part in (example.instruction, example.input) if part)
-
-
-def prompt(example: Example) -> str:
-    """The text x that a model reads: instruction, input, and the word "Answer:"."""
-    return "\n".join(part for part in (user_text(example), "Answer:") if part)

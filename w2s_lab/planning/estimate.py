@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from w2s_lab.models.language_model import prompt
+from w2s_lab.models.encoding import prompt
 from w2s_lab.models.loading import pick_device
 from w2s_lab.planning.doctor import memory_bytes
 from w2s_lab.planning.hub_models import Architecture
