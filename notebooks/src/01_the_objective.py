@@ -20,7 +20,7 @@ import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.models import llama
-from w2s_lab.models.language_model import prompt
+from w2s_lab.models.encoding import prompt
 
 store = w2s.Store()
 
@@ -271,17 +271,17 @@ labels = store.labels(weak, splits.student_train)
 print(f"{labels.label_accuracy:.0%} of {len(labels):,} weak labels are right")
 
 # %% [markdown]
-# What does the formula ask for? Take the simplest student there is. It has **one** weight: whatever the review, it
-# gives the true answer with probability $\theta$ and the other one with $1-\theta$. Its teacher is right in a
-# fraction $a$ of the cases. Per review, the sum in the objective is then
+# What does the formula ask for? Take the simplest student there is. Some reviews it cannot tell apart; call them a
+# **cell**, and let their true answer be the same. The student has **one** weight for all of them, its probability
+# $\theta$ of that answer. A fraction $a$ of the cell's labels is right. Per review, the sum in the objective is then
 #
 # $$a \log\theta + (1-a)\log(1-\theta).$$
 
 # %%
 room.predict(
     "01-parameter",
-    "Which $\\theta$ makes this sum as large as can be?",
-    ["θ = 1: always right", "θ = a: right as often as the labels", "θ = ½"],
+    "Which $\\theta$ makes this sum as large as can be, and how often is the student's *answer* then right in the cell?",
+    ["θ = 1, and it is always right", "θ = a, and it is right as often as the labels", "θ = a, and it is always right"],
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -289,24 +289,34 @@ a, theta = labels.label_accuracy, np.linspace(0.01, 0.99, 99)
 learns_labels = a * np.log(theta) + (1 - a) * np.log(1 - theta)
 best = theta[learns_labels.argmax()]
 Chart(
-    "θ, how often the student is right",
+    "θ, the student's probability of the true answer",
     "objective, nats per review",
     (Series(theta, np.log(theta), "truth", "learns y", points=False),
      Series(theta, learns_labels, "weak", "learns ŷ", points=False)),
-    (Mark(best, f"largest at θ = {best:.2f}", role="weak"),),
+    (Mark(best, f"largest at θ = {best:.2f}", role="weak"), Mark(0.5, "from here on it answers with the truth")),
     x_range=(0.0, 1.0), y_range=(-3.0, 0.1),
 ).show()  # fmt: skip
 print(f"With ŷ the sum is largest at θ = {best:.2f} (the labels: {a:.0%} right), with y at θ = 1.")
 
 # %% tags=["nbval-ignore-output"]
-found = "θ = a: right as often as the labels" if abs(best - a) < 0.02 else "θ = ½"
-why = "There a/θ = (1−a)/(1−θ). Taken at its word, the objective asks for imitation."
-room.outcome("01-parameter", found, why)
+assert abs(best - a) < 0.02 and best > 0.5
+room.outcome(
+    "01-parameter",
+    "θ = a, and it is always right",
+    "a/θ = (1−a)/(1−θ) there. But an answer is the likelier of two: where most labels are right, all answers are.",
+)
+for tag, (right, count) in w2s.score(labels).by_slice().items():
+    print(f"{tag:<12} {count:>5,} reviews, {right:.0%} of the labels right: most are {'right' if right > 0.5 else 'wrong'}")
 
 # %% [markdown]
-# So it is *not* the formula that lets a student surpass its teacher. It is what the formula leaves open: where the
-# search starts ($\hat\theta$: what pre-training has laid down), how the weights are shared between examples, and when
-# the training stops.
+# So **the student's probability copies the labels' errors, and its answer outvotes them**: in a cell, the majority
+# decides. Errors that are scattered, a minority everywhere, are corrected. Errors that fill a cell, as all reviews of one
+# kind may do, are learnt. And a student that can tell every review from every other has a cell for each label: it repeats
+# them all.
+#
+# Which reviews does a network take for the same? The formula does not say. It depends on where the search starts
+# ($\hat\theta$: what pre-training has laid down), on how the weights are shared between examples, and on when the
+# training stops. That is what the next notebooks are about.
 #
 # ## Exchange a symbol
 #
@@ -369,7 +379,8 @@ room.token_viewer(models, few.take(wrong[:4] + right[:4]))
 #
 # $$\frac{\partial(-\log p_{\hat y})}{\partial z} = p - \mathrm{onehot}(\hat y)$$
 #
-# A step goes the other way: it **raises the label's logit** by $1 - p_{\hat y}$, and lowers every other one by its $p$.
+# A step goes against the gradient: it pushes the **label's logit up** with the strength $1 - p_{\hat y}$, and every other
+# one down with its own $p$. (How far they move is another matter: all examples share the weights.)
 #
 # **Exercise.** Write the gradient as a function.
 
@@ -430,8 +441,9 @@ why = "The objective rewards Pr(ŷ|x) and nothing else: the truth does not occur
 room.outcome("01-wrong-label", found, why)
 
 # %% [markdown]
-# The surer the student is of the truth, the *harder* a wrong label pulls: by $1 - p_{\hat y}$. A right label hardly
-# pulls at all then. So what becomes of the balance while the student learns?
+# The surer the student is of the truth, the *harder* a wrong label pulls: with $1 - p_{\hat y}$. A right label hardly
+# pulls at all then. So what becomes of the balance while the student learns? Measure it where the answer is decided, at
+# its first token, with $p$ over the whole vocabulary as above.
 
 # %%
 room.predict(
@@ -441,10 +453,17 @@ room.predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-rows, is_wrong = np.arange(len(few)), np.isin(np.arange(len(few)), wrong)
-given = [column[answer] for answer in few.answers]
-pulls = [1 - store.labels(model, few).probs[rows, given] for model in (strong, student)]
-before, after = (pull[is_wrong].sum() / pull.sum() for pull in pulls)
+def pulls(model):
+    """1 - p of each label's first token, [N]"""
+    read, _ = model.encode_prompts(few.examples, model.window)
+    firsts = [ids[:1] for ids in model.encode_answers(few.answers)]
+    with torch.no_grad():
+        parts = [model.log_prob(read[i : i + 96], firsts[i : i + 96]) for i in range(0, len(few), 96)]
+    return 1 - torch.cat(parts).exp().numpy()
+
+
+is_wrong = np.isin(np.arange(len(few)), wrong)
+before, after = (pull[is_wrong].sum() / pull.sum() for pull in map(pulls, (strong, student)))
 BarChart(
     "fraction",
     (Bar("wrong labels among all", is_wrong.mean(), "weak"),

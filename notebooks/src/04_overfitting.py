@@ -330,10 +330,14 @@ gained = w2s.stopping.recovered(chosen["100 trusted reviews"], end, best)
 options = ["less than a third", "about half", "more than two thirds"]
 found = options[sum(gained > limit for limit in (1 / 3, 2 / 3))]
 room.outcome("04-stop", found, "The fall is far larger than the noise of a hundred reviews.")
+for rule in ("trusted examples", "agreement"):
+    at = room.measured("mechanism")["means"][f"recovered by {rule}"]
+    print(f"over {at['n']} seeds, {rule}: {at['mean']:.2f} of the gain [{at['low']:.2f}, {at['high']:.2f}]")
 
 # %% [markdown]
 # An accuracy of 0.95 on 100 reviews has a standard error of $\sqrt{0.95 \cdot 0.05 / 100} \approx 0.02$. Two good
-# snapshots cannot be told apart with it. A good one and a spoilt one can.
+# snapshots cannot be told apart with it. A good one and a spoilt one can. Agreement asks for no truth, and cannot be
+# relied on: it exceeds $a$ only once repeated errors outnumber the right labels that the student misses.
 #
 # But is that the best use of 100 true answers? One may also *train* on them. The study `budget` did, without any weak label:
 
@@ -470,8 +474,7 @@ room.outcome("04-misfit", found, f"The slope is {slope}, over {fit['n']} fine-tu
 
 # %% [markdown]
 # The misfit needs no truth. Among students that were trained sensibly on the same labels, the one that could be brought
-# to agree least is a good bet. The same thought as above: agreement is what overfitting looks like from outside. (The
-# points of one seed share a supervisor: the interval is clustered by seed.)
+# to agree least is a good bet. (The points of one seed share a supervisor: the interval is clustered by seed.)
 #
 # ## Quiz
 

@@ -165,7 +165,8 @@ room.outcome("05-average", found, "There the KL is 0; elsewhere it is positive. 
 
 # %% [markdown]
 # Nobody has to draw: the average is known in closed form. Training on it is training on **soft labels**,
-# `w2s.SoftTargets()`. The plain objective (eq. 4.10) keeps the hard label, as if $\Pr^w$ were 1 at ŷ.
+# `w2s.SoftTargets()`. The objective of notebook 01 (eq. 4.10) keeps the hard label, as if $\Pr^w$ were 1 at ŷ; Burns et
+# al. (2023) train on soft labels, which are the default of their code.
 #
 # ## What does a hard label throw away?
 #
@@ -181,8 +182,9 @@ print(f"of a wrong label, the share that lies on the truth: hard 0.00, soft {on_
 assert sure[wrong].mean() < sure[~wrong].mean() - 0.1
 
 # %% [markdown]
-# A hard wrong label says nothing for the truth. A soft one keeps a part of it, and that part is larger where the
-# supervisor errs than where it is right. Hinton et al. (2015) called what is in these small numbers *dark knowledge*.
+# A hard wrong label says nothing for the truth. A soft one keeps the supervisor's doubt, and there is more doubt where
+# it errs than where it is right. With two answers that is all it can keep. With many, the small numbers also say which
+# wrong answers are near the right one; that is what Hinton et al. (2015) distil, and what is called *dark knowledge*.
 
 # %%
 room.predict(
@@ -431,7 +433,8 @@ assert together < -0.5
 # %%
 options = ["more often right", "neither more nor less often right", "less often right"]
 found = options[1] if abs(together) < 0.3 else options[0 if together > 0 else 2]
-room.outcome("05-fidelity", found, "A perfect student agrees just as often as its supervisor is right.")
+why = "Mostly arithmetic: a student that errs only where its supervisor does is right in 1 − (A − a) of all cases."
+room.outcome("05-fidelity", found, why)
 
 # %% [markdown]
 # **The truth is not in the teacher's distribution.** No temperature finds it, since none changes the likeliest answer:
