@@ -306,7 +306,9 @@ room.outcome(
     "a/θ = (1−a)/(1−θ) there. But an answer is the likelier of two: where most labels are right, all answers are.",
 )
 for tag, (right, count) in w2s.score(labels).by_slice().items():
-    print(f"{tag:<12} {count:>5,} reviews, {right:.0%} of the labels right: most are {'right' if right > 0.5 else 'wrong'}")
+    print(
+        f"{tag:<18} {count:>4,} reviews, {right:.0%} of the labels right: most are {'right' if right > 0.5 else 'wrong'}"
+    )
 
 # %% [markdown]
 # So **the student's probability copies the labels' errors, and its answer outvotes them**: in a cell, the majority
@@ -451,6 +453,7 @@ room.predict(
     "Wrong labels are a minority. After the short training, what is their share of all the pull?",
     ["less than their share of the labels", "about the same", "more than their share of the labels"],
 )
+
 
 # %% tags=["nbval-ignore-output"]
 def pulls(model):

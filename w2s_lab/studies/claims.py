@@ -15,7 +15,7 @@ from w2s_lab.studies.measures import (
     paired_by_seed,
     values_by_seed,
 )
-from w2s_lab.studies.methods import MATCHED, PLAIN, RANDOM, SOFT, misfit_slope
+from w2s_lab.studies.methods import MATCHED, ONE_THIRD, PLAIN, RANDOM, SOFT, THIRDS, misfit_slope
 from w2s_lab.studies.study import CANNOT_TELL, REPRODUCED, Finding, Rows
 
 SENTIMENT, SMALL_GAP, HELPDESK = "sentiment", "sentiment, small gap", "helpdesk"
@@ -303,6 +303,13 @@ FINDINGS: tuple[Finding, ...] = (
             "The three learnt the same examples from the same start, so most of their errors are the same. Half of "
             "what the average adds at the end, stopping alone adds too.",
         ),
+    ),
+    Finding(
+        "The same, three equally weak ones that each learnt another third of the truth",
+        f"{BOOK}, figure 4.5d",
+        "accuracy, average of three",
+        "methods",
+        **_method(THIRDS, ONE_THIRD),
     ),
     Finding(
         "Random errors are corrected, systematic ones imitated",

@@ -3,7 +3,8 @@
 A method is one line on a `Bench`; a rule of selection is one entry of `selection.RULES`. All students of one task take
 the same number of optimizer steps, whatever the size of their set, so that no method wins because it trains less.
 Methods that keep half of the labels are compared with a random half, of the same balance of answers where the rule
-shifts it; the confidence loss with its own zero, which is soft labels; and the others with plain (hard) weak labels.
+shifts it; the confidence loss with its own zero, which is soft labels; an ensemble of supervisors that each saw a third
+of the truth with one of them, and its weights with equal ones; and the others with plain (hard) weak labels.
 Effects are those at the end of training and at the snapshot that trusted examples choose.
 """
 
@@ -54,6 +55,7 @@ from w2s_lab.training.evaluation import score
 from w2s_lab.training.labelling import token_targets
 
 TRUSTED = "trained on the trusted examples alone"
+ONE_THIRD, THIRDS = "one that saw a third of the truth", "average of 3 (thirds of the truth)"  # equally weak members
 PLAIN, SOFT, RANDOM = "plain weak labels", "soft labels", "random half"  # plain: hard labels, maximum likelihood
 ADAPT = Recipe(epochs=1, learning_rate=8e-4)
 USUAL = Plan(recipe=Recipe(epochs=3, learning_rate=5e-5, eval_every=EPOCH))
@@ -142,16 +144,19 @@ def by_size(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
     return [own.weak_labels, *(own.labels_of(own.supervisor(start)) for start in ("pocket-xs", "pocket-m"))]
 
 
-def weighted_by_size(own: Bench) -> Outcome:
-    """A student of the mean of three supervisors of different sizes, weighted by their results on trusted examples."""
-    sets = by_size(own)
+Members = Callable[[Bench], list[tuple[LabelledSet, LabelledSet]]]
+
+
+def weighted(own: Bench, members: Members) -> Outcome:
+    """A student of the mean of several supervisors, weighted by their results on the trusted examples."""
+    sets = members(own)
     weights = log_odds_weights([own.trusted(watched) for _, watched in sets])
     return own.student(average([labels for labels, _ in sets], weights=weights))
 
 
-def stacked_by_size(own: Bench) -> Outcome:
-    """A student of a logistic regression on three supervisors of different sizes, fitted on the trusted examples."""
-    sets = by_size(own)
+def stacked(own: Bench, members: Members) -> Outcome:
+    """A student of a logistic regression on several supervisors, fitted on the trusted examples."""
+    sets = members(own)
     return own.student(stack([labels for labels, _ in sets], [own.trusted(watched) for _, watched in sets]))
 
 
@@ -224,9 +229,12 @@ METHODS: dict[str, Method] = {
     **halves(BUILTIN),
     "vote of 3 (order)": Method(ENSEMBLES, lambda b: b.student(vote([w for w, _ in by_seed(b)]))),
     "average of 3 (order)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_seed(b)]))),
-    "average of 3 (thirds of the truth)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_data(b)]))),
-    "weighted average (xs, s, m)": Method(ENSEMBLES, weighted_by_size),
-    "stacking (xs, s, m)": Method(ENSEMBLES, stacked_by_size),
+    ONE_THIRD: Method(ENSEMBLES, lambda b: b.student(by_data(b)[0][0])),
+    THIRDS: Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_data(b)])), ONE_THIRD),
+    "weighted average of 3 (thirds)": Method(ENSEMBLES, partial(weighted, members=by_data), THIRDS),
+    "stacking of 3 (thirds)": Method(ENSEMBLES, partial(stacked, members=by_data), THIRDS),
+    "weighted average (xs, s, m)": Method(ENSEMBLES, partial(weighted, members=by_size)),
+    "stacking (xs, s, m)": Method(ENSEMBLES, partial(stacked, members=by_size)),
     "bootstrapping through pocket-m": Method(START, bootstrapped),
     TRUSTED: Method(START, lambda b: as_long(b, b.splits.validation)),
     "adapted to the inputs": Method(START, lambda b: b.student(b.labels, start=b.adapted(b.plan.strong, ADAPT))),
@@ -281,6 +289,7 @@ DECISIONS = (
     "bootstrapping through pocket-m",
     "adapted to the inputs",
     "random errors",
+    TRUSTED,
 )
 LEARNT = replace(  # models learn to name the topic in fine-tuning only, at a higher rate
     USUAL, weak_recipe=Recipe(epochs=8, learning_rate=2e-3), recipe=replace(USUAL.recipe, learning_rate=1e-3)
@@ -475,8 +484,8 @@ def _figures(rows: Rows, effects: dict[str, dict[str, list[Effect]]]) -> dict[st
         for kind, names in MISFIT.items()
     }
     control = (
-        f"{PLAIN}\n(selection: {RANDOM}, or as many of each answer at random;\n"
-        f"confidence loss: {SOFT}; errors in the hard slices: random errors)"
+        f"{PLAIN}\n(selection: {RANDOM}, or as many of each answer at random; confidence loss: {SOFT};\n"
+        "thirds: one of the three, weights: equal ones; errors in the hard slices: random errors)"
     )
     curve = select(rows, method="cascade")[0]["curve"]
     return {
