@@ -280,7 +280,7 @@ print(f"{labels.label_accuracy:.0%} of {len(labels):,} weak labels are right")
 # %%
 room.predict(
     "01-parameter",
-    "Which $\\theta$ makes this sum as large as can be, and how often is the student's *answer* then right in the cell?",
+    "Which $\\theta$ makes this sum as large as can be, and how often is the student's *answer* then right?",
     ["θ = 1, and it is always right", "θ = a, and it is right as often as the labels", "θ = a, and it is always right"],
 )
 
@@ -306,9 +306,7 @@ room.outcome(
     "a/θ = (1−a)/(1−θ) there. But an answer is the likelier of two: where most labels are right, all answers are.",
 )
 for tag, (right, count) in w2s.score(labels).by_slice().items():
-    print(
-        f"{tag:<18} {count:>4,} reviews, {right:.0%} of the labels right: most are {'right' if right > 0.5 else 'wrong'}"
-    )
+    print(f"{tag:<18} {count:>4,} reviews, {right:.0%} of the labels right: {'most' if right > 0.5 else 'a minority'}")
 
 # %% [markdown]
 # So **the student's probability copies the labels' errors, and its answer outvotes them**: in a cell, the majority
