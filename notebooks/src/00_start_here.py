@@ -20,6 +20,17 @@ from w2s_lab import classroom as room
 store = w2s.Store()  # finished trainings are kept here, so the second time is fast
 
 # %% [markdown]
+# ## Why one asks
+#
+# People teach a language model by telling good answers from bad ones. What of work that is beyond them, a proof that
+# nobody can follow, code that nobody can read in time? There its teachers are weaker than the model.
+#
+# That cannot be tried before it is there. So Burns et al. (2023, arXiv 2312.09390) study a stand-in: a small model
+# teaches a large one, and we, who know the truth, look on. The likeness has limits. A small model errs in other places
+# than a person. The large one has read what people wrote about such tasks, and may know the answers from there; about a
+# task beyond us all nobody has written. And models as small as those here show how something can happen, not how much
+# of it will.
+#
 # ## Four roles
 #
 # | role | who it is | what it learns from |
