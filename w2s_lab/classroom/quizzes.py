@@ -20,6 +20,12 @@ from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, guarded, with_fallback
 LETTERS = "ABCDEFGH"
 RIGHT, WRONG = "#009E73", "#D55E00"
 KINDS = ("one", "many", "order", "case")
+# Of several options one: round, as people know it. The boxes stay checkboxes, since RadioButtons render no formulas.
+ROUND = (
+    "<style>.w2s-one input{appearance:none;margin:3px;width:15px;height:15px;border:2px solid currentColor;border-radius:50%}"
+    ".w2s-one input:checked{background:radial-gradient(currentColor 45%,transparent 55%)}"
+    ".w2s-one input:focus-visible{outline:3px solid #0072B2;outline-offset:2px}</style>"
+)
 
 
 def load_quiz(notebook: str) -> dict:
@@ -101,11 +107,13 @@ class QuizQuestion(widgets.VBox):
             self.boxes = [self._box(letter) for letter, _ in zip(LETTERS, question["options"], strict=False)]
             words = [_words(one["text"]) for one in question["options"]]
             rows = [widgets.HBox(list(pair)) for pair in zip(self.boxes, words, strict=True)]
-            body = [widgets.HTML(f"<i>{ask}</i>"), *rows]
+            body = [widgets.HTML(f"{ROUND}<i>{ask}</i>" if question["kind"] == "one" else f"<i>{ask}</i>"), *rows]
         super().__init__([text, *body, self.button, self._feedback], layout=widgets.Layout(padding="4px 0 14px 0"))
 
     def _box(self, letter: str) -> widgets.Checkbox:
         box = widgets.Checkbox(description=letter, indent=False, layout=widgets.Layout(width="52px", flex="0 0 auto"))
+        if self.question["kind"] == "one":
+            box.add_class("w2s-one")
         box.observe(guarded(self._ticked, self._feedback), names="value")
         return box
 
