@@ -117,6 +117,22 @@ FINDINGS: tuple[Finding, ...] = (
         control="the supervisor",
     ),
     Finding(
+        "The same, on hard labels, at the rate at which the truth is learnt best",
+        f"{BURNS}, section 4.2",
+        "PGR at the end, twice the rate of the lines above, sentiment, a supervisor of four passes",
+        "scaling",
+        level("pgr", {"part": "gaps", "passes": 4, "loss": scaling.HARD}),
+        control="the supervisor",
+    ),
+    Finding(
+        "The same, stopped on 100 trusted examples",
+        f"{BURNS}, section 4.2",
+        "PGR at the snapshot that 100 trusted examples choose, the same students",
+        "scaling",
+        level("trusted_pgr", {"part": "gaps", "passes": 4, "loss": scaling.HARD}),
+        control="the supervisor",
+    ),
+    Finding(
         "Trained on, the student overfits to the weak errors within few epochs",
         BURNS,
         "accuracy after 10 epochs minus that at the snapshot which 100 trusted examples choose",
