@@ -61,7 +61,7 @@ def habit_plane(features: np.ndarray, labels: LabelledSet, *, C: float = 0.01) -
     right = LabelledSet.ground_truth(labels.task, labels.examples)
     for name, one in (("the truth", right), ("the labels", labels)):
         if len(set(one.answers)) < 2:
-            raise ValueError(f"habit_plane: {name} of {len(one)} examples has one answer only; expected both")
+            raise ValueError(f"habit_plane: {name} of {len(one)} examples: one answer only; expected both")
     truth, supervisor = (fit_probe(features, one, C=C) for one in (right, labels))
     across, habit = (np.subtract(*fitted.coef[::-1]) for fitted in (truth, supervisor))
     across = across / np.linalg.norm(across)
