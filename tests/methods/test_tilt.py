@@ -67,7 +67,7 @@ def test_the_given_share_is_counted_on_the_second_answer_s_side(points):
 @pytest.mark.parametrize("unit", [1e-4, 1e5])
 def test_the_unit_and_the_origin_play_no_part(points, unit):
     second = points @ direction(33) > 0.4
-    line, other = decision_line(points, second), decision_line(unit * (points + (7.0, -5.0)), second)
+    line, other = decision_line(points, second), decision_line(unit * (points - points[0]), second)
     assert other.tilt == pytest.approx(line.tilt, abs=1e-4) and other.given == line.given
 
 

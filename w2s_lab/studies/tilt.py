@@ -7,8 +7,9 @@ that of its answers to test examples (see `methods.tilt`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
+from functools import lru_cache
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -59,15 +60,16 @@ def _stages(setting: Setting) -> list[list[Job]]:
 
 
 def _read(store: Store, device: str) -> Rows:
-    _states(store, device)
+    _states(str(store.root), device)
     return []
 
 
-def _states(store: Store, device: str) -> dict[str, np.ndarray]:
+@lru_cache(maxsize=1)
+def _states(store: str, device: str) -> dict[str, np.ndarray]:
     """Id of a sentence -> its features [d]: of all sentences at once, so that every seed finds its own among them."""
     task, examples, _ = read_examples(TASK)
     everything = LabelledSet.ground_truth(task, examples)
-    table = store.features(load_model(MODEL, device=device), everything, layer=LAYER, pool="mean")
+    table = Store(store).features(load_model(MODEL, device=device), everything, layer=LAYER, pool="mean")
     return dict(zip(everything.ids, table, strict=True))
 
 
@@ -83,7 +85,7 @@ def _pocket(store: Store, device: str, seed: int) -> Rows:
         watched = {"watch": own.watch, "reference": own.watched}
         model = own.train(own.strong, labels, own.plan.recipe, f"student of {kind}", **watched)
         curve, trusted = split_curve(model.history, own.splits)
-        facts = {"world": POCKET, "seed": seed, "labels": kind, "weak": own.reference.label_accuracy}
+        facts = {"world": POCKET, "seed": seed, "labels": kind, **supervised(points, own.reference)}
         found = [
             {**facts, "step": snapshot.step, "trusted_accuracy": right, **tilted(points, snapshot.evaluation)}
             for snapshot, right in zip(curve, trusted, strict=True)
@@ -94,7 +96,7 @@ def _pocket(store: Store, device: str, seed: int) -> Rows:
 
 def _real(store: Store, device: str, seed: int) -> Rows:
     splits = load_splits(TASK, seed=seed, sizes=REAL_SIZES)
-    states = _states(store, device)
+    states = _states(str(store.root), device)
     train, test, validation = (
         np.stack([states[one] for one in part.ids]) for part in (splits.student_train, splits.test, splits.validation)
     )
@@ -110,10 +112,16 @@ def _real(store: Store, device: str, seed: int) -> Rows:
             fitted = probe.fit_probe(train, given, C=C)
             right = probe.predict(fitted, validation, splits.validation).label_accuracy
             evaluation = score(probe.predict(fitted, test, splits.test), reference)
-            facts = {"world": REAL, "seed": seed, "labels": kind, "weak": reference.label_accuracy, "C": C}
+            facts = {"world": REAL, "seed": seed, "labels": kind, **supervised(points, reference), "C": C}
             found.append({**facts, "trusted_accuracy": right, **tilted(points, evaluation)})
         rows += _with_moments(found)
     return rows
+
+
+def supervised(points: np.ndarray, reference: LabelledSet) -> dict[str, float | None]:
+    """Of the supervisor's labels of the test examples: their accuracy, and the tilt of the line between them."""
+    found = tilted(points, score(reference, reference))
+    return {"weak": found["accuracy"], "weak_away": found["away"]}
 
 
 def tilted(points: np.ndarray, evaluation: Evaluation) -> dict[str, float | None]:
@@ -154,10 +162,14 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     facts = {
         "pocket": {"task": "sentiment", "sizes": astuple(SIZES), **PLAN.to_dict()},
         "real": {"task": TASK, "model": MODEL, "layer": LAYER, "supervisor": SUPERVISOR, "sizes": astuple(REAL_SIZES)},
+        "supervisor": {
+            world: mean_of(select(rows, world=world, last=True, labels=LABELS[0]), "weak_away")
+            for world in (POCKET, REAL)
+        },
         "moments": moments(rows),
         "rows": rows,
     }
-    return facts, tilt_text(facts["moments"]), {"tilt.png": tilt_figure(rows)}
+    return facts, tilt_text(facts["moments"], facts["supervisor"]), {"tilt.png": tilt_figure(rows)}
 
 
 def tilt_figure(rows: Rows) -> Figure:
@@ -201,15 +213,16 @@ def moments(rows: Rows) -> list[dict]:
     return found
 
 
-def tilt_text(found: Sequence[dict]) -> str:
-    """`moments` as aligned text."""
+def tilt_text(found: Sequence[dict], supervisors: Mapping[str, dict]) -> str:
+    """`moments` as aligned text, and how far the lines of the supervisors' own labels are from upright."""
     head = f"{'world':<14}{'labels':<15}{'moment':<9}{'accuracy':>20}{'degrees from upright':>24}{'below 45':>12}"
     lines = [head]
     for row in found:
         accuracy, away = (_interval(row[name], digits) for name, digits in (("accuracy", 3), ("away", 0)))
         count = f"{row['upright']} of {row['accuracy']['n']}"
         lines.append(f"{row['world']:<14}{row['labels']:<15}{row['moment']:<9}{accuracy:>20}{away:>24}{count:>12}")
-    return "\n".join([*lines, "", "Both axes of the plane use the truth, and the best moment is an oracle's choice."])
+    lines += ["", *(f"the supervisor's own labels, {world}: {_interval(one, 0)}" for world, one in supervisors.items())]
+    return "\n".join([*lines, "Both axes of the plane use the truth, and the best moment is an oracle's choice."])
 
 
 def _interval(one: dict, digits: int) -> str:

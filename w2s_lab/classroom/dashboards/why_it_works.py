@@ -87,7 +87,7 @@ def tilt_explorer(features: tuple[np.ndarray, np.ndarray], students: Students) -
         labels, _ = students[learns]
         course = courses[learns]
         now, best = course[steps.index(step)], _best(course)
-        says = _says(labels, learns, now, best, len(tests))
+        says = _says(labels, now, best, len(tests))
         dashed = replace(BEST, name=f"at its best (step {best.step})")
         lines = [_drawn(best.line, dashed, half)] * (best is not now) + [_drawn(now.line, NOW, half)]
         seen = Chart(
@@ -95,12 +95,10 @@ def tilt_explorer(features: tuple[np.ndarray, np.ndarray], students: Students) -
             "up: what else the supervisor goes by", (*marks[learns], *lines), x_range=(-half, half),
             y_range=(-half * HIGH / WIDE, half * HIGH / WIDE), said=says, height=HIGH + AROUND,
         )  # fmt: skip
-        accuracy = Series(
-            steps, [moment.evaluation.accuracy for moment in course], "student", "student's accuracy on test"
-        )
-        weak = Mark(_weak(now.evaluation), "weak supervisor", across=True, role="weak")
+        weak = Series(steps, [_weak(now.evaluation)] * len(steps), "weak", points=False)
+        accuracy = Series(steps, [moment.evaluation.accuracy for moment in course], "student")
         below = Chart(
-            "optimizer steps", "accuracy", (accuracy,), (weak, Mark(step, "now")), x_range=(steps[0], steps[-1]),
+            "optimizer steps", "accuracy on test", (weak, accuracy), (Mark(step),), x_range=(steps[0], steps[-1]),
             y_range=(0.45, 1.0), said=says, height=150,
         )  # fmt: skip
         return View(says, (seen, below))
@@ -141,7 +139,7 @@ def _marks(points: np.ndarray, labels: LabelledSet) -> list[Series]:
     right = given == np.array([example.answer for example in shown.examples])
     found = []
     for is_right, color, word in ((True, RIGHT, "right"), (False, WRONG, "wrong")):
-        for answer, marker in zip(labels.task.answers or (), "v^", strict=True):
+        for answer, marker in zip(labels.task.answers or (), "o^", strict=True):
             x, y = points[(given == answer) & (right == is_right)].T
             found.append(Series(x, y, Role(f"label {answer}, {word}", color, marker, ""), line=False, faint=is_right))
     return found
@@ -160,36 +158,38 @@ def _weak(evaluation: Evaluation) -> float:
     return sum(a == b for a, b in zip(reference, evaluation.truth, strict=True)) / len(evaluation)
 
 
-def _says(labels: LabelledSet, learns: str, now: Moment, best: Moment, tests: int) -> str:
+def _says(labels: LabelledSet, now: Moment, best: Moment, tests: int) -> str:
     """What is true of the numbers that are shown."""
-    accuracy, weak = now.evaluation.accuracy, _weak(now.evaluation)
-    against = "above" if accuracy > weak else "below" if accuracy < weak else "level with"
-    if now.line is None:
-        look = "No straight line in this plane tells its answers apart, so there is no tilt"
-    else:
-        tilt = f"{now.line.tilt:.0f}°".replace("-", MINUS)
-        look = f"Its line is tilted by {tilt} ({_look(now.line.tilt)}), and gives {now.line.given:.0%} of its answers"
-    where = "its best step" if now is best else f"it was best at step {best.step}: {_short(best)}"
+    said, weak = now.evaluation, _weak(now.evaluation)
+    against = "above" if said.accuracy > weak else "below" if said.accuracy < weak else "level with"
+    look = "no straight line tells the student's answers apart here, so there is no tilt"
+    if now.line is not None:
+        tilt, share = _degrees(now.line), f"{now.line.given:.0%}"
+        look = f"the line is tilted by {tilt}, {_look(now.line.tilt)}; it accounts for {share} of the student's answers"
+    course = "its best step" if now is best else f"best at step {best.step}: {best.evaluation.accuracy:.3f}"
+    if now is not best and best.line is not None:
+        course += f", tilt {_degrees(best.line)}"
+    first = (said.task.answers or ("",))[0]
+    often, truly = (answers.count(first) / len(said) for answers in (said.predictions, said.truth))
     return (
-        f"Step {now.step}, a student of {KINDS[learns]}, of which {labels.label_accuracy:.0%} are right. {look}. "
-        f"Accuracy on {tests} test examples {accuracy:.3f}, {against} the supervisor's {weak:.3f}; {where}. "
-        "Both axes use the truth: the picture explains, it detects nothing."
+        f"Step {now.step}: {look}. {labels.label_accuracy:.0%} of its labels are right. Accuracy on {tests} test "
+        f"examples {said.accuracy:.3f}, {against} the supervisor's {weak:.3f} ({course}). It answers {first} to "
+        f"{often:.0%} of them; {truly:.0%} are. Both axes use the truth: the picture explains, and it detects nothing."
     )
+
+
+def _degrees(line: DecisionLine) -> str:
+    return f"{line.tilt:.0f}°".replace("-0°", "0°").replace("-", MINUS)
 
 
 def _look(tilt: float) -> str:
     away = abs(tilt)
     if away <= STEADY:
-        return "nearly upright: it follows the truth"
+        return "so it is nearly upright and follows the truth"
     habit = "the supervisor's habit" if tilt > 0 else "the opposite of the supervisor's habit"
     if away <= 45:
-        return f"it follows the truth more than {habit}"
-    return f"it follows {habit} more than the truth" if away <= 90 else "it follows the opposite of the truth"
-
-
-def _short(moment: Moment) -> str:
-    tilt = "no tilt" if moment.line is None else f"tilt {moment.line.tilt:.0f}°".replace("-", MINUS)
-    return f"accuracy {moment.evaluation.accuracy:.3f}, {tilt}"
+        return f"so it follows the truth more than {habit}"
+    return f"so it follows {habit} more than the truth" if away <= 90 else "so it follows the opposite of the truth"
 
 
 # -- the two worlds ----------------------------------------------------------------------------------------------
