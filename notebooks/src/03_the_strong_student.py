@@ -46,28 +46,33 @@ room.predict(
 # 3. What does the line do afterwards, and which points does it gain by that?
 # 4. Choose *as many errors, at random places*. Why does the line stay?
 # 5. Choose *all in one class*. Does the line turn, or does it move?
-# 6. *Real English*: a linear probe on SmolLM2's features learns the labels of a bag of words
-#    (`docs/real_english.md` says how to fetch them).
+# 6. *Real English*: a linear probe on SmolLM2's features learns the labels of a bag of words. Does its line ever stand
+#    upright? (`docs/real_english.md` says how to fetch model and sentences.)
 
 # %% tags=["nbval-ignore-output"]
 room.why_it_works(store)
 
 # %% [markdown]
-# The **tilt** is the angle of that line: 0° follows the truth, 90° the habit. Most labels are right, and on those truth
-# and habit agree. The direction of the truth lies ready in the network, so the student finds it first: it takes from
-# the labels *what is asked*, and answers by what it knows. That is why it can surpass its teacher. But the wrong labels
-# have a direction of their own, and a student that goes on fitting them turns into it. Errors at random places have
-# none. Eight seeds, each with a split and a supervisor of its own (`w2s-lab study tilt`):
+# The **tilt** says how the line leans: 0° follows the truth, 90° the habit. The direction of the truth lies ready in the
+# pre-trained network, and most labels point that way. So the student takes from the labels *what is asked*, and answers
+# by what it knows: that is how it surpasses its teacher. But the wrong labels share a direction of their own, and a
+# student that goes on fitting them turns into it. Errors at random places share none. Eight seeds, each with a split
+# and a supervisor of its own (`w2s-lab study tilt`):
 
 # %%
-tilts = {(m["world"], m["labels"], m["moment"]): m["away"] for m in room.measured("tilt")["moments"]}
-for (world, given, moment), away in tilts.items():
-    print(f"{world:<14}{given:<15}{moment:<8} {away['mean']:3.0f}° from upright  [{away['low']:.0f}°, {away['high']:.0f}°]")
+for found in room.measured("tilt")["moments"]:
+    away, names = found["away"], (found[name] for name in ("world", "labels", "moment"))
+    print("{:<14}{:<15}{:<8}".format(*names), end="")
+    print(f"{away['mean']:3.0f}° from upright [{away['low']:.0f}°, {away['high']:.0f}°]")
 
 # %% [markdown]
 # *best* is the best of the snapshots on the test set (on real English, of the probes along C), *trusted* the one that
-# 100 trusted examples choose, and *last* is the end of training, or the largest C. Both axes use the truth. So the
-# picture explains and detects nothing: without true labels you could not draw it.
+# 100 trusted examples choose, and *last* is the end of training, or the largest C.
+#
+# In the pocket world the line stands nearly upright where the student is best. On real English it never does: there the
+# student surpasses its teacher with a line that leans less than the teacher's own, and it falls behind as the line
+# turns further. Both axes use the truth. So the picture explains, and detects nothing: without true labels you could
+# not draw it.
 #
 # Now the same training, piece by piece.
 #
