@@ -230,6 +230,21 @@ def test_the_mechanism_is_that_of_the_results():
     assert [row[1] for row in measured] == [shown(means[name]) for name in names]
 
 
+def test_the_tilt_is_that_of_the_results():
+    measured = [
+        row for row in rows_of(DOCS / "findings.md") if len(row) == 6 and row[1] in ("weak labels", "random errors")
+    ]
+    assert measured == [
+        [
+            *(row[name] for name in ("world", "labels", "moment")),
+            "{mean:.0f}° [{low:.0f}°, {high:.0f}°]".format(**row["away"]),
+            "{mean:.2f} [{low:.2f}, {high:.2f}]".format(**row["accuracy"]),
+            f"{row['upright']} of {row['accuracy']['n']}",
+        ]
+        for row in read("tilt")["moments"]
+    ]
+
+
 def test_the_tasks_are_those_of_the_results():
     cells = rows_of(DOCS / "findings.md")
     tasks = [row for row in cells if len(row) == 7 and (RESULTS / f"run-{row[0]}.json").is_file()]

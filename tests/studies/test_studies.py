@@ -37,6 +37,7 @@ from w2s_lab.studies import (
     real_tuning,
     scaling,
     study,
+    tilt,
 )
 
 RESULTS = ROOT / "data" / "results"
@@ -160,6 +161,37 @@ def test_the_study_of_probes_from_end_to_end(pocket_for_real, tmp_path, monkeypa
 
 
 @pytest.mark.slow
+def test_the_study_of_the_tilt_from_end_to_end(pocket_for_real, tmp_path, monkeypatch):
+    small = {"MODEL": "pocket-s", "TASK": "sentiment", "LAYER": 1, "SUPERVISOR": "bag-of-words:30", "SIZES": TINY,
+             "REAL_SIZES": TINY, "PLAN": PLAN}  # fmt: skip
+    for name, value in small.items():
+        monkeypatch.setattr(tilt, name, value)
+    tilt._states.cache_clear()
+    text, facts = run("tilt", tmp_path)
+    tilt._states.cache_clear()
+    rows = facts["rows"]
+    assert Counter(
+        (row["world"], row["labels"]) for row in rows
+    ) == {  # two seeds; two snapshots, or a probe for each C
+        (world, kind): 2 * moments
+        for world, moments in ((study.POCKET, 2), (study.REAL, len(tilt.STRENGTHS)))
+        for kind in tilt.LABELS
+    }
+    for world in (study.POCKET, study.REAL):
+        for kind in tilt.LABELS:
+            for seed in (0, 1):
+                own = [r for r in rows if (r["world"], r["labels"], r["seed"]) == (world, kind, seed)]
+                chosen = {moment: [row for row in own if row.get(moment)] for moment in tilt.MOMENTS}
+                assert all(len(found) == 1 for found in chosen.values()) and chosen["last"] == own[-1:]
+                later = [row for row in own if row.get("step") != 0]
+                assert chosen["best"][0]["accuracy"] == max(row["accuracy"] for row in later)
+                assert chosen["trusted"][0]["trusted_accuracy"] == max(row["trusted_accuracy"] for row in later)
+    lines = [row for row in rows if row["tilt"] is not None]
+    assert lines and all(row["away"] == abs(row["tilt"]) and 0.5 < row["given"] <= 1 for row in lines)
+    assert len(facts["moments"]) == 12 and "oracle's choice" in text
+
+
+@pytest.mark.slow
 def test_the_study_of_fine_tuning_from_end_to_end(pocket_for_real, tmp_path, monkeypatch):
     text, facts = run("real-tuning", tmp_path)
     students = [row for row in facts["rows"] if row["question"] == "students"]
@@ -216,6 +248,7 @@ def test_every_study_can_be_named():
 
 JOBS = {  # study -> how many jobs two seeds have, and the first digits of the SHA-256 of their names, one a line
     "mechanism": (2, "acc9502b1487"),
+    "tilt": (5, "022037671f7d"),
     "methods": (98, "b329425fc83e"),
     "scaling": (52, "4a5c5fa09b3b"),
     "overfitting": (10, "946d489e99c6"),
@@ -242,7 +275,7 @@ def test_a_study_brings_its_claims(monkeypatch):
     claim = findings.Finding("It helps", "nobody", "accuracy", "mine", lambda rows: Effect("", 1, 0.5, 1.5, 2, 0, None))
     mine = study.Study("mine", "does it?", 2, lambda setting: [], lambda rows: ({}, "", {}), claims=(claim,))
     before = findings.all_findings()
-    assert before == (*findings.FINDINGS, *real_probe.CLAIMS, *real_tuning.CLAIMS)
+    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *real_probe.CLAIMS, *real_tuning.CLAIMS)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})
     assert findings.all_findings() == (*before, claim)
     monkeypatch.setattr(STUDIES, "_entries", {"mine": mine})

@@ -67,6 +67,12 @@ from .dashboards.target_view import (
 from .dashboards.token_viewer import (
     token_viewer as token_viewer,
 )
+from .dashboards.why_it_works import (
+    tilt_explorer as tilt_explorer,
+)
+from .dashboards.why_it_works import (
+    why_it_works as why_it_works,
+)
 from .exercises.checks import (
     check as check,
 )

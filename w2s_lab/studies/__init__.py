@@ -15,6 +15,7 @@ STUDIES: Registry["Study"] = Registry(
     "study",
     {
         "mechanism": "w2s_lab.studies.mechanism:STUDY",
+        "tilt": "w2s_lab.studies.tilt:STUDY",
         "methods": "w2s_lab.studies.methods:STUDY",
         "scaling": "w2s_lab.studies.scaling:STUDY",
         "overfitting": "w2s_lab.studies.overfitting:STUDY",

@@ -1,0 +1,151 @@
+"""The picture of why it works: points by their labels, the line of the answers at a step, what it says, and Play."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pictures import sound, stored
+
+from w2s_lab import classroom as room
+from w2s_lab.classroom.dashboards.why_it_works import KINDS, SHOWN, wrong_labels
+from w2s_lab.methods.tilt import decision_line, habit_plane
+from w2s_lab.records import Example, LabelledSet, Snapshot, Task
+from w2s_lab.training.evaluation import score
+
+TASK = Task("verdict", ("no", "yes"))
+N, M, D, STEPS = 400, 200, 6, (0, 10, 20, 30)
+
+
+def world(n: int, seed: int) -> tuple[np.ndarray, LabelledSet]:
+    """Features, and labels of a supervisor that goes by the second feature as much as by the first, the truth."""
+    features = np.random.default_rng(seed).normal(size=(n, D))
+    examples = [Example("?", f"{seed}-{i}", TASK.answers[int(row[0] > 0)]) for i, row in enumerate(features)]
+    return features, LabelledSet(TASK, examples, answers(features[:, 0] + features[:, 1]))
+
+
+def answers(scores: np.ndarray) -> tuple[str, ...]:
+    return tuple(TASK.answers[int(one > 0)] for one in scores)
+
+
+FEATURES, LABELS = world(N, 1)
+TESTS, REFERENCE = world(M, 2)
+SAID = (np.ones(M), TESTS[:, 0] + 0.2 * TESTS[:, 1], TESTS[:, 0] + TESTS[:, 1], TESTS[:, 0] + 3 * TESTS[:, 1])
+HISTORY = [
+    Snapshot(step, step, None, score(replace(REFERENCE, answers=answers(said)), REFERENCE))
+    for step, said in zip(STEPS, SAID, strict=True)
+]
+
+
+@pytest.fixture(scope="module")
+def students() -> dict:
+    given = wrong_labels(LABELS, seed=5)
+    return {kind: (given[kind], HISTORY if kind == "weak" else HISTORY[:1] + HISTORY[1:2] * 3) for kind in KINDS}
+
+
+@pytest.fixture
+def panel(students):
+    others = {
+        kind: (labels, [replace(one, step=step) for one, step in zip(history, STEPS, strict=True)])
+        for kind, (labels, history) in students.items()
+    }
+    return room.tilt_explorer((FEATURES, TESTS), others)
+
+
+def drawn(panel) -> dict:
+    return {series.name: series for series in panel.view.charts[0].series}
+
+
+def test_the_points_are_the_first_inputs_by_label_and_whether_it_is_right(panel, students):
+    points = habit_plane(FEATURES, LABELS).points(FEATURES)[:SHOWN]
+    for kind in KINDS:
+        panel.set(learns=kind)
+        labels = students[kind][0].take(range(SHOWN))
+        truth = np.array([example.answer for example in labels.examples])
+        for answer in TASK.answers:
+            for word, right in (("right", True), ("wrong", False)):
+                rows = (np.array(labels.answers) == answer) & ((truth == answer) == right)
+                series = drawn(panel)[f"label {answer}, {word}"]
+                assert np.stack([series.x, series.y], 1) == pytest.approx(points[rows])
+                assert series.style.marker == {"no": "o", "yes": "^"}[answer] and series.faint == right
+    looks = {(one.style.color, one.style.marker) for one in drawn(panel).values() if not one.line}
+    assert len(looks) == 4
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_the_line_is_that_of_the_answers_at_the_step(panel, step):
+    panel.set(step=step)
+    points = habit_plane(FEATURES, LABELS).points(TESTS)
+    said = HISTORY[STEPS.index(step)].evaluation
+    line = decision_line(points, np.array(said.predictions) == "yes")
+    series, says = drawn(panel)["the student now"], panel.view.says
+    off = line.across * np.array(series.x) + line.up * np.array(series.y) + line.offset
+    assert off == pytest.approx([0, 0], abs=1e-9)
+    (x0, x1), (y0, y1) = panel.view.charts[0].ranges()
+    assert np.hypot(*np.diff([series.x, series.y]).ravel()) > np.hypot(x1 - x0, y1 - y0)  # from edge to edge
+    assert f"tilted by {line.tilt:.0f}°" in says and f"accounts for {line.given:.0%} of the student's answers" in says
+    assert f"Accuracy on {M} test examples {said.accuracy:.3f}" in says
+    assert (
+        f"It answers no to {said.predictions.count('no') / M:.0%} of them; {said.truth.count('no') / M:.0%} are" in says
+    )
+    assert f"the supervisor's {REFERENCE.label_accuracy:.3f}" in says
+
+
+def test_the_words_follow_the_numbers(panel):
+    words = {
+        10: ("nearly upright and follows the truth", "above", "its best step"),
+        20: ("so it follows the", "level with", "best at step 10"),
+        30: ("so it follows the supervisor's habit more than the truth", "below", "best at step 10"),
+    }
+    for step, (look, against, best) in words.items():
+        says = panel.set(step=step).view.says
+        assert (
+            look in says
+            and f", {against} the supervisor's" in says
+            and best in says
+            and "Both axes use the truth" in says
+        )
+    assert "there is no tilt" in panel.set(step=0).view.says and not drawn(panel)["the student now"].x
+
+
+def test_a_degree_on_the_screen_is_a_degree(panel):
+    chart = panel.view.charts[0]
+    (x0, x1), (y0, y1) = chart.ranges()
+    low = float(np.array(habit_plane(FEATURES, LABELS).points(FEATURES[:SHOWN]))[:, 1].min())
+    assert y0 <= low and (x1 - x0) / (y1 - y0) == pytest.approx(592 / 320)
+    root = sound(chart)
+    places = [one for one in root.iter() if one.tag.endswith("svg") and one.get("x")]
+    assert {(one.get("width"), one.get("height")) for one in places} == {("592.0", "320.0")}
+
+
+def test_play_and_the_slider_move_together(panel):
+    step, play, learns = panel.children[1].children
+    assert type(play).__name__ == "Play" and play.value == len(STEPS) - 1 and step.value == STEPS[-1]
+    play.value = 1
+    assert step.value == STEPS[1] and f"Step {STEPS[1]}:" in panel.view.says
+    panel.set(step=STEPS[2])
+    assert play.value == 2 and learns.value == "weak"
+
+
+def test_as_many_labels_are_wrong_in_every_kind():
+    given = wrong_labels(LABELS, seed=5)
+    assert list(given) == list(KINDS) and given["weak"] is LABELS
+    wrong = {
+        kind: [e.answer for e, a in zip(one.examples, one.answers, strict=True) if e.answer != a]
+        for kind, one in given.items()
+    }
+    assert len({len(one) for one in wrong.values()}) == 1
+    assert set(wrong["class"]) == {max(TASK.answers, key=wrong["weak"].count)} and set(wrong["random"]) == {"no", "yes"}
+
+
+def test_it_is_seen_and_read_without_a_kernel(panel):
+    assert panel.view.says in stored(panel)["text/plain"]
+
+
+def test_what_does_not_fit_is_refused(students):
+    with pytest.raises(ValueError, match="expected 'weak' among"):
+        room.tilt_explorer((FEATURES, TESTS), {"random": students["random"]})
+    with pytest.raises(ValueError, match="other steps than"):
+        room.tilt_explorer((FEATURES, TESTS), {"weak": students["weak"], "class": (LABELS, HISTORY[:2])})
+    alone = [replace(one, evaluation=replace(one.evaluation, reference=None)) for one in HISTORY]
+    with pytest.raises(ValueError, match="step 0 was not compared with the supervisor's labels"):
+        room.tilt_explorer((FEATURES, TESTS), {"weak": (LABELS, alone)})
