@@ -163,7 +163,7 @@ def test_the_study_of_probes_from_end_to_end(pocket_for_real, tmp_path, monkeypa
 @pytest.mark.slow
 def test_the_study_of_the_tilt_from_end_to_end(pocket_for_real, tmp_path, monkeypatch):
     small = {"MODEL": "pocket-s", "TASK": "sentiment", "LAYER": 1, "SUPERVISOR": "bag-of-words:30", "SIZES": TINY,
-             "REAL_SIZES": TINY, "PLAN": PLAN}  # fmt: skip
+             "REAL_SIZES": TINY, "PLAN": PLAN, "SWING": (2,)}  # fmt: skip
     for name, value in small.items():
         monkeypatch.setattr(tilt, name, value)
     tilt._states.cache_clear()
@@ -189,6 +189,10 @@ def test_the_study_of_the_tilt_from_end_to_end(pocket_for_real, tmp_path, monkey
     lines = [row for row in rows if row["tilt"] is not None]
     assert lines and all(row["away"] == abs(row["tilt"]) and 0.5 < row["given"] <= 1 for row in lines)
     assert len(facts["moments"]) == 12 and "oracle's choice" in text
+    swung = next(row for row in facts["swing"] if (row["labels"], row["step"]) == ("weak labels", 2))
+    own = [r for r in rows if (r["world"], r["labels"], r.get("step")) == (study.POCKET, "weak labels", 2)]
+    assert swung["auc"]["mean"] == pytest.approx(np.mean([row["auc"] for row in own])) and swung["auc"]["n"] == 2
+    assert swung["second"]["mean"] == pytest.approx(np.mean([row["second"] for row in own]))
 
 
 @pytest.mark.slow

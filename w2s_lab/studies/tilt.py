@@ -47,6 +47,7 @@ WORLDS = (  # the world, what the student's moments are counted in, and a title
 )
 QUANTITIES = {"tilt": "tilt of the student's line (degrees)", "accuracy": "accuracy (fraction of test examples)"}
 LOOKS = {LABELS[0]: ROLE["student"], LABELS[1]: ROLE["random"]}
+SWING = (8, 16, 24, 32, 40, 48)  # steps at which the first swing between the answers is looked at
 UPRIGHT = 45  # degrees; nearer to upright, the line follows the truth more than the habit
 
 
@@ -132,8 +133,9 @@ def tilted(points: np.ndarray, evaluation: Evaluation) -> dict[str, float | None
         evaluation: with the supervisor's labels as reference.
 
     Returns:
-        accuracy, agreement, imitation; tilt, the same without its sign as `away` (both in degrees), and the fraction
-        of the answers that the line gives again. The last three are None where there is no line.
+        accuracy, agreement, imitation, AUC, the fraction of the answers that are the second one; tilt, the same without
+        its sign as `away` (both in degrees), and the fraction of the answers that the line gives again. The last three
+        are None where there is no line.
     """
     second = np.array(evaluation.predictions) == evaluation.task.answers[1]
     line = decision_line(points, second)
@@ -141,6 +143,8 @@ def tilted(points: np.ndarray, evaluation: Evaluation) -> dict[str, float | None
         "accuracy": evaluation.accuracy,
         "agreement": evaluation.agreement,
         "imitation": evaluation.imitation,
+        "auc": evaluation.auc,
+        "second": float(second.mean()),
         "tilt": line and line.tilt,
         "away": line and abs(line.tilt),
         "given": line and line.given,
@@ -167,9 +171,11 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
             for world in (POCKET, REAL)
         },
         "moments": moments(rows),
+        "swing": swing(rows),
         "rows": rows,
     }
-    return facts, tilt_text(facts["moments"], facts["supervisor"]), {"tilt.png": tilt_figure(rows)}
+    text = "\n\n".join((tilt_text(facts["moments"], facts["supervisor"]), swing_text(facts["swing"])))
+    return facts, text, {"tilt.png": tilt_figure(rows)}
 
 
 def tilt_figure(rows: Rows) -> Figure:
@@ -211,6 +217,30 @@ def moments(rows: Rows) -> list[dict]:
                 upright = sum(row["away"] is not None and row["away"] < UPRIGHT for row in own)
                 found.append({"world": world, "labels": kind, "moment": moment, **means, "upright": upright})
     return found
+
+
+def swing(rows: Rows) -> list[dict]:
+    """A row for each kind of labels and each of the first steps in the pocket world: means over seeds.
+
+    The student leans towards one answer and back, which moves its accuracy and the share of its second answer; the
+    order of the examples, which the AUC measures, hardly moves meanwhile.
+    """
+    found = []
+    for kind in LABELS:
+        for step in SWING:
+            own = select(rows, world=POCKET, labels=kind, step=step)
+            means = {name: mean_of(own, name) for name in ("accuracy", "auc", "second")}
+            found.append({"labels": kind, "step": step, **means})
+    return found
+
+
+def swing_text(found: Sequence[dict]) -> str:
+    """`swing` as aligned text."""
+    lines = [f"{'first steps':<15}{'step':>6}{'accuracy':>21}{'AUC':>21}{'says the second':>21}"]
+    for row in found:
+        numbers = "".join(f"{_interval(row[name], 3):>21}" for name in ("accuracy", "auc", "second"))
+        lines.append(f"{row['labels']:<15}{row['step']:>6}{numbers}")
+    return "\n".join(lines)
 
 
 def tilt_text(found: Sequence[dict], supervisors: Mapping[str, dict]) -> str:
