@@ -27,9 +27,9 @@ scaling, budget = room.measured("scaling"), room.measured("budget")
 # %% [markdown]
 # ## Every pair of a ladder
 #
-# The kit's ladder has five pre-trained models. These pairs were measured on the sentiment task: no student is smaller
-# than its supervisor, and a rung that makes next to no errors supervises only its own size. All are fine-tuned for as
-# many steps, each rung at the learning rate that its own validation set chose.
+# The kit's ladder has five pre-trained models; four of them were measured in these pairs, on the sentiment task. No
+# student is smaller than its supervisor, and a rung that makes next to no errors supervises only its own size. All are
+# fine-tuned for as many steps, each rung at the learning rate that its own validation set chose.
 
 # %%
 rungs = list(scaling["rates"])
@@ -53,7 +53,7 @@ print(" < ".join(rungs), f"→ {len(pairs)} pairs, {seeds} seeds")
 room.predict(
     "09-once",
     "How many trainings are left, for one seed, if nothing is trained twice?",
-    ["10", "14", "19", "25"],
+    ["9", "13", "17", "22"],
 )
 
 # %%
@@ -92,15 +92,15 @@ print("{asked for:,} trainings asked for, {different:,} different ones: {saved:,
 # %%
 room.predict(
     "09-size",
-    "pocket-s supervises students of growing size: pocket-m, pocket-l, pocket-xl. What does the PGR do here?",
+    "pocket-s supervises students of growing size: pocket-s, pocket-m, pocket-l. What does the PGR do from m to l?",
     ["it rises with the student", "it stays about the same", "it falls with the student"],
 )
 
 # %%
 cells = {(cell["weak"], cell["strong"]): cell for cell in scaling["cells"]}
-line = {strong: cells["pocket-s", strong]["plain"]["pgr"]["mean"] for strong in ("pocket-m", "pocket-l", "pocket-xl")}
-print("  ".join(f"{strong} {pgr:.2f}" for strong, pgr in line.items()))
-change = line["pocket-xl"] - line["pocket-m"]
+line = {strong: cells["pocket-s", strong]["plain"]["pgr"]["mean"] for strong in ("pocket-s", "pocket-m", "pocket-l")}
+print("  ".join(f"{strong} {'undefined' if pgr is None else format(pgr, '.2f')}" for strong, pgr in line.items()))
+change = line["pocket-l"] - line["pocket-m"]
 options = ["it rises with the student", "it stays about the same", "it falls with the student"]
 found = options[0 if change > 0.1 else 2 if change < -0.1 else 1]
 room.outcome("09-size", found, "These students all know the task; a larger one only learns faster, wrong labels too.")
@@ -111,10 +111,10 @@ room.outcome("09-size", found, "These students all know the task; a larger one o
 # %%
 plain = {"part": "pairs", "weak_model": "pocket-s"}
 largest, smallest = (
-    column(select(scaling["rows"], **plain, strong_model=strong), "pgr") for strong in ("pocket-xl", "pocket-m")
+    column(select(scaling["rows"], **plain, strong_model=strong), "pgr") for strong in ("pocket-l", "pocket-m")
 )
-effect = paired_effect("pocket-xl minus pocket-m", largest, smallest)
-print(f"PGR, pocket-xl minus pocket-m: {difference(effect)}, {effect.n} seeds: {effect.verdict}")
+effect = paired_effect("pocket-l minus pocket-m", largest, smallest)
+print(f"PGR, pocket-l minus pocket-m: {difference(effect)}, {effect.n} seeds: {effect.verdict}")
 
 # %% [markdown]
 # The interval holds 0, in spite of how the three means line up. And a condition of the claim is not met: pocket-xl has

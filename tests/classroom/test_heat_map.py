@@ -44,9 +44,9 @@ def test_undefined_not_measured_and_partly_defined_are_told_apart():
     panel.set(strong="pocket-s")
     assert "over the 2 of 3 seeds where it is defined" in panel.view.says
     assert panel.view.charts[0].notes[0][1] == "2 of 3 seeds"
-    panel.set(weak="pocket-xl")
-    assert "pocket-xl supervises pocket-s: not measured" in panel.view.says
-    panel.set(show="confidence", strong="pocket-xl")
+    panel.set(weak="pocket-l")
+    assert "pocket-l supervises pocket-s: not measured" in panel.view.says
+    panel.set(show="gain", strong="pocket-s")
     assert "was not measured" in panel.view.says and None not in panel.view.charts[0].values[0]
 
 

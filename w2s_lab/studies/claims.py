@@ -38,9 +38,9 @@ def _within(treated: str, control: str, wanted: Values | None = None) -> Callabl
 
 
 def _larger(name: str) -> Callable[[Rows], Effect]:
-    """pocket-xl against pocket-m as the strong student; pocket-s is the weak supervisor of both."""
+    """pocket-l against pocket-m as the strong student; pocket-s is the weak supervisor of both."""
     large, small = (
-        {"part": "pairs", "weak_model": "pocket-s", "strong_model": strong} for strong in ("pocket-xl", "pocket-m")
+        {"part": "pairs", "weak_model": "pocket-s", "strong_model": strong} for strong in ("pocket-l", "pocket-m")
     )
     return change(name, large, small)
 
@@ -73,7 +73,7 @@ def _size_adds_ability(rows: Rows) -> str:
         return ""
     return (
         "The claim presupposes that the larger model knows more of what the task asks for. It does not: the ceiling of "
-        f"pocket-xl minus that of pocket-m is {difference(more)}."
+        f"pocket-l minus that of pocket-m is {difference(more)}."
     )
 
 
@@ -157,7 +157,7 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "Larger students imitate the supervisor's errors less",
         BURNS,
-        "imitation at the end, pocket-xl minus pocket-m as students of pocket-s",
+        "imitation at the end, pocket-l minus pocket-m as students of pocket-s",
         "scaling",
         _larger("imitation"),
         sign=-1,
@@ -166,7 +166,7 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "Larger students recover more of their gap",
         f"{BURNS}, section 4.2",
-        "PGR at the end, pocket-xl minus pocket-m as students of pocket-s",
+        "PGR at the end, pocket-l minus pocket-m as students of pocket-s",
         "scaling",
         _larger("pgr"),
         condition=_size_adds_ability,
