@@ -92,14 +92,14 @@ print("{asked for:,} trainings asked for, {different:,} different ones: {saved:,
 # %%
 room.predict(
     "09-size",
-    "pocket-s supervises students of growing size: pocket-s, pocket-m, pocket-l. What does the PGR do from m to l?",
+    "pocket-s supervises pocket-m, and pocket-l, which is three times as large. What does the PGR do?",
     ["it rises with the student", "it stays about the same", "it falls with the student"],
 )
 
 # %%
 cells = {(cell["weak"], cell["strong"]): cell for cell in scaling["cells"]}
-line = {strong: cells["pocket-s", strong]["plain"]["pgr"]["mean"] for strong in ("pocket-s", "pocket-m", "pocket-l")}
-print("  ".join(f"{strong} {'undefined' if pgr is None else format(pgr, '.2f')}" for strong, pgr in line.items()))
+line = {strong: cells["pocket-s", strong]["plain"]["pgr"]["mean"] for strong in ("pocket-m", "pocket-l")}
+print("  ".join(f"{strong} {pgr:.2f}" for strong, pgr in line.items()))
 change = line["pocket-l"] - line["pocket-m"]
 options = ["it rises with the student", "it stays about the same", "it falls with the student"]
 found = options[0 if change > 0.1 else 2 if change < -0.1 else 1]
