@@ -69,10 +69,10 @@ for found in room.measured("tilt")["moments"]:
 # *best* is the best of the snapshots on the test set (on real English, of the probes along C), *trusted* the one that
 # 100 trusted examples choose, and *last* is the end of training, or the largest C.
 #
-# In the pocket world the line stands nearly upright where the student is best. On real English it never does: there the
-# student surpasses its teacher with a line that leans less than the teacher's own, and it falls behind as the line
-# turns further. Both axes use the truth. So the picture explains, and detects nothing: without true labels you could
-# not draw it.
+# In the pocket world the line stands nearly upright where the student is best, and ends as tilted as the supervisor's
+# own labels. On real English it turns, too, and never stands upright: at its best the probe is above its supervisor with
+# a line as tilted as the supervisor's labels. So there this plane shows what overfitting does, and not the whole of why
+# the student was better. Both axes use the truth: the picture explains, and detects nothing.
 #
 # Now the same training, piece by piece.
 #

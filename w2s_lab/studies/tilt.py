@@ -184,9 +184,9 @@ def tilt_figure(rows: Rows) -> Figure:
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
     for column, (world, x, title) in enumerate(WORLDS):
         own = [row for row in rows if row["world"] == world]
-        weak = mean_of(own, "weak")["mean"]
+        weak, away = (mean_of(own, name)["mean"] for name in ("weak", "weak_away"))
         levels = {
-            "tilt": {"follows the truth": (ROLE["truth"], 0.0), "follows the supervisor's habit": (ROLE["weak"], 90.0)},
+            "tilt": {"upright: the truth": (ROLE["truth"], 0.0), "the supervisor's own labels": (ROLE["weak"], away)},
             "accuracy": {"weak supervisor": (ROLE["weak"], weak)},
         }
         for ax, (name, quantity) in zip(axes[:, column], QUANTITIES.items(), strict=True):
