@@ -371,6 +371,64 @@ def misfit_scatter(
     return ax
 
 
+def agreement_by_size(
+    curves: Mapping[str, Sequence[Mapping[int, float]]],
+    ax: Axes | None = None,
+    *,
+    lines: Mapping[str, float],
+    size: str = "nearest labels that vote (log scale)",
+) -> Axes:
+    """How often a student answers as the plurality of its neighbourhood, against the size of the neighbourhood.
+
+    Args:
+        curves: name of the student -> for each seed: size -> agreement. The dots are means with 95 % intervals.
+        lines: name -> height of a horizontal line; those of a student come in the order of `curves`.
+        size: what the sizes are.
+    """
+    ax = styled_axes(ax, (8, 7))
+    for look, (name, seeds) in zip(SERIES, curves.items(), strict=False):
+        sizes = sorted(seeds[0])
+        found = [mean_interval([seed[k] for seed in seeds]) for k in sizes]
+        ends = [(i.mean - i.low, i.high - i.mean) if i.low is not None else (0, 0) for i in found]
+        style = {"color": look.color, "linestyle": look.line, "marker": look.marker, "markersize": 10, "capsize": 4}
+        ax.errorbar(sizes, [i.mean for i in found], yerr=np.transpose(ends), linewidth=2.8, label=name, **style)
+    for look, (name, height) in zip(SERIES, lines.items(), strict=False):
+        ax.axhline(height, color=look.color, linestyle=":", linewidth=2, label=name, zorder=0)
+    ax.set_xscale("log")
+    ax.set_xticks(sizes, [f"{k:,}" for k in sizes])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel(size, fontsize=SIZE)
+    ax.set_ylabel("same answer as the student\n(fraction of test examples)", fontsize=SIZE)
+    legend_below(ax)
+    return ax
+
+
+def predicted_scatter(
+    predicted: Mapping[str, Mapping[str, float]], measured: Mapping[str, float], ax: Axes | None = None
+) -> Axes:
+    """Accuracy of a student against what was predicted for it, a point for each slice; on the diagonal the two agree.
+
+    Args:
+        predicted: name of the prediction -> slice -> accuracy.
+        measured: slice -> accuracy of the student; the slice's name stands beside its points, which a line joins.
+    """
+    ax = styled_axes(ax, (8, 7))
+    for name, height in measured.items():
+        ends = [found[name] for found in predicted.values()]
+        ax.plot([min(ends), max(ends)], [height, height], color="#BBBBBB", linewidth=1.2, zorder=1)
+    for look, (name, found) in zip(SERIES[2:], predicted.items(), strict=False):
+        style = {"color": look.color, "marker": look.marker, "edgecolors": "black", "linewidths": 0.6, "zorder": 3}
+        ax.scatter(list(found.values()), [measured[one] for one in found], 90, label=name, **style)
+    ax.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=2.2, zorder=2, label="measured = predicted")
+    ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.06), aspect="equal")
+    ax.set_xlabel("predicted accuracy (fraction of a slice)", fontsize=SIZE)
+    ax.set_ylabel("measured accuracy (fraction of a slice)", fontsize=SIZE)
+    legend_below(ax)
+    first = next(iter(predicted.values()))
+    label_points(ax, [(first[name], height, name) for name, height in measured.items()])
+    return ax
+
+
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The (cost, accuracy) points that no other point beats, sorted by cost; equal points count once.
 
