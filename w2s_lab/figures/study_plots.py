@@ -420,7 +420,7 @@ def predicted_scatter(
         style = {"color": look.color, "marker": look.marker, "edgecolors": "black", "linewidths": 0.6, "zorder": 3}
         ax.scatter(list(found.values()), [measured[one] for one in found], 90, label=name, **style)
     ax.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=2.2, zorder=2, label="measured = predicted")
-    ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.06), aspect="equal")
+    ax.set(xlim=(0.15, 1.04), ylim=(0.15, 1.07), aspect="equal")
     ax.set_xlabel("predicted accuracy (fraction of a slice)", fontsize=SIZE)
     ax.set_ylabel("measured accuracy (fraction of a slice)", fontsize=SIZE)
     legend_below(ax)

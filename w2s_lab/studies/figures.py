@@ -122,7 +122,7 @@ def majorities_figure(
         ]
         own = [row for row in cells if row["cells"] == bounds[0]]
         lines[f"the same student and its supervisor, {moment}"] = mean(own, agreement)
-    figure = figure_of(22, 9.2)
+    figure = figure_of(22, 8.6)
     left, *others = figure.subplots(1, 3)
     study_plots.agreement_by_size(curves, left, lines=lines)
     left.set_title(f"mean and 95 % Student-t interval over {len(seeds)} seeds", fontsize=study_plots.SIZE)

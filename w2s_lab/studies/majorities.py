@@ -165,7 +165,7 @@ def elections(subject: Subject) -> Iterator[tuple[str, str, int, LabelledSet, La
     truth = LabelledSet.ground_truth(labels.task, labels.examples)
     for k in NEIGHBOURS:
         found = (by_neighbours(one, subject.table, test, subject.of, k=k) for one in (labels, truth))
-        yield f"{k} neighbours", "neighbours", k, *found
+        yield f"{k} neighbour{'s' * (k > 1)}", "neighbours", k, *found
     for k in CLUSTERS:
         cells, of = (found.tolist() for found in clusters(subject.table, subject.of, k=k, seed=subject.seed))
         yield f"{k} clusters", "clusters", k, *(by_cells(one, cells, test, of) for one in (labels, truth))
@@ -177,8 +177,8 @@ def elections(subject: Subject) -> Iterator[tuple[str, str, int, LabelledSet, La
 
 
 def slice_of(example: Example) -> str:
-    """The finest slice: all tags and the true answer, such as "negated, positive"."""
-    return ", ".join((*example.tags, str(example.answer)))
+    """All tags of an example, such as "plain, rare-word"; "no tag" without any."""
+    return ", ".join(example.tags) or "no tag"
 
 
 def measured(subject: Subject) -> Rows:
@@ -261,7 +261,9 @@ def narrowing(rows: Rows) -> Effect:
     return paired_by_seed(lead("early"), lead("late"))
 
 
-def _claims(study: str, world: str, prefix: str, where: str, shift: str) -> tuple[Finding, ...]:
+def _claims(
+    study: str, world: str, prefix: str, where: str, shift: str, because: tuple[str, str] = ("", "")
+) -> tuple[Finding, ...]:
     return (
         Finding(
             f"{prefix}he majority in clusters of the pre-trained features is right more often than the supervisor",
@@ -269,6 +271,7 @@ def _claims(study: str, world: str, prefix: str, where: str, shift: str) -> tupl
             f"accuracy of the plurality in 10 to 80 k-means cells, {where}",
             study,
             _gain(kind="clusters"),
+            because=because,
             control="the supervisor",
             world=world,
         ),
