@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -40,6 +40,7 @@ def test_what_a_cell_answers_for_other_examples_by_hand():
     assert "2 cells" in said.source
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
 def test_with_two_answers_and_one_truth_more_than_half_must_be_right(right):
     labels = labelled("".join("ba"[one] for one in right), "a" * len(right), "ba")
@@ -48,6 +49,7 @@ def test_with_two_answers_and_one_truth_more_than_half_must_be_right(right):
     assert found.accuracy == (sum(right) * 2 > len(right))  # in a tie, the wrong answer is first in the list here
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc"), st.integers(0, 3)), min_size=1, max_size=40))
 def test_with_more_answers_the_plurality_decides_and_the_cells_add_up(rows):
     said, truth, cells = (list(column) for column in zip(*rows, strict=True))
