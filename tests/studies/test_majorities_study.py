@@ -61,9 +61,11 @@ def test_predicted_and_measured_by_hand(few):
         row = cells[name]
         assert (row["predicted"], row["best"], row["predicted_imitation"]) == (1, 1, 0)
         assert (row["agreement_early"], row["agreement_late"]) == (1, 0.5)
+        assert (row["consistency_early"], row["consistency_late"]) == (None, 0)
         assert (row["slice_error_early"], row["slice_error_late"]) == (0, 0.5)  # late: a 0.5, b 0.5
     row = cells["1 neighbour"]  # yes no yes no: the label beside each, as the late student
     assert (row["predicted"], row["predicted_imitation"], row["agreement_late"]) == (0.5, 1, 1)
+    assert row["consistency_late"] == 1
     assert row["best"] == 0.75  # the truth beside the last one is no
     tied = cells["tag"]  # a: yes no yes, b: no yes no
     assert (tied["predicted"], tied["agreement_early"], tied["agreement_late"]) == (0.5, 0.5, 1)
@@ -76,13 +78,16 @@ def test_predicted_and_measured_by_hand(few):
     ]
 
 
-def test_narrowing_is_a_difference_of_leads(few):
+def test_the_claims_are_differences_by_seed():
+    wide, narrow = majorities.STUDY.claims
+    shared = {"weak": 0.75, "consistency_early": 0.1}
     rows = [
-        {"question": "cells", "cells": name, "seed": seed, "agreement_early": early + seed, "agreement_late": late}
-        for name, early, late in (("3 neighbours", 0.9, 0.6), ("1 neighbour", 0.7, 0.8))
+        {"cells": name, "seed": seed, "predicted": right + seed, "consistency_late": late, **shared}
+        for name, right, late in (("405 neighbours", 0.9, 0.2), ("5 neighbours", 0.1, 0.9), ("1 neighbour", 0.2, 0.8))
         for seed in (0, 1)
     ]
-    assert majorities.narrowing(rows).mean == pytest.approx((0.9 - 0.7) - (0.6 - 0.8))
+    assert wide.measure(rows).mean == pytest.approx(0.9 + 0.5 - 0.75)
+    assert narrow.measure(rows).mean == pytest.approx(0.9 - 0.1)
 
 
 def test_the_cells_of_a_review_are_read_from_its_text():

@@ -371,34 +371,33 @@ def misfit_scatter(
     return ax
 
 
-def agreement_by_size(
-    curves: Mapping[str, Sequence[Mapping[int, float]]],
+def consistency_by_size(
+    curves: Mapping[str, Sequence[Mapping[int, float | None]]],
     ax: Axes | None = None,
     *,
-    lines: Mapping[str, float],
     size: str = "nearest labels that vote (log scale)",
 ) -> Axes:
-    """How often a student answers as the plurality of its neighbourhood, against the size of the neighbourhood.
+    """Does a student err where the plurality of its neighbourhood errs? Against the size of the neighbourhood.
 
     Args:
-        curves: name of the student -> for each seed: size -> agreement. The dots are means with 95 % intervals.
-        lines: name -> height of a horizontal line; those of a student come in the order of `curves`.
+        curves: name of the student -> for each seed: size -> error consistency (`metrics.error_consistency`). The dots
+            are means over the seeds that have one, with 95 % Student-t intervals.
         size: what the sizes are.
     """
     ax = styled_axes(ax, (8, 7))
+    sizes = sorted({k for seeds in curves.values() for seed in seeds for k in seed})
     for look, (name, seeds) in zip(SERIES, curves.items(), strict=False):
-        sizes = sorted(seeds[0])
-        found = [mean_interval([seed[k] for seed in seeds]) for k in sizes]
-        ends = [(i.mean - i.low, i.high - i.mean) if i.low is not None else (0, 0) for i in found]
+        found = [mean_interval([seed[k] for seed in seeds if seed[k] is not None]) for k in sizes]
+        ends = [(0, 0) if i.low is None else (i.mean - i.low, i.high - i.mean) for i in found]
         style = {"color": look.color, "linestyle": look.line, "marker": look.marker, "markersize": 10, "capsize": 4}
         ax.errorbar(sizes, [i.mean for i in found], yerr=np.transpose(ends), linewidth=2.8, label=name, **style)
-    for look, (name, height) in zip(SERIES, lines.items(), strict=False):
-        ax.axhline(height, color=look.color, linestyle=":", linewidth=2, label=name, zorder=0)
+    ax.axhline(0, color="black", linestyle=":", linewidth=2, label="errors in common by chance alone", zorder=0)
     ax.set_xscale("log")
     ax.set_xticks(sizes, [f"{k:,}" for k in sizes])
     ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(top=1)
     ax.set_xlabel(size, fontsize=SIZE)
-    ax.set_ylabel("same answer as the student\n(fraction of test examples)", fontsize=SIZE)
+    ax.set_ylabel("error consistency with the plurality\n(Cohen's kappa; 1: the same errors)", fontsize=SIZE)
     legend_below(ax)
     return ax
 

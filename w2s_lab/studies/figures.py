@@ -95,46 +95,39 @@ def flywheel_figure(configurations: Mapping[str, Sequence[Mapping[str, float | N
     return figure
 
 
-def majorities_figure(
-    rows: Sequence[Mapping], moments: Sequence[str], shown: Sequence[str], bounds: Sequence[str]
-) -> Figure:
-    """Agreement with the early and the late student by the size of the neighbourhood; predicted against measured.
+def majorities_figure(rows: Sequence[Mapping], moments: Sequence[str], shown: Sequence[str]) -> Figure:
+    """Errors in common with each student, by size of neighbourhood; accuracy predicted against measured.
 
     Args:
         rows: of the study.
         moments: what the early and the late student are called.
         shown: names of the cells whose slices are shown.
-        bounds: names of the predictions that no majority makes: the supervisor's own answers, and the truth.
     """
     named = dict(zip(("early", "late"), moments, strict=True))
-    cells = [row for row in rows if row["question"] == "cells"]
-    seeds = sorted({row["seed"] for row in cells})
-
-    def mean(found: Sequence[Mapping], name: str) -> float:
-        return sum(row[name] for row in found) / len(found)
-
-    curves, lines = {}, {}
-    for key, moment in named.items():
-        agreement = f"agreement_{key}"
-        near = [row for row in cells if row["kind"] == "neighbours"]
-        curves[f"student, {moment}"] = [
-            {row["size"]: row[agreement] for row in near if row["seed"] == seed} for seed in seeds
+    near = [row for row in rows if row["question"] == "cells" and row["kind"] == "neighbours"]
+    seeds = sorted({row["seed"] for row in near})
+    curves = {
+        f"student, {moment}": [
+            {row["size"]: row[f"consistency_{key}"] for row in near if row["seed"] == seed} for seed in seeds
         ]
-        own = [row for row in cells if row["cells"] == bounds[0]]
-        lines[f"the same student and its supervisor, {moment}"] = mean(own, agreement)
+        for key, moment in named.items()
+    }
     figure = figure_of(22, 8.6)
     left, *others = figure.subplots(1, 3)
-    study_plots.agreement_by_size(curves, left, lines=lines)
+    study_plots.consistency_by_size(curves, left)
     left.set_title(f"mean and 95 % Student-t interval over {len(seeds)} seeds", fontsize=study_plots.SIZE)
     slices = [row for row in rows if row["question"] == "slices"]
-    of = {tag: [row for row in slices if row["slice"] == tag] for tag in dict.fromkeys(row["slice"] for row in slices)}
+
+    def means(name: str, **wanted: str) -> dict[str, float]:
+        """Slice -> mean over seeds."""
+        of: dict[str, list[float]] = {}
+        for row in slices:
+            if all(row[key] == value for key, value in wanted.items()):
+                of.setdefault(row["slice"], []).append(row[name])
+        return {tag: sum(found) / len(found) for tag, found in of.items()}
+
     for ax, (key, moment) in zip(others, named.items(), strict=True):
-        predicted = {
-            f"plurality of {name}": {
-                tag: mean([row for row in found if row["cells"] == name], "predicted") for tag, found in of.items()
-            }
-            for name in shown
-        }
-        study_plots.predicted_scatter(predicted, {tag: mean(found, key) for tag, found in of.items()}, ax)
+        predicted = {f"plurality of {name}": means("predicted", cells=name) for name in shown}
+        study_plots.predicted_scatter(predicted, means(key), ax)
         ax.set_title(f"student, {moment}: mean over {len(seeds)} seeds", fontsize=study_plots.SIZE)
     return figure

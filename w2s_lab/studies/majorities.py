@@ -24,6 +24,7 @@ from w2s_lab.experiments.store import Store
 from w2s_lab.methods import probe
 from w2s_lab.methods.labellers import labeller, labels_by
 from w2s_lab.methods.majorities import by_cells, by_neighbours, clusters
+from w2s_lab.metrics import error_consistency
 from w2s_lab.models.loading import load_model
 from w2s_lab.pocket.parser import parse_review
 from w2s_lab.records import Evaluation, Example, LabelledSet
@@ -208,6 +209,7 @@ def measured(subject: Subject) -> Rows:
         for moment, student in subject.students.items():
             row[moment] = student.accuracy
             row[f"agreement_{moment}"] = float(np.mean(np.array(elected.answers) == np.array(student.predictions)))
+            row[f"consistency_{moment}"] = error_consistency(predicted.correct, student.correct)
             row[f"slice_error_{moment}"] = float(np.abs(expected - reached[moment]).mean())
         rows.append(row)
         if name in (WIDE, NARROW):
@@ -220,7 +222,8 @@ def measured(subject: Subject) -> Rows:
 
 # -- the results -------------------------------------------------------------------------------------------------
 
-COLUMNS = ("predicted", "best", "agreement_early", "agreement_late", "slice_error_early", "slice_error_late")
+MEASURES = ("agreement", "consistency", "slice_error")
+COLUMNS = ("predicted", "best", *(f"{measure}_{moment}" for measure in MEASURES for moment in ("early", "late")))
 
 
 def majorities_text(rows: Rows) -> str:
@@ -242,7 +245,7 @@ def majorities_text(rows: Rows) -> str:
 
 def _finish(study: str, moments: tuple[str, str], facts: Mapping, rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     rows = sorted(rows, key=lambda row: row["seed"])
-    figure = majorities_figure(rows, moments, (WIDE, NARROW), (OWN, TRUTH))
+    figure = majorities_figure(rows, moments, (WIDE, NARROW))
     return {**facts, "rows": rounded(rows)}, majorities_text(rows), {f"{study}.png": figure}
 
 
@@ -251,45 +254,31 @@ def _gain(**wanted: str) -> Callable[[Rows], Effect]:
     return lambda rows: paired_by_seed(*(values_by_seed(rows, name, **wanted) for name in ("predicted", "weak")))
 
 
-def narrowing(rows: Rows) -> Effect:
-    """How much more the wide neighbourhoods agree with the student than the narrow ones do: early minus late."""
-
-    def lead(moment: str) -> dict[int, float]:
-        wide, narrow = (values_by_seed(rows, f"agreement_{moment}", cells=name) for name in (WIDE, NARROW))
-        return {seed: wide[seed] - narrow[seed] for seed in wide}
-
-    return paired_by_seed(lead("early"), lead("late"))
+def _late_errors(rows: Rows) -> Effect:
+    """Error consistency of the narrow neighbourhoods with the late student minus that with the early one."""
+    return paired_by_seed(
+        *(values_by_seed(rows, f"consistency_{moment}", cells=NARROW) for moment in ("late", "early"))
+    )
 
 
-def _claims(
-    study: str, world: str, prefix: str, where: str, shift: str, because: tuple[str, str] = ("", "")
-) -> tuple[Finding, ...]:
+def _claims(study: str, world: str, prefix: str, where: str, late: str, early: str) -> tuple[Finding, ...]:
     return (
         Finding(
-            f"{prefix}he majority in clusters of the pre-trained features is right more often than the supervisor",
+            f"{prefix}he majority of wide neighbourhoods in pre-trained features beats the supervisor",
             "this kit",
-            f"accuracy of the plurality in 10 to 80 k-means cells, {where}",
-            study,
-            _gain(kind="clusters"),
-            because=because,
-            control="the supervisor",
-            world=world,
-        ),
-        Finding(
-            f"{prefix}he majority of {WIDE.replace('neighbours', 'nearest neighbours')} is",
-            "this kit",
-            f"accuracy of the plurality, {where}",
+            f"accuracy of the plurality of {WIDE.replace('neigh', 'nearest neigh')}, {where}",
             study,
             _gain(cells=WIDE),
             control="the supervisor",
             world=world,
         ),
         Finding(
-            f"{prefix}he student first answers as wide neighbourhoods do, then as narrow ones",
+            f"{prefix}he student comes to err where the majority of narrow neighbourhoods errs",
             "this kit",
-            f"agreement with {WIDE} minus that with {NARROW}, {shift}, {where}",
+            f"error consistency (Cohen's kappa) of the student with the plurality of {NARROW}, {where}: {late}",
             study,
-            narrowing,
+            _late_errors,
+            control=early,
             world=world,
         ),
     )
@@ -319,7 +308,7 @@ STUDY = Study(
     8,
     _pocket_stages,
     partial(_finish, "majorities", ("stopped on trusted examples", "after ten epochs"), POCKET_FACTS),
-    _claims("majorities", POCKET, "T", "sentiment", "trusted snapshot minus the end"),
+    _claims("majorities", POCKET, "T", "sentiment", "after ten epochs", "the trusted snapshot"),
 )
 REAL_STUDY = Study(
     "real-majorities",
@@ -327,5 +316,5 @@ REAL_STUDY = Study(
     20,
     _real_stages,
     partial(_finish, "real-majorities", (f"probe, C = {EARLY_C:g}", f"probe, C = {LATE_C:g}"), REAL_FACTS),
-    _claims("real-majorities", REAL, "On real English, t", real_probe.WHERE, f"C = {EARLY_C:g} minus C = {LATE_C:g}"),
+    _claims("real-majorities", REAL, "On real English, t", real_probe.WHERE, f"C = {LATE_C:g}", f"C = {EARLY_C:g}"),
 )
