@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, roc_auc_score
 
 from w2s_lab import metrics
 
@@ -331,6 +331,31 @@ def test_mean_interval_has_no_ends_below_two_values():
 def test_mean_interval_refuses_undefined_values(value):
     with pytest.raises(ValueError, match=rf"values\[1\] is {value}.*leave those seeds out"):
         metrics.mean_interval([0.4, value, 0.5])
+
+
+# error consistency
+
+
+def test_error_consistency_by_hand():
+    """Right on 3 and 2 of 4; both right or both wrong on 3; by chance on 3/4 1/2 + 1/4 1/2 = 1/2 of them."""
+    first, second = [True, True, True, False], [True, True, False, False]
+    assert metrics.error_consistency(first, second) == pytest.approx((0.75 - 0.5) / 0.5)
+    assert metrics.error_consistency(second, second) == 1
+    assert metrics.error_consistency([True, False], [False, True]) == -1
+    assert metrics.error_consistency([True] * 4, first) == 0  # who never errs errs as by chance
+    assert metrics.error_consistency([True] * 2, [True] * 2) is None and metrics.error_consistency([], []) is None
+    with pytest.raises(ValueError, match="one length"):
+        metrics.error_consistency([True], [])
+
+
+@quick
+@given(rows_of(st.booleans(), st.booleans()))
+def test_error_consistency_is_sklearns_kappa(columns):
+    found = metrics.error_consistency(*columns)
+    if found is not None:
+        assert found == pytest.approx(cohen_kappa_score(*columns), abs=1e-12)
+    else:
+        assert len({*columns[0], *columns[1]}) == 1
 
 
 # calibration

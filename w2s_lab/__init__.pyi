@@ -68,6 +68,9 @@ from .methods import (
     labellers as labellers,
 )
 from .methods import (
+    majorities as majorities,
+)
+from .methods import (
     mixing as mixing,
 )
 from .methods import (

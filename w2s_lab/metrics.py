@@ -142,6 +142,29 @@ def auc(scores: Sequence[float] | np.ndarray, positive: Sequence[bool] | np.ndar
     return float((ranks[is_positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
+def error_consistency(
+    first_correct: Sequence[bool] | np.ndarray, second_correct: Sequence[bool] | np.ndarray
+) -> float | None:
+    """Do two answerers err on the same N items, beyond what their accuracies make likely? Cohen's kappa.
+
+    (observed - expected) / (1 - expected): how often both are right or both wrong, against that of two that err
+    independently with the same accuracies (Geirhos et al. 2020, arXiv 2006.16736). 1: on the same items; 0: as by
+    chance; below 0: on other items. None where N is 0, and where both are always right or both always wrong.
+
+    Args:
+        first_correct, second_correct: [N] bool, same items in the same order.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    if not _same_length(first_correct=first_correct, second_correct=second_correct):
+        return None
+    first, second = np.asarray(first_correct, dtype=bool), np.asarray(second_correct, dtype=bool)
+    p, q = first.mean(), second.mean()
+    expected = p * q + (1 - p) * (1 - q)
+    return float(((first == second).mean() - expected) / (1 - expected)) if expected < 1 else None
+
+
 def pgr(weak: float, student: float, ceiling: float) -> float | None:
     """Performance gap recovered: (student - weak) / (ceiling - weak).
 

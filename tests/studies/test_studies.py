@@ -30,6 +30,7 @@ from w2s_lab.studies import (
     findings,
     flywheel,
     losses,
+    majorities,
     methods,
     overfitting,
     policy,
@@ -279,7 +280,8 @@ def test_a_study_brings_its_claims(monkeypatch):
     claim = findings.Finding("It helps", "nobody", "accuracy", "mine", lambda rows: Effect("", 1, 0.5, 1.5, 2, 0, None))
     mine = study.Study("mine", "does it?", 2, lambda setting: [], lambda rows: ({}, "", {}), claims=(claim,))
     before = findings.all_findings()
-    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *real_probe.CLAIMS, *real_tuning.CLAIMS)
+    late = (*majorities.STUDY.claims, *majorities.REAL_STUDY.claims)
+    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *real_probe.CLAIMS, *real_tuning.CLAIMS, *late)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})
     assert findings.all_findings() == (*before, claim)
     monkeypatch.setattr(STUDIES, "_entries", {"mine": mine})

@@ -141,9 +141,7 @@ class Outcome(Record):
 
         None where there are no validation examples.
         """
-        if None in self.trusted_curve:
-            return None
-        return max(zip(self.curve[1:], self.trusted_curve[1:], strict=True), key=lambda pair: pair[1])[0]
+        return snapshot_chosen(self.curve, self.trusted_curve)
 
     def at(self, snapshot: Snapshot) -> Comparison:
         """The comparison with the student as it was at this snapshot."""
@@ -439,3 +437,10 @@ def split_curve(history: Sequence[Snapshot], splits: Splits) -> tuple[tuple[Snap
 
     curve = tuple(replace(snapshot, evaluation=on(splits.test, snapshot)) for snapshot in history)
     return curve, tuple(on(splits.validation, snapshot).accuracy for snapshot in history)
+
+
+def snapshot_chosen(curve: Sequence[Snapshot], trusted_curve: Sequence[float | None]) -> Snapshot | None:
+    """The snapshot after step 0 that is most often right on the trusted examples, the first of equals; None without."""
+    if None in trusted_curve:
+        return None
+    return max(zip(curve[1:], trusted_curve[1:], strict=True), key=lambda pair: pair[1])[0]

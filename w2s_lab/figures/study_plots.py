@@ -400,6 +400,63 @@ def gap_scatter(gaps: Sequence[float], changes: Sequence[float], seeds: Sequence
     return ax
 
 
+def consistency_by_size(
+    curves: Mapping[str, Sequence[Mapping[int, float | None]]],
+    ax: Axes | None = None,
+    *,
+    size: str = "nearest labels that vote (log scale)",
+) -> Axes:
+    """Does a student err where the plurality of its neighbourhood errs? Against the size of the neighbourhood.
+
+    Args:
+        curves: name of the student -> for each seed: size -> error consistency (`metrics.error_consistency`). The dots
+            are means over the seeds that have one, with 95 % Student-t intervals.
+        size: what the sizes are.
+    """
+    ax = styled_axes(ax, (8, 7))
+    sizes = sorted({k for seeds in curves.values() for seed in seeds for k in seed})
+    for look, (name, seeds) in zip(SERIES, curves.items(), strict=False):
+        found = [mean_interval([seed[k] for seed in seeds if seed[k] is not None]) for k in sizes]
+        ends = [(0, 0) if i.low is None else (i.mean - i.low, i.high - i.mean) for i in found]
+        style = {"color": look.color, "linestyle": look.line, "marker": look.marker, "markersize": 10, "capsize": 4}
+        ax.errorbar(sizes, [i.mean for i in found], yerr=np.transpose(ends), linewidth=2.8, label=name, **style)
+    ax.axhline(0, color="black", linestyle=":", linewidth=2, label="errors in common by chance alone", zorder=0)
+    ax.set_xscale("log")
+    ax.set_xticks(sizes, [f"{k:,}" for k in sizes])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(top=1)
+    ax.set_xlabel(size, fontsize=SIZE)
+    ax.set_ylabel("error consistency with the plurality\n(Cohen's kappa; 1: the same errors)", fontsize=SIZE)
+    legend_below(ax)
+    return ax
+
+
+def predicted_scatter(
+    predicted: Mapping[str, Mapping[str, float]], measured: Mapping[str, float], ax: Axes | None = None
+) -> Axes:
+    """Accuracy of a student against what was predicted for it, a point for each slice; on the diagonal the two agree.
+
+    Args:
+        predicted: name of the prediction -> slice -> accuracy.
+        measured: slice -> accuracy of the student; the slice's name stands beside its points, which a line joins.
+    """
+    ax = styled_axes(ax, (8, 7))
+    for name, height in measured.items():
+        ends = [found[name] for found in predicted.values()]
+        ax.plot([min(ends), max(ends)], [height, height], color="#BBBBBB", linewidth=1.2, zorder=1)
+    for look, (name, found) in zip(SERIES[2:], predicted.items(), strict=False):
+        style = {"color": look.color, "marker": look.marker, "edgecolors": "black", "linewidths": 0.6, "zorder": 3}
+        ax.scatter(list(found.values()), [measured[one] for one in found], 90, label=name, **style)
+    ax.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=2.2, zorder=2, label="measured = predicted")
+    ax.set(xlim=(0.15, 1.04), ylim=(0.15, 1.07), aspect="equal")
+    ax.set_xlabel("predicted accuracy (fraction of a slice)", fontsize=SIZE)
+    ax.set_ylabel("measured accuracy (fraction of a slice)", fontsize=SIZE)
+    legend_below(ax)
+    first = next(iter(predicted.values()))
+    label_points(ax, [(first[name], height, name) for name, height in measured.items()])
+    return ax
+
+
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The (cost, accuracy) points that no other point beats, sorted by cost; equal points count once.
 

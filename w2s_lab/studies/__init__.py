@@ -25,6 +25,8 @@ STUDIES: Registry["Study"] = Registry(
         "flywheel": "w2s_lab.studies.flywheel:STUDY",
         "real-probe": "w2s_lab.studies.real_probe:STUDY",
         "real-tuning": "w2s_lab.studies.real_tuning:STUDY",
+        "majorities": "w2s_lab.studies.majorities:STUDY",
+        "real-majorities": "w2s_lab.studies.majorities:REAL_STUDY",
     },
 )
 

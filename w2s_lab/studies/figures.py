@@ -86,3 +86,41 @@ def flywheel_figure(configurations: Mapping[str, Sequence[Mapping[str, float | N
     figure = figure_of(14, 1.6 + 3.3 * 2)
     study_plots.flywheel_panels(configurations, figure, **options)
     return figure
+
+
+def majorities_figure(rows: Sequence[Mapping], moments: Sequence[str], shown: Sequence[str]) -> Figure:
+    """Errors in common with each student, by size of neighbourhood; accuracy predicted against measured.
+
+    Args:
+        rows: of the study.
+        moments: what the early and the late student are called.
+        shown: names of the cells whose slices are shown.
+    """
+    named = dict(zip(("early", "late"), moments, strict=True))
+    near = [row for row in rows if row["question"] == "cells" and row["kind"] == "neighbours"]
+    seeds = sorted({row["seed"] for row in near})
+    curves = {
+        f"student, {moment}": [
+            {row["size"]: row[f"consistency_{key}"] for row in near if row["seed"] == seed} for seed in seeds
+        ]
+        for key, moment in named.items()
+    }
+    figure = figure_of(22, 8.6)
+    left, *others = figure.subplots(1, 3)
+    study_plots.consistency_by_size(curves, left)
+    left.set_title(f"mean and 95 % Student-t interval over {len(seeds)} seeds", fontsize=study_plots.SIZE)
+    slices = [row for row in rows if row["question"] == "slices"]
+
+    def means(name: str, **wanted: str) -> dict[str, float]:
+        """Slice -> mean over seeds."""
+        of: dict[str, list[float]] = {}
+        for row in slices:
+            if all(row[key] == value for key, value in wanted.items()):
+                of.setdefault(row["slice"], []).append(row[name])
+        return {tag: sum(found) / len(found) for tag, found in of.items()}
+
+    for ax, (key, moment) in zip(others, named.items(), strict=True):
+        predicted = {f"plurality of {name}": means("predicted", cells=name) for name in shown}
+        study_plots.predicted_scatter(predicted, means(key), ax)
+        ax.set_title(f"student, {moment}: mean over {len(seeds)} seeds", fontsize=study_plots.SIZE)
+    return figure
