@@ -281,7 +281,7 @@ def _claims(world: str, quantity: str) -> tuple[Finding, ...]:
             margin=None,
         ),
         Finding(
-            f"{real} of as many random errors does not turn",
+            f"{real} of as many random errors turns less",
             f"{BURNS}, section 5.1",
             f"degrees from upright at the end, random errors, {quantity}",
             "tilt",
