@@ -32,6 +32,7 @@ from w2s_lab.studies import (
     methods,
     overfitting,
     policy,
+    real_methods,
     real_probe,
     real_tuning,
     scaling,
@@ -112,6 +113,8 @@ def pocket_for_real(monkeypatch):
         monkeypatch.setattr(real_probe, name, value)
     for name in ("MODEL", "TASK", "OTHERS", "SIZES"):
         monkeypatch.setattr(real_tuning, name, small[name])
+    for name, value in {"TASK": "sentiment", "SIZES": TINY, "LAYER": 2, "EARLY": 1, "FEW": 10}.items():
+        monkeypatch.setattr(real_methods, name, value)
     monkeypatch.setattr(real_tuning, "SUPERVISOR", "bag-of-words:30")
     monkeypatch.setattr(real_tuning, "ELSEWHERE", 20)
     once, thrice = replace(QUICK, batch_size=16), replace(QUICK, batch_size=16, epochs=3)
@@ -150,6 +153,31 @@ def test_the_study_of_probes_from_end_to_end(pocket_for_real, tmp_path, monkeypa
     monkeypatch.setattr("w2s_lab.methods.probe.features_of_layers", lambda *a, **o: pytest.fail("read again"))
     real_probe.states_of.cache_clear()
     assert run("real-probe", tmp_path) == (text, facts)
+
+
+@pytest.mark.slow
+def test_the_study_of_methods_on_real_english_from_end_to_end(pocket_for_real, tmp_path):
+    text, facts = run("real-methods", tmp_path)
+    of = {(row["seed"], row["method"]): row for row in facts["rows"] if row["question"] == "methods"}
+    controls = {name: one for methods in real_methods.CONTROLS.values() for name, one in methods.items()}
+    arms = {real_methods.TRUTH, *controls, *controls.values()}
+    assert set(of) == {(seed, name) for seed in (0, 1) for name in arms}
+    for row in of.values():
+        assert len({of[row["seed"], name]["ceiling"] for name in arms}) == 1  # one thing differs
+        (end,) = (point for point in row["curve"] if point[0] == real_methods.PATH[-1])
+        assert end[1] == row["accuracy"]
+        (chosen,) = (point for point in row["curve"] if point[0] == row["C"])
+        assert chosen[1] == row["trusted_accuracy"]
+        if row["method"] not in (real_methods.TRUSTED, real_methods.TRUSTED_FEW):
+            assert chosen == max(row["curve"], key=lambda point: point[3])  # of the trusted examples, the first
+    assert of[0, real_methods.RANDOM]["examples"] == of[0, real_methods.CONFIDENT]["examples"] == TINY.student_train / 2
+    assert of[0, real_methods.TRUTH]["label_accuracy"] == 1 == of[0, real_methods.TRUSTED_FEW]["label_accuracy"]
+    assert of[0, real_methods.TRUSTED_FEW]["examples"] == 10
+    assert list(facts["effects"]) == list(real_methods.MOMENTS)
+    effect = next(one for one in facts["effects"]["at the end of the course"] if one["name"] == real_methods.SMALL)
+    apart = [of[s, real_methods.SMALL]["accuracy"] - of[s, real_methods.RANDOM]["accuracy"] for s in (0, 1)]
+    assert effect["mean"] == pytest.approx(np.mean(apart), abs=1e-4)
+    assert all(name in text for name in arms) and (tmp_path / "real-methods.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
@@ -232,7 +260,7 @@ def test_a_study_brings_its_claims(monkeypatch):
     claim = findings.Finding("It helps", "nobody", "accuracy", "mine", lambda rows: Effect("", 1, 0.5, 1.5, 2, 0, None))
     mine = study.Study("mine", "does it?", 2, lambda setting: [], lambda rows: ({}, "", {}), claims=(claim,))
     before = findings.all_findings()
-    assert before == (*findings.FINDINGS, *real_probe.CLAIMS, *real_tuning.CLAIMS)
+    assert before == (*findings.FINDINGS, *real_probe.CLAIMS, *real_methods.CLAIMS, *real_tuning.CLAIMS)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})
     assert findings.all_findings() == (*before, claim)
     monkeypatch.setattr(STUDIES, "_entries", {"mine": mine})
@@ -347,6 +375,24 @@ def test_a_family_is_one_world_at_one_moment(monkeypatch):
     assert why == "* **one 0.0001** (conditions not met). The moon is not full."
 
 
+def test_a_claim_stands_beside_the_one_that_it_repeats(monkeypatch):
+    first, second = claim("one", "a", 0.01, at_end=True), replace(claim("other", "b", 0.5), beside="one 0.01")
+    monkeypatch.setattr(findings, "FINDINGS", (claim("one", "a", 0.5), first, second))
+    monkeypatch.setattr(STUDIES, "_entries", {})
+    results = {name: {"rows": []} for name in "ab"}
+    found = [line for line in findings.worlds_table(results).splitlines() if line.startswith("| one")]
+    effect = "+0.100 [+0.050, +0.150]"
+    assert found == [f"| one 0.01 | **reproduced**: {effect} | **reproduced**: {effect} | q |"]
+    monkeypatch.setattr(findings, "FINDINGS", (first,))
+    assert findings.worlds_table(results) == ""
+
+
+def test_what_a_claim_stands_beside_is_a_claim():
+    known = {one.claim for one in findings.FINDINGS}
+    named = [one for one in findings.all_findings() if one.beside]
+    assert len(named) > 10 and all(one.beside in known and one.world == study.REAL for one in named)
+
+
 def test_a_verdict_that_differs_at_the_end_is_shown():
     effect = Effect("", 0.1, 0.05, 0.15, 8, 0, 0.001)
     differs = findings.Judged(finding(), effect, "cannot tell here", False, "", (effect, "reproduced", True))
@@ -451,7 +497,8 @@ def test_what_is_shipped_says_what_was_measured(tmp_path, capsys):
     table = findings.findings_table(results)
     for path in (RESULTS / "README.md", RESULTS.parents[1] / "docs" / "findings.md"):
         text = path.read_text(encoding="utf-8")
-        assert text[text.index(findings.BEGIN) : text.index(findings.END)].count(table) == 1
+        place = text[text.index(findings.BEGIN) : text.index(findings.END)]
+        assert place.count(table) == place.count(findings.worlds_table(results)) == 1
     shipped = [name for name in STUDIES if (RESULTS / f"{name}.json").is_file()]
     assert set(results) < set(shipped)
     for name in shipped:

@@ -203,6 +203,7 @@ CLAIMS = (
         level("pgr", _rows_of("weak labels")),
         control="the supervisor",
         world=REAL,
+        beside="Naive fine-tuning on weak labels recovers part of the gap (PGR > 0)",
     ),
     Finding(
         "The same, fine-tuned on soft labels",
@@ -212,6 +213,7 @@ CLAIMS = (
         level("pgr", _rows_of("soft weak labels")),
         control="the supervisor",
         world=REAL,
+        beside="The same, on soft labels, as in their released code",
     ),
     Finding(
         "On real English, soft labels teach more than hard ones",
@@ -221,6 +223,7 @@ CLAIMS = (
         **both_moments(_rows_of("soft weak labels"), _rows_of("weak labels")),
         control="weak labels (hard)",
         world=REAL,
+        beside="Soft labels teach more than hard ones",
         because=(
             CANNOT_TELL,
             "After one pass over 480 labels the two end level. About half of the supervisor's answers have a "
@@ -236,6 +239,7 @@ CLAIMS = (
         **both_moments(_rows_of("random errors"), _rows_of("weak labels")),
         control="weak labels (hard)",
         world=REAL,
+        beside="Random errors are corrected, systematic ones imitated",
         because=(
             CANNOT_TELL,
             "The mean points the other way: after one pass over 480 labels, the students of random errors are still "
