@@ -130,6 +130,7 @@ def _methods(store: Store, device: str, number: int) -> Rows:
         own = trusted.student
         facts |= {"trusted_accuracy": own.accuracy, "trusted_pgr": trusted.pgr, "trusted_imitation": own.imitation}
         curve = [(C, s.accuracy, s.imitation, t) for C, s, t in zip(PATH, students, right, strict=True)]
+        facts |= {"first_answer": labels.answers.count(labels.task.answers[0]) / len(labels)}  # share of the labels
         rows.append(facts | {"label_accuracy": labels.label_accuracy, "curve": curve, **numbers(end)})
     return [*rows, {"question": "labels", "seed": number, **facts_of_labels(seed.labels)}]
 
