@@ -38,13 +38,14 @@ MOMENTS = {"at the end of the course": AT_END, "where 100 trusted examples choos
 
 HARD, SOFT, CONFIDENCE, TRUTH = "weak labels", "soft weak labels", f"confidence loss {ALPHA:g}", "truth"
 RANDOM, CONFIDENT, SMALL = "random half", "confident half", "small-loss half"
+BALANCED = f"{SMALL}, balanced"
 THIRDS, THIRD = "mean of 3 (a third of the truth each)", "one of 3 (a third of the truth each)"
 SHARED, SHARE = "mean of 3 (two thirds of the truth each)", "one of 3 (two thirds of the truth each)"
 EARLIER = f"bootstrapping through layer {EARLY}"
 TRUSTED, TRUSTED_FEW = "trusted examples alone", f"{FEW} trusted examples alone"
 CONTROLS = {  # heading -> method -> what it is compared with
     "losses": {SOFT: HARD, CONFIDENCE: SOFT},
-    "selection": {CONFIDENT: RANDOM, SMALL: RANDOM},
+    "selection": {CONFIDENT: RANDOM, SMALL: RANDOM, BALANCED: RANDOM},
     "ensembles": {THIRDS: THIRD, SHARED: SHARE},
     "another start": {EARLIER: HARD},
     "a little truth instead": {TRUSTED: HARD, TRUSTED_FEW: HARD},
@@ -79,7 +80,8 @@ def labels_of_methods(seed: Seed) -> dict[str, LabelledSet]:
     )
     tables = seed.states.of(labels)
     brief = probe.fit_probe(tables[LAYER], labels, C=PATH[0]).probs(tables[LAYER])
-    given = np.array([labels.task.answers.index(answer) for answer in labels.answers])
+    given = [labels.task.answers.index(answer) for answer in labels.answers]
+    likely = brief[np.arange(len(labels)), given]
     early = {EARLY: tables[EARLY]}
     reader = probe.fit_probe(early[EARLY], labels, C=probe.choose(early, labels, Cs=PATH, seed=seed.number).C)
     return {
@@ -89,7 +91,8 @@ def labels_of_methods(seed: Seed) -> dict[str, LabelledSet]:
         CONFIDENCE: labels,
         RANDOM: keep(labels, random_scores(labels, seed=seed.number), 0.5, by="chance"),
         CONFIDENT: keep(labels, confidence(labels), 0.5, by="confidence"),
-        SMALL: keep(labels, brief[np.arange(len(labels)), given], 0.5, by="small loss"),
+        SMALL: keep(labels, likely, 0.5, by="small loss"),
+        BALANCED: keep(labels, likely, 0.5, by="small loss", balanced=True),
         THIRDS: average(of_third),
         THIRD: of_third[0],
         SHARED: average(of_two),
@@ -281,6 +284,12 @@ CLAIMS = (
         "On real English, to keep what the student itself finds likely (small loss) helps",
         "Han et al. 2018 (co-teaching)",
         SMALL,
+        "To keep what the student itself finds likely after an epoch (small loss) helps",
+    ),
+    _claim(
+        "The same, with the answers in their shares among the labels",
+        "Han et al. 2018 (co-teaching)",
+        BALANCED,
         "To keep what the student itself finds likely after an epoch (small loss) helps",
     ),
     _claim(
