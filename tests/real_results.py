@@ -4,7 +4,7 @@ from dataclasses import astuple
 
 import numpy as np
 
-from w2s_lab.studies import real_probe, real_tuning
+from w2s_lab.studies import real_methods, real_probe, real_tuning
 from w2s_lab.studies.study import Rows
 
 
@@ -70,11 +70,34 @@ def probe_rows(seeds: int = 6) -> Rows:
     return rows
 
 
+def method_rows(seeds: int = 6) -> Rows:
+    """Rows of `real-methods`."""
+    rng, rows = np.random.default_rng(2), []
+    controls = {name: one for methods in real_methods.CONTROLS.values() for name, one in methods.items()}
+    for seed in range(seeds):
+        for name in dict.fromkeys((real_methods.TRUTH, *controls.values(), *controls)):
+            facts = {"question": "methods", "seed": seed, "method": name, "examples": 1500, "C": 1e-3}
+            end, chosen = _numbers(rng, student=0.74), _numbers(rng)
+            facts |= {f"trusted_{key}": chosen[key] for key in ("accuracy", "pgr", "imitation")}
+            curve = [(C, end["accuracy"] + 0.01 * i, 0.3 + 0.1 * i, 0.8) for i, C in enumerate(real_methods.PATH)]
+            rows.append({**facts, "label_accuracy": 0.72, "curve": curve, **end})
+        sure = {"ece": 0.1, "sure": 0.5, "sure_right": 0.8, "wrong_sure": round(0.3 + 0.01 * seed, 5)}
+        rows.append({"question": "labels", "seed": seed, **sure})
+    return rows
+
+
 def results() -> dict[str, dict]:
-    """Both files, without command and versions."""
+    """The files, without command and versions."""
     facts = {"model": real_probe.MODEL, "task": real_probe.TASK}
     return {
         "real-probe": {**facts, "sizes": astuple(real_probe.SIZES), "rows": probe_rows()},
+        "real-methods": {
+            **facts,
+            "sizes": astuple(real_probe.SIZES),
+            "layer": real_methods.LAYER,
+            "path": real_methods.PATH,
+            "rows": method_rows(),
+        },
         "real-tuning": {
             **facts,
             "supervisor": real_tuning.SUPERVISOR,

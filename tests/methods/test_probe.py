@@ -15,6 +15,7 @@ from w2s_lab.methods import probe as probe_module
 from w2s_lab.methods.probe import (
     Probe,
     choose,
+    confidence_probe,
     features,
     features_of_layers,
     fit_probe,
@@ -22,6 +23,7 @@ from w2s_lab.methods.probe import (
     predict,
     ridge_probe,
 )
+from w2s_lab.objective import AuxiliaryConfidence, Targets
 from w2s_lab.records import Example, LabelledSet, Task
 from w2s_lab.training import labelling
 from w2s_lab.training.labelling import weak_labels
@@ -268,6 +270,70 @@ def test_soft_labels_minimise_the_cross_entropy_with_the_distributions():
     hard = fit_probe(table, labels, C=0.5)
     assert objective(np.r_[hard.coef.ravel(), hard.intercept]) > best.fun + 1e-3
     assert "soft" in probe.source and "soft" not in hard.source
+
+
+def confidence_objective(table: np.ndarray, labels: LabelledSet, C: float, alpha: float, fitted: Probe) -> tuple:
+    """The value of 1/2 |coef|^2 + C sum of `AuxiliaryConfidence`, at a fitted probe, and its gradient by torch.
+
+    The parameters are the rows of the answers behind the first, whose row the probe holds at 0 where there are two.
+    """
+    rows = torch.tensor((table - fitted.mean) / fitted.scale)
+    coef, intercept = (torch.tensor(one, requires_grad=True) for one in (fitted.coef, fitted.intercept))
+    balance = [labels.answers.count(answer) / len(labels) for answer in labels.task.answers]
+    targets = Targets(torch.tensor(labels.probs), torch.zeros(len(labels)), balance, progress=1.0)
+    loss = AuxiliaryConfidence(alpha, 0.0)((rows @ coef.T + intercept).log_softmax(-1), targets)
+    value = 0.5 * coef.square().sum() + C * loss.sum()
+    value.backward()
+    first = 1 if len(balance) == 2 else 0
+    return value.item(), coef.grad[first:].abs().max().item(), intercept.grad.abs().max().item()
+
+
+@pytest.mark.parametrize(("k", "alpha"), [(2, 0.5), (2, 0.8), (3, 0.5)])
+def test_the_confidence_probe_is_at_rest_in_the_confidence_loss(k, alpha):
+    """No gradient is left, and the probe of soft labels is above it; with as much of any answer as the labels have."""
+    table, labels = toy(120, 4, k, noise=2.0)
+    rng = np.random.default_rng(3)
+    probs = rng.dirichlet(np.ones(k), size=120)
+    labels = replace(labels, probs=probs, answers=tuple(labels.task.answers[i] for i in probs.argmax(-1)))
+    fitted = confidence_probe(table, labels, C=0.5, alpha=alpha)
+    soft = fit_probe(table, labels, C=0.5, soft=True)
+    value, *gradients = confidence_objective(table, labels, 0.5, alpha, fitted)
+    at_soft, *moving = confidence_objective(table, labels, 0.5, alpha, soft)
+    assert value < at_soft and max(gradients) < 0.01 < max(moving)
+    assert f"confidence loss {alpha}" in fitted.source
+
+
+def test_the_confidence_probe_by_hand():
+    """Four examples, one feature: the wrong soft label is outvoted by the probe's own answers, at alpha 0.5."""
+    table, weak = np.array([[-3.0], [-1.0], [1.0], [3.0]]), np.array([0.1, 0.1, 0.4, 0.6])
+    task = Task("toy", ("no", "yes"))
+    examples = tuple(Example("Say.", str(i)) for i in range(4))
+    labels = LabelledSet(task, examples, ("no", "no", "yes", "yes"), np.column_stack([1 - weak, weak]))
+    # half of the answers are "yes", and the probe ranks by the feature: its hardened answers are no, no, yes, yes
+    mixed = 0.5 * weak + 0.5 * np.array([0, 0, 1, 1])
+    scaled = table[:, 0] / np.sqrt(5)
+
+    def loss(at: np.ndarray) -> float:
+        z = at[0] * scaled + at[1]
+        return 0.5 * at[0] ** 2 + 2.0 * (np.logaddexp(0, z) - mixed * z).sum()
+
+    found = confidence_probe(table, labels, C=2.0)
+    best = minimize(loss, [0.0, 0.0], tol=1e-12).x
+    assert [found.coef[1, 0], found.intercept[1]] == pytest.approx(best, abs=1e-4)
+
+
+def test_without_weight_on_itself_the_confidence_probe_is_scikit_learns_of_soft_labels():
+    table, labels = toy(150, 5, 2)
+    labels = replace(labels, probs=np.random.default_rng(1).dirichlet((1, 1), size=150))
+    found = confidence_probe(table, labels, C=0.3, alpha=0.0)
+    scaled, (no, yes) = StandardScaler().fit_transform(table), labels.probs.T
+    plain = LogisticRegression(C=0.3, tol=1e-8, max_iter=1000)
+    plain.fit(np.vstack([scaled, scaled]), np.repeat([0, 1], 150), np.concatenate([no, yes]))
+    np.testing.assert_allclose(found.coef[1] - found.coef[0], plain.coef_[0], atol=1e-3)
+    with pytest.raises(ValueError, match=r"alpha is 1.5; expected a number from 0 to 1"):
+        confidence_probe(table, labels, alpha=1.5)
+    with pytest.raises(ValueError, match=r"confidence_probe: soft labels asked for"):
+        confidence_probe(table, replace(labels, probs=None))
 
 
 def one_hot(labels: LabelledSet) -> np.ndarray:

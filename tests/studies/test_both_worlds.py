@@ -14,7 +14,7 @@ from scipy import stats
 
 from w2s_lab.cli.commands import main
 from w2s_lab.figures.plots import ROLE
-from w2s_lab.studies import both_worlds, real_probe, real_tuning
+from w2s_lab.studies import both_worlds, real_methods, real_probe, real_tuning
 
 RESULTS = ROOT / "data" / "results"
 
@@ -112,6 +112,23 @@ def real_columns() -> tuple[str, ...]:
     return ("weak", "accuracy", "trusted_accuracy", "ceiling", "imitation")
 
 
+def test_the_table_of_methods_shows_both_moments_and_the_course(results):
+    tables = both_worlds.real_english_tables({"real-methods": results["real-methods"]})
+    own = [row for row in results["real-methods"]["rows"] if row.get("method") == real_methods.CONFIDENT]
+    keys = ("label_accuracy", "accuracy", "trusted_accuracy", "trusted_imitation")
+    found = next(row for row in lines(tables) if row[0] == real_methods.CONFIDENT)
+    assert found[3:] == [interval([row[key] for row in own], 3) for key in keys[1:]] and found[1] == "1,500"
+    hard, truth = (
+        [row for row in results["real-methods"]["rows"] if row.get("method") == name]
+        for name in (real_methods.HARD, real_methods.TRUTH)
+    )
+    found = next(row for row in lines(tables) if row[0] == "0.001")
+    wanted = ([row["curve"][2][i] for row in rows] for rows, i in ((hard, 1), (hard, 2), (truth, 1)))
+    assert found[1:2] + found[3:] == [interval(one, 3) for i, one in enumerate(wanted) if i != 1]
+    assert found[2].startswith("0.500")
+    assert f"wrong labels are among them: {interval([0.3 + 0.01 * seed for seed in range(6)])}." in tables
+
+
 def test_differences_are_paired_by_seed(results):
     found = {row[0]: row[1:] for row in lines(both_worlds.real_english_tables(results))}
     for treated, control, seeds in (("soft weak labels", "weak labels", 5),):
@@ -135,7 +152,7 @@ def test_a_pgr_that_is_undefined_for_some_seeds_is_counted(results):
 
 def test_what_is_not_measured_is_named_with_its_command():
     says = both_worlds.real_english_tables({})
-    assert "`w2s-lab study real-tuning`" in says and "`w2s-lab study real-probe`" in says
+    assert all(f"`w2s-lab study {name}`" in says for name in ("real-tuning", "real-probe", "real-methods"))
 
 
 def test_the_command_fills_the_places_and_nothing_else(results, tmp_path, capsys):
@@ -144,7 +161,7 @@ def test_the_command_fills_the_places_and_nothing_else(results, tmp_path, capsys
     shutil.copytree(RESULTS, folder, ignore=shutil.ignore_patterns("*.png", "run-*"))
     for page in ("README.md", "docs/real_english.md"):
         shutil.copyfile(ROOT / page, tmp_path / page)
-    for name in ("real-tuning", "real-probe"):
+    for name in ("real-tuning", "real-probe", "real-methods"):
         (folder / f"{name}.json").write_text(json.dumps(results[name]))
     for _ in range(2):  # a second time changes nothing
         assert main(["study", "findings", "--output", str(folder)]) == 0

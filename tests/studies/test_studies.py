@@ -34,6 +34,7 @@ from w2s_lab.studies import (
     methods,
     overfitting,
     policy,
+    real_methods,
     real_probe,
     real_tuning,
     scaling,
@@ -120,6 +121,8 @@ def pocket_for_real(monkeypatch):
         monkeypatch.setattr(real_probe, name, value)
     for name in ("MODEL", "TASK", "OTHERS", "SIZES"):
         monkeypatch.setattr(real_tuning, name, small[name])
+    for name, value in {"TASK": "sentiment", "SIZES": TINY, "LAYER": 2, "EARLY": 1, "FEW": 10}.items():
+        monkeypatch.setattr(real_methods, name, value)
     monkeypatch.setattr(real_tuning, "SUPERVISOR", "bag-of-words:30")
     monkeypatch.setattr(real_tuning, "ELSEWHERE", 20)
     once, thrice = replace(QUICK, batch_size=16), replace(QUICK, batch_size=16, epochs=3)
@@ -194,6 +197,31 @@ def test_the_study_of_the_tilt_from_end_to_end(pocket_for_real, tmp_path, monkey
     own = [r for r in rows if (r["world"], r["labels"], r.get("step")) == (study.POCKET, "weak labels", 2)]
     assert swung["auc"]["mean"] == pytest.approx(np.mean([row["auc"] for row in own])) and swung["auc"]["n"] == 2
     assert swung["second"]["mean"] == pytest.approx(np.mean([row["second"] for row in own]))
+
+
+@pytest.mark.slow
+def test_the_study_of_methods_on_real_english_from_end_to_end(pocket_for_real, tmp_path):
+    text, facts = run("real-methods", tmp_path)
+    of = {(row["seed"], row["method"]): row for row in facts["rows"] if row["question"] == "methods"}
+    controls = {name: one for methods in real_methods.CONTROLS.values() for name, one in methods.items()}
+    arms = {real_methods.TRUTH, *controls, *controls.values()}
+    assert set(of) == {(seed, name) for seed in (0, 1) for name in arms}
+    for row in of.values():
+        assert len({of[row["seed"], name]["ceiling"] for name in arms}) == 1  # one thing differs
+        (end,) = (point for point in row["curve"] if point[0] == real_methods.PATH[-1])
+        assert end[1] == row["accuracy"]
+        (chosen,) = (point for point in row["curve"] if point[0] == row["C"])
+        assert chosen[1] == row["trusted_accuracy"]
+        if row["method"] not in (real_methods.TRUSTED, real_methods.TRUSTED_FEW):
+            assert chosen == max(row["curve"], key=lambda point: point[3])  # of the trusted examples, the first
+    assert of[0, real_methods.RANDOM]["examples"] == of[0, real_methods.CONFIDENT]["examples"] == TINY.student_train / 2
+    assert of[0, real_methods.TRUTH]["label_accuracy"] == 1 == of[0, real_methods.TRUSTED_FEW]["label_accuracy"]
+    assert of[0, real_methods.TRUSTED_FEW]["examples"] == 10
+    assert list(facts["effects"]) == list(real_methods.MOMENTS)
+    effect = next(one for one in facts["effects"]["at the end of the course"] if one["name"] == real_methods.SMALL)
+    apart = [of[s, real_methods.SMALL]["accuracy"] - of[s, real_methods.RANDOM]["accuracy"] for s in (0, 1)]
+    assert effect["mean"] == pytest.approx(np.mean(apart), abs=1e-4)
+    assert all(name in text for name in arms) and (tmp_path / "real-methods.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
@@ -281,7 +309,8 @@ def test_a_study_brings_its_claims(monkeypatch):
     mine = study.Study("mine", "does it?", 2, lambda setting: [], lambda rows: ({}, "", {}), claims=(claim,))
     before = findings.all_findings()
     late = (*majorities.STUDY.claims, *majorities.REAL_STUDY.claims)
-    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *real_probe.CLAIMS, *real_tuning.CLAIMS, *late)
+    real = (*real_probe.CLAIMS, *real_methods.CLAIMS, *real_tuning.CLAIMS)
+    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *real, *late)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})
     assert findings.all_findings() == (*before, claim)
     monkeypatch.setattr(STUDIES, "_entries", {"mine": mine})
@@ -394,6 +423,24 @@ def test_a_family_is_one_world_at_one_moment(monkeypatch):
     table, why = findings.findings_table(results), findings.reasons(results)
     assert table.count("4 tests") == table.count("2 tests (differences") == 1 and "2 at the end" in table
     assert why == "* **one 0.0001** (conditions not met). The moon is not full."
+
+
+def test_a_claim_stands_beside_the_one_that_it_repeats(monkeypatch):
+    first, second = claim("one", "a", 0.01, at_end=True), replace(claim("other", "b", 0.5), beside="one 0.01")
+    monkeypatch.setattr(findings, "FINDINGS", (claim("one", "a", 0.5), first, second))
+    monkeypatch.setattr(STUDIES, "_entries", {})
+    results = {name: {"rows": []} for name in "ab"}
+    found = [line for line in findings.worlds_table(results).splitlines() if line.startswith("| one")]
+    effect = "+0.100 [+0.050, +0.150]"
+    assert found == [f"| one 0.01 | **reproduced**: {effect} | **reproduced**: {effect} | q |"]
+    monkeypatch.setattr(findings, "FINDINGS", (first,))
+    assert findings.worlds_table(results) == ""
+
+
+def test_what_a_claim_stands_beside_is_a_claim():
+    known = {one.claim for one in findings.FINDINGS}
+    named = [one for one in findings.all_findings() if one.beside]
+    assert len(named) > 10 and all(one.beside in known and one.world == study.REAL for one in named)
 
 
 def test_a_verdict_that_differs_at_the_end_is_shown():
@@ -525,7 +572,8 @@ def test_what_is_shipped_says_what_was_measured(tmp_path, capsys):
     table = findings.findings_table(results)
     for path in (RESULTS / "README.md", RESULTS.parents[1] / "docs" / "findings.md"):
         text = path.read_text(encoding="utf-8")
-        assert text[text.index(findings.BEGIN) : text.index(findings.END)].count(table) == 1
+        place = text[text.index(findings.BEGIN) : text.index(findings.END)]
+        assert place.count(table) == place.count(findings.worlds_table(results)) == 1
     shipped = [name for name in STUDIES if (RESULTS / f"{name}.json").is_file()]
     assert set(results) < set(shipped)
     for name in shipped:

@@ -5,7 +5,7 @@ move of a slider. Burns et al. (2023, arXiv 2312.09390) fit such probes to weak 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from scipy.special import softmax
 
 from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.objective import balanced_predictions
 from w2s_lab.records import LabelledSet
 from w2s_lab.system.record import Record
 from w2s_lab.training.labelling import MAX_NEW_TOKENS, OnRows, in_pieces
@@ -142,6 +143,43 @@ def fit_probe(features: np.ndarray, labels: LabelledSet, *, C: float = 1.0, soft
         intercept[seen] = [0.0, fitted.intercept_[0]] if two else fitted.intercept_
     name = f"logistic probe (C={C:g}{', soft' if soft else ''}) on {labels.source}"
     return Probe(labels.task.answers, scaler.mean_, scaler.scale_, coef, intercept, "logistic", name)
+
+
+def confidence_probe(
+    features: np.ndarray, labels: LabelledSet, *, C: float = 1.0, alpha: float = 0.5, rounds: int = 20
+) -> Probe:
+    """A logistic probe with the confidence loss: part of its target is its own hardened answer.
+
+    min 1/2 |coef|^2 + C sum over i of CE((1 - alpha) labels.probs_i + alpha h_i, softmax(z_i)), where h are the probe's
+    own answers, hardened so that each answer keeps its share among the labels. This is `objective.AuxiliaryConfidence`
+    with all examples in one batch and its ramp over (Burns et al. 2023, arXiv 2312.09390, section 4.3).
+
+    Two steps alternate: harden the answers of the probe, fit it to the mixture. Each is the best one while the other
+    stands still, so the objective never rises. They begin at the probe of the soft labels, and end where no hardened
+    answer changes. alpha = 0 is `fit_probe` with `soft=True`, in one step.
+
+    Args:
+        features, labels, C: as in `fit_probe`; the labels need `probs`.
+        alpha: weight of the probe's own answers, from 0 to 1.
+        rounds: the most fits after the first.
+
+    Raises:
+        ValueError: as `fit_probe`, or `alpha` is outside [0, 1].
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"confidence_probe: alpha is {alpha}; expected a number from 0 to 1")
+    weak, _ = _targets(features, labels, True, "confidence_probe")
+    fitted = fit_probe(features, labels, C=C, soft=True)
+    answers = labels.task.answers or ()
+    balance = [labels.answers.count(answer) / len(labels) for answer in answers]
+    before = None
+    for _ in range(rounds if alpha else 0):
+        own = balanced_predictions(torch.from_numpy(fitted.probs(features)), balance).numpy()
+        if before is not None and (own == before).all():
+            break
+        mixed = (1 - alpha) * weak + alpha * np.eye(len(answers))[own]
+        fitted, before = fit_probe(features, replace(labels, probs=mixed), C=C, soft=True), own
+    return replace(fitted, source=f"logistic probe (C={C:g}, confidence loss {alpha:g}) on {labels.source}")
 
 
 def ridge_probe(features: np.ndarray, labels: LabelledSet, *, alpha: float = 1.0, soft: bool = False) -> Probe:

@@ -24,6 +24,7 @@ STUDIES: Registry["Study"] = Registry(
         "policy": "w2s_lab.studies.policy:STUDY",
         "flywheel": "w2s_lab.studies.flywheel:STUDY",
         "real-probe": "w2s_lab.studies.real_probe:STUDY",
+        "real-methods": "w2s_lab.studies.real_methods:STUDY",
         "real-tuning": "w2s_lab.studies.real_tuning:STUDY",
         "majorities": "w2s_lab.studies.majorities:STUDY",
         "real-majorities": "w2s_lab.studies.majorities:REAL_STUDY",

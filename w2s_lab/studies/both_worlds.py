@@ -1,7 +1,7 @@
 """The pocket world beside real English: a figure, the README's first result, and the tables of docs/real_english.md.
 
-All of it is generated from the result files `mechanism`, `real-tuning` and `real-probe`, never typed. What has not been
-measured yet is said to be so.
+All of it is generated from the result files `mechanism`, `real-tuning`, `real-probe` and `real-methods`, never typed.
+What has not been measured yet is said to be so.
 """
 
 import json
@@ -16,6 +16,9 @@ from w2s_lab.experiments.effects import difference, markdown_table, paired_effec
 from w2s_lab.figures import plots
 from w2s_lab.recipe import rate_text
 from w2s_lab.studies.figures import figure_of
+from w2s_lab.studies.measures import AT_END, AT_TRUSTED
+from w2s_lab.studies.real_methods import HARD, SURE
+from w2s_lab.studies.real_methods import TRUTH as PROBE_OF_TRUTH
 from w2s_lab.studies.real_probe import (
     ARMS,
     CHOICES,
@@ -33,7 +36,7 @@ from w2s_lab.studies.study import Rows, column, mean_of, select
 from w2s_lab.system.files import replacing
 
 Results = Mapping[str, Mapping[str, Any]]
-STUDIES = ("mechanism", "real-tuning", "real-probe")
+STUDIES = ("mechanism", "real-tuning", "real-probe", "real-methods")
 FIGURE = "both-worlds.png"
 COMMAND = "w2s-lab study findings"
 ENDS = "95 % t interval over seeds"
@@ -143,12 +146,13 @@ HEAD = ("supervisor", "student", "ceiling")
 
 
 def real_english_tables(results: Results) -> str:
-    """What was measured on real English, as Markdown: fine-tuning, then probes, then what both say of other texts."""
+    """What was measured on real English, as Markdown: fine-tuning, probes, and the methods with probes."""
     parts = [
         part(results) if study in results else f"{title}: {NOT_YET}; `w2s-lab study {study}` measures it."
         for study, title, part in (
             ("real-tuning", "Fine-tuning", _tuning_tables),
             ("real-probe", "Probes", _probe_tables),
+            ("real-methods", "Methods", _method_tables),
         )
     ]
     return "\n\n".join(parts)
@@ -262,6 +266,40 @@ def _probe_tables(results: Results) -> str:
     ]
     head = ("before any training", "accuracy", "share of its commonest answer", "perplexity", "ended word for word")
     return "\n\n".join([*parts, "What the model knew before:", markdown_table(head, lines)])
+
+
+def _method_tables(results: Results) -> str:
+    facts = results["real-methods"]
+    _, labels, test, trusted = facts["sizes"]
+    own, of_labels = (select(facts["rows"], question=question) for question in ("methods", "labels"))
+    of = {name: select(own, method=name) for name in dict.fromkeys(row["method"] for row in own)}
+    columns = ("label_accuracy", AT_END, AT_TRUSTED, "trusted_imitation")
+    lines = [
+        [name, f"{rows[0]['examples']:,}", *(_ended(mean_of(rows, one), 3) for one in columns)]
+        for name, rows in of.items()
+    ]
+    head = ("the probe learns", "labels", "of these are right", "accuracy at the end of the course",
+            f"accuracy where {trusted} trusted examples choose", "imitation of weak errors there")  # fmt: skip
+
+    def along(place: int) -> list[str]:
+        """A line of the course: means over seeds of accuracy and imitation, of two probes, at one C."""
+        cells = [mean_of([{"it": row["curve"][place][i]} for row in of[name]], "it")
+                 for name, i in ((HARD, 1), (HARD, 2), (PROBE_OF_TRUTH, 1))]  # fmt: skip
+        return [f"{facts['path'][place]:g}", *(_ended(one, 3) for one in cells)]
+
+    course = ("C", f"accuracy, {HARD}", f"imitation of weak errors, {HARD}", f"accuracy, {PROBE_OF_TRUTH}")
+    says = {name: _ended(mean_of(of_labels, name)) for name in ("ece", "sure", "sure_right", "wrong_sure")}
+    return "\n\n".join([
+        f"**Methods.** A probe of layer {facts['layer']} learns {labels:,} labels of a bag of words, or what a method "
+        f"makes of them; {test:,} test sentences, means with {ENDS}, {len(of[HARD])} seeds. "
+        "[Findings](findings.md#how-a-claim-is-tested) says what each method is, and compares each with its control.",
+        markdown_table(head, lines),
+        "The course of the probe, from strong to weak regularisation:",
+        markdown_table(course, [along(place) for place in range(len(facts["path"]))]),
+        f"Labels to which the supervisor gives a probability above {SURE}: {says['sure']} of all. How many of these "
+        f"are right: {says['sure_right']}. How many of its wrong labels are among them: {says['wrong_sure']}. Its "
+        f"expected calibration error: {says['ece']}.",
+    ])  # fmt: skip
 
 
 # -- the pages ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ HEAD = (
     *("effect that is judged, 95 % interval", "over", "verdict"),
 )
 
+BESIDE = ("claim", "pocket world", "real English", "measured there")
+
 Results = Mapping[str, Mapping[str, Any]]
 
 
@@ -169,6 +171,19 @@ def findings_table(results: Results) -> str:
     return "\n\n".join(parts)
 
 
+def worlds_table(results: Results) -> str:
+    """The claims that were measured in both worlds, side by side, in Markdown; empty where there are none."""
+    found = {one.finding.claim: one for one in judged(results)}
+    pairs = [(found[one.finding.beside], one) for one in found.values() if one.finding.beside in found]
+    pairs.sort(key=lambda pair: list(found).index(pair[0].finding.claim))
+
+    def seen(one: Judged) -> str:
+        return f"{verdict_text(one)}: {difference(one.effect)}".replace(" *:", " \\*:").replace(" *)", " \\*)")
+
+    rows = [(pocket.finding.claim, seen(pocket), seen(real), real.finding.quantity) for pocket, real in pairs]
+    return f"**Both worlds**\n\n{markdown_table(BESIDE, rows)}" if rows else ""
+
+
 def reasons(results: Results) -> str:
     """The reasons for some of the verdicts, as a list in Markdown."""
     lines = [f"* **{one.finding.claim}** ({one.verdict}). {one.why}" for one in judged(results) if one.why]
@@ -176,7 +191,7 @@ def reasons(results: Results) -> str:
 
 
 def write_findings(folder: Path) -> list[Path]:
-    """Put table and reasons between the marks in `folder/README.md`, and in `docs/findings.md` beside `data`.
+    """Put tables and reasons between the marks in `folder/README.md`, and in `docs/findings.md` beside `data`.
 
     Returns:
         The files written.
@@ -185,7 +200,8 @@ def write_findings(folder: Path) -> list[Path]:
         ValueError: a result file is missing, or a page has no marks.
     """
     results = read_results(folder)
-    text = f"{BEGIN}\n{findings_table(results)}\n\n{reasons(results)}".rstrip() + f"\n{END}"
+    parts = (worlds_table(results), findings_table(results), reasons(results))
+    text = f"{BEGIN}\n" + "\n\n".join(part for part in parts if part) + f"\n{END}"
     written = []
     for path in (folder / "README.md", folder.parent.parent / "docs" / "findings.md"):
         if not path.is_file():

@@ -227,6 +227,7 @@ CLAIMS = (
         level("pgr", _rows_of("weak labels")),
         control="the supervisor",
         world=REAL,
+        beside="Naive fine-tuning on weak labels recovers part of the gap (PGR > 0)",
     ),
     Finding(
         "The same, fine-tuned on soft labels",
@@ -236,6 +237,7 @@ CLAIMS = (
         level("pgr", _rows_of("soft weak labels")),
         control="the supervisor",
         world=REAL,
+        beside="The same, on soft labels, as in their released code",
     ),
     Finding(
         "On real English, soft labels teach more than hard ones",
@@ -245,6 +247,7 @@ CLAIMS = (
         **both_moments(_rows_of("soft weak labels"), _rows_of("weak labels")),
         control="weak labels (hard)",
         world=REAL,
+        beside="Soft labels teach more than hard ones",
         because=(
             CANNOT_TELL,
             "After one pass over 480 labels the two end level. About half of the supervisor's answers have a "
@@ -260,6 +263,7 @@ CLAIMS = (
         **both_moments(_rows_of("random errors"), _rows_of("weak labels")),
         control="weak labels (hard)",
         world=REAL,
+        beside="Random errors are corrected, systematic ones imitated",
         because=(
             CANNOT_TELL,
             "The mean points the other way: after one pass over 480 labels, the students of random errors are still "

@@ -66,6 +66,7 @@ class Finding:
         condition: from the rows to a sentence that says which condition of the claim is not met and how far it is from
             true; an empty one where all are met. None: the claim has no condition that could fail here.
         margin: an effect that is surely nearer to 0 counts as none; None where it has no such margin, such as a slope.
+        beside: the claim of the pocket world that this one repeats in another world, word for word; empty: none.
     """
 
     claim: str
@@ -81,6 +82,7 @@ class Finding:
     world: str = POCKET
     condition: Callable[[Rows], str] | None = None
     margin: float | None = NOTHING
+    beside: str = ""
 
     def verdict(self, effect: Effect) -> str:
         """reproduced, not reproduced, or cannot tell here; that the conditions are met is taken for granted."""
