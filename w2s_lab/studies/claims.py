@@ -296,8 +296,7 @@ FINDINGS: tuple[Finding, ...] = (
         because=(
             CANNOT_TELL,
             "Superfiltering filters answers that come from a better source than its filter. Here the filter wrote the "
-            "labels itself, and those that surprise it are right about as often as those of a random half. Sizes and "
-            "balance of classes of the two halves are not matched.",
+            "labels itself, and those that surprise it are right about as often as those of a random half.",
         ),
     ),
     Finding(
