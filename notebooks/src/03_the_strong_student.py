@@ -29,7 +29,7 @@ store = w2s.Store()
 # %%
 room.predict(
     "03-first-pass",
-    "A strong model learns from a weak one's labels, a fifth of them wrong: one pass. How will it do, on the truth?",
+    "A strong model learns from a weak one's labels, mistakes included: one pass. How will it do, on the truth?",
     ["below its supervisor", "level with its supervisor", "above its supervisor"],
 )
 
@@ -60,10 +60,13 @@ room.why_it_works(store)
 # and a supervisor of its own (`w2s-lab study tilt`):
 
 # %%
-for found in room.measured("tilt")["moments"]:
+tilts = room.measured("tilt")
+for found in tilts["moments"]:
     away, names = found["away"], (found[name] for name in ("world", "labels", "moment"))
     print("{:<14}{:<15}{:<8}".format(*names), end="")
     print(f"{away['mean']:3.0f}° from upright [{away['low']:.0f}°, {away['high']:.0f}°]")
+for world, away in tilts["supervisor"].items():
+    print(f"{world}, the supervisor's own labels: {away['mean']:.0f}° [{away['low']:.0f}°, {away['high']:.0f}°]")
 
 # %% [markdown]
 # *best* is the best of the snapshots on the test set (on real English, of the probes along C), *trusted* the one that
@@ -74,7 +77,7 @@ for found in room.measured("tilt")["moments"]:
 # a line as tilted as the supervisor's labels. So there this plane shows what overfitting does, and not the whole of why
 # the student was better. Both axes use the truth: the picture explains, and detects nothing.
 #
-# Now the same training, piece by piece.
+# Now such a training, piece by piece.
 #
 # ## The pieces
 #

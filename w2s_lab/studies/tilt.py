@@ -26,7 +26,6 @@ from w2s_lab.methods.tilt import decision_line, habit_plane
 from w2s_lab.models.loading import load_model
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Evaluation, LabelledSet
-from w2s_lab.studies.claims import BURNS
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.measures import change
 from w2s_lab.studies.study import POCKET, REAL, Finding, Rows, Setting, Study, bench, cell, mean_of, rounded, select
@@ -272,7 +271,7 @@ def _claims(world: str, quantity: str) -> tuple[Finding, ...]:
     return (
         Finding(
             f"{real} that fits its labels ever more closely turns from the truth to its supervisor's habit",
-            f"{BURNS}, section 5.1",
+            "this kit",
             f"degrees from upright at the end, {quantity}",
             "tilt",
             change("away", weak, {"world": world, "labels": LABELS[0], "trusted": True}),
@@ -282,7 +281,7 @@ def _claims(world: str, quantity: str) -> tuple[Finding, ...]:
         ),
         Finding(
             f"{real} of as many random errors turns less",
-            f"{BURNS}, section 5.1",
+            "this kit",
             f"degrees from upright at the end, random errors, {quantity}",
             "tilt",
             change("away", random, weak),
