@@ -4,13 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from places import ROOT
 
 from w2s_lab.data.sources import SplitSizes
 from w2s_lab.experiments.procedure import Plan
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Evaluation, Example, LabelledSet, Task
-from w2s_lab.studies import majorities, mechanism, real_probe, study
+from w2s_lab.studies import both_worlds, majorities, mechanism, real_probe, study
 
+RESULTS = ROOT / "data" / "results"
 TASK = Task("t", ("no", "yes"))
 TINY = SplitSizes(supervisor_train=64, student_train=64, test=40, validation=20)
 
@@ -80,12 +82,13 @@ def test_predicted_and_measured_by_hand(few):
 
 def test_the_claims_are_differences_by_seed():
     wide, narrow = majorities.STUDY.claims
-    shared = {"weak": 0.75, "consistency_early": 0.1}
+    shared = {"question": "cells", "weak": 0.75, "consistency_early": 0.1}
     rows = [
         {"cells": name, "seed": seed, "predicted": right + seed, "consistency_late": late, **shared}
         for name, right, late in (("405 neighbours", 0.9, 0.2), ("5 neighbours", 0.1, 0.9), ("1 neighbour", 0.2, 0.8))
         for seed in (0, 1)
     ]
+    rows += [row | {"question": "slices", "predicted": 0.0} for row in rows]
     assert wide.measure(rows).mean == pytest.approx(0.9 + 0.5 - 0.75)
     assert narrow.measure(rows).mean == pytest.approx(0.9 - 0.1)
 
@@ -123,3 +126,59 @@ def test_the_study_of_majorities_from_end_to_end(name, few, tmp_path, monkeypatc
 
 def study_of(name: str) -> study.Study:
     return {one.name: one for one in (majorities.STUDY, majorities.REAL_STUDY)}[name]
+
+
+SHOWN = ("predicted", "best", "agreement_early", "agreement_late", "consistency_early", "consistency_late")
+
+
+def lines_of(name: str) -> list[str]:
+    """The table of a world in docs/findings.md: a line for each kind of cells, means over seeds, with two intervals."""
+    rows = [row for row in json.loads((RESULTS / f"{name}.json").read_text())["rows"] if row["question"] == "cells"]
+    lines = []
+    for cells in dict.fromkeys(row["cells"] for row in rows):
+        means = {column: study.mean_of(study.select(rows, cells=cells), column) for column in SHOWN}
+        shown = [both_worlds._ended(means[c]) if c in ENDED else f"{means[c]['mean']:.2f}" for c in SHOWN]
+        lines.append(f"| {cells} | {' | '.join(shown)} |")
+    return lines
+
+
+ENDED = ("predicted", "consistency_late")
+
+
+@pytest.mark.parametrize("name", ["majorities", "real-majorities"])
+def test_the_page_shows_what_was_measured(name):
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert len(lines_of(name)) >= 14 and "\n".join(lines_of(name)) in page
+
+
+def test_what_is_said_of_the_numbers_is_in_the_rows():
+    """The sentences of docs/findings.md and the reasons of the claims, looked up once more."""
+
+    def mean(name: str, cells: str, column: str) -> float:
+        rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+        return study.mean_of(study.select(rows, question="cells", cells=cells), column)["mean"]
+
+    def gain(name: str, cells: str) -> float:
+        return mean(name, cells, "predicted") - mean(name, cells, "weak")
+
+    pocket, real = "majorities", "real-majorities"
+    assert all(-0.02 < gain(pocket, f"{k} clusters") < 0 for k in majorities.CLUSTERS)
+    kinds = [f"{k} neighbours" for k in majorities.NEIGHBOURS[1:]] + list(majorities.POCKET_CELLS)
+    assert all(mean(pocket, cells, "consistency_early") < 0.25 for cells in kinds)
+    rows = json.loads((RESULTS / "majorities.json").read_text())["rows"]
+    negated = study.select(rows, question="slices", slice="negated", cells=majorities.NARROW)
+    said = [f"{100 * study.mean_of(negated, column)['mean']:.0f} %" for column in ("predicted", "late")]
+    said += [f"{100 * mean(pocket, majorities.WIDE, column):.0f} %" for column in ("weak", "predicted")]
+    said += [f"{100 * mean(real, majorities.WIDE, 'best'):.0f} %"]
+    section = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8").partition("## When a majority")[2]
+    assert said == ["43 %", "44 %", "80 %", "89 %", "82 %"]
+    assert all(number in section.partition("\n## ")[0] for number in said)
+    assert mean(pocket, majorities.OWN, "consistency_late") - mean(pocket, majorities.NARROW, "consistency_late") < 0.03
+    assert all(0.02 < gain(real, f"{k} neighbours") < 0.03 for k in (45, 135)) and gain(real, majorities.WIDE) < 0.01
+    assert all(gain(real, f"{k} clusters") < -0.05 for k in majorities.CLUSTERS)
+    for k in majorities.NEIGHBOURS[1:]:
+        early, late = (mean(real, f"{k} neighbours", f"consistency_{moment}") for moment in ("early", "late"))
+        assert early > late + 0.1
+    assert (
+        mean(real, majorities.WIDE, "early") > mean(real, majorities.WIDE, "weak") > mean(real, majorities.WIDE, "late")
+    )
