@@ -216,8 +216,8 @@ FINDINGS: tuple[Finding, ...] = (
         control=SOFT,
         because=(
             CANNOT_TELL,
-            "At the end it does: the wider the gap, the more errors the students of soft labels have learnt by then, and "
-            "the more there is to mend. Stopped in time they have learnt few, above any supervisor.",
+            "At the end it does: the wider the gap, the more errors the students of soft labels have learnt by then, "
+            "and the more there is to mend. Stopped in time they have learnt few, above any supervisor.",
         ),
         unit="students, clustered by seed",
         margin=None,
@@ -332,8 +332,8 @@ FINDINGS: tuple[Finding, ...] = (
         **_method(THIRDS, ONE_THIRD),
         because=(
             CANNOT_TELL,
-            "With a third of the truth, a supervisor's students differ by several hundredths from seed to seed. Weights "
-            "or a stacking fitted on the trusted examples change nothing that eight seeds can tell, either.",
+            "With a third of the truth, a supervisor's students differ by several hundredths from seed to seed. "
+            "Weights or a stacking fitted on the trusted examples change nothing that eight seeds can tell, either.",
         ),
     ),
     Finding(
