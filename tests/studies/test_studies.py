@@ -640,6 +640,40 @@ def test_what_the_reasons_say_is_in_the_rows():
     assert sum(one[trusted] - one[end] > 0.1 for one in adapted) == 1 and len(adapted) == 4
 
 
+def test_what_the_reasons_on_real_english_say_is_in_the_rows():
+    rows = json.loads((RESULTS / "real-methods.json").read_text())["rows"]
+    end, trusted, right, imitation = "accuracy", "trusted_accuracy", "label_accuracy", "trusted_imitation"
+
+    def mean(name: str, key: str) -> float:
+        return float(np.mean(study.column(study.select(rows, method=name), key)))
+
+    def course(name: str, place: int) -> float:
+        return float(np.mean([row["curve"][place][1] for row in study.select(rows, method=name)]))
+
+    sure, right_of_sure, wrong_sure = (
+        study.mean_of(study.select(rows, question="labels"), key)["mean"]
+        for key in ("sure", "sure_right", "wrong_sure")
+    )
+    assert 0.44 < sure < 0.5 and 0.25 < wrong_sure < 0.33 and right_of_sure < 0.9
+    plain, soft, random = real_methods.HARD, real_methods.SOFT, real_methods.RANDOM
+    assert mean(soft, "imitation") - mean(soft, imitation) > 0.03
+    assert 0.8 < mean(real_methods.CONFIDENT, right) < 0.86
+    assert mean(random, trusted) > mean(real_methods.CONFIDENT, end) > mean(random, end)
+    shares = study.column(study.select(rows, method=real_methods.SMALL), "first_answer")
+    assert sum(not 0.25 < share < 0.75 for share in shares) > len(shares) / 2
+    assert mean(real_methods.BALANCED, right) > mean(real_methods.CONFIDENT, right)
+    assert course(plain, 0) < mean(plain, "weak")  # the probe that ranks
+    assert all(mean(real_methods.THIRDS, key) < mean(plain, key) for key in (right, trusted))
+    assert mean(real_methods.SHARED, right) - mean(real_methods.SHARE, right) > 0.01
+    assert abs(mean(real_methods.EARLIER, right) - mean(plain, right)) < 0.005
+    assert mean(real_methods.EARLIER, imitation) - mean(plain, imitation) > 0.03
+    stopping = {name: mean(name, trusted) - mean(name, end) for name in (plain, real_methods.TRUTH)}
+    assert 0.15 < stopping[real_methods.TRUTH] / stopping[plain] < 0.25
+    moments = json.loads((RESULTS / "real-methods.json").read_text())["effects"]
+    ahead = [one["name"] for one in moments["where 100 trusted examples choose"] if one["verdict"] == "helps"]
+    assert ahead == [real_methods.THIRDS]
+
+
 @pytest.mark.parametrize("rule", methods.MATCHED)
 def test_a_matched_control_has_as_many_of_each_answer(rule, closed_set, monkeypatch):
     """And they are drawn by the seed, not by the rule."""

@@ -178,7 +178,7 @@ def worlds_table(results: Results) -> str:
     pairs.sort(key=lambda pair: list(found).index(pair[0].finding.claim))
 
     def seen(one: Judged) -> str:
-        return f"{verdict_text(one)}: {difference(one.effect)}".replace(" *:", " \\*:").replace(" *)", " \\*)")
+        return f"{verdict_text(one)}: {difference(one.effect)}".replace(" *", " \\*")
 
     rows = [(pocket.finding.claim, seen(pocket), seen(real), real.finding.quantity) for pocket, real in pairs]
     return f"**Both worlds**\n\n{markdown_table(BESIDE, rows)}" if rows else ""
