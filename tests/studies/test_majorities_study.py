@@ -55,7 +55,7 @@ def few(monkeypatch):
 
 
 def test_predicted_and_measured_by_hand(few):
-    rows = majorities.measured(subject())
+    rows = majorities.predicted_and_measured(subject())
     cells = {row["cells"]: row for row in rows if row["question"] == "cells"}
     assert list(cells) == ["1 neighbour", "3 neighbours", "2 clusters", "tag", majorities.OWN, majorities.TRUTH]
     assert [cells[name]["size"] for name in ("1 neighbour", "3 neighbours", "2 clusters", "tag")] == [1, 3, 2, 2]

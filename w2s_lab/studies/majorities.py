@@ -116,7 +116,9 @@ def _pocket(store: Store, device: str, seed: int) -> Rows:
         store.features(own.strong, part, layer=own.strong.layers)
         for part in (own.splits.student_train, own.splits.test)
     )
-    return measured(Subject(seed, own.labels, table, own.splits.test, of, own.reference, students, POCKET_CELLS))
+    return predicted_and_measured(
+        Subject(seed, own.labels, table, own.splits.test, of, own.reference, students, POCKET_CELLS)
+    )
 
 
 # -- real English ------------------------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ def _real(store: Store, device: str, seed: int) -> Rows:
         name: score(probe.predict(probe.fit_probe(table, labels, C=C), of, splits.test), reference)
         for name, C in (("early", EARLY_C), ("late", LATE_C))
     }
-    return measured(Subject(seed, labels, table, splits.test, of, reference, students, REAL_CELLS))
+    return predicted_and_measured(Subject(seed, labels, table, splits.test, of, reference, students, REAL_CELLS))
 
 
 # -- predicted and measured --------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ def slice_of(example: Example) -> str:
     return ", ".join(example.tags) or "no tag"
 
 
-def measured(subject: Subject) -> Rows:
+def predicted_and_measured(subject: Subject) -> Rows:
     """A row for each kind of cells, and for some of them a row for each slice of the test examples."""
     rows, slices = [], np.array([slice_of(example) for example in subject.test.examples])
     names, counts = np.unique(slices, return_counts=True)
