@@ -47,6 +47,8 @@ TUNED_DIFFERENCES = (
     ("errors by words", "weak labels"),
     *((name, "weak labels") for name in TUNED if name.startswith("weak labels,")),
     ("random errors, 3 passes", "weak labels, 3 passes"),
+    ("random errors, 3 passes", "random errors"),
+    ("labels of bag-of-words:400", "weak labels"),
 )
 NOT_YET = "not measured yet"
 

@@ -17,11 +17,11 @@ from w2s_lab.figures import plots, study_plots
 from w2s_lab.methods.labellers import labels_by
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.objective import SoftTargets
-from w2s_lab.recipe import LoRA, Recipe
-from w2s_lab.records import PARTS, Comparison, LabelledSet, Splits
+from w2s_lab.recipe import Recipe
+from w2s_lab.records import Comparison, LabelledSet
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.measures import both_moments, level
-from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, WORDINGS, labels_of_arm, table_of_groups
+from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, labels_of_arm, table_of_groups
 from w2s_lab.studies.study import (
     CANNOT_TELL,
     REAL,
@@ -43,7 +43,6 @@ SIZES = SplitSizes(supervisor_train=1500, student_train=480, test=300, validatio
 SUPERVISOR = "bag-of-words:1500"
 ONE = Recipe(epochs=1, batch_size=8, learning_rate=5e-5, eval_every=20)
 THREE = replace(ONE, epochs=3, eval_every=30)
-THIN = replace(ONE, learning_rate=5e-4, lora=LoRA())
 ELSEWHERE = 200  # examples of each other kind of text
 
 
@@ -56,14 +55,12 @@ class Arm:
         recipe: of student and ceiling; the ceiling learns by maximum likelihood.
         seeds: seeds 0 to seeds - 1, if as many are asked for.
         supervisor: who labels.
-        instruction: what stands before each sentence; None: what the task says.
     """
 
     labels: str
     recipe: Recipe
     seeds: int
     supervisor: str = SUPERVISOR
-    instruction: str | None = None
 
 
 ARMS = {
@@ -73,13 +70,7 @@ ARMS = {
     "errors by words": Arm("errors by words", ONE, 5),
     "weak labels, 3 passes": Arm("weak labels", THREE, 3),
     "random errors, 3 passes": Arm("random errors", THREE, 3),
-    "rate 2e-5": Arm("weak labels", replace(ONE, learning_rate=2e-5), 3),
-    "rate 1e-4": Arm("weak labels", replace(ONE, learning_rate=1e-4), 3),
-    "LoRA, rate 5e-4": Arm("weak labels", THIN, 3),
-    "without instruction": Arm("weak labels", ONE, 3, instruction=WORDINGS["none"]),
-    "the kit's instruction": Arm("weak labels", ONE, 3, instruction=WORDINGS["the kit's"]),
     "labels of bag-of-words:400": Arm("weak labels", ONE, 5, "bag-of-words:400"),
-    "labels of vader": Arm("weak labels", ONE, 5, "vader"),
 }
 TRUTH = "truth"
 TRANSFERRED = ("weak labels", "random errors", TRUTH)  # arms that are tried on other kinds of text
@@ -102,7 +93,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
 
 def _student(store: Store, device: str, arm: Arm, name: str, seed: int) -> Rows:
     """Numbers and curve of one student (of one ceiling, for the arm `TRUTH`), and what it does on other texts."""
-    splits = _instructed(load_splits(TASK, seed=seed, sizes=SIZES), arm.instruction)
+    splits = load_splits(TASK, seed=seed, sizes=SIZES)
     own = Bench(splits, Plan(arm.supervisor, MODEL, recipe=arm.recipe, device=device), store, seed)
     labels = labels_of_arm(arm.labels, splits, own.labels, seed)
     student = _watched(own, labels, arm.recipe)
@@ -117,19 +108,6 @@ def _student(store: Store, device: str, arm: Arm, name: str, seed: int) -> Rows:
     if name in TRANSFERRED and arm.recipe == ONE:
         rows += [{"question": "transfer", **facts, **row} for row in _elsewhere(own, student, ceiling)]
     return rows
-
-
-def _instructed(splits: Splits, instruction: str | None) -> Splits:
-    """The same examples with another instruction; None leaves them as they are."""
-    if instruction is None:
-        return splits
-    parts = {name: getattr(splits, name) for name in PARTS}
-    return Splits(
-        **{
-            name: replace(part, examples=tuple(replace(one, instruction=instruction) for one in part.examples))
-            for name, part in parts.items()
-        }
-    )
 
 
 def _watched(own: Bench, labels: LabelledSet, recipe: Recipe) -> LanguageModel:
