@@ -602,3 +602,24 @@ def test_other_measures_may_be_watched_and_must_have_been_measured():
         study_plots.flywheel_panels(rounds)
     with pytest.raises(ValueError, match="no round given"):
         study_plots.flywheel_panels({"empty": []})
+
+
+# -- majorities ------------------------------------------------------------------------------------------------------
+
+
+def test_the_mean_of_the_seeds_that_have_an_error_consistency_is_drawn():
+    ax = study_plots.consistency_by_size({"late": [{1: 0.8, 5: 0.6}, {1: 0.6, 5: None}]})
+    (line,) = [one.lines[0] for one in ax.containers]
+    assert line.get_xydata() == pytest.approx(np.array([[1, 0.7], [5, 0.6]]))
+    assert [one.get_text() for one in ax.get_xticklabels()] == ["1", "5"] and "chance" in str(legend_of(ax))
+
+
+def test_a_slice_that_was_predicted_right_lies_on_the_diagonal():
+    ax = study_plots.predicted_scatter({"wide": {"plain": 0.9, "negated": 0.8}}, {"plain": 0.9, "negated": 0.4})
+    (points,) = ax.collections
+    np.testing.assert_allclose(points.get_offsets(), [[0.9, 0.9], [0.8, 0.4]])
+    assert {one.get_text() for one in ax.texts} == {"plain", "negated"}
+
+
+def legend_of(ax) -> list[str]:
+    return [one.get_text() for one in ax.get_legend().get_texts()]
