@@ -111,10 +111,10 @@ def test_a_degree_on_the_screen_is_a_degree(panel):
     chart = panel.view.charts[0]
     (x0, x1), (y0, y1) = chart.ranges()
     low = float(np.array(habit_plane(FEATURES, LABELS).points(FEATURES[:SHOWN]))[:, 1].min())
-    assert y0 <= low and (x1 - x0) / (y1 - y0) == pytest.approx(592 / 320)
+    assert y0 <= low and (x1 - x0) / (y1 - y0) == pytest.approx(592 / 290)
     root = sound(chart)
     places = [one for one in root.iter() if one.tag.endswith("svg") and one.get("x")]
-    assert {(one.get("width"), one.get("height")) for one in places} == {("592.0", "320.0")}
+    assert {(one.get("width"), one.get("height")) for one in places} == {("592.0", "290.0")}
 
 
 def test_play_and_the_slider_move_together(panel):

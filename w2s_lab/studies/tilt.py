@@ -185,9 +185,11 @@ def tilt_figure(rows: Rows) -> Figure:
         own = [row for row in rows if row["world"] == world]
         weak, away = (mean_of(own, name)["mean"] for name in ("weak", "weak_away"))
         levels = {
-            "tilt": {"upright: the truth": (ROLE["truth"], 0.0), "the supervisor's own labels": (ROLE["weak"], away)},
+            "tilt": {"upright: the truth": (ROLE["truth"], 0.0)},
             "accuracy": {"weak supervisor": (ROLE["weak"], weak)},
         }
+        if away is not None:
+            levels["tilt"]["the supervisor's own labels"] = (ROLE["weak"], away)
         for ax, (name, quantity) in zip(axes[:, column], QUANTITIES.items(), strict=True):
             curves = {kind: (look, _curves(own, kind, x, name)) for kind, look in LOOKS.items()}
             seed_curves(curves, ax, quantity=quantity, lines=levels[name])

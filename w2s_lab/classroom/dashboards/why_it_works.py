@@ -27,7 +27,7 @@ from w2s_lab.records import Evaluation, LabelledSet, Snapshot
 SHOWN = 300  # inputs that are drawn
 TESTS = 500  # test examples, of which the line is made
 RECIPE = Recipe(epochs=4, learning_rate=1e-4, eval_every=16)  # that of notebook 04
-WIDE, HIGH, AROUND = 592, 320, 66  # pixels: of the plane, and above and below it; a unit is as long across as up
+WIDE, HIGH, AROUND = 592, 290, 66  # pixels: of the plane, and above and below it; a unit is as long across as up
 STEADY = 15  # degrees from upright that still look upright
 EVERY = 600  # milliseconds between two steps of Play
 KINDS = {"weak": "the supervisor's labels", "random": "as many errors, at random places",
@@ -99,13 +99,13 @@ def tilt_explorer(features: tuple[np.ndarray, np.ndarray], students: Students) -
         accuracy = Series(steps, [moment.evaluation.accuracy for moment in course], "student")
         below = Chart(
             "optimizer steps", "accuracy on test", (weak, accuracy), (Mark(step),), x_range=(steps[0], steps[-1]),
-            y_range=(0.45, 1.0), said=says, height=150,
+            y_range=(0.45, 1.0), said=says, height=130,
         )  # fmt: skip
         return View(says, (seen, below))
 
     controls = {
-        "step": stops("step", steps, steps[-1]),
-        "learns": choice("student learns", [(KINDS[kind], kind) for kind in students], "weak", width="350px"),
+        "step": stops("step", steps, steps[-1], width="250px"),
+        "learns": choice("student learns", [(KINDS[kind], kind) for kind in students], "weak", width="320px"),
     }
     panel = Panel("Why it works: the student's line between truth and habit", controls, draw)
     play = widgets.Play(value=len(steps) - 1, min=0, max=len(steps) - 1, interval=EVERY)
@@ -172,8 +172,8 @@ def _says(labels: LabelledSet, now: Moment, best: Moment, tests: int) -> str:
     first = (said.task.answers or ("",))[0]
     often, truly = (answers.count(first) / len(said) for answers in (said.predictions, said.truth))
     return (
-        f"Step {now.step}: {look}. {labels.label_accuracy:.0%} of its labels are right. Accuracy on {tests} test "
-        f"examples {said.accuracy:.3f}, {against} the supervisor's {weak:.3f} ({course}). It answers {first} to "
+        f"Step {now.step}: {look}. {labels.label_accuracy:.0%} of the labels it learns are right. Accuracy on {tests} "
+        f"test examples {said.accuracy:.3f}, {against} the supervisor's {weak:.3f} ({course}). It answers {first} to "
         f"{often:.0%} of them; {truly:.0%} are. Both axes use the truth: the picture explains, and it detects nothing."
     )
 
