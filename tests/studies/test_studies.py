@@ -166,7 +166,7 @@ def test_the_study_of_probes_from_end_to_end(pocket_for_real, tmp_path, monkeypa
 @pytest.mark.slow
 def test_the_study_of_the_tilt_from_end_to_end(pocket_for_real, tmp_path, monkeypatch):
     small = {"MODEL": "pocket-s", "TASK": "sentiment", "LAYER": 1, "SUPERVISOR": "bag-of-words:30", "SIZES": TINY,
-             "REAL_SIZES": TINY, "PLAN": PLAN, "SWING": (2,)}  # fmt: skip
+             "REAL_SIZES": TINY, "PLAN": replace(PLAN, weak="bag-of-words:30"), "SWING": (2,)}  # fmt: skip
     for name, value in small.items():
         monkeypatch.setattr(tilt, name, value)
     tilt._states.cache_clear()
