@@ -210,7 +210,7 @@ def test_seeds_that_are_not_there():
 
 def test_findings_by_word_and_verdict():
     panel = findings_view(("confidence",))
-    assert panel.view.html.count("<tr>") == 1 + 3  # two claims and "The same, where ..."
+    assert panel.view.html.count("<tr>") == 1 + 4  # three claims and "The same, where ..."
     assert "minus soft labels" in panel.view.html and "at the end: reproduced *" in panel.view.html
     assert "Bootstrapping" not in panel.view.html and "Bootstrapping" in findings_view().view.html
     everything = findings_view()

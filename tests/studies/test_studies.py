@@ -382,7 +382,7 @@ def test_a_claim_stands_beside_the_one_that_it_repeats(monkeypatch):
     results = {name: {"rows": []} for name in "ab"}
     found = [line for line in findings.worlds_table(results).splitlines() if line.startswith("| one")]
     effect = "+0.100 [+0.050, +0.150]"
-    assert found == [f"| one 0.01 | **reproduced**: {effect} | **reproduced**: {effect} | q |"]
+    assert found == [f"| one 0.01 | **reproduced** \\*: {effect} | **reproduced**: {effect} | q |"]  # 0.01 times 4
     monkeypatch.setattr(findings, "FINDINGS", (first,))
     assert findings.worlds_table(results) == ""
 
