@@ -1,4 +1,4 @@
-"""The command line: `w2s-lab run | fetch | pretrain | study | notebooks | doctor | show | demo | assignment | completion`."""
+"""The command line: `w2s-lab run | fetch | pretrain | study | notebooks | doctor | show | demo | ...`."""
 
 import argparse
 import json

@@ -3,6 +3,8 @@
 import argparse
 import time
 import webbrowser
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from w2s_lab import assets
@@ -40,7 +42,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     store = assets.user_path(arguments.store)
     demos = serve.find_demos(arguments.what)
     if arguments.prepare:
-        return max(_prepared(serve.DemoProcess(store), name, notebook) for name, notebook in demos.items())
+        return _prepare(serve.DemoProcess(store), demos)
     server = serve.DemoServer(demos, store, port=arguments.port)
     address = server.address(next(iter(demos)) if len(demos) == 1 else "")
     print(f"{address}\nThe address is for this machine alone. Ctrl-C ends the demos.", flush=True)
@@ -55,16 +57,16 @@ def _demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _prepared(process: Any, name: str, notebook: Any) -> int:
-    """Open one demo, and say how long it took; returns the exit status."""
-    started = time.monotonic()
-    print(f"{name} ...", flush=True)
+def _prepare(process: Any, demos: Mapping[str, Path]) -> int:
+    """Open each demo once, and say how long it took; returns the exit status."""
+    failed = 0
     try:
-        found = process.open(notebook)
+        for name, notebook in demos.items():
+            print(f"{name} ...", flush=True)
+            started = time.monotonic()
+            error = process.open(notebook).get("error")
+            print(f"{name}: {error or f'ready, after {time.monotonic() - started:.0f} s'}", flush=True)
+            failed += bool(error)
     finally:
         process.end()
-    if "error" in found:
-        print(f"{name}: {found['error']}")
-        return 1
-    print(f"{name}: ready, after {time.monotonic() - started:.0f} s")
-    return 0
+    return 1 if failed else 0

@@ -1,1 +1,1 @@
-"""Demos: one dashboard in front of a class, screen by screen, with questions before answers. `w2s-lab demo` serves them."""
+"""Demos: one dashboard in front of a class, screen by screen, a question before each answer."""

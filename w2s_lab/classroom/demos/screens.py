@@ -7,10 +7,11 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import display
 
-from w2s_lab.classroom.toolkit.chart import Chart
+from w2s_lab.classroom.toolkit.chart import BarChart, Chart
 from w2s_lab.classroom.toolkit.panel import Panel, View
 
 BESIDE = (300, 300)  # pixels, width and height, of a chart beside the first: enlarged, its words are as large
+BARS = 480  # pixels, width of bars: so their words are large
 
 
 @dataclass(frozen=True)
@@ -130,4 +131,7 @@ def _pictures(view: View) -> list[str]:
     """The first picture as it is, the others narrow; a table only where there is no picture."""
     narrow, low = BESIDE
     rest = [replace(one, height=low).svg(narrow) if isinstance(one, Chart) else one.svg() for one in view.charts[1:]]
-    return [view.charts[0].svg(), *rest] if view.charts else [view.html] * bool(view.html)
+    if not view.charts:
+        return [view.html] * bool(view.html)
+    first = view.charts[0]
+    return [first.svg(BARS) if isinstance(first, BarChart) else first.svg(), *rest]

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from w2s_lab import assets
 
 HERE = Path(__file__).parent
-SHIPPED = {name: HERE / f"{name}.ipynb" for name in ("why",)}  # in the order of the menu
+SHIPPED = {name: HERE / f"{name}.ipynb" for name in ("roles", "tokens", "why", "errors", "budget", "flywheel")}
 POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 
@@ -34,9 +34,10 @@ def find_demos(what: str | None = None) -> dict[str, Path]:
     if what is None or what in SHIPPED:
         return {name: path for name, path in SHIPPED.items() if what in (None, name)}
     place = assets.user_path(what).absolute()
-    found = sorted(place.glob("*.ipynb")) if place.is_dir() else [place] * (place.is_file() and place.suffix == ".ipynb")
-    if not found:
-        raise ValueError(f"there is no demo {what!r}; expected one of {', '.join(SHIPPED)}, a notebook or a folder of them")
+    found = sorted(place.glob("*.ipynb")) if place.is_dir() else [place]
+    if not found or not all(path.is_file() and path.suffix == ".ipynb" for path in found):
+        known = ", ".join(SHIPPED)
+        raise ValueError(f"there is no demo {what!r}; expected one of {known}, a notebook or a folder of them")
     return {path.stem: path for path in found}
 
 
@@ -175,9 +176,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         body = text.encode()
         for head, value in (
-            ("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body))), ("Cache-Control", "no-store"),
-            ("Content-Security-Policy", POLICY), ("Referrer-Policy", "no-referrer"), ("X-Content-Type-Options", "nosniff"),
-        ):  # fmt: skip
+            ("Content-Type", f"{kind}; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Content-Security-Policy", POLICY),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cache-Control", "no-store"),
+        ):
             self.send_header(head, value)
         with contextlib.suppress(ConnectionError):  # the page was left before its answer came
             self.end_headers()
