@@ -1,6 +1,6 @@
 """A demo: a dashboard, and the screens that a lecturer leads a class through. A notebook that ends in one is served."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,29 +50,38 @@ def reveal(text: str, **at: Any) -> Screen:
 
 @dataclass(frozen=True)
 class Demo:
-    """A dashboard and its screens; made by `demo`. In JupyterLab it shows the dashboard."""
+    """A dashboard, its screens, and which controls the page has; made by `demo`. JupyterLab shows the dashboard."""
 
     panel: Panel
     screens: tuple[Screen, ...]
+    controls: tuple[str, ...]
 
     def _ipython_display_(self) -> None:
         display(self.panel)
 
 
-def demo(panel: Panel, *screens: Screen) -> Demo:
+def demo(panel: Panel, *screens: Screen, controls: Sequence[str] | None = None) -> Demo:
     """A dashboard to be led through in front of a class; the last expression of a notebook for `w2s-lab demo`.
 
     Every screen is tried once, so that a wrong one is found before the lecture; afterwards the first one is shown.
 
+    Args:
+        panel: the dashboard.
+        screens: in their order.
+        controls: names of those that the page shows, in this order; the arrow keys move the first slider. None: all.
+
     Raises:
-        ValueError: there is no screen, or one names a control that the dashboard does not have.
+        ValueError: there is no screen, or a name is not that of a control of the dashboard.
         traitlets.TraitError: a control cannot stand where a screen puts it.
     """
     if not screens:
         raise ValueError("demo: no screen is given; expected some of room.ask(...) and room.reveal(...)")
     for screen in (*screens, screens[0]):
         panel.set(**screen.at)
-    return Demo(panel, screens)
+    shown = tuple(panel.controls if controls is None else controls)
+    for name in shown:
+        _control(panel, name)
+    return Demo(panel, screens, shown)
 
 
 # -- what the page gets, as values of JSON -------------------------------------------------------------------------
@@ -87,25 +96,30 @@ def page_of(shown: Demo) -> dict[str, Any]:
             "text": screen.text, "hands": screen.hands, "covered": screen.covered,
             "at": {name: position(shown.panel.controls[name]) for name in screen.at},
         })  # fmt: skip
-    return {"screens": screens} | picture_at(shown.panel, screens[0]["at"])
+    return {"screens": screens} | picture_at(shown, screens[0]["at"])
 
 
-def picture_at(panel: Panel, at: Mapping[str, Any]) -> dict[str, Any]:
+def picture_at(shown: Demo, at: Mapping[str, Any]) -> dict[str, Any]:
     """The dashboard with its controls at these positions (see `position`): controls, pictures and words.
 
     Raises:
         ValueError: there is no such control.
         Exception: what the dashboard raises while it draws.
     """
+    panel = shown.panel
     for name, where in at.items():
-        if name not in panel.controls:
-            raise ValueError(f"there is no control {name!r}; expected one of {', '.join(panel.controls)}")
-        control = panel.controls[name]
+        control = _control(panel, name)
         if position(control) != where:
             setattr(control, "index" if hasattr(control, "index") else "value", where)
     panel.refresh()  # an error while drawing is raised here; a control that moves keeps it to itself
-    controls = [_described(name, control) for name, control in panel.controls.items()]
+    controls = [_described(name, panel.controls[name]) for name in shown.controls]
     return {"controls": controls, "pictures": _pictures(panel.view), "says": panel.view.says}
+
+
+def _control(panel: Panel, name: str) -> widgets.Widget:
+    if name not in panel.controls:
+        raise ValueError(f"there is no control {name!r}; expected one of {', '.join(panel.controls)}")
+    return panel.controls[name]
 
 
 def position(control: widgets.Widget) -> Any:

@@ -46,14 +46,15 @@ def run_notebook(path: Path) -> Demo:
 def main() -> None:
     """Answer until the input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a notebook prints goes to the terminal
+    os.dup2(2, 1)  # what a notebook prints goes to the terminal, line by line
+    sys.stdout.reconfigure(line_buffering=True)
     shown = None
     for line in sys.stdin:
         message = json.loads(line)
         try:
             if "open" in message:
                 shown = run_notebook(Path(message["open"]))
-            reply = page_of(shown) if "open" in message else picture_at(shown.panel, message["at"])
+            reply = page_of(shown) if "open" in message else picture_at(shown, message["at"])
         except Exception as error:
             traceback.print_exc()
             reply = {"error": f"{type(error).__name__}: {error}"}
