@@ -42,7 +42,7 @@ HOMES = {
     "datasets": {"data.sources", "data.readers"},
 }
 FULL = {"classroom.exercises", "studies"}  # folders whose __init__ is a module of its own, not a list of names
-MAY_PRINT = {"cli.commands", "cli.fetch", "cli.progress", "cli.run", "cli.assignment", "cli.completion"}
+MAY_PRINT = {"cli.commands", "cli.demo", "cli.fetch", "cli.progress", "cli.run", "cli.assignment", "cli.completion"}
 UNSAFE_LOADERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 FORBIDDEN_NAMES = {"torch.load", "logging.basicConfig", "pandas.read_pickle", "pd.read_pickle"}
 NOTEBOOK_IMPORTERS = {"notebooks", "nbimporter", "import_ipynb", "importnb", "ipynb"}

@@ -22,7 +22,7 @@ from w2s_lab.version import __version__
 SST2 = SHARED / "data" / "sst2" / "train.tsv"
 TINY = ["--sizes", "40,32,24,8", "--weak", "pocket-s", "--strong", "pocket-s", "--epochs", "1", "--weak-epochs", "1",
         "--seeds", "1", "--device", "cpu"]  # fmt: skip
-COMMANDS = ["run", "pretrain", "study", "notebooks", "doctor", "show"]
+COMMANDS = ["run", "pretrain", "study", "notebooks", "doctor", "show", "demo"]
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ sys.exit(f"imported for --help: {heavy}" if heavy else 0)
 def test_help_imports_nothing_heavy():
     done = process("-c", HEAVY, "", *COMMANDS)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("usage: w2s-lab") == 7
+    assert done.stdout.count("usage: w2s-lab") == 8
 
 
 def test_the_version(capsys):

@@ -73,6 +73,15 @@ from .dashboards.why_it_works import (
 from .dashboards.why_it_works import (
     why_it_works as why_it_works,
 )
+from .demos.screens import (
+    ask as ask,
+)
+from .demos.screens import (
+    demo as demo,
+)
+from .demos.screens import (
+    reveal as reveal,
+)
 from .exercises.checks import (
     check as check,
 )

@@ -1,4 +1,4 @@
-"""The command line: `w2s-lab run | fetch | pretrain | study | notebooks | doctor | show | assignment | completion`."""
+"""The command line: `w2s-lab run | fetch | pretrain | study | notebooks | doctor | show | demo | ...`."""
 
 import argparse
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from w2s_lab import assets
 from w2s_lab.cli import assignment as assignment_command
 from w2s_lab.cli import completion as completion_command
+from w2s_lab.cli import demo as demo_command
 from w2s_lab.cli import fetch as fetch_command
 from w2s_lab.cli import run as run_command
 from w2s_lab.cli.arguments import add_device, add_import, add_store, path_text, positive
@@ -113,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_store(show)
     show.set_defaults(command=_show)
+    demo_command.add(commands)
     assignment_command.add(commands)
     completion_command.add(commands, parser)
     return top

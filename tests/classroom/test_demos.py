@@ -1,0 +1,237 @@
+"""Demos: what a page gets of a notebook, and who may ask the server."""
+
+import http.client
+import json
+import subprocess
+import sys
+import threading
+
+import nbformat
+import pytest
+from forked import forked
+from places import ROOT
+
+from w2s_lab import classroom as room
+from w2s_lab.classroom.dashboards.flywheel_health import DIALS
+from w2s_lab.classroom.demos import serve
+from w2s_lab.classroom.demos.screens import page_of, picture_at
+from w2s_lab.classroom.demos.worker import run_notebook
+from w2s_lab.classroom.toolkit.chart import Chart, Series
+from w2s_lab.classroom.toolkit.panel import Panel, View, choice, slider
+from w2s_lab.cli import commands
+
+OWN = """
+from w2s_lab import classroom as room
+
+print("for the terminal")
+room.demo(
+    room.budget_explorer(),
+    room.ask("Which?", "this", "that", covered=True, budget=500),
+    room.reveal("That.", human_price=20),
+)
+"""
+
+
+def write(path, code, title="# Mine\nTwo screens."):
+    cells = [nbformat.v4.new_markdown_cell(title), nbformat.v4.new_code_cell(code)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", forked())
+    (tmp_path / "mine").mkdir()
+    write(tmp_path / "mine" / "week 3.ipynb", OWN)
+    found = serve.DemoServer(serve.find_demos(str(tmp_path / "mine")), tmp_path / "runs")
+    thread = threading.Thread(target=found.serve_forever)
+    thread.start()
+    yield found
+    found.shutdown()
+    thread.join()
+    found.server_close()
+
+
+def get(server, path, message=None, **heads):
+    line = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=300)
+    line.request("POST" if message else "GET", path, json.dumps(message) if message else None, heads)
+    reply = line.getresponse()
+    text = reply.read().decode()
+    line.close()
+    return reply, text
+
+
+# -- screens -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_gets_screens_controls_and_pictures():
+    screens = room.ask("Which?", "this", "that", budget=500), room.reveal("That.", human_price=20)
+    demo = room.demo(room.budget_explorer(), *screens, controls=("budget", "task"))
+    page = page_of(demo)
+    assert page["screens"] == [
+        {"text": "Which?", "hands": ("this", "that"), "covered": False, "at": {"budget": 500}},
+        {"text": "That.", "hands": (), "covered": False, "at": {"human_price": 20}},
+    ]
+    assert page["controls"] == [
+        {"name": "budget", "label": "Budget", "kind": "range", "at": 500, "min": 100, "max": 12_000, "step": 100,
+         "shown": "500"},
+        {"name": "task", "label": "Task", "kind": "menu", "at": 0, "options": ["sentiment"], "min": 0, "max": 0,
+         "step": 1, "shown": "sentiment"},
+    ]  # fmt: skip
+    moved = picture_at(demo, {"budget": 2000.0, "human_price": 10, "task": 0})
+    assert moved["says"] == room.budget_explorer().set(budget=2000, human_price=10).view.says != page["says"]
+    assert moved["pictures"][0].startswith("<svg") and json.dumps(moved)
+
+
+def test_a_second_chart_is_narrow_and_a_table_is_shown_where_there_is_no_picture():
+    chart, table = Chart("x", "y", (Series([0, 1], [0, 1]),)), "<table></table>"
+    views = {"both": View("Two.", (chart, chart), table), "table": View("A table.", (), table)}
+    panel = Panel("Either", {"which": choice("which", list(views))}, lambda which: views[which])
+    demo = room.demo(panel, room.reveal("See."))
+    assert [picture[: picture.index("style")].split("viewBox=")[1] for picture in page_of(demo)["pictures"]] == [
+        '"0 0 680 382" ', '"0 0 300 322" '
+    ]  # fmt: skip
+    assert picture_at(demo, {"which": 1})["pictures"] == [table]
+
+
+def test_a_screen_that_cannot_be_is_found_before_the_lecture():
+    with pytest.raises(ValueError, match="no control 'budgets'"):
+        room.demo(room.budget_explorer(), room.reveal("A word.", budgets=1))
+    with pytest.raises(ValueError, match="no control 'budgets'"):
+        room.demo(room.budget_explorer(), room.reveal("A word."), controls=["budgets"])
+    with pytest.raises(ValueError, match="no screen"):
+        room.demo(room.budget_explorer())
+
+
+def test_what_a_dashboard_raises_reaches_the_page():
+    panel = Panel("Ratio", {"of": slider("of", 1, 0, 2, 1)}, lambda of: View(f"{1 / of}"))
+    demo = room.demo(panel, room.reveal("See."))
+    with pytest.raises(ZeroDivisionError):
+        picture_at(demo, {"of": 0})
+
+
+# -- the demos of the kit ----------------------------------------------------------------------------------------------
+
+
+def said(name):
+    """What the dashboard of a demo that trains nothing says on each of its screens."""
+    shown = run_notebook(serve.SHIPPED[name])
+    return [shown.panel.set(**screen.at).view.says for screen in shown.screens]
+
+
+def red_dials(says):
+    return sum(f"{dial.title.lower()} " in says.lower().partition("red since")[2] for dial in DIALS)
+
+
+def test_every_demo_has_its_title_and_its_page_of_words():
+    page = (ROOT / "docs" / "demos.md").read_text(encoding="utf-8")
+    for name, path in serve.SHIPPED.items():
+        title, text = serve.about(path)
+        assert title and "minutes" in text and f"### {name}: " in page, name
+    assert set(serve.SHIPPED.values()) == set(serve.HERE.glob("*.ipynb"))
+
+
+def test_reveals_say_what_was_measured(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cheap, dear, back = said("budget")[1::2]
+    assert " and 0 weak labels" in cheap and "best: 0 human and" in dear and " and 0 weak labels" in back
+    healthy, degrading, checked = said("flywheel")[1::2]
+    assert "No dial is red" in healthy and "+" in healthy
+    assert red_dials(degrading) > 1 and "Red since round 1" in degrading
+    panel = room.flywheel_dashboard()
+    others = [panel.set(run=run, round=4).view.says for run in ("no duplicates", "seed kept")]
+    assert "answers checked" in checked and "narrower" in checked
+    assert all(red_dials(checked) < red_dials(other) for other in others)
+    means = room.measured("mechanism")["means"]
+    for words, moment in zip(said("roles")[1::2], ("end", "best", "trusted"), strict=True):
+        gap = means[f"pgr_at_{moment}"]
+        assert f"{gap['mean']:.2f} [{gap['low']:.2f}, {gap['high']:.2f}]".replace("-", "−") in words
+    assert means["pgr_at_end"]["high"] < 0.1 < 0.5 < means["pgr_at_best"]["low"]
+
+
+# -- the server --------------------------------------------------------------------------------------------------------
+
+
+def test_a_demo_of_ones_own_is_served_and_read_again_after_a_change(server, tmp_path):
+    path = f"/week%203?token={server.token}"
+    found = json.loads(get(server, path, {"open": True})[1])
+    assert [screen["text"] for screen in found["screens"]] == ["Which?", "That."]
+    assert "500 units" in found["says"]
+    assert "700 units" in json.loads(get(server, path, {"at": {"budget": 700}})[1])["says"]
+    assert "no control 'nothing'" in json.loads(get(server, path, {"at": {"nothing": 1}})[1])["error"]
+    write(tmp_path / "mine" / "week 3.ipynb", "1 + 1")
+    assert "ends in int; expected room.demo" in json.loads(get(server, path, {"open": True})[1])["error"]
+    write(tmp_path / "mine" / "week 3.ipynb", OWN.replace("Which?", "Which one?"))
+    assert json.loads(get(server, path, {"open": True})[1])["screens"][0]["text"] == "Which one?"
+
+
+def test_only_this_machine_with_the_token_is_answered(server):
+    assert server.server_address[0] == "127.0.0.1"
+    whole = f"/?token={server.token}"
+    reply, menu = get(server, whole)
+    assert reply.status == 200 and "Mine" in menu and "Two screens." in menu
+    assert "default-src 'self'" in reply.headers["Content-Security-Policy"]
+    for path, heads in (("/", {}), ("/?token=x", {}), (whole, {"Host": "example.org"}), ("/week%203", {})):
+        for message in (None, {"open": True}):
+            reply, text = get(server, path, message, **heads)
+            assert reply.status == 403 and text.startswith("Refused: "), path
+            assert server.token not in text
+    reply, text = get(server, f"/<b>?token={server.token}")
+    assert reply.status == 404 and "week 3" in text and "<b>" not in text
+
+
+MENU = """
+import sys
+from pathlib import Path
+from w2s_lab.classroom.demos import serve
+serve.DemoProcess = lambda store: None  # a process of its own
+server = serve.DemoServer(serve.find_demos(), Path("runs"))
+text = serve._menu(server)
+assert text.count("<li>") == len(serve.SHIPPED)
+heavy = {"torch", "matplotlib", "ipywidgets", "numpy", "voila", "jupyter_server"} & set(sys.modules)
+sys.exit(f"imported for the menu: {heavy}" if heavy else 0)
+"""
+
+
+def test_the_menu_imports_nothing_heavy():
+    done = subprocess.run([sys.executable, "-c", MENU], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_demo_is_told_which_ones_there_are(capsys, monkeypatch):
+    monkeypatch.setattr("warnings.showwarning", lambda *_: None)
+    assert commands.main(["demo", "whi"]) == 2
+    said = capsys.readouterr().err
+    assert "'whi'" in said and all(name in said for name in serve.SHIPPED)
+
+
+def test_prepare_says_what_is_ready_and_what_is_not(capfd, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", forked())
+    monkeypatch.setattr("warnings.showwarning", lambda *_: None)
+    write(tmp_path / "good.ipynb", OWN)
+    write(tmp_path / "wrong.ipynb", "1 / 0")
+    assert commands.main(["demo", str(tmp_path), "--prepare", "--store", str(tmp_path / "runs")]) == 1
+    out, err = capfd.readouterr()
+    assert "good: ready, after" in out and "wrong: ZeroDivisionError" in out
+    assert "for the terminal\n" in err and "Traceback" in err
+
+
+def test_the_command_opens_one_demo_and_ends_its_processes(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", forked())
+    monkeypatch.setattr("warnings.showwarning", lambda *_: None)
+    opened, servers = [], []
+
+    def stopped(server):
+        servers.append(server)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(serve.DemoServer, "serve_forever", stopped)
+    assert commands.main(["demo", "budget", "--store", str(tmp_path / "runs")]) == 0
+    assert opened == [servers[0].address("budget")] and "/budget?token=" in opened[0]
+    out = capsys.readouterr().out
+    assert out.startswith(opened[0] + "\n") and out.endswith("ended\n")
+    assert servers[0].spare.process.poll() is not None
