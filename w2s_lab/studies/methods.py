@@ -147,14 +147,14 @@ def by_size(own: Bench) -> list[tuple[LabelledSet, LabelledSet]]:
 Members = Callable[[Bench], list[tuple[LabelledSet, LabelledSet]]]
 
 
-def weighted(own: Bench, members: Members) -> Outcome:
+def weighted_members(own: Bench, members: Members) -> Outcome:
     """A student of the mean of several supervisors, weighted by their results on the trusted examples."""
     sets = members(own)
     weights = log_odds_weights([own.trusted(watched) for _, watched in sets])
     return own.student(average([labels for labels, _ in sets], weights=weights))
 
 
-def stacked(own: Bench, members: Members) -> Outcome:
+def stacked_members(own: Bench, members: Members) -> Outcome:
     """A student of a logistic regression on several supervisors, fitted on the trusted examples."""
     sets = members(own)
     return own.student(stack([labels for labels, _ in sets], [own.trusted(watched) for _, watched in sets]))
@@ -231,10 +231,10 @@ METHODS: dict[str, Method] = {
     "average of 3 (order)": Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_seed(b)]))),
     ONE_THIRD: Method(ENSEMBLES, lambda b: b.student(by_data(b)[0][0])),
     THIRDS: Method(ENSEMBLES, lambda b: b.student(average([w for w, _ in by_data(b)])), ONE_THIRD),
-    "weighted average of 3 (thirds)": Method(ENSEMBLES, partial(weighted, members=by_data), THIRDS),
-    "stacking of 3 (thirds)": Method(ENSEMBLES, partial(stacked, members=by_data), THIRDS),
-    "weighted average (xs, s, m)": Method(ENSEMBLES, partial(weighted, members=by_size)),
-    "stacking (xs, s, m)": Method(ENSEMBLES, partial(stacked, members=by_size)),
+    "weighted average of 3 (thirds)": Method(ENSEMBLES, partial(weighted_members, members=by_data), THIRDS),
+    "stacking of 3 (thirds)": Method(ENSEMBLES, partial(stacked_members, members=by_data), THIRDS),
+    "weighted average (xs, s, m)": Method(ENSEMBLES, partial(weighted_members, members=by_size)),
+    "stacking (xs, s, m)": Method(ENSEMBLES, partial(stacked_members, members=by_size)),
     "bootstrapping through pocket-m": Method(START, bootstrapped),
     TRUSTED: Method(START, lambda b: as_long(b, b.splits.validation)),
     "adapted to the inputs": Method(START, lambda b: b.student(b.labels, start=b.adapted(b.plan.strong, ADAPT))),
