@@ -11,6 +11,9 @@ from . import (
     labellers as labellers,
 )
 from . import (
+    majorities as majorities,
+)
+from . import (
     mixing as mixing,
 )
 from . import (

@@ -148,10 +148,13 @@ Members = Callable[[Bench], list[tuple[LabelledSet, LabelledSet]]]
 
 
 def weighted_members(own: Bench, members: Members) -> Outcome:
-    """A student of the mean of several supervisors, weighted by their results on the trusted examples."""
+    """A student of the mean of several supervisors, weighted by their results on the trusted examples.
+
+    Equal weights, where these find none of them better than guessing.
+    """
     sets = members(own)
     weights = log_odds_weights([own.trusted(watched) for _, watched in sets])
-    return own.student(average([labels for labels, _ in sets], weights=weights))
+    return own.student(average([labels for labels, _ in sets], weights=weights if weights.any() else None))
 
 
 def stacked_members(own: Bench, members: Members) -> Outcome:
