@@ -113,7 +113,7 @@ def test_the_study_of_majorities_from_end_to_end(name, few, tmp_path, monkeypatc
     for attribute, value in {"MODEL": "pocket-s", "TASK": "sentiment", "SUPERVISOR": "bag-of-words:30"}.items():
         monkeypatch.setattr(real_probe, attribute, value)
     monkeypatch.setattr(majorities, "LAYER", 1)
-    majorities._states.cache_clear()
+    real_probe.states_of.cache_clear()
     options = {"seeds": 2, "workers": 1, "store": str(tmp_path / "runs"), "output": tmp_path, "device": "cpu"}
     text, paths = study.run_study(study_of(name), **options)
     rows = json.loads(paths[0].read_text())["rows"]
@@ -121,7 +121,7 @@ def test_the_study_of_majorities_from_end_to_end(name, few, tmp_path, monkeypatc
     own = [row for row in rows if row["question"] == "cells" and row["cells"] == majorities.OWN]
     assert all(row["predicted"] == row["weak"] and row["best"] == 1 for row in own)
     assert all(word in text for word in ("3 neighbours", "2 clusters", majorities.TRUTH))
-    majorities._states.cache_clear()
+    real_probe.states_of.cache_clear()
 
 
 def study_of(name: str) -> study.Study:

@@ -169,9 +169,7 @@ def test_the_study_of_the_tilt_from_end_to_end(pocket_for_real, tmp_path, monkey
              "REAL_SIZES": TINY, "PLAN": replace(PLAN, weak="bag-of-words:30"), "SWING": (2,)}  # fmt: skip
     for name, value in small.items():
         monkeypatch.setattr(tilt, name, value)
-    tilt._states.cache_clear()
     text, facts = run("tilt", tmp_path)
-    tilt._states.cache_clear()
     rows = facts["rows"]
     assert Counter(
         (row["world"], row["labels"]) for row in rows

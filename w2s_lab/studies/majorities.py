@@ -12,12 +12,12 @@ regularisation and late for a weak one.
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from w2s_lab.data.sources import load_splits, read_examples
+from w2s_lab.data.sources import load_splits
 from w2s_lab.experiments.effects import Effect
 from w2s_lab.experiments.procedure import snapshot_chosen, split_curve
 from w2s_lab.experiments.store import Store
@@ -25,7 +25,6 @@ from w2s_lab.methods import probe
 from w2s_lab.methods.labellers import labeller, labels_by
 from w2s_lab.methods.majorities import by_cells, by_neighbours, clusters
 from w2s_lab.metrics import error_consistency
-from w2s_lab.models.loading import load_model
 from w2s_lab.pocket.parser import parse_review
 from w2s_lab.records import Evaluation, Example, LabelledSet
 from w2s_lab.studies import mechanism, real_probe
@@ -130,27 +129,17 @@ REAL_CELLS: dict[str, CellOf] = {
 }
 
 
-@lru_cache(maxsize=1)
-def _states(store: str, device: str) -> tuple[np.ndarray, dict[str, int]]:
-    """One layer's mean states for the whole task, and the row of each example."""
-    task, examples, _ = read_examples(real_probe.TASK)
-    everything = LabelledSet.ground_truth(task, examples)
-    model = load_model(real_probe.MODEL, device=device)
-    table = Store(store).features(model, everything, layer=LAYER, pool="mean")
-    return table, {one: i for i, one in enumerate(everything.ids)}
-
-
 def _reading(store: Store, device: str) -> Rows:
-    _states(str(store.root), device)
+    real_probe.states_of(str(store.root), device, real_probe.TASK, layers=(LAYER,))
     return []
 
 
 def _real(store: Store, device: str, seed: int) -> Rows:
-    states, row = _states(str(store.root), device)
+    states = real_probe.states_of(str(store.root), device, real_probe.TASK, layers=(LAYER,))
     splits = load_splits(real_probe.TASK, seed=seed, sizes=real_probe.SIZES)
     supervisor = labeller(real_probe.SUPERVISOR, splits.supervisor_train)
     labels, reference = labels_by(supervisor, splits.student_train), labels_by(supervisor, splits.test)
-    table, of = (states[[row[one] for one in part.ids]] for part in (splits.student_train, splits.test))
+    table, of = (states.of(part)[LAYER] for part in (splits.student_train, splits.test))
     students = {
         name: score(probe.predict(probe.fit_probe(table, labels, C=C), of, splits.test), reference)
         for name, C in (("early", EARLY_C), ("late", LATE_C))

@@ -9,12 +9,11 @@ that of its answers to test examples (see `methods.tilt`).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
-from functools import lru_cache
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from w2s_lab.data.sources import SplitSizes, load_splits, read_examples
+from w2s_lab.data.sources import SplitSizes, load_splits
 from w2s_lab.experiments.procedure import Plan, split_curve
 from w2s_lab.experiments.store import Store
 from w2s_lab.figures.plots import ROLE, SIZE
@@ -23,18 +22,18 @@ from w2s_lab.methods import probe
 from w2s_lab.methods.labellers import labeller, labels_by
 from w2s_lab.methods.simulated import random_errors
 from w2s_lab.methods.tilt import decision_line, habit_plane
-from w2s_lab.models.loading import load_model
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Evaluation, LabelledSet
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.measures import change
+from w2s_lab.studies.real_probe import MODEL, TASK, states_of
 from w2s_lab.studies.study import POCKET, REAL, Finding, Rows, Setting, Study, bench, cell, mean_of, rounded, select
 from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
 
 PLAN = Plan(recipe=Recipe(epochs=6, learning_rate=1e-4, eval_every=8))
 SIZES = SplitSizes(supervisor_train=1500, student_train=1000, test=500, validation=100)
-MODEL, TASK, LAYER = "smollm2-135m-q4", "film-reviews", 15  # the middle one of 30 layers
+LAYER = 15  # the middle one of 30
 SUPERVISOR = "bag-of-words"
 REAL_SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=1000, validation=100)
 STRENGTHS = (*probe.STRENGTHS, 1.0)  # values of C
@@ -60,17 +59,8 @@ def _stages(setting: Setting) -> list[list[Job]]:
 
 
 def _read(store: Store, device: str) -> Rows:
-    _states(str(store.root), device)
+    states_of(str(store.root), device, TASK, layers=(LAYER,))
     return []
-
-
-@lru_cache(maxsize=1)
-def _states(store: str, device: str) -> dict[str, np.ndarray]:
-    """Id of a sentence -> its features [d]: of all sentences at once, so that every seed finds its own among them."""
-    task, examples, _ = read_examples(TASK)
-    everything = LabelledSet.ground_truth(task, examples)
-    table = Store(store).features(load_model(MODEL, device=device), everything, layer=LAYER, pool="mean")
-    return dict(zip(everything.ids, table, strict=True))
 
 
 def _pocket(store: Store, device: str, seed: int) -> Rows:
@@ -96,10 +86,9 @@ def _pocket(store: Store, device: str, seed: int) -> Rows:
 
 def _real(store: Store, device: str, seed: int) -> Rows:
     splits = load_splits(TASK, seed=seed, sizes=REAL_SIZES)
-    states = _states(str(store.root), device)
-    train, test, validation = (
-        np.stack([states[one] for one in part.ids]) for part in (splits.student_train, splits.test, splits.validation)
-    )
+    states = states_of(str(store.root), device, TASK, layers=(LAYER,))
+    parts = (splits.student_train, splits.test, splits.validation)
+    train, test, validation = (states.of(part)[LAYER] for part in parts)
     able = labeller(SUPERVISOR, splits.supervisor_train)
     labels, reference = labels_by(able, splits.student_train), labels_by(able, splits.test)
     points, rows = habit_plane(train, labels).points(test), []
