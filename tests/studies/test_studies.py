@@ -131,6 +131,7 @@ def pocket_for_real(monkeypatch):
         "random errors": real_tuning.Arm("random errors", once, 2, "bag-of-words:30"),
         "soft weak labels": real_tuning.Arm("soft weak labels", replace(once, loss=SoftTargets()), 2, "bag-of-words"),
         "weak labels, 3 passes": real_tuning.Arm("weak labels", thrice, 1, "bag-of-words:30"),
+        "without instruction": real_tuning.Arm("weak labels", once, 1, "bag-of-words:30", instruction=""),
     }
     monkeypatch.setattr(real_tuning, "ONE", once)
     monkeypatch.setattr(real_tuning, "ARMS", arms)
@@ -226,7 +227,7 @@ def test_the_study_of_fine_tuning_from_end_to_end(pocket_for_real, tmp_path, mon
     text, facts = run("real-tuning", tmp_path)
     students = [row for row in facts["rows"] if row["question"] == "students"]
     names = [(row["arm"], row["seed"], row["epochs"]) for row in students]
-    assert len(names) == len(set(names)) == 2 + 1 + 6 + 1
+    assert len(names) == len(set(names)) == 2 + 1 + 6 + 1 + 1
     by = {(row["arm"], row["epochs"], row["seed"]): row for row in students}
     for seed in (0, 1):
         truth = by["truth", 1, seed]
@@ -234,6 +235,9 @@ def test_the_study_of_fine_tuning_from_end_to_end(pocket_for_real, tmp_path, mon
         assert truth["label_accuracy"] == 1 and truth["pgr"] in (1, None)
         assert by["weak labels", 1, seed]["label_accuracy"] == by["random errors", 1, seed]["label_accuracy"] < 1
     assert [point[0] for point in by["weak labels", 1, 0]["curve"]] == [0, 32, 64]
+    bare, worded = by["without instruction", 1, 0], by["weak labels", 1, 0]
+    assert bare["weak"] == worded["weak"] and bare["label_accuracy"] == worded["label_accuracy"]  # words decide there
+    assert bare["curve"][0] != worded["curve"][0]  # the untrained network reads another prompt
     moved = [row for row in facts["rows"] if row["question"] == "transfer"]
     assert {row["arm"] for row in moved} == {"weak labels", "random errors", "truth"} and len(moved) == 6
     assert facts["trainings"]["different"] == len(Store(tmp_path / "runs").runs())

@@ -49,6 +49,8 @@ TUNED_DIFFERENCES = (
     ("random errors, 3 passes", "weak labels, 3 passes"),
     ("random errors, 3 passes", "random errors"),
     ("labels of bag-of-words:400", "weak labels"),
+    ("rate 1e-4", "weak labels"),
+    ("without instruction", "weak labels"),
 )
 NOT_YET = "not measured yet"
 

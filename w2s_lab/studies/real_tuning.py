@@ -18,10 +18,10 @@ from w2s_lab.methods.labellers import labels_by
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.objective import SoftTargets
 from w2s_lab.recipe import Recipe
-from w2s_lab.records import Comparison, LabelledSet
+from w2s_lab.records import PARTS, Comparison, LabelledSet, Splits
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.measures import both_moments, level
-from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, labels_of_arm, table_of_groups
+from w2s_lab.studies.real_probe import MODEL, OTHERS, TASK, WORDINGS, labels_of_arm, table_of_groups
 from w2s_lab.studies.study import (
     CANNOT_TELL,
     REAL,
@@ -55,12 +55,14 @@ class Arm:
         recipe: of student and ceiling; the ceiling learns by maximum likelihood.
         seeds: seeds 0 to seeds - 1, if as many are asked for.
         supervisor: who labels.
+        instruction: what stands before each sentence; None: what the task says.
     """
 
     labels: str
     recipe: Recipe
     seeds: int
     supervisor: str = SUPERVISOR
+    instruction: str | None = None
 
 
 ARMS = {
@@ -70,6 +72,8 @@ ARMS = {
     "errors by words": Arm("errors by words", ONE, 5),
     "weak labels, 3 passes": Arm("weak labels", THREE, 3),
     "random errors, 3 passes": Arm("random errors", THREE, 3),
+    "rate 1e-4": Arm("weak labels", replace(ONE, learning_rate=1e-4), 3),
+    "without instruction": Arm("weak labels", ONE, 3, instruction=WORDINGS["none"]),
     "labels of bag-of-words:400": Arm("weak labels", ONE, 5, "bag-of-words:400"),
 }
 TRUTH = "truth"
@@ -93,7 +97,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
 
 def _student(store: Store, device: str, arm: Arm, name: str, seed: int) -> Rows:
     """Numbers and curve of one student (of one ceiling, for the arm `TRUTH`), and what it does on other texts."""
-    splits = load_splits(TASK, seed=seed, sizes=SIZES)
+    splits = _instructed(load_splits(TASK, seed=seed, sizes=SIZES), arm.instruction)
     own = Bench(splits, Plan(arm.supervisor, MODEL, recipe=arm.recipe, device=device), store, seed)
     labels = labels_of_arm(arm.labels, splits, own.labels, seed)
     student = _watched(own, labels, arm.recipe)
@@ -108,6 +112,19 @@ def _student(store: Store, device: str, arm: Arm, name: str, seed: int) -> Rows:
     if name in TRANSFERRED and arm.recipe == ONE:
         rows += [{"question": "transfer", **facts, **row} for row in _elsewhere(own, student, ceiling)]
     return rows
+
+
+def _instructed(splits: Splits, instruction: str | None) -> Splits:
+    """The same examples with another instruction; None leaves them as they are."""
+    if instruction is None:
+        return splits
+    parts = {name: getattr(splits, name) for name in PARTS}
+    return Splits(
+        **{
+            name: replace(part, examples=tuple(replace(one, instruction=instruction) for one in part.examples))
+            for name, part in parts.items()
+        }
+    )
 
 
 def _watched(own: Bench, labels: LabelledSet, recipe: Recipe) -> LanguageModel:
