@@ -4,13 +4,13 @@ import http.client
 import json
 import subprocess
 import sys
-import threading
 
 import nbformat
 import pytest
 from forked import forked
 from places import ROOT
 
+from tests.jupyter import serving
 from w2s_lab import classroom as room
 from w2s_lab.classroom.dashboards.flywheel_health import DIALS
 from w2s_lab.classroom.demos import serve
@@ -43,13 +43,8 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", forked())
     (tmp_path / "mine").mkdir()
     write(tmp_path / "mine" / "week 3.ipynb", OWN)
-    found = serve.DemoServer(serve.find_demos(str(tmp_path / "mine")), tmp_path / "runs")
-    thread = threading.Thread(target=found.serve_forever)
-    thread.start()
-    yield found
-    found.shutdown()
-    thread.join()
-    found.server_close()
+    with serving(serve.DemoServer(serve.find_demos(str(tmp_path / "mine")), tmp_path / "runs")) as found:
+        yield found
 
 
 def get(server, path, message=None, **heads):

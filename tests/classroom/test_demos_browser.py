@@ -1,12 +1,11 @@
 """The demo `why` in a real browser, by keys alone: it fits the screen, it answers, and it asks nobody else."""
 
-import threading
 from pathlib import Path
 
 import pytest
 from forked import forked
 
-from tests.jupyter import CHROMIUM, Page, browser
+from tests.jupyter import CHROMIUM, Page, browser, serving
 from w2s_lab import assets
 from w2s_lab.classroom.demos import serve
 
@@ -29,13 +28,8 @@ SMALLEST = """() => Math.min(...[...document.querySelectorAll('h1, p, li, label,
 def server():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("sys.executable", forked())
-        found = serve.DemoServer(serve.find_demos(), assets.store_folder())
-        thread = threading.Thread(target=found.serve_forever)
-        thread.start()
-        yield found
-        found.shutdown()
-        thread.join()
-        found.server_close()
+        with serving(serve.DemoServer(serve.find_demos(), assets.store_folder())) as found:
+            yield found
 
 
 def at(tab, number):

@@ -124,9 +124,9 @@ def summarise(outcomes: Sequence[Outcome], *, validation_examples: int) -> Summa
             if is_open
         },
         auc={
-            role: mean_interval([e.auc for e in per_seed if e.auc is not None])
+            role: found
             for role, per_seed in evaluations.items()
-            if any(e.auc is not None for e in per_seed)
+            if (found := _mean_of_defined([e.auc for e in per_seed])) is not None
         },
         gap=gap_interval(outcomes),
         pgr=pgr,

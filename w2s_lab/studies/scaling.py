@@ -84,8 +84,12 @@ def _stages(setting: Setting) -> list[list[Job]]:
         for name in reversed(RATES)
         for rate in CANDIDATES[name]
     ]
-    first += [Job(f"{weak}, seed {s}", cell, (_supervisor, setting, weak, s)) for weak in supervisors for s in seeds]
-    first += [Job(f"{n} passes, seed {s}", cell, (_taught, setting, n, s)) for n in reversed(PASSES) for s in seeds]
+    first += [
+        Job(f"{weak}, seed {s}", cell, (_labels, setting, plan(weak, weak), s)) for weak in supervisors for s in seeds
+    ]
+    first += [
+        Job(f"{n} passes, seed {s}", cell, (_labels, setting, taught(n), s)) for n in reversed(PASSES) for s in seeds
+    ]
     ceilings = {strong: weak for weak, strong in reversed(PAIRS)}
     second = [
         Job(f"ceiling of {strong}, seed {s}", cell, (_ceiling, setting, weak, strong, s))
@@ -114,21 +118,15 @@ def _rate(store: Store, device: str, name: str, rate: float) -> Rows:
     return [{"part": "rates", "model": name, "rate": rate, "accuracy": right}]
 
 
-def _supervisor(store: Store, device: str, name: str, seed: int) -> Rows:
-    """A supervisor's labels, for all its students."""
-    _bench(store, plan(name, name, device), seed).labels  # noqa: B018
+def _labels(store: Store, device: str, own: Plan, seed: int) -> Rows:
+    """The labels of a plan's supervisor, for all its students."""
+    _bench(store, replace(own, device=device), seed).labels  # noqa: B018
     return []
 
 
 def _ceiling(store: Store, device: str, weak: str, strong: str, seed: int) -> Rows:
     """A ceiling, for all students of this rung; whose reference it is measured with makes no difference to it."""
     _bench(store, plan(weak, strong, device), seed).ceiling  # noqa: B018
-    return []
-
-
-def _taught(store: Store, device: str, passes: int, seed: int) -> Rows:
-    """The supervisor's labels, for the three students that learn them."""
-    _bench(store, taught(passes, device), seed).labels  # noqa: B018
     return []
 
 
