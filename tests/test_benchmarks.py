@@ -53,6 +53,7 @@ def test_throughput(capsys, tmp_path):
     tiny = throughput.main(arguments)["tiny"]
     assert file.stat().st_size
     assert tiny["facts"]["needed_flops"] > 6 * tiny["facts"]["needed_tokens"]
+    assert tiny["facts"]["attainable"] > 0
     losses = [row["test_loss"][0] for row in tiny["loops"].values()]
     assert max(losses) - min(losses) < 0.05  # two steps from the same weights
     for row in tiny["loops"].values():
@@ -150,6 +151,13 @@ def test_work_is_that_of_the_profiler_without_padding():
         model.log_prob(prompts, answers).sum().backward()
     needed = common.needed_work(model, prompts, answers).flops
     assert 0.6 < needed / counter.get_total_flops() <= 1.0  # attention over the full square, one more position
+
+
+def test_what_is_attainable_is_counted_over_the_model_s_own_products(monkeypatch):
+    """Each product takes a second here. tiny: width 16, one layer, 32 inside of it, vocabulary 400."""
+    monkeypatch.setattr(common, "timed", lambda work, device: work() and 1.0)
+    found = common.attainable(common.new_model(common.SIZES["tiny"]), tokens=100, scored=7, seconds=0)
+    assert found == pytest.approx((6 * 100 * (4 * 16 * 16 + 3 * 32 * 16) + 6 * 7 * 400 * 16) / 8)
 
 
 def test_gpu_on_a_cpu(capsys, tmp_path):

@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -205,16 +206,44 @@ def timed(work: Callable[[], object], device: torch.device | str = "cpu") -> flo
     return time.perf_counter() - start
 
 
+def fastest(work: Callable[[], object], device: torch.device | str, seconds: float) -> float:
+    """Least seconds of a call, of those that are made within so many seconds."""
+    work()  # the first call sets things up
+    deadline = time.perf_counter() + seconds
+    times = [timed(work, device)]
+    while time.perf_counter() < deadline:
+        times.append(timed(work, device))
+    return min(times)
+
+
 def matmul_peak(dtype: torch.dtype, device: str = "cpu", sizes: Sequence[int] = (), seconds: float = 0.5) -> float:
     """Best rate of a square matrix product over a few sizes, 2 n^3 operations each, in FLOP/s."""
     rates = []
     for n in sizes or ((4096, 8192) if device == "cuda" else (512, 1024, 2048)):
-        a, b = torch.randn(n, n, device=device).to(dtype), torch.randn(n, n, device=device).to(dtype)
-        out = a @ b  # the first call sets things up
-        deadline = time.perf_counter() + seconds
-        while time.perf_counter() < deadline:
-            rates.append(2 * n**3 / timed(lambda a=a, b=b, out=out: torch.matmul(a, b, out=out), device))
+        a, b, out = (torch.randn(n, n, device=device).to(dtype) for _ in range(3))
+        rates.append(2 * n**3 / fastest(lambda a=a, b=b, out=out: torch.matmul(a, b, out=out), device, seconds))
     return max(rates)
+
+
+@torch.no_grad()
+def attainable(model: LanguageModel, tokens: int, scored: int, seconds: float = 0.1) -> float:
+    """The rate of the model's own matrix products, each measured alone, in FLOP/s: a training cannot be faster.
+
+    Small products are slower than the square ones of `matmul_peak`. Those of a step are, for each matrix [o, i] of the
+    layers, the product of `tokens` rows with it and its two gradients; and the same for the output matrix, with
+    `scored` rows, where answers are predicted. Attention is left out.
+    """
+    network, device = model.network, model.device
+    matrices = [p for name, p in network.named_parameters() if ".layers." in name and p.ndim == 2]
+    output = network.get_output_embeddings().weight
+    shapes = Counter([(tokens, *p.shape) for p in matrices] + [(scored, *output.shape)])
+    flops = spent = 0.0
+    for (rows, outer, inner), count in shapes.items():
+        x, w, slope = (torch.randn(*shape, device=device) for shape in ((rows, inner), (outer, inner), (rows, outer)))
+        step = lambda x=x, w=w, slope=slope: (x @ w.T, slope @ w, slope.T @ x)  # noqa: E731
+        flops += count * 6 * rows * outer * inner
+        spent += count * fastest(step, device, seconds)
+    return flops / spent
 
 
 def peaks(device: str, sizes: Sequence[int] = (), seconds: float = 0.5) -> dict[str, float]:

@@ -32,6 +32,7 @@ from .common import (
     SIZES,
     TokenCount,
     arguments,
+    attainable,
     corpus,
     encoded,
     forget_peak_memory,
@@ -119,6 +120,7 @@ def show(size: str, results: dict, facts: dict) -> None:
         )
     rate = facts["kit_flops_per_s"]
     shares = ", ".join(f"{rate / peak:.1%} of the {name} peak" for name, peak in facts["peaks"].items())
+    shares += f", {rate / facts['attainable']:.1%} of what its own matrix products reach alone"
     print(f"the kit does {rate / 1e9:.1f} GFLOP/s of needed work: {shares}")
     print("on one and the same batch, difference from the kit (loss in nats; gradient, relative):")
     for name, (loss, gradient) in facts["differences"].items():
@@ -148,7 +150,8 @@ def main(argv: Sequence[str] | None = None) -> dict:
     everything = {}
     for size in options.sizes.split(","):
         model = new_model(SIZES[size], size, device=options.device)
-        work = needed_work(model, *encoded(model, train))
+        prompts, answers = encoded(model, train)
+        work = needed_work(model, prompts, answers)
         results = measure(model, train, test, names, options.repeats)
         base = median(results["kit"]["seconds"])
         for name, row in results.items():
@@ -165,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> dict:
             "needed_flops": work.flops,
             "kit_flops_per_s": work.flops / base,
             "peaks": found,
+            "attainable": attainable(model, work.tokens // options.steps, sum(map(len, answers)) // options.steps),
             "differences": differences(model, train.take(range(BATCH)), recipe(0, options.device)),
         }
         show(size, results, facts)

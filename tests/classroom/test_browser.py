@@ -2,7 +2,7 @@
 
 The quiz of 00 and the live training of 03 are tried there, too, once the notebook has run.
 
-Screenshots are kept as artefacts of the test (and in $W2S_LAB_SCREENSHOTS, where that is set).
+Screenshots are kept in $W2S_LAB_SCREENSHOTS, where that is set.
 """
 
 import json
@@ -60,11 +60,11 @@ def tab(lab, chromium, tabs):
         tabs.pop().page.close()
 
 
-def keep(page: Page, name: str, folder: Path) -> None:
-    """A screenshot of what is on the screen."""
-    place = Path(os.environ.get("W2S_LAB_SCREENSHOTS") or folder / "screenshots")
-    place.mkdir(parents=True, exist_ok=True)
-    page.page.screenshot(path=place / f"{name}.png")
+def keep(page: Page, name: str) -> None:
+    """A screenshot of what is on the screen, for who asks for it."""
+    if place := os.environ.get("W2S_LAB_SCREENSHOTS"):
+        Path(place).mkdir(parents=True, exist_ok=True)
+        page.page.screenshot(path=Path(place) / f"{name}.png")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,9 +90,9 @@ def test_a_notebook_runs_solved_and_its_dashboards_move(name, tab, lab):
             moved = True
             break
         assert moved, f"slider {number} of {name} changes nothing"
-        keep(tab, f"{Path(name).stem}-slider-{number:02d}", lab[0])
+        keep(tab, f"{Path(name).stem}-slider-{number:02d}")
     if not tab.page.query_selector_all(HANDLES):
-        keep(tab, Path(name).stem, lab[0])
+        keep(tab, Path(name).stem)
     if name[:2] in BESIDES:
         BESIDES[name[:2]](tab, lab[0])
     assert tab.outside == []
@@ -120,7 +120,7 @@ def a_quiz_works_by_keyboard(tab, folder):
     tab.page.keyboard.press("Enter")
     box.get_by_text("✓ Right.").first.wait_for(timeout=CHANGES)
     assert not boxes.nth(wrong).is_checked()  # one right option: the other was let go
-    keep(tab, "quiz", folder)
+    keep(tab, "quiz")
     kept = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
     assert kept["questions"][question["id"]] == {"tries": 2, "right": True}
 
@@ -133,13 +133,13 @@ def live_training_starts_and_obeys_stop(tab, folder):
     start.focus()
     tab.page.keyboard.press("Enter")
     panel.get_by_text("Training. After").wait_for(timeout=4 * CHANGES)  # a first snapshot of its own
-    keep(tab, "live-training", folder)
+    keep(tab, "live-training")
     assert start.is_disabled()
     stop.focus()
     tab.page.keyboard.press("Enter")
     panel.get_by_text("Stopped; the model is as the last snapshot describes it.").wait_for(timeout=4 * CHANGES)
     assert stop.is_disabled() and start.is_enabled()
-    keep(tab, "live-training-stopped", folder)
+    keep(tab, "live-training-stopped")
 
 
 BESIDES = {"00": a_quiz_works_by_keyboard, "03": live_training_starts_and_obeys_stop}
@@ -181,7 +181,7 @@ def test_the_switch_between_worlds_obeys_the_keyboard(tab, lab):
     real.focus()
     tab.page.keyboard.press("Enter")
     tab.page.get_by_text("Target 0.75 ×").wait_for(timeout=CHANGES)
-    keep(tab, "worlds", lab[0])
+    keep(tab, "worlds")
     assert not tab.page.get_by_text("Target 0.25 ×").is_visible()
     pocket.focus()
     tab.page.keyboard.press("Enter")
@@ -208,6 +208,6 @@ def test_a_dashboard_runs_under_voila(chromium, tmp_path):
         tab.keyboard.press("ArrowRight")
         tab.keyboard.press("ArrowRight")
         tab.wait_for_function(f"([e, before]) => ({WORDS})(e) !== before", arg=[handle, before], timeout=CHANGES)
-        keep(page, "voila", tmp_path)
+        keep(page, "voila")
         # Voila's own page would like an icon font from the net; it does without. The notebook asks for nothing.
         assert all("fontawesome" in address for address in page.outside), page.outside

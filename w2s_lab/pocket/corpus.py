@@ -34,7 +34,7 @@ def packed_tokens(tokenizer, tokens: int, seed: int) -> np.ndarray:
     """The first `tokens` tokens of the stream, each document after a start token, as uint16 [tokens]."""
     stream, packed, count = documents(seed), [], 0
     while count < tokens:
-        for ids in tokenizer(list(islice(stream, 2000)))["input_ids"]:
+        for ids in tokenizer(list(islice(stream, 250)))["input_ids"]:
             packed.append(np.array(ids, dtype=np.uint16))
             count += len(ids)
     return np.concatenate(packed)[:tokens]
