@@ -1,5 +1,6 @@
 """Text to tokens: the prompt x of an example, an answer as it follows a prompt, and what is cut where both are long."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -8,7 +9,8 @@ from typing import Any
 from w2s_lab.models.chat import ChatFrame, chat_frame, warn_changed
 from w2s_lab.records import Example
 
-LONGEST_WORD = 32  # characters tried beyond the point where an over-long input is cut
+WORD = re.compile(r"\s*\S*")  # what is tried beyond the point where an over-long input is cut
+LONGEST_WORD = 32  # characters of it, at most
 CHARACTERS = 4  # of a token, about
 KEPT = 4  # sets of examples whose tokens are kept, so that no set is tokenised twice
 
@@ -133,9 +135,14 @@ class Encoding:
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if len(tokens(middle)[0]) <= max_tokens else (low, middle - 1)
+        (row,) = tokens(low)
         # half a word can take more tokens than the whole word, so a slightly longer input may fit again
-        longer = tokens(*range(low, min(low + LONGEST_WORD, len(example.input)) + 1))
-        return [row for row in longer if len(row) <= max_tokens][-1]
+        while ends := range(low + 1, low + 1 + WORD.match(example.input[low : low + LONGEST_WORD]).end()):
+            fits = [pair for pair in zip(ends, tokens(*ends), strict=True) if len(pair[1]) <= max_tokens]
+            if not fits:
+                break
+            low, row = fits[-1]
+        return row
 
 
 def user_text(example: Example) -> str:
