@@ -215,7 +215,7 @@ def test_the_prompt_is_instruction_input_and_the_word_answer():
 LONG = " ".join(f"a great film in town {i}, unforgettably dull" for i in range(20))
 
 
-@pytest.mark.parametrize("limit", [30, 37, 38, 39, 40, 75])
+@pytest.mark.parametrize("limit", [30, 35, 37, 38, 39, 40, 44, 75])
 def test_an_over_long_input_is_cut_at_its_end(reader, limit):
     short, long = Example("Judge.", "ok"), Example("Judge.", LONG)
     with pytest.warns(UserWarning, match=f"1 of 3 inputs are longer than {limit} tokens"):
