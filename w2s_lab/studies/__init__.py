@@ -19,6 +19,7 @@ STUDIES: Registry["Study"] = Registry(
         "methods": "w2s_lab.studies.methods:STUDY",
         "scaling": "w2s_lab.studies.scaling:STUDY",
         "overfitting": "w2s_lab.studies.overfitting:STUDY",
+        "recipes": "w2s_lab.studies.recipes:STUDY",
         "losses": "w2s_lab.studies.losses:STUDY",
         "budget": "w2s_lab.studies.budget:STUDY",
         "policy": "w2s_lab.studies.policy:STUDY",

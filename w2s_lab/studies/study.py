@@ -154,6 +154,7 @@ def run_study(
             asked += keys
     facts, text, figures = study.finish(rows)
     trainings = {"asked for": len(asked), "different": len(set(asked)), "saved": len(asked) - len(set(asked))}
+    trainings["processor minutes"] = _processor_minutes(Store(store), asked)
     command = " ".join(["w2s-lab study", study.name, f"--seeds {seeds}", *(f"--import {name}" for name in plugins())])
     facts = {"command": command, "versions": versions(), "trainings": trainings, **facts}
     path = output / f"{study.name}.json"
@@ -166,6 +167,12 @@ def run_study(
         paths.append(output / name)
     saved = f"{len(asked):,} trainings asked for, {len(set(asked)):,} different ones: {trainings['saved']:,} saved"
     return f"{text}\n\n{saved}", paths
+
+
+def _processor_minutes(store: Store, asked: Sequence[str]) -> float:
+    """What the different ones of these trainings took when they were done, with the evaluations on the way."""
+    took = {Path(facts["folder"]).name: facts.get("processor_seconds", 0.0) for facts in store.runs()}
+    return round(sum(took.get(place, 0.0) for place in set(asked)) / 60, 1)
 
 
 # -- rows of numbers ---------------------------------------------------------------------------------------------
