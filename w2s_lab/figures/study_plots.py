@@ -514,7 +514,7 @@ def cost_curve(
         ax.xaxis.set_minor_formatter(NullFormatter())
     best = frontier(everything)
     end = (max(everything)[0], best[-1][1])  # a larger budget buys at least the last accuracy
-    style = {"color": "#F0E442", "linewidth": 9, "alpha": 0.8, "zorder": 1, "solid_joinstyle": "round"}
+    style = {"color": GREY, "linewidth": 7, "zorder": 1, "solid_joinstyle": "round"}
     ax.plot(*zip(*best, end, strict=True), **style, drawstyle="steps-post", label="frontier: the most for the money")
     if ceiling is not None:
         role = ROLE["ceiling"]
