@@ -35,9 +35,10 @@ student = w2s.train("pocket-xs", labels, recipe, watch=splits.test, reference=re
 right = np.array([example.answer == "positive" for example in splits.student_train.examples + splits.test.examples])
 states = np.random.default_rng(0).normal(size=(400, 12)) + right[:, None]
 features = states[:200], states[200:]
+mixed = w2s.simulated.random_errors(splits.student_train, 0.8, seed=0)
 """
 SHOWN = (
-    'room.predict("try-1", "Which is larger, $a$ or $b$?", ["a", "b"])',
+    'room.predict("try-1", "Which is larger, $a$ or $b$?", ["the first", "the second"])',
     "room.budget_explorer()",
     "room.heat_map()",
     "room.findings_view()",
@@ -51,7 +52,7 @@ SHOWN = (
     "room.label_browser(labels)",
     "room.token_viewer({'untrained': w2s.load_model('pocket-xs'), 'student': student}, labels.take(range(6)))",
     "room.error_simulator(features, labels, reference)",
-    "tilt_explorer((states[:100], features[1]), {'weak': (labels.take(range(100)), student.history)})",
+    "tilt_explorer(features, {'weak': (mixed, student.history)})",
     "room.flip_inspector(student.history, splits.test)",
     "room.selection_diagram(labels, rule='confidence')",
     "room.selection_explorer(labels, None, features[0], splits.test, features[1])",
@@ -88,8 +89,8 @@ AXE = """async () => {
 UNNAMED = """() => [...document.querySelectorAll('.w2s .noUi-handle, .w2s select, .w2s input')].filter(node => {
     const by = node.getAttribute('aria-labelledby'), label = node.labels?.[0]?.textContent;
     const name = node.getAttribute('aria-label') || (by && document.getElementById(by)?.textContent) || label;
-    return !name?.trim() || name.trim().length < 2 && !['C', 'D'].includes(name.trim());
-}).map(node => node.outerHTML.slice(0, 200))"""
+    return !name?.trim() || node.type === 'checkbox' && name.trim().length < 2;  // a letter names no option
+}).map(node => `${node.closest('.w2s').innerText.slice(0, 40)}: ${node.outerHTML.slice(0, 400)}`)"""
 
 
 def looked_at(page: Page, axe: str, pictures: Path | None) -> list[str]:

@@ -25,7 +25,7 @@ KINDS = ("one", "many", "order", "case")
 # Of several options one: round, as people know it. The boxes stay checkboxes, since RadioButtons render no formulas.
 ROUND = (
     "<style>.w2s-one input{appearance:none;margin:3px;width:15px;height:15px;border-radius:50%}"
-    ".w2s-one input{border:2px solid currentColor}"
+    ".w2s-one input{border:2px solid currentColor;color:inherit}"
     ".w2s-one input:checked{background:radial-gradient(currentColor 45%,transparent 55%)}"
     ".w2s-one input:focus-visible{outline:3px solid #0072B2;outline-offset:2px}</style>"
 )
