@@ -27,7 +27,7 @@ if (!window.w2sCares) {
       set(button, 'aria-label', Object.keys(PLAY).filter(one => icon.includes(one)).map(one => PLAY[one])[0]);
     }
     for (const page of all('.w2s .widget-html-content')) {  // what scrolls can be reached, and moved by its keys
-      if (page.scrollWidth > page.clientWidth) set(page, 'tabindex', '0'); else page.removeAttribute('tabindex');
+      if (page.scrollWidth > page.clientWidth + 2) set(page, 'tabindex', '0'); else page.removeAttribute('tabindex');
     }
     for (const row of all('.w2s-option')) {
       const box = row.querySelector('input'), text = row.querySelector('[id^=w2s-]');
