@@ -115,7 +115,7 @@ def looked_at(page: Page, axe: str, pictures: Path | None) -> list[str]:
 def arrows_in_a_menu(page: Page) -> list[str]:
     """An arrow key chooses in a menu, and the notebook stays where it is."""
     state = "() => [document.activeElement.value, window.jupyterapp.shell.currentWidget.content.activeCellIndex]"
-    page.page.locator(".w2s select").first.focus()
+    page.page.locator(".w2s select:has(option + option)").first.focus()
     (before, cell), _ = page.page.evaluate(state), page.page.keyboard.press("ArrowDown")
     after, then = page.page.evaluate(state)
     if before == after or cell != then:
@@ -133,9 +133,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "notebooks").mkdir()
-        nbformat.write(
-            new_notebook(cells=[new_code_cell(text) for text in (SET_UP, *SHOWN)]), folder / "notebooks/all.ipynb"
-        )
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        cells = [new_code_cell(text) for text in (SET_UP, *SHOWN)]
+        nbformat.write(new_notebook(cells=cells, metadata=kernel), folder / "notebooks" / "all.ipynb")
         with server(folder, **OFFLINE) as (address, token), browser() as chromium:
             window = chromium.new_page(viewport={"width": 1280, "height": 900})
             page = Page(window, address, token).watch()

@@ -92,7 +92,7 @@ def test_a_notebook_runs_solved_and_its_dashboards_move(name, tab, lab):
             break
         assert moved, f"slider {number} of {name} changes nothing"
         keep(tab, f"{Path(name).stem}-slider-{number:02d}", lab[0])
-    if menu := tab.page.query_selector(".w2s select"):
+    if menu := tab.page.query_selector(".w2s select:has(option + option)"):
         arrow_keys_choose_in_a_menu(tab, menu)
     if not tab.page.query_selector_all(HANDLES):
         keep(tab, Path(name).stem, lab[0])
