@@ -78,6 +78,7 @@ def test_a_notebook_runs_solved_and_its_dashboards_move(name, tab, lab):
         handle.scroll_into_view_if_needed()
         before = handle.evaluate(WORDS)
         handle.focus()
+        assert handle.get_attribute("aria-label"), f"slider {number} of {name} has no name"
         moved = False
         for key in ("ArrowRight", "ArrowLeft", "End", "Home"):  # a slider may stand at one of its ends
             tab.page.keyboard.press(key)
@@ -91,12 +92,24 @@ def test_a_notebook_runs_solved_and_its_dashboards_move(name, tab, lab):
             break
         assert moved, f"slider {number} of {name} changes nothing"
         keep(tab, f"{Path(name).stem}-slider-{number:02d}")
+    if menu := tab.page.query_selector(".w2s select:has(option + option)"):
+        arrow_keys_choose_in_a_menu(tab, menu)
     if not tab.page.query_selector_all(HANDLES):
         keep(tab, Path(name).stem)
     if name[:2] in BESIDES:
         BESIDES[name[:2]](tab, lab[0])
     assert tab.outside == []
     assert tab.errors == []
+
+
+def arrow_keys_choose_in_a_menu(tab, menu):
+    """Jupyter would take them to move to another cell."""
+    place = "menu => [menu.selectedIndex, menu === document.activeElement]"
+    menu.focus()
+    before, _ = menu.evaluate(place)
+    tab.page.keyboard.press("ArrowUp" if before else "ArrowDown")
+    after, focused = menu.evaluate(place)
+    assert after != before and focused
 
 
 def a_quiz_works_by_keyboard(tab, folder):

@@ -2,12 +2,25 @@
 
 import base64
 import io
+import json
 
 import numpy as np
 from PIL import Image
 
+from w2s_lab import assets
 from w2s_lab.classroom import build
 from w2s_lab.classroom.toolkit.svg import png
+
+
+def test_every_stored_picture_is_told_in_words():
+    """Matplotlib's own words for a figure are its size in pixels, which says nothing."""
+    bare = []
+    for path in sorted(assets.NOTEBOOKS.glob("*.ipynb")):
+        for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+            shown = [output["data"] for output in cell.get("outputs", ()) if "image/png" in output.get("data", {})]
+            texts = ["".join(data.get("text/plain", "")) for data in shown]
+            bare += [f"{path.name}, cell {number}: {text}" for text in texts if text.startswith("<") or len(text) < 20]
+    assert not bare, bare
 
 
 def drawn_png(colours: np.ndarray) -> str:

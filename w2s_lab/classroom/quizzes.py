@@ -2,7 +2,7 @@
 
 Kinds: `one` right option, `many` right options, `order` of steps, and `case`: a story in several steps. Every control
 can be reached with Tab and Space. A sign and a word, not only a colour, say what is right or wrong. LaTeX is rendered
-offline.
+offline. Other languages than English: see `translations`.
 """
 
 import json
@@ -15,7 +15,9 @@ import ipywidgets as widgets
 
 from w2s_lab import assets
 from w2s_lab.classroom.progress import LearnerProgress, known, remember
+from w2s_lab.classroom.toolkit.care import CARE, CLASS, OPTION
 from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, guarded, with_fallback
+from w2s_lab.classroom.translations import ENGLISH, IN_ENGLISH, Wording, translated, wording
 
 LETTERS = "ABCDEFGH"
 RIGHT, WRONG = "#009E73", "#D55E00"
@@ -23,14 +25,14 @@ KINDS = ("one", "many", "order", "case")
 # Of several options one: round, as people know it. The boxes stay checkboxes, since RadioButtons render no formulas.
 ROUND = (
     "<style>.w2s-one input{appearance:none;margin:3px;width:15px;height:15px;border-radius:50%}"
-    ".w2s-one input{border:2px solid currentColor}"
+    ".w2s-one input{border:2px solid currentColor;color:inherit}"
     ".w2s-one input:checked{background:radial-gradient(currentColor 45%,transparent 55%)}"
     ".w2s-one input:focus-visible{outline:3px solid #0072B2;outline-offset:2px}</style>"
 )
 
 
 def load_quiz(notebook: str) -> dict:
-    """The quiz of a notebook, such as "01".
+    """The quiz of a notebook, such as "01", in English.
 
     Raises:
         ValueError: there is no such quiz, or a question in it is malformed; the message says which.
@@ -40,10 +42,14 @@ def load_quiz(notebook: str) -> dict:
         known = ", ".join(sorted(one.stem for one in assets.QUIZZES.glob("*.json")))
         raise ValueError(f"there is no quiz {notebook!r}; expected one of {known}")
     found = json.loads(path.read_text(encoding="utf-8"))
-    for question in found["questions"]:
-        for step in question.get("steps", [question]):
-            _verify(step, path.name)
+    _verify_all(found, path.name)
     return found
+
+
+def _verify_all(quiz: dict, where: str) -> None:
+    for question in quiz["questions"]:
+        for step in question.get("steps", [question]):
+            _verify(step, where)
 
 
 def _verify(question: dict, where: str) -> None:
@@ -61,8 +67,8 @@ def _verify(question: dict, where: str) -> None:
         raise ValueError(f"{where}, question {name}: an option has no feedback")
 
 
-def _said(good: bool, text: str) -> str:
-    color, sign = (RIGHT, "✓ Right.") if good else (WRONG, "✗ Not yet.")
+def _said(good: bool, text: str, say: Wording) -> str:
+    color, sign = (RIGHT, say("✓ Right.")) if good else (WRONG, say("✗ Not yet."))
     look = f"border-left:5px solid {color};padding:2px 10px;margin:4px 0;font-size:15px;line-height:1.45"
     return f'<div role="status" style="{look}"><b>{sign}</b> {text}</div>'
 
@@ -72,13 +78,19 @@ def _aside(words: str) -> str:
     return f'<div role="status" style="font-size:14px;opacity:0.8">{escape(words)}</div>' if words else ""
 
 
-def _words(html: str) -> widgets.HTMLMath:
-    return widgets.HTMLMath(f'<div style="font-size:15px;line-height:1.45">{html}</div>')
+def _words(html: str, language: str, name: str = "") -> widgets.HTMLMath:
+    mark = f' lang="{language}"' + (f' id="{escape(name)}"' if name else "")
+    return widgets.HTMLMath(f'<div{mark} style="font-size:15px;line-height:1.45">{html}</div>')
 
 
-def _mover(place: int, way: str) -> widgets.Button:
+def _care() -> widgets.HTML:
+    return widgets.HTML(CARE, layout=widgets.Layout(display="none"))
+
+
+def _mover(place: int, way: str, say: Wording) -> widgets.Button:
     layout = widgets.Layout(width="38px", flex="0 0 auto")
-    return widgets.Button(icon=f"arrow-{way}", tooltip=f"Move step {place + 1} {way}", layout=layout)
+    words = say("Move step {number} up" if way == "up" else "Move step {number} down", number=place + 1)
+    return widgets.Button(icon=f"arrow-{way}", tooltip=words, layout=layout)
 
 
 class QuizQuestion(widgets.VBox):
@@ -87,14 +99,16 @@ class QuizQuestion(widgets.VBox):
     Attributes:
         question: as in the file.
         solved: whether the last answer was right.
+
+    `say` are the words of the buttons and of the feedback, `language` is the question's own.
     """
 
-    def __init__(self, question: dict) -> None:
-        self.question, self.solved = question, False
+    def __init__(self, question: dict, say: Wording = IN_ENGLISH, language: str = ENGLISH) -> None:
+        self.question, self.solved, self._say = question, False, say
         self._feedback = widgets.HTMLMath()
-        self.button = widgets.Button(description="Check", tooltip=f"Check the answer to {question['id']}")
+        self.button = widgets.Button(description=say("Check"), tooltip=f"Check the answer to {question['id']}")
         self.button.on_click(guarded(lambda _: self.check(), self._feedback))
-        text = _words(question["text"])
+        text = _words(question["text"], language)
         if question["kind"] == "order":
             self.order = list(range(len(question["items"])))
             random.Random(question["id"]).shuffle(self.order)
@@ -104,10 +118,13 @@ class QuizQuestion(widgets.VBox):
             self._lay_out()
             body: list[widgets.Widget] = [self._rows]
         else:
-            ask = "Choose one." if question["kind"] == "one" else "Choose all that are true."
+            ask = say("Choose one." if question["kind"] == "one" else "Choose all that are true.")
             self.boxes = [self._box(letter) for letter, _ in zip(LETTERS, question["options"], strict=False)]
-            words = [_words(one["text"]) for one in question["options"]]
+            names = [f"w2s-{question['id']}-{box.description}" for box in self.boxes]
+            words = [_words(one["text"], language, name) for one, name in zip(question["options"], names, strict=True)]
             rows = [widgets.HBox(list(pair)) for pair in zip(self.boxes, words, strict=True)]
+            for row in rows:
+                row.add_class(OPTION)
             body = [widgets.HTML(f"{ROUND}<i>{ask}</i>" if question["kind"] == "one" else f"<i>{ask}</i>"), *rows]
         super().__init__([text, *body, self.button, self._feedback], layout=widgets.Layout(padding="4px 0 14px 0"))
 
@@ -128,7 +145,7 @@ class QuizQuestion(widgets.VBox):
         """The items in their order, each with buttons that move it up and down."""
         rows = []
         for place, item in enumerate(self.order):
-            up, down = (_mover(place, way) for way in ("up", "down"))
+            up, down = (_mover(place, way, self._say) for way in ("up", "down"))
             up.on_click(guarded(lambda _, place=place: self.move(place, -1), self._feedback))
             down.on_click(guarded(lambda _, place=place: self.move(place, 1), self._feedback))
             up.disabled, down.disabled = place == 0, place == len(self.order) - 1
@@ -156,7 +173,7 @@ class QuizQuestion(widgets.VBox):
         else:
             picked = [box.value for box in self.boxes]
             if not any(picked):
-                self._feedback.value = '<div role="status">Nothing is chosen yet.</div>'
+                self._feedback.value = f'<div role="status">{self._say("Nothing is chosen yet.")}</div>'
                 return False
             options = list(zip(LETTERS, self.question["options"], picked, strict=False))
             self.solved = all(option["right"] == chosen for _, option, chosen in options)
@@ -164,11 +181,12 @@ class QuizQuestion(widgets.VBox):
             if self.question["kind"] == "many" and not self.solved:
                 shown = [o for o in options if o[2]]
                 missed = sum(option["right"] and not chosen for _, option, chosen in options)
-                some = "statements are" if missed > 1 else "statement is"
-                tail = f"<div>{missed} true {some} not chosen.</div>" if missed else ""
+                words = self._say("True statements that are not chosen: {count}.", count=missed)
+                tail = f"<div>{words}</div>" if missed else ""
             else:
                 tail = ""
-            found = "".join(_said(o["right"], f"<b>{letter}.</b> {o['feedback']}") for letter, o, _ in shown) + tail
+            said = [_said(o["right"], f"<b>{letter}.</b> {o['feedback']}", self._say) for letter, o, _ in shown]
+            found = "".join(said) + tail
         self._feedback.value = found
         self._feedback.value = found + _aside(remember(self._count))
         return self.solved
@@ -182,10 +200,10 @@ class QuizQuestion(widgets.VBox):
         in_place = sum(place == item for place, item in enumerate(self.order))
         self.solved = in_place == len(self.order)
         if self.solved:
-            return _said(True, self.question["feedback"])
+            return _said(True, self.question["feedback"], self._say)
         first = next(place for place, item in enumerate(self.order) if place != item)
-        count = f"{in_place} of {len(self.order)} are in place"
-        return _said(False, f"{count}; the first that is not is number {first + 1}.")
+        words = "{count} of {all} are in place; the first that is not is number {first}."
+        return _said(False, self._say(words, count=in_place, all=len(self.order), first=first + 1), self._say)
 
     @property
     def words(self) -> list[str]:
@@ -220,30 +238,42 @@ def _bare(html: str) -> str:
 class Quiz(widgets.VBox):
     """All questions of one notebook, one below the other, and how many are solved."""
 
-    def __init__(self, notebook: str) -> None:
-        self.quiz = load_quiz(notebook)
+    def __init__(self, notebook: str, language: str = ENGLISH) -> None:
+        self.quiz, self._say, self._missing = load_quiz(notebook), wording(language), 0
+        if language != ENGLISH:
+            self.quiz, self._missing = translated(self.quiz, language)
+            _verify_all(self.quiz, f"{language}/{notebook}.json")
         self.questions: list[QuizQuestion] = []
         self._count = widgets.HTML()
         blocks: list[widgets.Widget] = []
         for number, question in enumerate(self.quiz["questions"], 1):
-            steps = question.get("steps", [question])
-            head = f"Question {number}" + (f": {question['title']}" if "title" in question else "")
+            steps, language = question.get("steps", [question]), question.get("language", ENGLISH)
+            head = self._say("Question {number}", number=number)
+            head += f": {question['title']}" if "title" in question else ""
             blocks.append(widgets.HTMLMath(f'<div style="font-size:16px;font-weight:600">{head}</div>'))
             if "story" in question:
-                blocks.append(_words(question["story"]))
+                blocks.append(_words(question["story"], language))
             for step in steps:
-                self.questions.append(QuizQuestion(step))
+                self.questions.append(QuizQuestion(step, self._say, language))
                 self.questions[-1].button.on_click(guarded(lambda _: self._recount(), self._count))
                 blocks.append(self.questions[-1])
         self._recount()
         super().__init__(
-            [*blocks, self._count],
+            [*blocks, self._count, _care()],
             layout=widgets.Layout(max_width=MAX_WIDTH, padding="8px 12px", border="1px solid #8884"),
         )
+        self.add_class(CLASS)
 
     def _recount(self) -> None:
         solved = sum(question.solved for question in self.questions)
-        self._count.value = f'<b role="status">{solved} of {len(self.questions)} answered right.</b>'
+        words = self._say("{count} of {all} answered right.", count=solved, all=len(self.questions))
+        self._count.value = f'<b role="status">{words}</b>{self._note}'
+
+    @property
+    def _note(self) -> str:
+        """How many questions are not translated, where that is so."""
+        words = "{count} of the questions are not translated yet; these are in English."
+        return f"<div>{self._say(words, count=self._missing)}</div>" if self._missing else ""
 
     def _numbered(self) -> Iterator[tuple[str, dict, QuizQuestion | None]]:
         """(number, question of the file, its widget) for every step; the widget is None for the story of a case."""
@@ -258,7 +288,8 @@ class Quiz(widgets.VBox):
     @property
     def heading(self) -> str:
         """Which quiz, and how long."""
-        return f"Quiz {self.quiz['notebook']} · {self.quiz['title']} ({len(self.questions)} questions)"
+        words, title = "Quiz {notebook} · {title} ({count} questions)", self.quiz["title"]
+        return self._say(words, notebook=self.quiz["notebook"], title=title, count=len(self.questions))
 
     @property
     def summary(self) -> str:
@@ -282,9 +313,13 @@ class Quiz(widgets.VBox):
         return with_fallback(super()._repr_mimebundle_(**options), self.summary, markdown=self.markdown)
 
 
-def quiz(notebook: str) -> Quiz:
-    """The quiz of a notebook, such as "01"; raises ValueError where there is none."""
-    return Quiz(notebook)
+def quiz(notebook: str, *, language: str = ENGLISH) -> Quiz:
+    """The quiz of a notebook, such as "01"; in another language as far as it is translated (see `translations`).
+
+    Raises:
+        ValueError: there is no such quiz, or no such language.
+    """
+    return Quiz(notebook, language)
 
 
 class Prediction(widgets.VBox):
@@ -301,7 +336,8 @@ class Prediction(widgets.VBox):
         self._said = widgets.HTML(self._words(chosen))
         self.menu.observe(guarded(self._chosen, self._said), names="value")
         head = widgets.HTMLMath(f'<div style="font-size:15px;line-height:1.45"><b>Predict.</b> {text}</div>')
-        super().__init__([head, self.menu, self._said], layout=widgets.Layout(max_width=MAX_WIDTH))
+        super().__init__([head, self.menu, self._said, _care()], layout=widgets.Layout(max_width=MAX_WIDTH))
+        self.add_class(CLASS)
 
     def _chosen(self, change: dict) -> None:
         guess = {self.name: change["new"]}

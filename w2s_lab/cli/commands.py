@@ -188,6 +188,7 @@ def _add_study(commands) -> None:
         metavar="DIR",
         help="for JSON and figures (default: data/results)",
     )
+    study.add_argument("--redraw", action="store_true", help="only its figures again, from its file in --output")
     add_device(study)
     add_store(study)
     study.set_defaults(command=_study)
@@ -209,8 +210,12 @@ def _study(arguments: argparse.Namespace) -> None:
             print(f"written: {path}")
         return
     study = STUDIES[arguments.name]
-    from w2s_lab.studies.study import run_study
+    from w2s_lab.studies.study import redraw, run_study
 
+    if arguments.redraw:
+        for path in redraw(study, output):
+            print(f"written: {path}")
+        return
     text, paths = run_study(
         study,
         seeds=arguments.seeds or study.seeds,

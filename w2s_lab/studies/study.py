@@ -160,13 +160,33 @@ def run_study(
     path = output / f"{study.name}.json"
     with replacing(path) as new:
         new.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    paths = [path]
+    paths = [path, *_draw(figures, output)]
+    saved = f"{len(asked):,} trainings asked for, {len(set(asked)):,} different ones: {trainings['saved']:,} saved"
+    return f"{text}\n\n{saved}", paths
+
+
+def redraw(study: Study, output: Path) -> list[Path]:
+    """Draw a study's figures again from its file in `output`, without any training; returns the files written.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it does not hold the rows that the figures are made of.
+    """
+    path = output / f"{study.name}.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if "rows" not in facts:
+        raise ValueError(
+            f"{path} holds no rows to draw from. Hint: w2s-lab study {study.name} draws its figures; "
+            "finished trainings come from the store"
+        )
+    return _draw(study.finish(facts["rows"])[2], output)
+
+
+def _draw(figures: Mapping[str, Figure], output: Path) -> list[Path]:
     for name, figure in figures.items():
         with replacing(output / name) as new:
             figure.savefig(new, dpi=150, format="png")
-        paths.append(output / name)
-    saved = f"{len(asked):,} trainings asked for, {len(set(asked)):,} different ones: {trainings['saved']:,} saved"
-    return f"{text}\n\n{saved}", paths
+    return [output / name for name in figures]
 
 
 def _processor_minutes(store: Store, asked: Sequence[str]) -> float:

@@ -12,6 +12,7 @@ from html import escape
 import ipywidgets as widgets
 from IPython.display import HTML
 
+from w2s_lab.classroom.toolkit.care import CARE, CLASS
 from w2s_lab.classroom.toolkit.svg import Drawing, with_png
 
 MAX_WIDTH = "760px"
@@ -51,7 +52,7 @@ class Panel(widgets.VBox):
         self._picture, self._words = widgets.HTML(), widgets.HTML()
         for control in self.controls.values():
             control.observe(guarded(self._moved, self._words), names="value")
-        head = widgets.HTML(f'<div style="font-size:17px;font-weight:600">{escape(title)}</div>')
+        head = widgets.HTML(f'{CARE}<div style="font-size:17px;font-weight:600">{escape(title)}</div>')
         self.view = View("")
         self.refresh()
         # Two columns of controls where there are many, so that a slider and its picture are on one screen.
@@ -61,6 +62,7 @@ class Panel(widgets.VBox):
             [head, box, self._picture, self._words],
             layout=widgets.Layout(max_width=MAX_WIDTH, padding="8px 12px", border="1px solid #8884"),
         )
+        self.add_class(CLASS)
 
     def _moved(self, change: object) -> None:
         self.refresh()
@@ -210,7 +212,7 @@ def choice(
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
     """An HTML table of cells that are HTML already; words to the left."""
     cell = 'style="text-align:left;padding:3px 12px 3px 0;vertical-align:top;font-size:14px;line-height:1.4"'
-    top = "".join(f'<th scope="col" {cell}>{text}</th>' for text in head)
+    top = "".join(f'<th scope="col" {cell}>{text}</th>' if text else f"<td {cell}></td>" for text in head)
     body = "".join(f"<tr>{''.join(f'<td {cell}>{text}</td>' for text in row)}</tr>" for row in rows)
     title = f'<caption style="text-align:left;font-size:14px">{caption}</caption>' if caption else ""
     return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

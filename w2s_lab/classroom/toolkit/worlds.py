@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
+from w2s_lab.classroom.toolkit.care import CLASS
 from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, Panel, folded_error, guarded, spoken
 from w2s_lab.classroom.toolkit.real_world import COMMANDS, fetched
 from w2s_lab.data.fetch import FetchError
@@ -34,6 +35,7 @@ class Worlds(widgets.VBox):
         self._note, self._below = widgets.HTML(), widgets.VBox([pocket])
         self.switch.observe(guarded(self._switched, self._note), names="value")
         super().__init__([self.switch, self._note, self._below], layout=widgets.Layout(max_width=MAX_WIDTH))
+        self.add_class(CLASS)
 
     @property
     def shown(self) -> Panel:

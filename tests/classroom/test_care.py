@@ -1,0 +1,32 @@
+"""What every panel, quiz and guess carries for keyboards, screen readers, narrow windows and dark pages.
+
+That a browser does what is asked of it here is looked at in test_browser.py and by `python -m tests.accessibility`.
+"""
+
+import re
+
+import ipywidgets as widgets
+
+from w2s_lab import classroom as room
+from w2s_lab.classroom.toolkit.care import CARE, CLASS, OPTION
+
+
+def inside(widget: widgets.Widget) -> list[widgets.Widget]:
+    return [widget, *(one for child in getattr(widget, "children", ()) for one in inside(child))]
+
+
+def test_panels_quizzes_and_guesses_carry_it():
+    for widget in (room.budget_explorer(), room.quiz("00"), room.predict("care", "Which?", ["up", "down"])):
+        values = [one.value for one in inside(widget) if isinstance(one, widgets.HTML)]
+        assert CLASS in widget._dom_classes and sum(CARE in value for value in values) == 1, widget
+
+
+def test_it_is_one_style_whose_script_is_quoted_whole():
+    assert re.fullmatch(r'<style onload="[^"]*">[^<]*</style>', CARE)
+
+
+def test_every_box_of_a_quiz_has_the_words_of_its_option_as_its_name():
+    rows = [one for one in inside(room.quiz("00")) if OPTION in one._dom_classes]
+    names = [re.search(r'id="(w2s-[^"]+)"', row.children[1].value)[1] for row in rows]
+    assert all(isinstance(row.children[0], widgets.Checkbox) for row in rows)
+    assert len(names) == len(set(names)) > 20
