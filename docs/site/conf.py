@@ -101,7 +101,7 @@ def prepare(app, name, source):
 def math(self, node):
     """A formula as MathML, which browsers draw and screen readers read without a script."""
     block = isinstance(node, nodes.math_block)
-    latex = re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}\\,", node.astext())
+    latex = re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}", node.astext())
     shown = convert(latex, display="block" if block else "inline")
     self.body.append(f"<div class='math'>{shown}</div>" if block else shown)
     raise nodes.SkipNode

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 
 import w2s_lab
 
@@ -55,24 +56,22 @@ def write(folder: Path) -> None:
 
 def plain(app, what, name, found, options, lines: list[str]) -> None:
     """A docstring is prose with `names` in it: no other sign in it is markup, in particular not Pr(y|x) and *."""
-    lines[:] = _code_blocks([_escaped(line) for line in lines])
+    text = inspect.cleandoc("\n".join(lines))
+    # What is indented after a colon and an empty line is code, as is what stands between two lines of ```.
+    text = re.sub(r":\n\n(?= {4})", "::\n\n", text)
+    text = re.sub(r"^```\n(.*?)^```$", lambda code: "::\n\n" + indent(code[1], "    "), text, flags=re.M | re.S)
+    lines[:], code = [], False
+    for line in text.splitlines():
+        code = (code and (not line or line.startswith("    "))) or line.endswith("::")
+        lines.append(line if code else _escaped(line))
 
 
 def _escaped(text: str) -> str:
-    parts = re.split(r"(`+[^`]*`+)", " ".join(text.split("\n")))
-    return "".join(part if part.startswith("`") else re.sub(r"([\\*|]|_(?!\w))", r"\\\1", part) for part in parts)
-
-
-def _code_blocks(lines: list[str]) -> list[str]:
-    """What stands between two lines of ``` becomes a literal block."""
-    found, inside = [], False
-    for line in lines:
-        if line.strip().startswith("```"):
-            inside = not inside
-            found += ["", ".. code-block:: text", ""] if inside else [""]
-        else:
-            found.append(f"   {line}" if inside else line)
-    return found
+    bullet, rest = re.match(r"(\s*\* )?(.*)", text.replace("\n", " ")).groups()
+    parts = re.split(r"(`+[^`]*`+)", rest)
+    return (bullet or "") + "".join(
+        part if part.startswith("`") else re.sub(r"([\\*|]|_(?!\w))", r"\\\1", part) for part in parts
+    )
 
 
 def _heading(text: str, under: str) -> str:

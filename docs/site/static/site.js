@@ -1,4 +1,7 @@
 // Dashboards: show the frame that the controls stand for. Guesses: choosing an answer unfolds the outcome.
+// From the disk a browser lets no page read another, so the search there shows titles without their surroundings.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".w2s-panel").forEach(alive);
   document.querySelectorAll(".tag_guess").forEach(guess);
