@@ -190,9 +190,8 @@ def test_in_a_browser_from_the_disk(site):
         slider.focus()
         slider.press("ArrowLeft")
         moved = room.heat_map().set(strong="pocket-m").view.says
-        assert (
-            panel.get_by_role("status").inner_text() == moved and slider.get_attribute("aria-valuetext") == "pocket-m"
-        )
+        assert panel.get_by_role("status").inner_text() == moved
+        assert slider.get_attribute("aria-valuetext") == "pocket-m"
         assert panel.get_by_role("img").get_attribute("aria-label") == moved
         outcome = page.locator("details", has_text="The run says: 17")
         assert not outcome.get_by_text("The run says: 17").is_visible()

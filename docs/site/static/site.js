@@ -30,7 +30,7 @@ function alive(panel) {
       input = element("select", {}, ...control.options.map((text, index) => new Option(text, index)));
     } else {
       input = element("input", { type: "range", min: 0, max: control.options.length - 1, step: 1 });
-      value = element("output", {}, control.options[at[i]]);
+      value = element("span", { ariaHidden: "true" }, control.options[at[i]]);
     }
     input.value = at[i];
     input.addEventListener("input", () => {
