@@ -123,15 +123,17 @@ sys.exit("torch" in sys.modules)
 # -- the built site ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """Built as `make site` does, in another folder: any warning is an error."""
-    out = tmp_path_factory.mktemp("site") / "html"
+@pytest.mark.slow
+def test_the_built_site(tmp_path):
+    """One test, since the site is built for it, as `make site` does: any warning is an error."""
+    out = tmp_path / "html"
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(SOURCE), str(ROOT), str(out)]
     environment = {name: value for name, value in os.environ.items() if name != "W2S_LAB_REPOSITORY"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return out
+    every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(out)
+    it_has_every_public_name_and_no_solution(out)
+    it_works_in_a_browser_from_the_disk(out)
 
 
 class Page(HTMLParser):
@@ -150,8 +152,7 @@ class Page(HTMLParser):
         self.loads += [given[name] for name in ("src", "href", "srcset") if given.get(name) and tag not in ("a", "use")]
 
 
-@pytest.mark.slow
-def test_every_link_of_the_site_leads_somewhere_and_nothing_is_loaded_from_elsewhere(site):
+def every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     found = {path.resolve(): Page(path) for path in site.rglob("*.html")}
     assert len(found) > 100
     wrong = []
@@ -170,8 +171,7 @@ def test_every_link_of_the_site_leads_somewhere_and_nothing_is_loaded_from_elsew
     assert not wrong, wrong[:20]
 
 
-@pytest.mark.slow
-def test_the_site_has_every_public_name_and_no_solution(site):
+def it_has_every_public_name_and_no_solution(site: Path) -> None:
     index = (site / "docs" / "site" / "api" / "index.html").read_text(encoding="utf-8")
     for short, face in (("w2s", w2s), ("room", room)):
         missing = [name for name in dir(face) if f"{short}.{name}<" not in index and not name.startswith("_")]
@@ -179,8 +179,7 @@ def test_the_site_has_every_public_name_and_no_solution(site):
     assert not [path for path in site.rglob("*") if path.stem.startswith(("two_hours", "one_week"))]
 
 
-@pytest.mark.slow
-def test_in_a_browser_from_the_disk(site):
+def it_works_in_a_browser_from_the_disk(site: Path) -> None:
     """A dashboard, a guess and the search answer, at the width of a phone; no request leaves the disk."""
     with browser() as chromium:
         page = chromium.new_page(viewport={"width": 500, "height": 900})

@@ -5,8 +5,17 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".w2s-panel").forEach(alive);
   document.querySelectorAll(".tag_guess").forEach(guess);
+  reachable();
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(d => { d.open = true; }));
 });
+
+// What the theme leaves open for those who use a keyboard or a screen reader.
+function reachable() {
+  document.querySelectorAll(".caption[role=heading]").forEach(caption => { caption.ariaLevel = "2"; });
+  document.querySelectorAll("summary[aria-label]").forEach(summary => summary.removeAttribute("aria-label"));
+  document.querySelectorAll(".sidebar-drawer").forEach(side => { side.ariaLabel = "Pages"; });
+  document.querySelectorAll("pre, .table-wrapper").forEach(box => { box.tabIndex = 0; });
+}
 
 function element(name, attributes, ...children) {
   const made = Object.assign(document.createElement(name), attributes);
