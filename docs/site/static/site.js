@@ -14,7 +14,11 @@ function reachable() {
   document.querySelectorAll(".caption[role=heading]").forEach(caption => { caption.ariaLevel = "2"; });
   document.querySelectorAll("summary[aria-label]").forEach(summary => summary.removeAttribute("aria-label"));
   document.querySelectorAll(".sidebar-drawer").forEach(side => { side.ariaLabel = "Pages"; });
-  document.querySelectorAll("pre, .table-wrapper").forEach(box => { box.tabIndex = 0; });
+  const wide = () => document.querySelectorAll("pre, .table-wrapper").forEach(box => {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  });
+  wide();
+  ["toggle", "resize"].forEach(event => addEventListener(event, wide, true));
 }
 
 function element(name, attributes, ...children) {
