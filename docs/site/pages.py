@@ -132,7 +132,8 @@ def _control(name: str, widget: widgets.Widget) -> tuple[str, str, Sequence[str]
     label = widget.description or name
     if hasattr(widget, "options"):
         labels, values = zip(*((o if isinstance(o, tuple) else (str(o), o)) for o in widget.options), strict=True)
-        return name, label, labels, values.index(widget.value), isinstance(widget, widgets.Dropdown), values
+        menu = not isinstance(widget, widgets.SelectionSlider)
+        return name, label, labels, values.index(widget.value), menu, values
     values = STOPS[name]
     at = min(range(len(values)), key=lambda place: abs(values[place] - widget.value))
     return name, label, [f"{value:,g}" for value in values], at, False, values
