@@ -151,8 +151,8 @@ def add_badges(notebook: nbformat.NotebookNode, name: str, repository: str) -> N
         "Kaggle": f"https://kaggle.com/kernels/welcome?src=https://github.com/{copy}",
         "Binder": f"https://mybinder.org/v2/gh/{at}/HEAD?labpath=notebooks/{name}.ipynb",
     }
-    links = "\n".join(f"[Open in {host}]({address})" for host, address in hosts.items())
-    notebook.cells.insert(1, nbformat.v4.new_markdown_cell(f"{links}\n", id="badges"))
+    links = " · ".join(f"[Open in {host}]({address})" for host, address in hosts.items())
+    notebook.cells.insert(1, nbformat.v4.new_markdown_cell(links, id="badges"))
 
 
 def write_copies(site: Path, repository: str) -> None:
