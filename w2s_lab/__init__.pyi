@@ -62,6 +62,9 @@ from .methods import (
     ensembles as ensembles,
 )
 from .methods import (
+    expansion as expansion,
+)
+from .methods import (
     flywheel as flywheel,
 )
 from .methods import (

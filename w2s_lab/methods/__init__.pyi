@@ -5,6 +5,9 @@ from . import (
     ensembles as ensembles,
 )
 from . import (
+    expansion as expansion,
+)
+from . import (
     flywheel as flywheel,
 )
 from . import (
