@@ -60,8 +60,8 @@ def coverage(student: Evaluation, covered: np.ndarray) -> tuple[Coverage, ...]:
     """
     if student.reference is None or student.task.answers is None or len(covered) != len(student):
         raise ValueError(
-            f"coverage: {len(covered)} marks for {len(student)} answers of the task {student.task.name!r}; expected one "
-            "for each, a closed task, and an evaluation with the supervisor's answers as its reference"
+            f"coverage: {len(covered)} marks for {len(student)} answers of the task {student.task.name!r}; expected "
+            "one for each, a closed task, and an evaluation with the supervisor's answers as its reference"
         )
     said, labels, truth = (
         np.array(column, dtype=object) for column in (student.predictions, student.reference, student.truth)
