@@ -83,6 +83,9 @@ from .methods import (
     proposals as proposals,
 )
 from .methods import (
+    reward as reward,
+)
+from .methods import (
     selection as selection,
 )
 from .methods import (

@@ -26,6 +26,9 @@ from . import (
     proposals as proposals,
 )
 from . import (
+    reward as reward,
+)
+from . import (
     selection as selection,
 )
 from . import (

@@ -30,6 +30,7 @@ STUDIES: Registry["Study"] = Registry(
         "real-majorities": "w2s_lab.studies.majorities:REAL_STUDY",
         "easy-to-hard": "w2s_lab.studies.easy_to_hard:STUDY",
         "real-easy-to-hard": "w2s_lab.studies.easy_to_hard:REAL_STUDY",
+        "blind-spot": "w2s_lab.studies.blind_spot:STUDY",
     },
 )
 
