@@ -53,7 +53,8 @@ def fit_reward(first: np.ndarray, second: np.ndarray, labels: LabelledSet, *, C:
     prefers = np.array([answer == labels.task.answers[0] for answer in labels.answers])
     if not C > 0 or prefers.all() or not prefers.any():
         raise ValueError(
-            f"fit_reward: C is {C}, {prefers.sum()} of {len(prefers)} prefer the first; expected C > 0, both"
+            f"fit_reward: C is {C}, and {prefers.sum()} of {len(prefers)} labels prefer the first answer; expected a C "
+            "above 0, and labels of both kinds"
         )
     scale = np.concatenate([first, second]).astype(np.float64).std(0)
     scale[scale == 0] = 1.0

@@ -23,7 +23,7 @@ from w2s_lab.records import Comparison, Evaluation, LabelledSet
 from w2s_lab.studies import mechanism
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.measures import both_moments, change, level
-from w2s_lab.studies.study import Finding, Rows, Setting, Study, bench, cell, mean_of, rounded, select
+from w2s_lab.studies.study import CANNOT_TELL, Finding, Rows, Setting, Study, bench, cell, mean_of, rounded, select
 from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
 
@@ -93,10 +93,10 @@ def _seed(store: Store, device: str, seed: int) -> Rows:
         (own.splits.validation, own.trusted(own.watched)),
     ):
         sides.append(side(part, labels, states[[place[one] for one in part.ids]], seed=seed))
-    return measured(*sides, seed=seed)
+    return student_rows(*sides, seed=seed)
 
 
-def measured(train: Side, test: Side, trusted: Side, *, seed: int) -> Rows:
+def student_rows(train: Side, test: Side, trusted: Side, *, seed: int) -> Rows:
     """A row for each student: its numbers at the end of its course and where the trusted pairs choose."""
     quiet = np.array([CONFLICT not in example.tags for example in train.pairs.examples])
     given = {
@@ -206,6 +206,11 @@ CLAIMS = (
         level("trusted_pgr", {"arm": BLIND}),
         control="the supervisor",
         at_end=level("pgr", {"arm": BLIND}),
+        because=(
+            CANNOT_TELL,
+            "The student learns to judge the verdict, as its supervisor does. What it lacks is the policy, of which no "
+            "label tells it.",
+        ),
     ),
     Finding(
         claim="A student gives up the aspect that its supervisor cannot see, though it could know better",
@@ -218,6 +223,10 @@ CLAIMS = (
         source="this kit",
         quantity=f"share of the conflicts given up, no conflict among the labels, {WHERE}",
         sign=-1,
+        because=(
+            CANNOT_TELL,
+            "If it gives up less, then by two hundredths at most: what no label speaks for needs no label against it.",
+        ),
         **_given_up(QUIET, BLIND),
     ),
     Finding(
