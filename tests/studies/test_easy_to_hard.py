@@ -1,6 +1,7 @@
 """The studies of easy and hard cases: by hand, in small from end to end, and what is said of their numbers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,8 +54,9 @@ def test_what_each_student_learns():
     }
     assert own.trusted(EASY) == own.trusted(WEAK) == own.splits.validation.take([1, 3]).ids
     assert own.trusted(MIXED) == own.trusted(ALL) == own.splits.validation.take([0, 1]).ids
+    more = replace(own, learnt=5)
     with pytest.raises(ValueError, match="4 easy cases; expected 5"):
-        easy_to_hard.Cases(3, own.splits, own.labels, own.reference, own.easy, 5, own.table, own.of).given
+        assert more.given
 
 
 def test_a_student_at_both_moments_by_hand():
@@ -71,7 +73,7 @@ def test_a_student_at_both_moments_by_hand():
     assert (row["easy"], row["hard"], row["of hard"], row["of knotty"]) == pytest.approx((2 / 3, 2 / 3, 1, 0))
     assert row["chosen"] == 2  # the first of equals on the easy trusted examples
     assert (row["trusted_easy"], row["trusted_hard"], row["trusted_of knotty"]) == pytest.approx((1 / 3, 1, 1))
-    assert row["curve"] == pytest.approx([(1, 1, 1 / 3), (2, 1 / 3, 1), (3, 2 / 3, 2 / 3)])
+    assert np.array(row["curve"]) == pytest.approx(np.array([(1, 1, 1 / 3), (2, 1 / 3, 1), (3, 2 / 3, 2 / 3)]))
     assert easy_to_hard.student_row(own, MIXED, own.given[MIXED], course)["chosen"] == 3
 
 
@@ -124,3 +126,49 @@ def test_the_study_of_easy_cases_from_end_to_end(name, tmp_path, monkeypatch):
             assert row["good"] + row["bad"] + row["outside"] > 40
             assert row["label_error"] == pytest.approx(row["bad"] / (row["good"] + row["bad"]), abs=1e-4)
     real_probe.states_of.cache_clear()
+
+
+# -- the page ----------------------------------------------------------------------------------------------------
+
+SHOWN = ("trusted_easy", "trusted_hard", "easy", "hard")
+BOUNDS = ("label_error", "good_to_bad", "correction_bound", "covered_error")
+BOUNDS += ("hard_to_good", "hard_to_bad", "coverage_bound", "uncovered_error")
+
+
+def rows_of(name: str, question: str) -> list[dict]:
+    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    return [row for row in rows if row["question"] == question]
+
+
+def students_table(name: str) -> str:
+    """A line for each student, and for the supervisor: means over seeds with intervals."""
+    lines, rows = [], rows_of(name, "students")
+    for arm in (*easy_to_hard.STUDENTS, WORDS, SUPERVISOR):
+        own = study.select(rows, arm=arm)
+        shown = [both_worlds._ended(study.mean_of(own, column)) for column in SHOWN]
+        lines.append(f"| {arm} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def bounds_table() -> str:
+    """A line for each world and true answer: means over the seeds in which a number is defined, and how many these are."""
+    lines = []
+    for one in STUDIES.values():
+        rows = rows_of(one.name, "expansion")
+        for answer in dict.fromkeys(row["answer"] for row in rows):
+            own, cells = study.select(rows, answer=answer), []
+            for name in BOUNDS:
+                mean = study.mean_of(own, name)
+                of = f" ({mean['n']} of {len(own)})" if mean["n"] < len(own) else ""
+                cells.append("undefined" if mean["mean"] is None else f"{mean['mean']:.2f}{of}")
+            lines.append(f"| {one.claims[0].world} | {answer} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def section() -> str:
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    return page.partition("## Easy to hard")[2].partition("\n## ")[0]
+
+
+def test_the_page_shows_what_easy_cases_teach():
+    assert all(students_table(name) in section() for name in STUDIES) and bounds_table() in section()
