@@ -41,8 +41,9 @@ print(" ".join(strong.tokenizer.convert_ids_to_tokens(prompt_ids)))
 print(" ".join(strong.tokenizer.convert_ids_to_tokens(answer_ids)))
 
 # %% [markdown]
-# Last the tokens: first $x$, then $y$. `Ġ` stands for a blank, `Ċ` for a new line. The last token of the answer
-# says that it ends there: **the end is part of the answer**, and the model has to learn it, too.
+# The last two lines show the tokens: first those of $x$, then those of $y$. `Ġ` stands for a blank, `Ċ` for a new line.
+# The last token of the answer says that it ends there: **the end is part of the answer**, and the model has to learn it,
+# too.
 #
 # ## Step 1. Maximum likelihood
 #
@@ -167,7 +168,11 @@ print(f"{1 - at_once / everything:.0%} of the sum is the prompt's")
 # the tokens of the prompt are **masked**: they are read, but they carry no loss.
 #
 # Second trap: the logits in row $t$ are computed after token $t$ has been read, so they predict token $t + 1$.
-#
+
+# %%
+room.loss_mask(strong, example, example.answer)
+
+# %% [markdown]
 # **Exercise.** Now with the whole text. `logits[t]` was computed after the token `ids[t]`; the answer begins at
 # `ids[start]`, and everything before is the prompt.
 
@@ -234,8 +239,8 @@ room.outcome("01-mask", f"the one that learns the {better}", why)
 # ## Step 4. From one answer to a loss
 #
 # Over a batch, the *mean* over the examples is taken, so that the size of a step does not depend on the size of the
-# batch; and the sign is turned, because optimizers minimise. Answers differ in length; behind the shorter ones stands
-# padding, and a second mask says so.
+# batch; and the sign is turned, because optimizers minimise. Answers differ in length. The shorter ones are padded at the
+# end, and a second mask says where.
 #
 # **Exercise.** From the log-probabilities of the tokens to the loss of the batch.
 

@@ -26,7 +26,6 @@ from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.experiments.procedure import split_curve
 from w2s_lab.studies.methods import MISFIT, MISFIT_GRIDS
 from w2s_lab.studies.overfitting import curves
-from w2s_lab.studies.study import gain_and_misfit
 
 store = w2s.Store()  # finished trainings are kept here, so the second time is fast
 
@@ -49,7 +48,7 @@ print(f"and on {weak.accuracy:.1%} of the test reviews.")
 # ## Longer
 #
 # Until now the student saw every label a few times at most, at a low rate. Now it goes four times through all of them,
-# at twice the rate. The loss on the weak labels can only profit.
+# at twice the rate. The loss on the weak labels will keep falling.
 
 # %%
 room.predict(
@@ -75,7 +74,7 @@ for snapshot in curve:
 best, end = w2s.stopping.oracle(curve), curve[-1]
 assert best.evaluation.accuracy > weak.accuracy + 0.05
 assert best.evaluation.accuracy > end.evaluation.accuracy + 0.05
-room.outcome("04-fall", "it rises, then falls back", "First it learns what is asked; then, who asks.")
+room.outcome("04-fall", "it rises, then falls back", "First it learns what is asked, then its supervisor's habits.")
 
 # %% tags=["nbval-ignore-output"]
 w2s.plots.learning_curves(curve, weak=weak.accuracy)
@@ -293,8 +292,8 @@ room.predict(
 )
 
 # %% [markdown]
-# **Exercise.** The accuracies on the trusted reviews at snapshots 0, 1, 2, … Which snapshot do you take? Snapshot 0,
-# the untrained model, is nobody's choice; among equals take the first.
+# **Exercise.** The accuracies on the trusted reviews at snapshots 0, 1, 2, … Which snapshot do you take? Never
+# choose snapshot 0, the untrained model. Among equals take the first.
 
 
 # %%
@@ -406,9 +405,9 @@ for (rate, kind), points in found.items():
 # \text{misfit} = \lVert \text{student} - \text{weak} \rVert^2$$
 #
 # Their theorem: if the student is the best fit to its supervisor within a *convex* class of functions, and the truth is
-# in that class, then **gain ≥ misfit**. It is Pythagoras: the student is the foot of the perpendicular from the
-# supervisor onto the class. Seen from there, supervisor and truth lie at a right angle or a wider one, so the squares
-# of the two short sides add up to no more than the square of the long side.
+# in that class, then **gain ≥ misfit**. It is Pythagoras: the student is the point of the class that is nearest to the
+# supervisor. Seen from there, supervisor and truth lie at a right angle or a wider one, so the squares of the two
+# sides at the student add up to no more than the square of the third side.
 #
 # **By hand.** One review, truth (0, 1), the supervisor says (0.6, 0.4), the student (0.3, 0.7):
 
@@ -430,10 +429,14 @@ def squared_gain_and_misfit(weak, student, truth):
 # %%
 room.check(squared_gain_and_misfit)
 
+# %% [markdown]
+# Supervisor, truth and a student are three points, so their distances make a triangle. It is drawn to scale for three
+# moments of our student, each turned into the same plane:
+
 # %% tags=["nbval-ignore-output"]
-for name, snapshot in (("untrained", curve[0]), ("best", best), ("end", end)):
-    found = gain_and_misfit(w2s.Comparison(weak, snapshot.evaluation, snapshot.evaluation))
-    print(f"{name:<10} misfit {found['misfit']:.3f}   gain {found['gain']:+.3f}")
+plane = room.misfit_plane(weak, {"untrained": curve[0].evaluation, "best": top, "end": last})
+plane.show()
+print(plane.said)
 
 # %% [markdown]
 # The untrained model is a warning: to differ is not enough. The theorem speaks of a student that has *fitted* its

@@ -49,6 +49,15 @@ from .dashboards.memory_explorer import (
 from .dashboards.probe_explorer import (
     probe_explorer as probe_explorer,
 )
+from .dashboards.schematics import (
+    four_roles as four_roles,
+)
+from .dashboards.schematics import (
+    loss_mask as loss_mask,
+)
+from .dashboards.schematics import (
+    misfit_plane as misfit_plane,
+)
 from .dashboards.seed_count import (
     seed_count as seed_count,
 )
