@@ -24,8 +24,10 @@ import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.experiments.procedure import split_curve
-from w2s_lab.studies.methods import MISFIT, MISFIT_GRIDS
+from w2s_lab.studies.figures import misfit_figure
+from w2s_lab.studies.methods import misfit_points
 from w2s_lab.studies.overfitting import curves
+from w2s_lab.studies.study import gain_and_misfit
 
 store = w2s.Store()  # finished trainings are kept here, so the second time is fast
 
@@ -329,9 +331,9 @@ gained = w2s.stopping.recovered(chosen["100 trusted reviews"], end, best)
 options = ["less than a third", "about half", "more than two thirds"]
 found = options[sum(gained > limit for limit in (1 / 3, 2 / 3))]
 room.outcome("04-stop", found, "The fall is far larger than the noise of a hundred reviews.")
-for rule in ("trusted examples", "agreement"):
-    at = room.measured("mechanism")["means"][f"recovered by {rule}"]
-    print(f"over {at['n']} seeds, {rule}: {at['mean']:.2f} of the gain [{at['low']:.2f}, {at['high']:.2f}]")
+for name, at in room.measured("mechanism")["means"].items():
+    if name.startswith("recovered by "):
+        print(f"over {at['n']} seeds, {name}: {at['mean']:.2f} of the gain [{at['low']:.2f}, {at['high']:.2f}]")
 
 # %% [markdown]
 # An accuracy of 0.95 on 100 reviews has a standard error of $\sqrt{0.95 \cdot 0.05 / 100} \approx 0.02$. Two good
@@ -356,29 +358,14 @@ print(f"trained on 100 true answers alone: accuracy {np.mean(taught):.3f}, mean 
 
 # %% tags=["nbval-ignore-output"]
 study = room.measured("mechanism")
-print(f"{len(study['seeds'])} seeds, {study['recipe']['epochs']} passes over the weak labels")
-columns = {
-    "weak labels,\nbest": "pgr_at_best",
-    "weak labels,\ntrusted": "pgr_at_trusted",
-    "weak labels,\nend": "pgr_at_end",
-    "random errors,\nend": "random_pgr_at_end",
-}
+scattered = "random errors,\nend"
+columns = {f"weak labels,\n{when}": f"pgr_at_{when}" for when in ("best", "trusted", "end")}
+columns |= {scattered: "random_pgr_at_end"}
 values = {name: [row[key] for row in study["seeds"]] for name, key in columns.items()}
-w2s.plots.pgr_dots(values, roles={"random errors,\nend": "random"})
+w2s.plots.pgr_dots(values, roles={scattered: "random"})
 plt.show()
 up = study["means"]["imitation_end_minus_best"]
 print(f"From best to end, imitation rises by {up['mean']:.2f} [{up['low']:.2f}, {up['high']:.2f}].")
-
-# %% [markdown]
-# How much each rule of stopping brings, over the same seeds:
-
-# %% tags=["nbval-ignore-output"]
-prefix = "recovered by "
-names = [name.removeprefix(prefix) for name in study["means"] if name.startswith(prefix)]
-w2s.study_plots.stopping_dots({name: [row[prefix + name] for row in study["seeds"]] for name in names})
-plt.show()
-surest = max(names, key=lambda name: study["means"][prefix + name]["low"])
-print(f"The rule whose interval begins highest: {surest}.")
 
 # %% [markdown]
 # And when does it begin? The study `overfitting` varies the passes, the learning rate and the kind of errors. At the
@@ -429,14 +416,17 @@ def squared_gain_and_misfit(weak, student, truth):
 # %%
 room.check(squared_gain_and_misfit)
 
+# %% tags=["nbval-ignore-output"]
+for name, snapshot in (("untrained", curve[0]), ("best", best), ("end", end)):
+    found = gain_and_misfit(w2s.Comparison(weak, snapshot.evaluation, snapshot.evaluation))
+    print(f"{name:<10} misfit {found['misfit']:.3f}   gain {found['gain']:+.3f}")
+
 # %% [markdown]
-# Supervisor, truth and a student are three points, so their distances make a triangle. It is drawn to scale for three
-# moments of our student, each turned into the same plane:
+# Supervisor, truth and a student are three points, so their distances make a triangle. Here it is to scale for the three
+# moments, each turned into the same plane. A right angle at the student puts it on the half circle (Thales):
 
 # %% tags=["nbval-ignore-output"]
-plane = room.misfit_plane(weak, {"untrained": curve[0].evaluation, "best": top, "end": last})
-plane.show()
-print(plane.said)
+room.misfit_plane(weak, {"untrained": curve[0].evaluation, "best": top, "end": last})
 
 # %% [markdown]
 # The untrained model is a warning: to differ is not enough. The theorem speaks of a student that has *fitted* its
@@ -446,9 +436,9 @@ print(plane.said)
 # A linear probe fitted by least squares is such a best fit in a convex class. The truth need not be in that class:
 
 # %% tags=["nbval-ignore-output"]
-rows = [row for row in room.measured("methods")["rows"] if row["grid"] in MISFIT_GRIDS]
-probes = [row for row in rows if row["method"] == "linear probe, ridge"]
-misfit, gain = (np.mean([row[name] for row in probes]) for name in ("misfit", "gain"))
+students = misfit_points(room.measured("methods")["rows"])  # kind -> (misfit, gain, seed) of each student
+probes = students.pop("linear probe, ridge")
+misfit, gain, _ = np.mean(probes, axis=0)
 print(f"linear probe: misfit {misfit:.3f}, gain {gain:.3f}, mean over {len(probes)} seeds")
 assert 0 < gain < misfit
 
@@ -464,12 +454,9 @@ room.predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-tuned = {method: kind for kind, methods in MISFIT.items() for method in methods if "probe" not in kind}
-points = [(row["misfit"], row["gain"], tuned[row["method"]], row["seed"]) for row in rows if row["method"] in tuned]
-misfits, gains, kinds, seeds = zip(*points, strict=True)
-unit = "squared distance of probabilities"
-w2s.study_plots.misfit_scatter(misfits, gains, groups=kinds, clusters=seeds, unit=unit)
-plt.show()
+misfit_figure(students)
+
+# %% tags=["nbval-ignore-output"]
 fit = room.measured("methods")["gain against misfit"]
 found = "they gain more" if fit["low"] > 0 else "they gain less" if fit["high"] < 0 else "no relation"
 slope = f"{fit['slope']:.2f} [{fit['low']:.2f}, {fit['high']:.2f}]"

@@ -478,7 +478,9 @@ room.check(helpdesk_decision)
 # %%
 for training, given in (("human set last", ["window", "defect"]), ("mixed, human x 5", ["rule-changed"])):
     share, right = policy.with_people(conflict["rows"], training, given)
-    print(f"{training:<17} people decide {' and '.join(given):<18} {share:.0%} of the tickets, {right:.3f} right in all")
+    print(
+        f"{training:<17} people decide {' and '.join(given):<18} {share:.0%} of the tickets, {right:.3f} right in all"
+    )
 
 # %% [markdown]
 # The second plan gives people less than a third of that work, and more tickets are right. Its training learns nothing
