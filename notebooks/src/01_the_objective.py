@@ -483,7 +483,7 @@ more = after - is_wrong.mean()
 found = f"{'more' if more > 0 else 'less'} than their share of the labels"
 found = found if abs(more) > 0.05 else "about the same"
 assert after > before
-why = "What is learnt falls silent; what contradicts it keeps pulling. See notebook 04."
+why = "Labels that are learnt hardly pull any more; those that contradict them go on. See notebook 04."
 room.outcome("01-share", found, why)
 
 # %% [markdown]

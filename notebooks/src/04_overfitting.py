@@ -88,7 +88,7 @@ print(f"agreement with the supervisor {top.agreement:.2f} → {last.agreement:.2
 # %% [markdown]
 # The first steps are jagged. Look at the last column of the table: a fresh student leans towards one answer, now more,
 # now less, until it has found the balance. What comes after the peak is of another kind: there the balance is right,
-# and the accuracy is gone for good.
+# and the accuracy does not come back.
 #
 # ## Why agreement gives it away
 #
@@ -167,7 +167,7 @@ share = sum(bool(hard & set(flip.example.tags)) for flip in own) / max(1, len(ow
 print(f"{share:.0%} of the own errors lie in the supervisor's weak slices: {', '.join(sorted(hard))}.")
 
 # %% [markdown]
-# The own errors are telling. There the supervisor is *right*, and its student wrong, on reviews built like those that
+# Look at the own errors. There the supervisor is *right*, and its student wrong, on reviews built like those that
 # the supervisor gets wrong. The student has not copied a list of errors. It has learnt the **rule** behind them, and
 # applies it where the supervisor did not.
 #
@@ -259,7 +259,7 @@ for name, model, given in (("weak labels", student, labels), ("random errors", c
 # memorise last (Arpit et al. 2017, arXiv 1706.05394). A student that is trained for much longer memorises random errors
 # too; the study below shows it.
 #
-# So the number of wrong labels says little. **Where they are wrong says more.**
+# So it matters less how many labels are wrong than **where they are wrong**.
 #
 # ### Choose the errors yourself
 #
@@ -352,7 +352,7 @@ print(f"trained on 100 true answers alone: accuracy {np.mean(taught):.3f}, mean 
 #
 # ## Over many seeds
 #
-# One seed is an anecdote. The study `mechanism` trained for longer and over several seeds, each with its own split and
+# One seed shows little. The study `mechanism` trained for longer and over several seeds, each with its own split and
 # its own supervisor. It is too long to run here, so its results are shipped with the kit (`w2s-lab study mechanism`
 # makes them anew). In the figure 0 is the weak supervisor and 1 the strong ceiling: the PGR.
 
@@ -369,8 +369,8 @@ print(f"From best to end, imitation rises by {up['mean']:.2f} [{up['low']:.2f}, 
 
 # %% [markdown]
 # And when does it begin? The study `overfitting` varies the passes, the learning rate and the kind of errors. At the
-# higher rate the student is at its supervisor's level at the first look already, after one pass: whoever looks rarely
-# misses the best moment. On the right, 40 % of the labels are wrong, far more than the weak supervisor gets wrong; the
+# higher rate the student is at its supervisor's level at the first look already, after one pass: with so few looks, the
+# best moment is missed. On the right, 40 % of the labels are wrong, far more than the weak supervisor gets wrong; the
 # student makes much better use of them.
 
 # %% tags=["nbval-ignore-output"]

@@ -220,7 +220,7 @@ print("soft labels: share of “positive” before, in and after the dip:", said
 
 # %% [markdown]
 # The dip is no forgetting. For a while the student leans to one answer: the border between the two has moved, the ranking
-# of the reviews is still there (notebook 06 makes use of that). And one seed is an anecdote. More were measured with
+# of the reviews is still there (notebook 06 makes use of that). And this is one seed. More were measured with
 # `w2s-lab study methods`, and are shipped:
 
 # %%

@@ -455,5 +455,6 @@ room.quiz("11")
 # * A sorting by words is coarse, and a kind with few errors says little. Two readers will not sort alike.
 # * The truth is a mean of ratings. Some of the supervisor's errors are sentences on which people differ.
 #
-# **Next:** your own question. The methods of notebooks 04 to 08 are one line each in a bench, also with
-# `w2s.Plan(weak="bag-of-words:1500", strong="smollm2-135m-q4")`. Your progress is kept in notebook 00.
+# The methods of notebooks 04 to 08 are one line each in a bench, also with
+# `w2s.Plan(weak="bag-of-words:1500", strong="smollm2-135m-q4")`. **Next:** [12 · Where the ability
+# comes from](12_where_the_ability_comes_from.ipynb) predicts a student before it is trained.

@@ -47,8 +47,8 @@ def texts(cell) -> list[str]:
 # -- what is stored ----------------------------------------------------------------------------------------------------
 
 
-def test_there_are_twelve():
-    assert [name[:2] for name in NAMES] == [f"{number:02d}" for number in range(12)]
+def test_there_are_thirteen():
+    assert [name[:2] for name in NAMES] == [f"{number:02d}" for number in range(13)]
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
 
 

@@ -43,9 +43,7 @@ def three(closed_set) -> tuple[Evaluation, Evaluation]:
     made = [rng.dirichlet(np.ones(len(part.task.answers)), len(part)) for _ in range(2)]
     made[1] = 0.5 * made[1] + 0.5 * np.eye(len(part.task.answers))[[part.task.answers.index(a) for a in part.answers]]
     return tuple(
-        Evaluation(
-            part.task, part.ids, tuple(part.task.answers[k] for k in probs.argmax(1)), part.answers, None, probs
-        )
+        Evaluation(part.task, part.ids, tuple(part.task.answers[k] for k in probs.argmax(1)), part.answers, None, probs)
         for probs in made
     )
 
