@@ -17,7 +17,6 @@ import torch
 import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab import metrics
-from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Mark
 
 store = w2s.Store()
 
@@ -141,23 +140,13 @@ learnt = splits.supervisor_train.take(range(300))
 long = w2s.Recipe(epochs=20, learning_rate=1e-3)
 by_heart = store.train(start, learnt, long, role="weak supervisor, by heart")
 
-
-# %%
-def label_accuracy(name, supervisor, inputs):
-    """A bar: how many of a supervisor's labels of these inputs are right, with its 95 % Wilson interval."""
-    correct = w2s.score(store.labels(supervisor, inputs)).correct
-    return Bar(name, correct.mean(), "weak", *metrics.wilson_interval(int(correct.sum()), len(correct)))
-
-
 # %% tags=["nbval-ignore-output"]
-bars = (
-    label_accuracy("usual, own half", weak, splits.supervisor_train),
-    label_accuracy("usual, other half", weak, splits.student_train),
-    label_accuracy("by heart, own reviews", by_heart, learnt),
-    label_accuracy("by heart, other half", by_heart, splits.student_train),
-)
-BarChart("fraction of the labels that are right, 95 % interval", bars).show()
-flattered = [bars[0].value - bars[1].value, bars[2].value - bars[3].value]
+sets = {"usual, own half": (weak, splits.supervisor_train), "usual, other half": (weak, splits.student_train)}
+sets |= {"by heart, own reviews": (by_heart, learnt), "by heart, other half": (by_heart, splits.student_train)}
+scores = {name: w2s.score(store.labels(supervisor, inputs)) for name, (supervisor, inputs) in sets.items()}
+room.right_bars(scores).show()
+usual, other, own, new = (one.accuracy for one in scores.values())
+flattered = [usual - other, own - new]
 print(f"Own labels look better by {flattered[0]:+.2f} (usual recipe) and {flattered[1]:+.2f} (by heart).")
 
 # %% tags=["nbval-ignore-output"]
@@ -184,11 +173,7 @@ room.predict(
 labels = store.labels(weak, splits.student_train)
 score = w2s.score(labels)  # the labels, read as answers and compared with the truth
 rows = sorted(score.by_slice().items(), key=lambda item: item[1])
-bars = tuple(
-    Bar(f"{tag} ({n})", right, "weak", *metrics.wilson_interval(round(right * n), n))
-    for tag, (right, n) in rows
-)  # fmt: skip
-BarChart("fraction of the slice's labels that are right", bars, marks=(Mark(0.5, "a coin"),)).show()
+room.slice_bars(score).show()
 (worst, (least, _)), (best, (most, _)) = rows[0], rows[-1]
 print(f"{score.accuracy:.0%} of all labels are right; {least:.0%} in {worst}, {most:.0%} in {best}.")
 

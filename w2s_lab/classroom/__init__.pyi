@@ -49,6 +49,12 @@ from .dashboards.memory_explorer import (
 from .dashboards.probe_explorer import (
     probe_explorer as probe_explorer,
 )
+from .dashboards.right_bars import (
+    right_bars as right_bars,
+)
+from .dashboards.right_bars import (
+    slice_bars as slice_bars,
+)
 from .dashboards.schematics import (
     four_roles as four_roles,
 )
