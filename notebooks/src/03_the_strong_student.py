@@ -110,7 +110,7 @@ print(f"untrained: accuracy {before.accuracy:.3f}, agreement with the supervisor
 # ## The loop, in the open
 #
 # `w2s.training_steps` is a generator. It trains, and now and then it *yields* a snapshot: what the model answers at
-# this moment. Leave the loop, and the training has ended there.
+# this moment. When you leave the loop, the training ends there.
 
 # %% tags=["nbval-ignore-output"]
 student, history = strong.copy(), []
@@ -289,7 +289,7 @@ room.outcome("03-gap", part, f"On its way it had been at {reached:.3f} already: 
 # %% [markdown]
 # ## How sure is this number?
 #
-# A thousand reviews are a sample. Had others been drawn, the three accuracies would be others, and the PGR too. The
+# A thousand reviews are a sample. With other reviews the three accuracies would differ, and so would the PGR. The
 # **bootstrap** imitates that: draw as many items *with replacement* from those there are, compute the PGR again, many
 # times over. All three models are scored on the same draw, since they answered the same reviews: it is *paired*.
 #
@@ -348,7 +348,8 @@ ends = np.percentile((s - w) / (c - w), [2.5, 97.5])
 print(f"paired: width {high - low:.3f};  unpaired: width {ends[1] - ends[0]:.3f}")
 
 # %% [markdown]
-# A review that is hard is hard for all three. Pairing lets that cancel, so the right interval is the narrower one.
+# Most reviews that are hard for one model are hard for the others. Pairing lets that cancel, so the right interval is
+# the narrower one.
 #
 # ## And with another seed?
 #
@@ -489,6 +490,8 @@ room.quiz("03")
 #
 # * One task, one pair of models, one recipe. Where the student stands after three passes depends on all of them.
 # * The intervals over three seeds are wide, and rest on the assumption that PGRs of seeds scatter like a bell curve.
+# * A hundred true answers, learnt alone, teach this student more than all its weak labels: notebook 04 shows it. Weak
+#   labels are for tasks that a few true answers cannot teach.
 # * Here the truth is known, so accuracy can be drawn while the student trains. Where weak labels are really needed, it
 #   is not, and only loss and agreement remain.
 #

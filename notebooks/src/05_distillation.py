@@ -457,7 +457,8 @@ for temperature in (0.5, 1.0, 4.0):
 # | where the new knowledge comes from | the teacher | the student's own pre-training; the labels only say what is asked |
 # | train on, and it gets | better | better, then worse (notebook 04) |
 #
-# So the same loss has another meaning. Distillation wants its minimum; weak-to-strong lives on the way there.
+# So the same loss has another meaning. Distillation wants to reach its minimum; a student of weak labels
+# can be better on the way there.
 #
 # ## Quiz
 

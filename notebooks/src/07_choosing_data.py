@@ -47,7 +47,7 @@ sure = w2s.selection.confidence(labels)
 room.selection_diagram(labels, sure, rule="confidence")
 
 # %% [markdown]
-# The lower row is part of the flow. Who keeps half of the labels changes two things: *which* labels, and *how many*. A
+# The lower row is part of the flow. To keep half of the labels changes two things: *which* labels, and *how many*. A
 # random part of the same size changes only the second. The difference between the two students is what the choice is
 # worth.
 #
@@ -231,7 +231,8 @@ assert not any(w2s.effects.holm(stopped))
 # %% [markdown]
 # At the end it helps to keep what the supervisor is sure of. Stopped in time, the student of a random half is nearly as
 # good: less than half of the lead is left, and no rule survives Holm's correction. What a second supervisor agrees on is
-# right more often, and teaches no more than as many labels at random. A rule of good repute is at the foot both times: **high IFD**.
+# right more often, and teaches no more than as many labels at random. One rule that is often recommended
+# comes last both times: **high IFD**.
 #
 # ## Two sensible rules, opposite directions
 #

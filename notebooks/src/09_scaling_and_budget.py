@@ -63,8 +63,9 @@ room.outcome("09-once", f"{found}", "A supervisor and a ceiling for each rung th
 
 # %% [markdown]
 # In the kit nobody has to plan this. A store keeps every training under a key made of all that it depends on: model,
-# examples, answers, recipe, seed. Who asks for the same thing gets the same thing. Here are three pairs, on very few
-# examples, so that it takes seconds; watch the keys, not the accuracies.
+# examples, answers, recipe, seed. If the same training is asked for twice, the second time it is
+# read from the store. Here are three pairs, on very few examples, so that it takes seconds; watch the keys, not the
+# accuracies.
 
 # %%
 few = w2s.load_splits("sentiment", seed=0, sizes=w2s.SplitSizes(200, 200, 100, 0))
@@ -294,7 +295,7 @@ human, weak = mixing.next_unit(grid, start, human_cost=10, weak_cost=1)
 for name, gain in (("human", human), ("weak", weak)):
     print(f"{name:<6} {100 * gain.per_unit:+.4f} per 100 units, standard error {100 * gain.error:.4f}")
 found = "human labels" if human.per_unit > weak.per_unit else "weak labels"
-room.outcome("09-next", found, "Dear, and worth it: what the weak labels lack is not their number.")
+room.outcome("09-next", found, "A human label is dear, and gains more per unit of money here.")
 
 # %% [markdown]
 # Three seeds: a difference below two standard errors is a hint and no more. Now with your own prices. What is the
@@ -304,7 +305,7 @@ room.outcome("09-next", found, "Dear, and worth it: what the weak labels lack is
 room.budget_explorer(budget)
 
 # %% [markdown]
-# The frontier is chosen by measured means, so it flatters the lucky. And the explorer counts no supervisor. With its
+# The frontier is chosen by measured means, so plans that were lucky look better than they are. And the explorer counts no supervisor. With its
 # truth in the bill, a human label at 10:
 
 # %%
@@ -335,7 +336,7 @@ plt.show()
 names = {"counted 5 times": "every human label counts 5 times", "first": "first the human labels"}
 names |= {"last": "the human labels last"}
 best = max((way for way in ways if way.name in names), key=lambda way: way.mean)
-room.outcome("09-ways", names[best.name], f"{difference(best)}. What is learnt last is forgotten least.")
+room.outcome("09-ways", names[best.name], f"{difference(best)}. Nothing is trained after it.")
 
 # %% [markdown]
 # ## Design a pipeline
@@ -377,7 +378,8 @@ for seed in range(3):
     assert alone > both
 
 # %% [markdown]
-# In every seed the control is ahead. In this world truth needs no company, and only a control tells you so.
+# In every seed the control is ahead. In this world a hundred true answers do better alone, and only the control
+# shows it.
 #
 # ## Quiz
 
