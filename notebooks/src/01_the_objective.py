@@ -310,6 +310,8 @@ room.outcome(
     "θ = a, and it is always right",
     "a/θ = (1−a)/(1−θ) there. But an answer is the likelier of two: where most labels are right, all answers are.",
 )
+
+# %% tags=["nbval-ignore-output"]
 for tag, (right, count) in w2s.score(labels).by_slice().items():
     print(f"{tag:<18} {count:>4,} reviews, {right:.0%} of the labels right: {'most' if right > 0.5 else 'a minority'}")
 

@@ -474,10 +474,10 @@ for name, key in (("taught the truth", "ceiling"), ("weak supervisor", "weak"), 
 
 # %%
 lead = w2s.metrics.mean_interval([row["accuracy"] - row["weak"] for row in rows])
+assert lead.high < 0 or lead.low > 0
 found = "near chance" if at.mean < 0.6 else f"{'below' if lead.high < 0 else 'above'} the weak supervisor"
 because = "It learns what its labels say, and has nothing of its own to correct them with."
 room.outcome("03-scratch", found, f"By {lead.mean:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]. {because}")
-assert lead.high < 0 or lead.low > 0
 
 # %% [markdown]
 # ## Questions

@@ -331,6 +331,8 @@ gained = w2s.stopping.recovered(chosen["100 trusted reviews"], end, best)
 options = ["less than a third", "about half", "more than two thirds"]
 found = options[sum(gained > limit for limit in (1 / 3, 2 / 3))]
 room.outcome("04-stop", found, "The fall is far larger than the noise of a hundred reviews.")
+
+# %%
 for name, at in room.measured("mechanism")["means"].items():
     if name.startswith("recovered by "):
         print(f"over {at['n']} seeds, {name}: {at['mean']:.2f} of the gain [{at['low']:.2f}, {at['high']:.2f}]")

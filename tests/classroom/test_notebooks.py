@@ -104,6 +104,10 @@ def test_its_shape(name):
     source = "\n".join(cell.source for cell in cells)
     assert f'room.quiz("{name[:2]}")' in source
     assert source.count("room.predict(") >= 1 and source.count("room.predict(") <= source.count("room.outcome(")
+    for cell in cells:
+        body = ast.parse(cell.source).body
+        hidden = [line for line in body[:-1] if ast.unparse(line).startswith(("room.outcome(", "room.predict("))]
+        assert not hidden, f"only the last line of a cell is shown: {cell.source}"
     for exercise in NOTEBOOKS[name[:2]]:
         assert f"def {exercise}(" in source and f"room.check({exercise}" in source
     assert "does not show" in text.lower()
