@@ -84,6 +84,7 @@ for name, cells in (("verdict", truth), ("construction", built), ("construction 
 options = ["as often as the labels", "somewhat more often", "always"]
 found = options[0 if rights["verdict"] < labels.label_accuracy + 0.02 else 2 if rights["verdict"] == 1 else 1]
 room.outcome("12-verdict", found, "In both cells most labels are right, so both elect the truth.")
+
 # %% tags=["nbval-ignore-output"]
 for cell in w2s.majorities.majorities(labels, both):
     print(f"{' '.join(cell.cell):<28} {cell.examples:>4} labels, {cell.label_accuracy:.0%} right")
@@ -177,7 +178,7 @@ course = {
     for moment in ("early", "late")
 }
 early, late = (
-    Series(sizes, values, role, name) for (name, values), role in zip(course.items(), ("ceiling", "same"), strict=True)
+    Series(sizes, values, role, name) for (name, values), role in zip(course.items(), ("student", "same"), strict=True)
 )
 Chart("neighbours", "errors in common (kappa)", (early, late), x_range=(1, 450), log_x=True).show()
 
