@@ -425,7 +425,8 @@ for name, snapshot in (("untrained", curve[0]), ("best", best), ("end", end)):
 
 # %% [markdown]
 # Supervisor, truth and a student are three points, so their distances make a triangle. Here it is to scale for the three
-# moments, each turned into the same plane. A right angle at the student puts it on the half circle (Thales):
+# moments, each turned into the same plane. A right angle at the student puts it on the half circle (Thales), a wider
+# angle inside. Which of the three comes nearest to what the theorem promises?
 
 # %% tags=["nbval-ignore-output"]
 room.misfit_plane(weak, {"untrained": curve[0].evaluation, "best": top, "end": last})
