@@ -256,7 +256,7 @@ def test_an_exercise_is_sound(name):
 
 def test_there_are_exercises_in_every_notebook():
     assert len(EXERCISES) >= 25
-    assert set(NOTEBOOKS) == {f"{number:02d}" for number in range(12)}
+    assert set(NOTEBOOKS) == {f"{number:02d}" for number in range(13)}
 
 
 # -- quizzes -----------------------------------------------------------------------------------------------------------
