@@ -83,9 +83,11 @@ some = splits.student_train.take(range(4))
 prompts, _ = weak.encode_prompts(some.examples, weak.window)
 with torch.no_grad():
     scores = weak.log_probs(prompts, weak.encode_answers(splits.task.answers))
-for example, row in zip(some.examples, scores.tolist(), strict=True):
-    listed = "   ".join(f"{a} {value:.3f}" for a, value in zip(splits.task.answers, row, strict=True))
-    print(f"{listed}   {example.input[:60]}")
+likeliest = room.yours(most_likely_answer)
+for example, row in zip(some.examples, scores, strict=True):
+    listed = "   ".join(f"{a} {value:.3f}" for a, value in zip(splits.task.answers, row.tolist(), strict=True))
+    best = likeliest(row[:, None], torch.ones(len(row), 1, dtype=torch.bool))  # one number for each answer
+    print(f"{listed} → {splits.task.answers[best]:<8}   {example.input[:60]}")
 
 # %% [markdown]
 # ## How sure is it?
@@ -117,10 +119,12 @@ room.check(answer_distribution)
 
 # %% tags=["nbval-ignore-output"]
 labels = w2s.weak_labels(weak, some)  # store.labels(weak, some) keeps them
+distribution = room.yours(answer_distribution)
+by_hand = torch.stack([torch.as_tensor(distribution(row)) for row in scores])
 print("ŷ       ", labels.answers)
 print("log_prob", labels.log_prob.round(3))
-print("probs   ", labels.probs.round(3).tolist())
-assert torch.allclose(torch.tensor(labels.probs).float(), w2s.objective.answer_probs(scores), atol=1e-4)
+print("probs   ", labels.probs.round(3).tolist(), "and from the scores above", by_hand.numpy().round(3).tolist())
+assert torch.allclose(torch.tensor(labels.probs).float(), by_hand.float(), atol=1e-4)
 
 # %% [markdown]
 # ## Why the other half?
@@ -264,11 +268,11 @@ room.predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-sure = labels.probs.max(-1)
+sure, ece = labels.probs.max(-1), room.yours(calibration_error)
 print(f"{'slice':<19} {'labels':>6} {'right':>6} {'sure':>6} {'ECE':>6}")
 for tag, (right, n) in rows:
     own = np.array([tag in tags for tags in score.tags])
-    error = metrics.calibration(sure[own], score.correct[own]).ece
+    error = ece(sure[own], score.correct[own])
     print(f"{tag:<19} {n:>6} {right:>6.2f} {sure[own].mean():>6.2f} {error:>6.2f}")
 print(f"{'all':<19} {len(sure):>6} {score.accuracy:>6.2f} {sure.mean():>6.2f} {score.calibration.ece:>6.2f}")
 

@@ -21,8 +21,9 @@ import torch
 import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
+from w2s_lab.studies.study import column, select
 from w2s_lab.training.gradient import BatchGradient
-from w2s_lab.training.loop import batches, learning_rate_at
+from w2s_lab.training.loop import batches
 
 store = w2s.Store()
 
@@ -165,10 +166,12 @@ def accuracy_and_agreement(snapshots, weak, truth):
 room.check(accuracy_and_agreement)
 
 # %% [markdown]
-# A snapshot's `evaluation` keeps the answers themselves, and derives both numbers from them:
+# A snapshot's `evaluation` keeps the answers themselves. So the two curves above can be had from your function:
 
 # %% tags=["nbval-ignore-output"]
-pairs = [(s.evaluation.accuracy, s.evaluation.agreement) for s in history]
+count, answered = room.yours(accuracy_and_agreement), [s.evaluation.predictions for s in history]
+pairs = count(answered, reference.answers, watch.answers)
+assert np.allclose(pairs, [(s.evaluation.accuracy, s.evaluation.agreement) for s in history])
 print("  ".join(f"{accuracy:.2f}/{agreement:.2f}" for accuracy, agreement in pairs))
 
 # %% [markdown]
@@ -209,8 +212,8 @@ def schedule_rates(steps, peak, warmup):
 room.check(schedule_rates)
 
 # %%
-steps, _ = recipe.steps(len(labels))
-rates = [learning_rate_at(step, steps, recipe) for step in range(steps)]
+schedule, (steps, _) = room.yours(schedule_rates), recipe.steps(len(labels))
+rates = schedule(steps, recipe.learning_rate, 5)
 line = Series(range(1, steps + 1), rates, "student", "", points=False)
 Chart("step", "learning rate", (line,), (Mark(5, "end of the warm-up"),), y_range=(0, 6e-5)).show()
 print(f"{steps} steps; the highest rate, {max(rates):.0e}, comes at step {int(np.argmax(rates)) + 1}.")
@@ -223,8 +226,9 @@ few, small = labels.take(range(256)), w2s.Recipe(epochs=1, learning_rate=5e-4, e
 model, losses = w2s.load_model("pocket-s"), []
 gradient, rng = BatchGradient(model, few, small), np.random.default_rng(small.seed)
 optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.0, weight_decay=small.weight_decay)
+rates = schedule(8, small.learning_rate, 1)  # your function, or the kit's
 for step, rows in enumerate(batches(gradient.lengths, small.batch_size, rng)):
-    optimizer.param_groups[0]["lr"] = learning_rate_at(step, 8, small)
+    optimizer.param_groups[0]["lr"] = rates[step]
     losses.append(float(gradient(rows, step / 8)))  # the batch's mean loss; leaves its gradient behind
     torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
     optimizer.step()
@@ -323,8 +327,8 @@ room.check(resampled_pgrs)
 
 # %% tags=["nbval-ignore-output"]
 rows = np.random.default_rng(0).integers(0, 1000, (2000, 1000))
-w, s, c = (e.correct[rows].mean(axis=1) for e in (result.weak, result.student, result.ceiling))
-drawn, (low, high) = (s - w) / (c - w), result.pgr_interval(seed=0)
+resample, right = room.yours(resampled_pgrs), [e.correct for e in (result.weak, result.student, result.ceiling)]
+drawn, (low, high) = np.asarray(resample(*right, rows)), result.pgr_interval(seed=0)
 ax = w2s.plots.styled_axes(None, (8, 4))
 ax.hist(drawn, 50, color=w2s.plots.ROLE["student"].color)
 for end in (low, high):
@@ -385,8 +389,10 @@ room.check(pgr_over_seeds)
 
 # %% tags=["nbval-ignore-output"]
 runs = {task: room.measured(f"run-{task}") for task in ("sentiment", "helpdesk", "summary", "topic")}
-over = runs["sentiment"]["pgr"]
-print(f"{over['n']} seeds: mean PGR {over['mean']:.2f}, 95 % interval [{over['low']:.2f}, {over['high']:.2f}]")
+over, average = runs["sentiment"]["pgr"], room.yours(pgr_over_seeds)
+pgrs = column(select(room.measured("methods")["rows"], grid="sentiment", method="plain weak labels"), "pgr")
+for n, t in ((3, 4.303), (8, 2.365)):  # the first three of these eight seeds are those of the question
+    print("{} seeds: mean PGR {:.2f}, 95 % interval [{:.2f}, {:.2f}]".format(n, *average(pgrs[:n], t)))
 ratio = (over["high"] - over["low"]) / (high - low)
 options = ["narrower: three runs know more than one", "about the same", "wider"]
 found = options[int(np.searchsorted([0.8, 1.2], ratio))]

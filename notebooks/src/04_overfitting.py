@@ -26,7 +26,6 @@ from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.experiments.procedure import split_curve
 from w2s_lab.studies.methods import MISFIT, MISFIT_GRIDS
 from w2s_lab.studies.overfitting import curves
-from w2s_lab.studies.study import gain_and_misfit
 
 store = w2s.Store()  # finished trainings are kept here, so the second time is fast
 
@@ -148,8 +147,8 @@ room.check(count_flips)
 # The package has the same, and keeps the reviews. From the best snapshot to the last one:
 
 # %% tags=["nbval-ignore-output"]
-changed = room.flips(best, end, splits.test)
-print(room.count_kinds(changed))
+changed, count = room.flips(best, end, splits.test), room.yours(count_flips)
+print(count(top.predictions, last.predictions, weak.predictions, splits.test.answers))
 for flip in [flip for flip in changed if flip.kind == "imitated"][:5]:
     print(f"{flip.before} → {flip.after}: {flip.example.input}")
 
@@ -216,7 +215,8 @@ def wrong_at_random(truth, accuracy, seed):
 room.check(wrong_at_random)
 
 # %% tags=["nbval-ignore-output"]
-random = w2s.random_errors(splits.student_train, labels.label_accuracy, seed=0)
+spoil, truth = room.yours(wrong_at_random), splits.student_train
+random = replace(truth, answers=tuple(spoil(list(truth.answers), labels.label_accuracy, 0)), source="errors of mine")
 print(f"right: {labels.label_accuracy:.4f} of the weak labels, {random.label_accuracy:.4f} of these")
 assert abs(random.label_accuracy - labels.label_accuracy) < 1e-3
 control = bench.train(bench.strong, random, recipe, "student on random errors", **watched)
@@ -312,10 +312,11 @@ room.check(stop_at)
 
 # %% tags=["nbval-ignore-output"]
 print("accuracy on the trusted reviews:", *(f"{value:.2f}" for value in trusted))
+choose = room.yours(stop_at)
 estimate = bench.trusted(bench.watched).label_accuracy  # the supervisor on the same reviews
 rules = {
     "the oracle (not allowed)": best,
-    "100 trusted reviews": w2s.stopping.best_on(student.history, splits.validation.ids),
+    "100 trusted reviews": curve[choose(list(trusted))],
     "agreement": w2s.stopping.at_agreement(curve, estimate),
     "one pass": w2s.stopping.at_examples(curve, len(labels)),
     "the end": end,
@@ -431,9 +432,10 @@ def squared_gain_and_misfit(weak, student, truth):
 room.check(squared_gain_and_misfit)
 
 # %% tags=["nbval-ignore-output"]
+measure, places = room.yours(squared_gain_and_misfit), [splits.task.answers.index(a) for a in splits.test.answers]
 for name, snapshot in (("untrained", curve[0]), ("best", best), ("end", end)):
-    found = gain_and_misfit(w2s.Comparison(weak, snapshot.evaluation, snapshot.evaluation))
-    print(f"{name:<10} misfit {found['misfit']:.3f}   gain {found['gain']:+.3f}")
+    gain, misfit = measure(bench.reference.probs, snapshot.evaluation.probs, np.eye(2)[places])
+    print(f"{name:<10} misfit {misfit:.3f}   gain {gain:+.3f}")
 
 # %% [markdown]
 # The untrained model is a warning: to differ is not enough. The theorem speaks of a student that has *fitted* its

@@ -126,8 +126,8 @@ room.check(kl_to_weak)
 # %% tags=["nbval-ignore-output"]
 before = store.labels(bench.strong, splits.student_train)
 weak, student = torch.tensor(labels.probs), torch.tensor(before.probs)
-left = -kd.expected_nll(student.log(), weak)
-right = -kd.kl_to_supervisor(student.log(), weak) - kd.entropy(weak)
+expect, divergence = room.yours(expected_log_prob), room.yours(kl_to_weak)
+left, right = expect(weak, student.log()), -divergence(weak, student) - kd.entropy(weak)
 print(f"E log Pr^s = {left.mean():.6f}   −KL − H = {right.mean():.6f}")
 print(f"largest difference over the examples: {(left - right).abs().max():.0e}")
 assert torch.allclose(left, right)
@@ -347,11 +347,11 @@ def lambda_now(progress, weight):
 room.check(lambda_now)
 
 # %%
-progress = np.linspace(0, 1, 101)
+progress, at_moment = np.linspace(0, 1, 101), room.yours(lambda_now)
 ax = w2s.plots.styled_axes(None, (7.5, 3.8))
-for schedule, look in zip(SCHEDULES, w2s.study_plots.SERIES, strict=False):
-    weights = [w2s.Distillation(1.0, schedule).shares(at)[1] for at in progress]
-    ax.plot(progress, weights, color=look.color, linestyle=look.line, label=schedule)
+weights = np.array([at_moment(at, 1.0) for at in progress])
+for schedule, look, line in zip(SCHEDULES, w2s.study_plots.SERIES, weights.T, strict=False):
+    ax.plot(progress, line, color=look.color, linestyle=look.line, label=schedule)
 ax.set(xlabel="fraction of the training done", ylabel="λ, as a fraction of the first")
 ax.legend()
 plt.show()
@@ -440,8 +440,9 @@ room.outcome("05-fidelity", found, why)
 # **The truth is not in the teacher's distribution.** No temperature finds it, since none changes the likeliest answer:
 
 # %% tags=["nbval-ignore-output"]
+soften = room.yours(softened)
 for temperature in (0.5, 1.0, 4.0):
-    softer = kd.with_temperature(weak, temperature).argmax(-1).numpy()
+    softer = soften(weak, temperature).argmax(-1).numpy()
     print(f"T = {temperature}: the likeliest answer is right in {(softer == truth).mean():.1%}")
     assert (softer == truth).mean() == labels.label_accuracy
 

@@ -129,7 +129,8 @@ room.check(harden_balanced)
 
 # %% tags=["nbval-ignore-output"]
 balance = [labels.answers.count(answer) / len(labels) for answer in labels.task.answers]
-balanced = objective.balanced_predictions(before, balance)
+harden = room.yours(harden_balanced)
+balanced = harden(before[:, 0], balance[0])
 right = (balanced == truth).float().mean().item()
 likely = (likeliest == truth).float().mean()
 print(f"likeliest answer {likely:.3f}, balanced {right:.3f}, weak labels {labels.label_accuracy:.3f}")
@@ -180,8 +181,8 @@ room.check(alpha_now)
 
 # %%
 progress = np.linspace(0, 1, 401)
-jumping = [0.5 * (at if at <= 0.1 else 1.0) for at in progress]
-smooth = [w2s.AuxiliaryConfidence(0.5, 0.1).weight(at) for at in progress]
+jumping, ramp = [0.5 * (at if at <= 0.1 else 1.0) for at in progress], room.yours(alpha_now)
+smooth = [ramp(at, 0.5, 0.1) for at in progress]
 ax = w2s.plots.styled_axes(None, (8, 4))
 ax.plot(progress, jumping, color="#CC6677", linestyle="--", label="the ramp that jumps")
 ax.plot(progress, smooth, color="#332288", label="linear and continuous")
@@ -250,6 +251,9 @@ own = store.labels(model, splits.student_train)
 overruled = np.array(own.answers) != np.array(labels.answers)
 share = score(own.take(overruled)).accuracy
 print(f"{overruled.sum()} of {len(labels):,} labels overruled; in {share:.0%} the student is right")
+mix, said = room.yours(mixed_target), torch.tensor([labels.task.answers.index(answer) for answer in own.answers])
+edited = mix(torch.tensor(labels.probs), said, 0.5).argmax(-1)  # the labels as the loss has edited them by now
+print(f"right: {labels.label_accuracy:.1%} of the weak labels, {(edited == truth).float().mean():.1%} of the edited ones")
 
 # %% tags=["nbval-ignore-output"]
 options = ["the student", "the supervisor", "each about half of the time"]

@@ -21,7 +21,7 @@ from w2s_lab import flywheel as wheel
 from w2s_lab import proposals
 from w2s_lab.classroom.dashboards.flywheel_health import diagnosis, study_rounds
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Mark
-from w2s_lab.methods.proposals import rouge_l
+from w2s_lab.methods.proposals import rouge_l, words
 from w2s_lab.pocket.parser import sentiment_world
 from w2s_lab.studies import policy
 
@@ -197,10 +197,12 @@ room.predict(
 
 # %% tags=["nbval-ignore-output"]
 cool = proposals.sample_texts(generator, 300, accepts=world.accepts, temperature=0.5, seed=1)
-for name, some in (("temperature 1", texts), ("temperature 0.5", cool)):
+variety = room.yours(distinct_n)
+first, second = ([words(text) for text in some if len(words(text)) > 1] for some in (texts, cool))
+for name, some, split in (("temperature 1", texts, first), ("temperature 0.5", cool, second)):
     reviews = len(proposals.valid(some, world.accepts).rows) / len(some)
-    print(f"{name:<16} distinct-2 {proposals.distinct(some, 2):.3f}, reviews {reviews:.0%}")
-change = proposals.distinct(cool, 2) - proposals.distinct(texts, 2)
+    print(f"{name:<16} distinct-2 {variety(split, 2):.3f}, reviews {reviews:.0%}")
+change = variety(second, 2) - variety(first, 2)
 found = "clearly less varied" if change < -0.02 else "clearly more varied" if change > 0.02 else "about as varied"
 room.outcome("08-temperature", found, "More of them are reviews, and they are more of the same.")
 
@@ -211,8 +213,11 @@ room.outcome("08-temperature", found, "More of them are reviews, and they are mo
 # only puts the parser's truth where it can be measured against; labelling does not look at it.)
 
 # %% tags=["nbval-ignore-output"]
-seed_texts = [example.input for example in seed_pool.examples]
-new = [valid[row] for row in proposals.without_near_duplicates(valid, seed_texts, wheel.NEAR_DUPLICATE).rows]
+seed_texts, refuse_repeats = [example.input for example in seed_pool.examples], room.yours(without_near_repeats)
+new, alike = refuse_repeats(valid, seed_texts, wheel.NEAR_DUPLICATE), room.yours(rouge_l_of_tokens)
+for text in [text for text in valid if text not in new][:2]:
+    twin = max(seed_texts, key=lambda other: alike(words(text), words(other)))
+    print(f"refused: {text}\n   like: {twin} ({alike(words(text), words(twin)):.2f})")
 ask = seed_pool.examples[0].instruction
 asked = [replace(world.parse(text), instruction=ask) for text in new]
 labels = store.labels(supervisor, w2s.LabelledSet.ground_truth(splits.task, asked))

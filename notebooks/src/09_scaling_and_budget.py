@@ -268,14 +268,16 @@ def cheapest_plan(costs, accuracies, floor):
 room.check(cheapest_plan)
 
 # %% [markdown]
-# The package has both for measured plans. Does the frontier change with the price of a human label?
+# Now the measured plans, through your two functions. (The package's are `mixing.frontier` and `mixing.cheapest`.) Does the frontier change with the price of a human label?
 
 # %%
+on_frontier, cheapest = room.yours(pareto_frontier), room.yours(cheapest_plan)
+right = [point.accuracy for point in grid]
 for price in (5, 10, 20, 50, 100):
-    front = mixing.frontier(grid, human_cost=price, weak_cost=1)
-    plans = ", ".join(f"{point.human}h+{point.weak:,}w" for point in front)
-    cheapest = mixing.cheapest(grid, 0.9, human_cost=price, weak_cost=1)
-    print(f"human label at {price:>3}: frontier {plans}; cheapest for 0.90: {cheapest.human}h+{cheapest.weak:,}w")
+    paid = [mixing.cost(point.human, point.weak, human_cost=price, weak_cost=1) for point in grid]
+    plans = ", ".join(f"{grid[i].human}h+{grid[i].weak:,}w" for i in on_frontier(paid, right))
+    first = grid[cheapest(paid, right, 0.9)]
+    print(f"human label at {price:>3}: frontier {plans}; cheapest for 0.90: {first.human}h+{first.weak:,}w")
 
 # %% [markdown]
 # ## Where does the next unit help most?
@@ -308,8 +310,9 @@ room.budget_explorer(budget)
 # truth in the bill, a human label at 10:
 
 # %%
-taught = budget["sizes"][0]
-bills = {p: mixing.cost(p.human + taught * (p.weak > 0), p.weak, human_cost=10, weak_cost=1) for p in grid}
+charge = room.yours(plan_costs)
+paid = charge([(point.human, point.weak) for point in grid], 10, 1, budget["sizes"][0])
+bills = dict(zip(grid, paid, strict=True))
 for point in sorted(bills, key=bills.get):
     print(f"{bills[point]:>7,.0f} units: {point.human:>5,} human, {point.weak:>5,} weak, accuracy {point.accuracy:.3f}")
 

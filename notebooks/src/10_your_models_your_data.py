@@ -130,7 +130,7 @@ room.check(majority_accuracy)
 # %%
 coded = w2s.load_splits(folder / "reviews.csv", seed=0)
 counts = Counter(coded.student_train.answers)
-constant = w2s.metrics.accuracy([max(counts, key=counts.get)] * len(coded.test), coded.test.answers)
+constant = room.yours(majority_accuracy)(list(coded.student_train.answers), list(coded.test.answers))
 print(f"{len(coded.student_train):,} examples for the student: {dict(counts)}")
 print(f"the most frequent answer is right on {constant:.1%} of the {len(coded.test)} test examples")
 
@@ -291,9 +291,9 @@ def training_bytes(frozen, trained):
 room.check(training_bytes)
 
 # %%
+count_bytes = room.yours(training_bytes)
 for name in ("HuggingFaceTB/SmolLM2-135M", "HuggingFaceTB/SmolLM2-360M"):
-    found = estimated(name, "T4", batch_size=1)
-    fixed = (found.weights + found.gradients + found.optimizer) / 1e9
+    fixed = count_bytes(0, MODELS[name].parameters) / 1e9
     print(f"{name:<28} {MODELS[name].parameters / 1e6:6,.0f} M: {fixed:5.1f} GB before any activation")
 
 # %%
@@ -332,7 +332,8 @@ room.check(lora_parameters)
 
 # %%
 model = MODELS["HuggingFaceTB/SmolLM2-1.7B"]
-adapter = model.adapter_parameters(w2s.LoRA(rank=16))
+count_thin = room.yours(lora_parameters)
+adapter = count_thin(model.layers, model.matrices, 16)
 thin = estimated(model.name, "T4", lora_rank=16, checkpointing=True)
 print(f"{adapter / 1e6:.0f} M trained of {model.parameters / 1e6:,.0f} M: {adapter / model.parameters:.1%}")
 print(f"{thin.memory / 1e9:.1f} GB with {thin.rows} examples at a time, not {whole.memory / 1e9:.1f} GB with one")
