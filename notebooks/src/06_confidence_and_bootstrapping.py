@@ -253,7 +253,9 @@ share = score(own.take(overruled)).accuracy
 print(f"{overruled.sum()} of {len(labels):,} labels overruled; in {share:.0%} the student is right")
 mix, said = room.yours(mixed_target), torch.tensor([labels.task.answers.index(answer) for answer in own.answers])
 edited = mix(torch.tensor(labels.probs), said, 0.5).argmax(-1)  # the labels as the loss has edited them by now
-print(f"right: {labels.label_accuracy:.1%} of the weak labels, {(edited == truth).float().mean():.1%} of the edited ones")
+print(
+    f"right: {labels.label_accuracy:.1%} of the weak labels, {(edited == truth).float().mean():.1%} of the edited ones"
+)
 
 # %% tags=["nbval-ignore-output"]
 options = ["the student", "the supervisor", "each about half of the time"]

@@ -16,18 +16,23 @@ class Exercise:
         inputs: numpy Generator -> the arguments of one call.
         key: the package's own computation with the same arguments: what counts. None: `answer` itself (only where the
             package has no such function) or, with criteria, nothing to compare with.
+        cases: chosen inputs beside the random ones, such as those at which a usual mistake shows.
         mistakes: (what to say, a function that makes this mistake).
         hints: from a nudge to nearly everything.
-        criteria: for a design with many right answers: (what is wanted, result -> whether it is so).
+        criteria: for a task with many right answers: (what is wanted, a test of the result and the arguments).
+        properties: for a result that luck decides: (what to say where it is not so, a test of the function and the
+            arguments).
         tolerance: absolute and relative, of numbers.
     """
 
     answer: Callable
     inputs: Callable[[np.random.Generator], tuple]
     key: Callable | None = None
+    cases: tuple[tuple, ...] = ()
     mistakes: tuple[tuple[str, Callable], ...] = ()
     hints: tuple[str, ...] = ()
-    criteria: tuple[tuple[str, Callable[[object], bool]], ...] = ()
+    criteria: tuple[tuple[str, Callable[..., bool]], ...] = ()
+    properties: tuple[tuple[str, Callable[..., bool]], ...] = ()
     tolerance: float = 1e-5
 
     @property

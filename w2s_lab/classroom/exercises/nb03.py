@@ -60,8 +60,8 @@ def _rates(steps: int, peak: float, warmup: int) -> list[float]:
     return [learning_rate_at(step, steps, recipe) for step in range(steps)]
 
 
-def _items(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    weak, student, ceiling = ((rng.permutation(60) < right).astype(int) for right in (33, 46, 57))
+def _items(rng: np.random.Generator, level: int = 46) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    weak, student, ceiling = ((rng.permutation(60) < right).astype(int) for right in (33, level, 57))
     return weak, student, ceiling, rng.integers(0, 60, (8, 60))
 
 
@@ -168,6 +168,7 @@ EXERCISES = (
         resampled_pgrs,
         _items,
         key=_resampled,
+        cases=tuple(_items(np.random.default_rng(level), level) for level in (33, 57)),  # PGRs below 0 and above 1
         mistakes=(
             (
                 "You resampled the student alone. All three models are scored on the same resample: it is paired.",

@@ -4,13 +4,11 @@ import numpy as np
 
 from w2s_lab.classroom.dashboards.flips import KINDS, Flip, count_kinds
 from w2s_lab.classroom.exercises.exercise import Exercise
-from w2s_lab.methods.simulated import random_errors
-from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Task
+from w2s_lab.records import Comparison, Evaluation, Example, Snapshot, Task
 from w2s_lab.studies.study import gain_and_misfit
 from w2s_lab.training import stopping
 
 _TASK = Task("sentiment", ("negative", "positive"))
-_OTHER = {"positive": "negative", "negative": "positive"}
 
 
 def count_flips(before, after, weak, truth):
@@ -55,10 +53,6 @@ def _examples(truth) -> tuple[Example, ...]:
 def _flips_key(before, after, weak, truth) -> dict[str, int]:
     rows = zip(_examples(truth), before, after, weak, strict=True)
     return count_kinds([Flip(example, b, a, w) for example, b, a, w in rows if a != b])
-
-
-def _random_key(truth, accuracy, seed) -> list[str]:
-    return list(random_errors(LabelledSet.ground_truth(_TASK, _examples(truth)), accuracy, seed=seed).answers)
 
 
 def _stop_key(trusted) -> int:
@@ -137,17 +131,35 @@ def _truth_first(before, after, weak, truth) -> dict[str, int]:
     return {**counts, "corrected": counts["corrected"] + counts["learnt"], "learnt": 0}
 
 
-def _one_by_one(truth, accuracy, seed) -> list[str]:
-    rng = np.random.default_rng(seed)
-    return [_OTHER[t] if rng.random() > accuracy else t for t in truth]
+# -- what holds for errors at random places, whatever the draw ---------------------------------------------------------
 
 
-def _at(truth, places) -> list[str]:
-    return [_OTHER[t] if i in set(places.tolist()) else t for i, t in enumerate(truth)]
+def _wrong(call, truth, accuracy, seed) -> np.ndarray:
+    """[N] of true and false: which labels were made wrong."""
+    return np.array([answer != true for answer, true in zip(call(list(truth), accuracy, seed), truth, strict=True)])
 
 
-def _permutation(truth, seed) -> np.ndarray:
-    return np.random.default_rng(seed).permutation(len(truth))
+def _answers_of_each(call, truth, accuracy, seed) -> bool:
+    answers = list(call(list(truth), accuracy, seed))
+    return len(answers) == len(truth) and set(answers) <= set(_TASK.answers)
+
+
+def _exactly_as_many(call, truth, accuracy, seed) -> bool:
+    right = [int((~_wrong(call, truth, accuracy, one)).sum()) for one in range(seed, seed + 5)]
+    return set(right) == {round(accuracy * len(truth))}
+
+
+def _repeatable(call, truth, accuracy, seed) -> bool:
+    return list(call(list(truth), accuracy, seed)) == list(call(list(truth), accuracy, seed))
+
+
+def _other_seed_other_places(call, truth, accuracy, seed) -> bool:
+    return len({tuple(_wrong(call, truth, accuracy, one).tolist()) for one in range(seed, seed + 5)}) > 1
+
+
+def _any_place(call, truth, accuracy, seed) -> bool:
+    """A place stays right in 300 draws with a probability of at most 0.9 ** 300, about 2e-14."""
+    return bool(np.any([_wrong(call, truth, accuracy, one) for one in range(300)], axis=0).all())
 
 
 def _gain_misfit(reduce, *, power=2, root=False, to_truth=False, sign=1):
@@ -187,14 +199,14 @@ EXERCISES = (
     Exercise(
         wrong_at_random,
         _truth,
-        key=_random_key,
-        mistakes=(
-            ("You made the first round(accuracy · N) places wrong; those are the ones that stay right.",
-             lambda t, a, s: _at(t, _permutation(t, s)[: round(a * len(t))])),
-            ("Each label was made wrong by a throw of its own. Then the label accuracy is right on average only; "
-             "exactly round(accuracy · N) labels are to stay right.", _one_by_one),
-            ("The wrong labels are the last ones of the list. If the list has an order, that is no random place: use "
-             "the permutation.", lambda t, a, s: _at(t, np.arange(len(t))[round(a * len(t)) :])),
+        properties=(
+            ("Return one answer for each that came in, each of them \"positive\" or \"negative\".", _answers_of_each),
+            ("Exactly round(accuracy · N) labels are to stay right, for any seed: draw the places, not each label by a "
+             "throw of its own. (Did you count those that are to become wrong?)", _exactly_as_many),
+            ("The same seed has to give the same labels: use np.random.default_rng(seed).", _repeatable),
+            ("Another seed has to make other places wrong.", _other_seed_other_places),
+            ("Some places are never made wrong, whatever the seed. If the list has an order, that is no random place: "
+             "draw from all of them.", _any_place),
         ),
         hints=(
             "One permutation of all places decides: the first round(accuracy · N) of them stay right.",

@@ -298,6 +298,7 @@ EXERCISES = (
         cheapest_plan,
         _floors,
         key=_cheapest_row,
+        cases=(([300, 100, 200], [0.7, 0.5, 0.6], 0.9),),  # no plan reaches the floor
         mistakes=(
             (
                 "This is the most accurate plan. Above the floor, more accuracy is not asked for: take the cheapest.",
