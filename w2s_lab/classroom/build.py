@@ -2,6 +2,7 @@
 
 `python -m w2s_lab.classroom.build` builds all of them; with names such as `01 04`, only those. Outputs are kept, run
 times and live widget views are not: a stored notebook shows the picture and the words that every dashboard carries.
+From a guess to its outcome the outputs are folded (see `folds`).
 """
 
 import argparse
@@ -21,6 +22,7 @@ from nbformat import NotebookNode
 
 from w2s_lab import assets
 from w2s_lab.classroom.exercises import EXERCISES
+from w2s_lab.classroom.folds import fold_guesses
 from w2s_lab.system.output import readable_streams
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -142,7 +144,7 @@ def build(path: Path, *, solutions: bool = False) -> tuple[Path, float]:
     notebook = run(solved(notebook) if solutions else notebook, path.parents[1])
     target = path.parents[1] / f"{path.stem}.ipynb"
     if not solutions:
-        nbformat.write(notebook, target)
+        nbformat.write(fold_guesses(notebook), target)
     return target, time.monotonic() - started
 
 
