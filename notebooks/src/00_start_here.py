@@ -126,7 +126,7 @@ print(f"The student stands {recovered:.0%} of the way from its supervisor to the
 round((0.85 - 0.70) / (0.90 - 0.70), 2)
 
 # %% [markdown]
-# **Exercise.** Write it as a function. (It stays as it is where the numbers fall outside 0 and 1: Burns et al. 2023,
+# **Exercise · 3 minutes, easy.** Write it as a function. (It stays as it is where the numbers fall outside 0 and 1: Burns et al. 2023,
 # arXiv 2312.09390, do not clip it, and neither do we.)
 
 
@@ -164,7 +164,7 @@ room.predict(
 )
 
 # %% [markdown]
-# **Exercise.** Three lists of answers to the same examples. Of the examples that the weak supervisor gets wrong, which
+# **Exercise · 8 minutes, medium.** Three lists of answers to the same examples. Of the examples that the weak supervisor gets wrong, which
 # fraction does the student answer as the supervisor does?
 
 

@@ -103,7 +103,7 @@ for row, word in zip(logits, answer, strict=True):
 print(f"log Pr(y|x) = {by_hand:.3f} nats, Pr(y|x) = {math.exp(by_hand):.3f}")
 
 # %% [markdown]
-# **Exercise.** The same in torch, for any answer. `logits` has a row for each of the $T$ tokens of the answer and a
+# **Exercise · 8 minutes, medium.** The same in torch, for any answer. `logits` has a row for each of the $T$ tokens of the answer and a
 # column for each of the $V$ words; `tokens` holds the $T$ numbers of the answer's words.
 
 
@@ -172,7 +172,7 @@ print(f"{1 - at_once / everything:.0%} of the sum is the prompt's")
 #
 # Second trap: the logits in row $t$ are computed after token $t$ has been read, so they predict token $t + 1$.
 #
-# **Exercise.** Now with the whole text. `logits[t]` was computed after the token `ids[t]`; the answer begins at
+# **Exercise · 10 minutes, hard.** Now with the whole text. `logits[t]` was computed after the token `ids[t]`; the answer begins at
 # `ids[start]`, and everything before is the prompt.
 
 
@@ -243,7 +243,7 @@ room.outcome("01-mask", f"the one that learns the {better}", why)
 # batch; and the sign is turned, because optimizers minimise. Answers differ in length; behind the shorter ones stands
 # padding, and a second mask says so.
 #
-# **Exercise.** From the log-probabilities of the tokens to the loss of the batch.
+# **Exercise · 8 minutes, medium.** From the log-probabilities of the tokens to the loss of the batch.
 
 
 # %%
@@ -426,7 +426,7 @@ room.token_viewer(models, few.take(wrong[:4] + right[:4]))
 # A step goes against the gradient: it pushes the **label's logit up** with the strength $1 - p_{\hat y}$, and every other
 # one down with its own $p$. (How far they move is another matter: all examples share the weights.)
 #
-# **Exercise.** Write the gradient as a function.
+# **Exercise · 5 minutes, medium.** Write the gradient as a function.
 
 
 # %%

@@ -122,8 +122,6 @@ for snapshot in w2s.training_steps(student, labels, recipe, watch=watch, referen
     loss, now = snapshot.train_loss or float("nan"), snapshot.evaluation
     print(f"{snapshot.step:4} {snapshot.examples_seen:9,} {loss:6.1f}", end="  ")
     print(f"{now.accuracy:8.3f}  {now.agreement:9.3f}")
-
-# %% tags=["nbval-ignore-output"]
 gained = history[-1].evaluation.accuracy - reference.label_accuracy
 where = "above" if gained > 0.02 else "below" if gained < -0.02 else "level with"
 because = "It took from the labels what is asked for, and answers by what it knows itself."
@@ -152,7 +150,7 @@ same = [s == w for s, w in zip(student_says, weak_says, strict=True)]
 print("right", right, sum(right) / 5, "\nsame ", same, sum(same) / 5)
 
 # %% [markdown]
-# **Exercise.** `snapshots` is a list with one entry per snapshot: the student's answers to the watched examples. Return
+# **Exercise · 6 minutes, easy.** `snapshots` is a list with one entry per snapshot: the student's answers to the watched examples. Return
 # for each snapshot the pair (accuracy, agreement).
 
 
@@ -198,7 +196,7 @@ print(f"among the two answers:  Pr = {one.probs[0].max():.2f}")
 #
 # **By hand.** Peak 1, four steps of warm-up: ¼, ½, ¾, 1. Halfway through the rest: $0.5\,(1+\cos(\pi/2)) = 0.5$.
 #
-# **Exercise.** Return the rates of all steps. After the warm-up, with $p$ the fraction of the remaining steps that is
+# **Exercise · 10 minutes, medium.** Return the rates of all steps. After the warm-up, with $p$ the fraction of the remaining steps that is
 # done (0 at its first step): $\eta = \text{peak} \cdot 0.5\,(1+\cos \pi p)$.
 
 
@@ -223,18 +221,24 @@ print(f"{steps} steps; the highest rate, {max(rates):.0e}, comes at step {int(np
 
 # %%
 few, small = labels.take(range(256)), w2s.Recipe(epochs=1, learning_rate=5e-4, eval_every=8)
-model, losses = w2s.load_model("pocket-s"), []
-gradient, rng = BatchGradient(model, few, small), np.random.default_rng(small.seed)
-optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.0, weight_decay=small.weight_decay)
-rates = schedule(8, small.learning_rate, 1)  # your function, or the kit's
-for step, rows in enumerate(batches(gradient.lengths, small.batch_size, rng)):
-    optimizer.param_groups[0]["lr"] = rates[step]
-    losses.append(float(gradient(rows, step / 8)))  # the batch's mean loss; leaves its gradient behind
-    torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
+
+
+def train_with(rates):
+    """The batches' mean losses, in nats per answer, of a training with these eight learning rates."""
+    model, losses = w2s.load_model("pocket-s"), []
+    gradient, rng = BatchGradient(model, few, small), np.random.default_rng(small.seed)
+    optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.0, weight_decay=small.weight_decay)
+    for step, rows in enumerate(batches(gradient.lengths, small.batch_size, rng)):
+        optimizer.param_groups[0]["lr"] = rates[step]
+        losses.append(float(gradient(rows, step / 8)))  # the batch's mean loss; leaves its gradient behind
+        torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    return losses
+
 
 # %% tags=["nbval-ignore-output"]
+losses = train_with(schedule(8, small.learning_rate, 1))  # your schedule, or the kit's
 *_, end = w2s.training_steps(w2s.load_model("pocket-s"), few, small)
 print(f"mean loss of the eight steps: {np.mean(losses):.4f} by hand, {end.train_loss:.4f} by the package")
 assert abs(np.mean(losses) - end.train_loss) < 0.01 * end.train_loss
@@ -308,7 +312,7 @@ for draw in ([0, 1, 2, 3, 4, 5], [0, 0, 0, 3, 4, 5]):
     print(f"draw {draw}: weak {w:.2f}, student {s:.2f}, ceiling {c:.2f}, PGR {w2s.metrics.pgr(w, s, c):.2f}")
 
 # %% [markdown]
-# **Exercise.** `weak`, `student` and `ceiling` are arrays of N zeros and ones, right or wrong on each test item. `rows`
+# **Exercise · 8 minutes, medium.** `weak`, `student` and `ceiling` are arrays of N zeros and ones, right or wrong on each test item. `rows`
 # is a table of B draws with N item numbers each. Return the B PGRs.
 
 
@@ -375,7 +379,7 @@ room.predict(
 # out *and said to be left out*. With $n$ values, standard deviation $s$ (with $n-1$) and Student's $t$ for $n-1$
 # degrees of freedom, the 95 % interval is mean $\pm\; t\, s/\sqrt{n}$.
 #
-# **Exercise.** Some entries of `pgrs` may be None. `t` is given, for the number of seeds that are left.
+# **Exercise · 8 minutes, medium.** Some entries of `pgrs` may be None. `t` is given, for the number of seeds that are left.
 
 
 # %%
@@ -465,13 +469,40 @@ scratch = untaught.comparison.student
 low, high = scratch.interval
 print(f"accuracy {scratch.accuracy:.3f}, 95 % interval [{low:.3f}, {high:.3f}]; chance is 0.5")
 assert scratch.accuracy < result.weak.accuracy - 0.1
-
-# %% tags=["nbval-ignore-output"]
 options = ["near chance", "level with the weak supervisor", "above the weak supervisor"]
 found = options[int(np.searchsorted([-0.05, 0.02], scratch.accuracy - result.weak.accuracy))]
 room.outcome("03-scratch", found, "Without pre-training there is nothing that a few labels could call forth.")
 
 # %% [markdown]
+# ## An open task
+#
+# **Open task · 15 minutes, medium.** Make a schedule of your own, of any shape. It starts small, reaches its peak once or more often, and
+# comes to rest. The cell below the stub trains with it, beside the usual one.
+
+
+# %%
+def my_schedule(steps, peak):
+    """A list of `steps` learning rates, the highest of them `peak`; called with 8, 40 and 400 steps."""
+    ...  # your code here
+
+
+room.check(my_schedule)
+
+# %% tags=["nbval-ignore-output"]
+own = train_with(room.yours(my_schedule)(8, small.learning_rate))
+print(f"last loss {losses[-1]:.3f} with the usual schedule, {own[-1]:.3f} with this one, nats per answer")
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# With eight steps on one seed, the losses of two schedules differ, and that says nothing yet: another order of the
+# examples moves them as much. To claim that yours is better, train with both on the same seeds, take the difference
+# within each seed, and give its interval; and do it at the length of training that you mean, since a schedule that is good
+# in eight steps may be poor in four hundred. And which accuracy would you compare: on weak labels, on the truth, at the
+# end, or where trusted examples stop?
+#
+# </details>
+#
 # ## Questions
 
 # %%

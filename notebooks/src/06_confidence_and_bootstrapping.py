@@ -62,7 +62,7 @@ print("target:", 0.5 * weak_label + 0.5 * own_answer)
 # %% [markdown]
 # The supervisor's answer was the second; the edited label says the first.
 #
-# **Exercise.** The targets of a batch.
+# **Exercise · 6 minutes, easy.** The targets of a batch.
 
 
 # %%
@@ -109,7 +109,7 @@ room.predict(
 # 0.95 0.93 0.90 0.88 0.85 0.80 0.75 0.70 0.65 0.60. At 0.5 all ten are positive. The balanced threshold lies between 0.85
 # and 0.80: the first five.
 #
-# **Exercise.** Harden a batch so that the balance is kept.
+# **Exercise · 8 minutes, medium.** Harden a batch so that the balance is kept.
 
 
 # %%
@@ -163,7 +163,7 @@ print(f"Nearly all lie above 0.5; the border between the two kinds lies near {cu
 # In the beginning the student has not learnt what is asked; it should listen first. So α grows **linearly from 0** to its
 # maximum during a warm-up, and stays there.
 #
-# **Exercise.** α over the training.
+# **Exercise · 4 minutes, easy.** α over the training.
 
 
 # %%
@@ -378,6 +378,35 @@ room.findings_view(("naive", "confidence", "bootstrapping", "soft labels"))
 
 # %% [markdown]
 # `room.findings_view()` shows all claims.
+#
+# ## An open task
+#
+# **Open task · 20 minutes, hard.** Plan an experiment on two remedies or more, such as those of `room.findings_view()`. It may take 40
+# trainings. Five criteria ask what a careful reader would ask.
+
+
+# %%
+def my_experiment():
+    """{"pairs": [(remedy, its control), ...], "seeds": n, "moments": [...], "correction": ...}
+
+    Remedies and controls by their names in the study `methods`; moments "at the end", "at the trusted snapshot".
+    """
+    ...  # your code here
+
+
+room.check(my_experiment)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# The criteria pull at each other. More remedies cost trainings and make the correction stricter; more seeds make the
+# intervals narrower. Two remedies with one control in common are cheaper than two with a control each. A remedy whose
+# students scatter widely cannot be judged with 40 trainings at all: the honest plan then has fewer remedies.
+#
+# The control is the method's own zero: the confidence loss at α = 0 is soft labels, not hard ones. And say before the
+# experiment which moment decides, or the better one of two will be reported.
+#
+# </details>
 #
 # ## Quiz
 

@@ -90,8 +90,6 @@ quarter = w2s.selection.keep(labels, sure, 0.25, by="confidence")
 narrow = store.train(bench.strong, quarter, recipe.lasting(steps, len(quarter)), role="strong student")
 result = w2s.score(store.labels(narrow, splits.test), bench.reference)
 print(f"labels: {quarter.label_accuracy:.1%} right; test accuracy after {steps} steps: {result.accuracy:.3f}")
-
-# %% tags=["nbval-ignore-output"]
 assert quarter.label_accuracy > labels.label_accuracy + 0.15 and result.accuracy < 0.6
 gain = result.accuracy - bench.reference.label_accuracy
 found = likely[2] if result.accuracy < 0.6 else likely[0] if gain > 0.05 else likely[1]
@@ -123,7 +121,7 @@ print(f"The surest tenth says positive in {by_rank[0]:.0%} of the cases, all lab
 # The supervisor is surer of one answer than of the other, so a ranking of all labels together is first of all a ranking
 # of answers. Selection has to be **balanced**: within each answer apart, so that the answers keep their shares.
 #
-# **Exercise.** Keep `fraction` of the labels of each answer, those with the highest scores.
+# **Exercise · 12 minutes, hard.** Keep `fraction` of the labels of each answer, those with the highest scores.
 
 
 # %%
@@ -137,7 +135,8 @@ room.check(best_of_each)
 
 # %% [markdown]
 # The package's own is `w2s.selection.keep(..., balanced=True)`, the flat line of the figure. Below, a student learns what
-# *your* function keeps, once it is right. It keeps the shares of the *labels*. Where the supervisor says one answer too often, balance keeps it so: it cannot know better.
+# *your* function keeps, once it is right. Both keep the shares of the *labels*. Where the supervisor says one answer too
+# often, balance keeps it so: it cannot know better.
 #
 # ## Against the control
 #
@@ -250,7 +249,7 @@ assert not any(w2s.effects.holm(stopped))
 math.exp(0.4 / 2) / math.exp(1.6 / 2)
 
 # %% [markdown]
-# **Exercise.** Write it for many answers at once.
+# **Exercise · 6 minutes, medium.** Write it for many answers at once.
 
 
 # %%
@@ -347,7 +346,7 @@ room.worlds(
 # An **ensemble** (figure 4.5d) does not choose labels, it makes better ones. Three supervisors vote; each learnt the
 # same examples, in another order. If they erred independently, how often would the majority be right?
 #
-# **Exercise.** The probability that more than half of the voters are right.
+# **Exercise · 10 minutes, medium.** The probability that more than half of the voters are right.
 
 
 # %%
@@ -372,7 +371,7 @@ hopes = ["about as much better as that", "hardly better than one of them", "wors
 room.predict("07-vote", "The real vote of these three supervisors will be", hopes)
 
 # %% [markdown]
-# **Exercise.** The vote itself.
+# **Exercise · 6 minutes, easy.** The vote itself.
 
 
 # %%
@@ -426,7 +425,7 @@ assert right > 0.99
 # So far the student replaces its supervisor. In a **cascade** (figure 4.5e; Chen et al. 2023, arXiv 2305.05176) both
 # stay: the weak model answers every item, and where its confidence is below a threshold, the strong one is asked.
 #
-# **Exercise.** What does that cost?
+# **Exercise · 5 minutes, easy.** What does that cost?
 
 
 # %%
@@ -480,6 +479,34 @@ sides = {
 room.cascade_explorer(sides, answers, costs[1])
 
 # %% [markdown]
+# ## An open task
+#
+# **Open task · 15 minutes, medium.** Choose a rule of selection for a task of yours, and say what may be claimed for it: at the end, and where
+# trusted examples stop. Add one case in which you would not use it; the check lists those that it knows.
+
+
+# %%
+def my_selection():
+    """{"rule": ..., "control": ..., "at the end": ..., "at the trusted snapshot": ..., "wrong for": ...}
+
+    Claims are "helps", "hurts" or "cannot tell", no firmer than Holm's correction over all rules leaves them.
+    """
+    ...  # your code here
+
+
+room.check(my_selection)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# Several rules help at the end, and of none can it be told once students stop in time. One may still prefer a selected
+# half: it costs nothing, and forgives a training that goes on too long. One may as well keep all labels and stop.
+#
+# Both answers depend on how the supervisor errs. Confidence ranks well here because this supervisor doubts what it does
+# not know. A rule that was good in one world is a hypothesis in another, and a random part of the same size is its test.
+#
+# </details>
+#
 # ## Quiz
 
 # %%

@@ -95,7 +95,7 @@ for text in [text for text in texts if text not in valid][:4]:
 2 * 3 / (4 + 5), rouge_l("The room is clean.", "The room was not clean.")
 
 # %% [markdown]
-# **Exercise.** Write it for two lists of words. The usual way is a table whose entry *i, j* is the LCS of the first
+# **Exercise · 15 minutes, hard.** Write it for two lists of words. The usual way is a table whose entry *i, j* is the LCS of the first
 # *i* words of *a* and the first *j* words of *b*.
 
 
@@ -112,7 +112,7 @@ room.check(rouge_l_of_tokens)
 # The package's own is `rouge_l`, which takes two texts. Look at the pair above: opposite meaning, and quite alike. It
 # counts words, and knows nothing of what they mean.
 #
-# **Exercise.** The filter. Go through the proposals in order. Keep a text if its ROUGE-L with every text of the pool,
+# **Exercise · 10 minutes, medium.** The filter. Go through the proposals in order. Keep a text if its ROUGE-L with every text of the pool,
 # and with every text kept before it, is **below** the threshold. Use `rouge_l`.
 
 
@@ -172,7 +172,7 @@ for tag, count in before.most_common():
 4 / 6
 
 # %% [markdown]
-# **Exercise.** Write it. No n-gram runs from one text into the next.
+# **Exercise · 8 minutes, medium.** Write it. No n-gram runs from one text into the next.
 
 
 # %%
@@ -456,7 +456,7 @@ print(f"Most is gained under the changed rule by: {best}. Most is lost in its ne
 # %% [markdown]
 # ## The team decides
 #
-# **Exercise.** The team has 250 tickets that people decided under the new policy; 100 of them are the human set of
+# **Open task · 15 minutes, hard.** The team has 250 tickets that people decided under the new policy; 100 of them are the human set of
 # the table. A model may write more tickets, and people can take over the tickets of at most two rules for good. The
 # system is good at `danger`, and that must stay. Return a dictionary:
 #
@@ -475,6 +475,17 @@ def helpdesk_decision():
 
 # %%
 room.check(helpdesk_decision)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# Whoever trains on the human set last gets the changed rule right and breaks its neighbour: then people take the neighbour.
+# Whoever leaves the training as it is keeps every other rule: then people take the changed one. The first trusts the
+# model with what is new, the second with what is old. In both, somebody has to look again when the next rule changes.
+#
+# A mean over all tickets hides all this. So the report is per rule, and the held-out tickets have to hold enough of each.
+#
+# </details>
 
 # %% [markdown]
 # There are two good answers, and they differ in what they trust. The check reads the study's numbers, not our

@@ -208,7 +208,7 @@ room.outcome("09-confidence", found, why)
 # That is what is usually counted. But a weak label comes from a supervisor, and the supervisor learnt from truth that
 # somebody was paid for.
 #
-# **Exercise.** The cost of each plan, with the supervisor's truth, which is needed wherever there are weak labels.
+# **Exercise · 5 minutes, easy.** The cost of each plan, with the supervisor's truth, which is needed wherever there are weak labels.
 
 
 # %%
@@ -241,7 +241,7 @@ for human in sorted({point.human for point in grid}):
 #
 # A plan is on the **Pareto frontier** if no plan that costs as much or less is as accurate.
 #
-# **Exercise.** The numbers of these plans, from the cheapest to the dearest.
+# **Exercise · 12 minutes, hard.** The numbers of these plans, from the cheapest to the dearest.
 
 
 # %%
@@ -254,7 +254,7 @@ def pareto_frontier(costs, accuracies):
 room.check(pareto_frontier)
 
 # %% [markdown]
-# **Exercise.** A team has a quality floor: the number of the cheapest plan whose accuracy is at least `floor`, or
+# **Exercise · 5 minutes, easy.** A team has a quality floor: the number of the cheapest plan whose accuracy is at least `floor`, or
 # None.
 
 
@@ -268,7 +268,8 @@ def cheapest_plan(costs, accuracies, floor):
 room.check(cheapest_plan)
 
 # %% [markdown]
-# Now the measured plans, through your two functions. (The package's are `mixing.frontier` and `mixing.cheapest`.) Does the frontier change with the price of a human label?
+# Now the measured plans, through your two functions. (The package's are `mixing.frontier` and `mixing.cheapest`.) Does
+# the frontier change with the price of a human label?
 
 # %%
 on_frontier, cheapest = room.yours(pareto_frontier), room.yours(cheapest_plan)
@@ -343,7 +344,7 @@ room.outcome("09-ways", names[best.name], f"{difference(best)}. What is learnt l
 # %% [markdown]
 # ## Design a pipeline
 #
-# **Exercise.** You are to make the training set of an assistant, most of it synthetic. Return a dictionary; ten
+# **Open task · 20 minutes, hard.** You are to make the training set of an assistant, most of it synthetic. Return a dictionary; ten
 # criteria judge it by what was measured.
 #
 # * `labels`: `{"human": n, "weak": m, "way": ...}`, a plan of the budget study; ways are `"mixed in"` (any plan of
@@ -367,6 +368,17 @@ def my_pipeline():
 
 # %%
 room.check(my_pipeline)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# A plan that passes is not yet a good plan. Its parts were measured apart: labels in one study, the flywheel in another. The
+# first thing to do is a pilot of one round, with the control beside it.
+#
+# And the control may win. If a hundred true answers alone are as good, the synthetic examples have to be wanted for
+# another reason: to cover what people have no time for, or to keep their texts private.
+#
+# </details>
 
 # %% [markdown]
 # No study measured labels and flywheel *together*: the first thing that your pipeline needs is a pilot round. And

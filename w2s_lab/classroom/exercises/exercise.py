@@ -19,9 +19,8 @@ class Exercise:
         cases: chosen inputs beside the random ones, such as those at which a usual mistake shows.
         mistakes: (what to say, a function that makes this mistake).
         hints: from a nudge to nearly everything.
-        criteria: for a task with many right answers: (what is wanted, a test of the result and the arguments).
-        properties: for a result that luck decides: (what to say where it is not so, a test of the function and the
-            arguments).
+        criteria: for a task with many right answers, or a result that luck decides: (what is wanted, a test of the
+            function and one input's arguments).
         tolerance: absolute and relative, of numbers.
     """
 
@@ -32,7 +31,6 @@ class Exercise:
     mistakes: tuple[tuple[str, Callable], ...] = ()
     hints: tuple[str, ...] = ()
     criteria: tuple[tuple[str, Callable[..., bool]], ...] = ()
-    properties: tuple[tuple[str, Callable[..., bool]], ...] = ()
     tolerance: float = 1e-5
 
     @property
@@ -43,3 +41,10 @@ class Exercise:
     def solution(self) -> str:
         """Source text."""
         return inspect.getsource(self.answer)
+
+
+def of_the_result(
+    criteria: tuple[tuple[str, Callable[[object], bool]], ...],
+) -> tuple[tuple[str, Callable[..., bool]], ...]:
+    """Criteria of a function without arguments, from tests of what it returns."""
+    return tuple((words, lambda call, test=test: test(call())) for words, test in criteria)

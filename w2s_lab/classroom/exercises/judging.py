@@ -79,12 +79,12 @@ def judge(exercise: Exercise, function: Callable, *, seed: int = 0) -> Verdict:
             return Verdict("wrong", _raised(exercise, function, error), arguments)
     if all(call.result is None or call.result is Ellipsis for call in calls):
         if _is_stub(function):
-            says = "Replace the body of the function by your own, and run both cells again."
+            says = "Replace the body of the function by your own, and run it and its check again."
             return Verdict("not attempted yet", says)
-        if exercise.criteria or exercise.properties or any(_wanted(exercise, a) is not None for a in asked):
+        if exercise.criteria or any(_wanted(exercise, a) is not None for a in asked):
             return Verdict("wrong", _returns_nothing(exercise, calls[0]), asked[0])
     sys.stdout.write(calls[0].printed)  # of one call, as the learner would see it
-    return _meets(exercise, function, calls) or _compared(exercise, calls)
+    return _judge_by_criteria(exercise, function, calls) if exercise.criteria else _compared(exercise, calls)
 
 
 def _call(exercise: Exercise, function: Callable, arguments: tuple) -> _Call:
@@ -117,40 +117,26 @@ def _returns_nothing(exercise: Exercise, call: _Call) -> str:
     return "Your function computes something and returns nothing. Is the `return` of its last line missing?"
 
 
-def _meets(exercise: Exercise, function: Callable, calls: list[_Call]) -> Verdict | None:
-    """The verdict on a function that is judged by criteria or properties; None for one that has a key."""
-    if exercise.criteria:
-        return _judge_design(exercise, calls[0])
-    for call in calls if exercise.properties else ():
-        for words, test in exercise.properties:
+def _judge_by_criteria(exercise: Exercise, function: Callable, calls: list[_Call]) -> Verdict:
+    """Each criterion on each input; a criterion that one input misses is missed."""
+    met, missed, at = [], [], None
+    for words, test in exercise.criteria:
+        for call in calls:
             try:
-                good = bool(test(function, *copy.deepcopy(call.arguments)))
+                with contextlib.redirect_stdout(io.StringIO()):
+                    good = bool(test(function, *copy.deepcopy(call.arguments)))
             except Exception as error:
-                says = f"What you returned, {in_short(call.result)}, cannot be read ({error}). {words}"
+                why = f"there is no key {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+                says = f"What you returned, {in_short(call.result)}, cannot be read ({why}). Wanted: {words}."
                 return Verdict("wrong", says, call.arguments)
             if not good:
-                return Verdict("wrong", words, call.arguments)
-    if not exercise.properties:
-        return None
-    return _unchanged(calls) or Verdict("right", f"All that was asked for is so, on {len(calls)} inputs.")
-
-
-def _judge_design(exercise: Exercise, call: _Call) -> Verdict:
-    met, missed = [], []
-    for words, test in exercise.criteria:
-        try:
-            good = bool(test(call.result, *copy.deepcopy(call.arguments)))
-        except Exception as error:
-            why = f"there is no key {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
-            return Verdict(
-                "wrong", f"What you returned, {in_short(call.result)}, cannot be read ({why}). Wanted: {words}."
-            )
+                at = at or call.arguments
+                break
         (met if good else missed).append(words)
     if missed:
-        return Verdict(
-            "wrong", f"{len(met)} of {len(exercise.criteria)} criteria met. Still open: {'; '.join(missed)}."
-        )
-    return Verdict("right", f"All {len(met)} criteria are met: {'; '.join(met)}.")
+        says = f"{len(met)} of {len(exercise.criteria)} criteria met. Still open: {'; '.join(missed)}."
+        return Verdict("wrong", says, at)
+    return _unchanged(calls) or Verdict("right", f"All {len(met)} criteria are met: {'; '.join(met)}.")
 
 
 def _compared(exercise: Exercise, calls: list[_Call]) -> Verdict:

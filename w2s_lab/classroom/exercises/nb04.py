@@ -1,9 +1,13 @@
 """Exercises of notebook 04: flips, errors at random places, when to stop, gain and misfit."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 
 from w2s_lab.classroom.dashboards.flips import KINDS, Flip, count_kinds
 from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.records import Comparison, Evaluation, Example, Snapshot, Task
 from w2s_lab.studies.study import gain_and_misfit
 from w2s_lab.training import stopping
@@ -176,6 +180,51 @@ def _gain_misfit(reduce, *, power=2, root=False, to_truth=False, sign=1):
     return made
 
 
+# -- the open task -----------------------------------------------------------------------------------------------------
+
+
+def my_stop(trusted, agreement, weak):
+    best = 1
+    for now in range(2, len(trusted)):
+        if trusted[now] > trusted[best]:
+            best = now
+        elif now - best >= 3:
+            break
+    return best
+
+
+PATIENCE = 3  # snapshots after the chosen one, until a rule has to know
+
+
+@cache
+def _courses() -> tuple[tuple[list[float], list[float], float, list[float]], ...]:
+    """Of each seed of the study `tilt`: trusted accuracies, agreements, the supervisor's accuracy, test accuracies."""
+    rows = [r for r in measured("tilt")["rows"] if (r["world"], r["labels"]) == ("pocket world", "weak labels")]
+    found = []
+    for seed in sorted({row["seed"] for row in rows}):
+        own = [row for row in rows if row["seed"] == seed]
+        lists = ([row[name] for row in own] for name in ("trusted_accuracy", "agreement", "accuracy"))
+        trusted, agreement, test = lists
+        found.append((trusted, agreement, own[0]["weak"], test))
+    return tuple(found)
+
+
+def _chosen(call: Callable) -> list[int]:
+    return [call(list(trusted), list(agreement), weak) for trusted, agreement, weak, _ in _courses()]
+
+
+def _part_of_the_gain(call: Callable) -> float:
+    """Mean over the courses: (chosen - end) / (best - end), in test accuracy."""
+    pairs = zip(_chosen(call), (test for *_, test in _courses()), strict=True)
+    return float(np.mean([(test[at] - test[-1]) / (max(test[1:]) - test[-1]) for at, test in pairs]))
+
+
+def _decides_in_time(call: Callable) -> bool:
+    """The same choice where the course ends PATIENCE snapshots after it."""
+    seen = zip(_courses(), _chosen(call), strict=True)
+    return all(call(t[: at + PATIENCE + 1], a[: at + PATIENCE + 1], weak) == at for (t, a, weak, _), at in seen)
+
+
 EXERCISES = (
     Exercise(
         count_flips,
@@ -199,14 +248,14 @@ EXERCISES = (
     Exercise(
         wrong_at_random,
         _truth,
-        properties=(
-            ("Return one answer for each that came in, each of them \"positive\" or \"negative\".", _answers_of_each),
-            ("Exactly round(accuracy · N) labels are to stay right, for any seed: draw the places, not each label by a "
-             "throw of its own. (Did you count those that are to become wrong?)", _exactly_as_many),
-            ("The same seed has to give the same labels: use np.random.default_rng(seed).", _repeatable),
-            ("Another seed has to make other places wrong.", _other_seed_other_places),
-            ("Some places are never made wrong, whatever the seed. If the list has an order, that is no random place: "
-             "draw from all of them.", _any_place),
+        criteria=(
+            ('one answer comes back for each that came in, "positive" or "negative"', _answers_of_each),
+            ("exactly round(accuracy · N) labels stay right, whatever the seed (so draw places, not each label by a "
+             "throw of its own)", _exactly_as_many),
+            ("the same seed gives the same labels (np.random.default_rng(seed))", _repeatable),
+            ("another seed makes other places wrong", _other_seed_other_places),
+            ("each place is made wrong by some seed: if the list has an order, its last ones are no random places",
+             _any_place),
         ),
         hints=(
             "One permutation of all places decides: the first round(accuracy · N) of them stay right.",
@@ -254,6 +303,25 @@ EXERCISES = (
             "A distance of two tables [N, K]: square the differences, sum over K answers, mean over N examples.",
             "Gain: distance(weak, truth) − distance(student, truth). It is above 0 where the student is nearer.",
             "Misfit: distance(student, weak). Return gain, misfit, in this order.",
+        ),
+    ),
+    Exercise(
+        my_stop,
+        lambda rng: _courses()[int(rng.integers(len(_courses())))][:3],
+        criteria=(
+            ("it returns the number of a snapshot, never 0, the untrained model",
+             lambda call, trusted, *_: all(0 < at < len(trusted) and at == int(at) for at in _chosen(call))),
+            ("on average over eight recorded courses, it saves at least 70 % of the oracle's gain over the end",
+             lambda call, *_: _part_of_the_gain(call) >= 0.7),
+            ("in no course it ends below the last snapshot by more than 0.02",
+             lambda call, *_: all(test[at] >= test[-1] - 0.02
+                                  for (*_, test), at in zip(_courses(), _chosen(call), strict=True))),
+            (f"training may end {PATIENCE} snapshots after the one that it takes: what comes later changes nothing",
+             lambda call, *_: _decides_in_time(call)),
+        ),
+        hints=(
+            "Go through the snapshots in order, remember the best trusted accuracy so far, and its number.",
+            "Stop when the best one is three snapshots old. Agreement above `weak` may be a second sign.",
         ),
     ),
 )  # fmt: skip

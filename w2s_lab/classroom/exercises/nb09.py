@@ -8,7 +8,7 @@ import numpy as np
 
 from w2s_lab.classroom.dashboards.budget_explorer import measured_grid
 from w2s_lab.classroom.dashboards.flywheel_health import DIALS, study_rounds
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.data.sources import SplitSizes, load_splits
 from w2s_lab.methods import mixing, proposals
@@ -330,7 +330,7 @@ EXERCISES = (
     Exercise(
         my_pipeline,
         lambda rng: (),
-        criteria=CRITERIA,
+        criteria=of_the_result(CRITERIA),
         hints=(
             "Begin with `labels`: which measured plans with weak labels reach the floor, and at what price?",
             "How the human labels are used matters: look at the ways. For the flywheel, look at the dashboard of "
