@@ -54,7 +54,7 @@ room.predict(
 )
 
 # %% [markdown]
-# **Exercise.** What does a student answer that tells apart nothing but the cells? Among equally frequent labels take the
+# **Exercise · 8 minutes, medium.** What does a student answer that tells apart nothing but the cells? Among equally frequent labels take the
 # alphabetically first.
 
 
@@ -152,7 +152,7 @@ by_chance = 0.8 * 0.8 + 0.2 * 0.2
 print(f"c = {by_chance:.2f}, kappa = {(0.8 - by_chance) / (1 - by_chance):.3f}")
 
 # %% [markdown]
-# **Exercise.** The same for two lists of right and wrong.
+# **Exercise · 5 minutes, easy.** The same for two lists of right and wrong.
 
 
 # %%

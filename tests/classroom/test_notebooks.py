@@ -18,6 +18,7 @@ from places import ROOT
 from tests.jupyter import OFFLINE
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
+from w2s_lab.classroom.folds import ASKED, TOLD, fold_guesses, unfold
 from w2s_lab.data import fetch
 from w2s_lab.data.sources import read_examples
 
@@ -145,6 +146,26 @@ def test_stubs_are_replaced_by_solutions():
         assert "..." in stub and "..." not in solution
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_guess_is_given_away(name):
+    """From a guess to its outcome each output is folded, or is a dashboard; and what was folded can be unfolded."""
+    waiting = set()
+    for cell in code(stored(name)):
+        asked = ASKED.findall(cell.source)
+        for output in cell.outputs if waiting and not asked else ():
+            assert "<details>" in output.get("data", {}).get("text/html", "<details>"), cell.source
+            assert output.output_type != "stream" and "image/png" not in output.data, cell.source
+        waiting = (waiting | set(asked)) - set(TOLD.findall(cell.source))
+    again = fold_guesses(unfold(nbformat.from_dict(stored(name))))
+    assert [cell.outputs for cell in code(again)] == [cell.outputs for cell in code(stored(name))]
+
+
+def test_a_guess_without_outcome_is_refused():
+    cell = nbformat.v4.new_code_cell('room.predict("00-x", "Which?", ["a", "b"])')
+    with pytest.raises(ValueError, match="answers the guesses 00-x"):
+        fold_guesses(nbformat.v4.new_notebook(cells=[cell]))
+
+
 # -- run ---------------------------------------------------------------------------------------------------------------
 
 
@@ -156,9 +177,10 @@ def test_blank_as_stored(name, tmp_path):
     The first one in true processes, where imports may print something.
     """
     environment = {**os.environ, **OFFLINE, "W2S_LAB_PROGRESS": str(tmp_path / "progress.json")}
+    nbformat.write(unfold(nbformat.from_dict(stored(name))), tmp_path / f"{name}.ipynb")
     program = sys.executable if name == NAMES[0] else forked()
     command = [program, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "-q",
-               "-p", "no:cacheprovider", "-p", "no:xdist", str(FOLDER / f"{name}.ipynb")]  # fmt: skip
+               "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path / f"{name}.ipynb")]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-6000:]
     assert f"{len(code(stored(name)))} passed" in done.stdout

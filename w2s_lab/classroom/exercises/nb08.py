@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.methods import proposals
 from w2s_lab.methods.proposals import longest_common_subsequence, rouge_l
@@ -305,7 +305,7 @@ EXERCISES = (
     Exercise(
         helpdesk_decision,
         lambda rng: (),
-        criteria=CRITERIA,
+        criteria=of_the_result(CRITERIA),
         hints=(
             "Look at the table: which trainings are better over all tickets? And which rules do they make worse?",
             "One way learns the changed rule and breaks two of its neighbours: how many tickets would people have to "
