@@ -251,7 +251,7 @@ def _notebooks(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.folder)
     written, left = write_copies(folder)
     if written:
-        print(f"{len(written)} notebooks written to {folder}, without outputs")
+        print(f"{len(written)} notebook{'s' * (len(written) != 1)} written to {folder}, without outputs")
     if left:
         print(f"left as they are, because they differ: {', '.join(path.name for path in left)}")
         print("For a fresh copy of one of them, rename or delete it, and give this command again.")
