@@ -62,6 +62,9 @@ from .methods import (
     ensembles as ensembles,
 )
 from .methods import (
+    expansion as expansion,
+)
+from .methods import (
     flywheel as flywheel,
 )
 from .methods import (
@@ -78,6 +81,9 @@ from .methods import (
 )
 from .methods import (
     proposals as proposals,
+)
+from .methods import (
+    reward as reward,
 )
 from .methods import (
     selection as selection,

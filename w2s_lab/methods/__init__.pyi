@@ -5,6 +5,9 @@ from . import (
     ensembles as ensembles,
 )
 from . import (
+    expansion as expansion,
+)
+from . import (
     flywheel as flywheel,
 )
 from . import (
@@ -21,6 +24,9 @@ from . import (
 )
 from . import (
     proposals as proposals,
+)
+from . import (
+    reward as reward,
 )
 from . import (
     selection as selection,

@@ -28,6 +28,9 @@ STUDIES: Registry["Study"] = Registry(
         "real-tuning": "w2s_lab.studies.real_tuning:STUDY",
         "majorities": "w2s_lab.studies.majorities:STUDY",
         "real-majorities": "w2s_lab.studies.majorities:REAL_STUDY",
+        "easy-to-hard": "w2s_lab.studies.easy_to_hard:STUDY",
+        "real-easy-to-hard": "w2s_lab.studies.easy_to_hard:REAL_STUDY",
+        "blind-spot": "w2s_lab.studies.blind_spot:STUDY",
     },
 )
 
