@@ -8,7 +8,7 @@
 # * prove what a student answers that cannot tell some examples apart, and when a majority of right labels suffices;
 # * predict a student's corrections from its pre-trained features, before it is trained;
 # * hold such predictions against real students, early and late, and say what they do not explain;
-# * name three places where correction ends.
+# * say what becomes of an aspect that a supervisor cannot see, and name the places where correction ends.
 #
 # *About a minute of computing on a laptop the first time, seconds afterwards; no network.*
 
@@ -17,7 +17,7 @@ import numpy as np
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
+from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.studies.study import column, mean_of, select
 
 store = w2s.Store()
@@ -224,12 +224,63 @@ for size in ("5 neighbours", "405 neighbours"):
 # none of them does: a probe can fit single labels without answering as the labels beside them. So majorities explain
 # different students in the two worlds.
 #
+# ## What the supervisor cannot see
+#
+# Which of two answers is better? Such **preferences** have several aspects, and a supervisor may see only one of them. Of
+# two reviews, one is to be printed on a page on culture. The policy comes first: only films, books, concerts and
+# museums. Where it does not decide, the favourable review is better. Our supervisor judges the verdict and is *blind* to
+# the policy. The student, a linear reward on `pocket-l`'s features, could know both: documents of its pre-training say
+# what was reviewed.
+#
+# In a *conflict* policy and verdict speak for different reviews. Take the conflicts that the ceiling, which learnt the
+# truth, gets right: in which share of them does the student choose by the verdict? That share it **gives up**.
+
+# %%
+room.predict(
+    "12-blind",
+    "Which share of these conflicts does the student of the blind supervisor give up?",
+    ["less than a third: it knows the subjects", "a third to two thirds", "more than two thirds"],
+)
+
+# %%
+pairs = room.measured("blind-spot")["rows"]
+arms = ("truth", "sees both aspects", "as many random errors", "blind to the policy")
+lost = {arm: mean_of(select(pairs, arm=arm), "trusted_given_up") for arm in arms}
+for arm, at in lost.items():
+    right = mean_of(select(pairs, arm=arm), "trusted_accuracy")["mean"]
+    print(f"{arm:<22} accuracy {right:.2f}, given up {at['mean']:.2f} [{at['low']:.2f}, {at['high']:.2f}]")
+
+# %%
+most = lost["blind to the policy"]["mean"]
+options = ["less than a third: it knows the subjects", "a third to two thirds", "more than two thirds"]
+found = options[sum(most > limit for limit in (1 / 3, 2 / 3))]
+room.outcome("12-blind", found, "Its labels never ask for what it knows of the subject.")
+
+# %% [markdown]
+# (`w2s-lab study blind-spot`, 20 seeds, stopped on 100 trusted pairs.) As many errors at random places cost much, too: a
+# third of the labels is wrong. The rest of the difference is due to the blind spot. Does the student turn *against* the
+# policy? Look at the pairs that each aspect decides:
+
+# %%
+kinds = {"verdict": "only the verdict decides", "policy": "only the policy decides", "both": "both agree"}
+kinds["conflict"] = "they conflict"
+blind = [mean_of(select(pairs, arm="blind to the policy"), f"trusted_of {kind}") for kind in kinds]
+bars = [Bar(name, at["mean"], "student", at["low"], at["high"]) for name, at in zip(kinds.values(), blind, strict=True)]
+BarChart("accuracy of the student of blind labels", tuple(bars), marks=(Mark(0.5, "a coin"),)).show()
+
+# %% [markdown]
+# It does not. Where only the policy decides it is right about as often as a coin: it has learnt nothing of the policy. In a
+# conflict it follows what its labels speak for. A student that saw no conflict at all gives up hardly less
+# (`docs/findings.md`): what no label speaks for needs no label against it. Nobody is deceived here: a linear reward has no
+# aims.
+#
 # ## Where it ends
 #
 # 1. **Errors that fill a cell.** Where most labels of what looks alike are wrong, the error is elected.
 # 2. **Cells of one example.** A student that tells all its examples apart repeats each label, right or wrong.
 # 3. **No cells that mean anything.** Random weights do not group reviews by their verdict. At a rate of its own, such a
 #    student ends below its supervisor (notebook 03).
+# 4. **What no label asks for.** The ability may be there, and the labels do not call it up.
 #
 # ## Quiz
 
