@@ -27,7 +27,7 @@ store = w2s.Store()  # finished trainings are kept here, so the second time is f
 # teach.
 #
 # Nobody can try that today. So Burns et al. (2023, arXiv 2312.09390) study a stand-in: a small model teaches a large one
-# on a task whose true answers we know. The comparison has limits. A small model does not err where people err. The large
+# on a task whose true answers we know. The comparison has limits. A small model need not err where people err. The large
 # model may have read the answers, because people have written about such tasks; nobody has written about tasks that are
 # beyond all of us. And models as small as those of this kit can show that something happens and how, not how much of it
 # happens in large ones.
