@@ -113,6 +113,43 @@ def test_its_shape(name):
         assert len(picture) > 10, "a picture without alt text"
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_what_a_learner_writes_is_used(path):
+    """What `room.yours` returns is called further down, for every exercise but the open tasks."""
+    cells = [cell.source for cell in code(build.read_source(path))]
+    open_task = NOTEBOOKS[path.stem[:2]][-1] if path.stem[:2] not in ("00", "01") else ""
+    for name in NOTEBOOKS[path.stem[:2]]:
+        checked = next(i for i, cell in enumerate(cells) if f"room.check({name})" in cell)
+        user = next((i for i, cell in enumerate(cells) if f"room.yours({name})" in cell), None)
+        assert (user or 0) > checked or name == open_task, f"{name} is not used"
+        line = next((line for line in cells[user].splitlines() if f"room.yours({name})" in line), "") if user else ""
+        if user and f"room.yours({name})(" not in line:
+            left, right = line.split(" = ")  # names on the left, values on the right, in the same order
+            given = left.split(", ")[right.partition(f"room.yours({name})")[0].count(", ")]
+            after = "\n".join(cells[user:]).partition(f"room.yours({name})")[2]
+            assert re.search(rf"\b{given}\(", after), f"{name} is not called"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exercise_says_its_minutes_and_how_hard_it_is(name):
+    cells = stored(name).cells
+    for exercise in NOTEBOOKS[name[:2]]:
+        at = next(i for i, cell in enumerate(cells) if f"def {exercise}(" in cell.source)
+        text = next(cell.source for cell in reversed(cells[:at]) if cell.cell_type == "markdown")
+        assert re.search(r"\*\*(Exercise|Open task) · \d+ minutes, (easy|medium|hard)\.\*\*", text), exercise
+
+
+@pytest.mark.parametrize("name", NAMES[2:])
+def test_it_ends_in_an_open_task_with_a_folded_discussion(name):
+    cells, exercise = stored(name).cells, EXERCISES[NOTEBOOKS[name[:2]][-1]]
+    at = next(i for i, cell in enumerate(cells) if f"room.check({exercise.id})" in cell.source)
+    assert exercise.criteria and not any(f"room.check({other})" in cell.source for cell in cells[at:]
+                                         for other in NOTEBOOKS[name[:2]][:-1])  # fmt: skip
+    behind = "\n".join(cell.source for cell in cells[at:])
+    assert "**Open task · " in "\n".join(cell.source for cell in cells[:at])
+    assert "<details><summary>A sample discussion." in behind and "</details>" in behind
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_gives_no_solution_away(name):
     """No line that does the work of a solution stands in the notebook, neither in a cell nor in what it put out."""

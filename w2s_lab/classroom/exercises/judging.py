@@ -126,6 +126,9 @@ def _judge_by_criteria(exercise: Exercise, function: Callable, calls: list[_Call
                 with contextlib.redirect_stdout(io.StringIO()):
                     good = bool(test(function, *copy.deepcopy(call.arguments)))
             except Exception as error:
+                if missed:  # it is what the criterion before says that stands in the way
+                    good = False
+                    break
                 why = f"there is no key {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
                 says = f"What you returned, {in_short(call.result)}, cannot be read ({why}). Wanted: {words}."
                 return Verdict("wrong", says, call.arguments)
