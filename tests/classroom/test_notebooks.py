@@ -114,7 +114,7 @@ def test_its_shape(name):
 
 
 def handed_on(cell: str, exercise: str) -> str | None:
-    """The name that `room.yours(exercise)` gets in a cell; "" where it is called at once, None where it is not there."""
+    """What `room.yours(exercise)` is called in a cell; "" where it is called at once, None without it."""
     for node in ast.walk(ast.parse(cell)):
         if isinstance(node, ast.Assign):
             names, values = (
