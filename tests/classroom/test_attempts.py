@@ -223,7 +223,8 @@ def test_the_failing_input_can_be_looked_at(monkeypatch):
     shown = room.check(zeroing, "batch_loss")
     token_log_probs, mask = shell.user_ns["failing_input"]
     assert (token_log_probs[~mask] != 0).any()
-    assert "failing_input holds the input, and batch_loss(*failing_input) gives" in shown.text
+    assert "`failing_input` holds the input, and `batch_loss(*failing_input)` gives" in shown.text
+    assert "<code>batch_loss(*failing_input)</code>" in shown.html
     shell.user_ns.clear()
     assert "failing_input" not in room.check(EXERCISES["batch_loss"].answer).text and not shell.user_ns
     assert "failing_input" not in room.check(lambda *a: None, "batch_loss").text

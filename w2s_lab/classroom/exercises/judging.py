@@ -119,7 +119,7 @@ def _returns_nothing(exercise: Exercise, call: _Call) -> str:
 
 def _judge_by_criteria(exercise: Exercise, function: Callable, calls: list[_Call]) -> Verdict:
     """Each criterion on each input; a criterion that one input misses is missed."""
-    met, missed, at = [], [], None
+    met, missed = [], []
     for words, test in exercise.criteria:
         for call in calls:
             try:
@@ -133,12 +133,11 @@ def _judge_by_criteria(exercise: Exercise, function: Callable, calls: list[_Call
                 says = f"What you returned, {in_short(call.result)}, cannot be read ({why}). Wanted: {words}."
                 return Verdict("wrong", says, call.arguments)
             if not good:
-                at = at or call.arguments
                 break
         (met if good else missed).append(words)
     if missed:
         says = f"{len(met)} of {len(exercise.criteria)} criteria met. Still open: {'; '.join(missed)}."
-        return Verdict("wrong", says, at)
+        return Verdict("wrong", says)
     return _unchanged(calls) or Verdict("right", f"All {len(met)} criteria are met: {'; '.join(met)}.")
 
 
