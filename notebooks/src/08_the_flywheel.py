@@ -216,7 +216,7 @@ room.outcome("08-temperature", found, "More of them are reviews, and they are mo
 seed_texts, refuse_repeats = [example.input for example in seed_pool.examples], room.yours(without_near_repeats)
 new, alike = refuse_repeats(valid, seed_texts, wheel.NEAR_DUPLICATE), room.yours(rouge_l_of_tokens)
 for text in [text for text in valid if text not in new][:2]:
-    twin = max(seed_texts, key=lambda other: alike(words(text), words(other)))
+    twin = max([*seed_texts, *new], key=lambda other: alike(words(text), words(other)))
     print(f"refused: {text}\n   like: {twin} ({alike(words(text), words(twin)):.2f})")
 ask = seed_pool.examples[0].instruction
 asked = [replace(world.parse(text), instruction=ask) for text in new]

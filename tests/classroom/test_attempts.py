@@ -11,9 +11,13 @@ from w2s_lab import assets
 from w2s_lab import classroom as room
 from w2s_lab.classroom.exercises import EXERCISES, checks
 from w2s_lab.classroom.exercises.judging import judge
+from w2s_lab.classroom.exercises.nb11 import _measured_effect
+from w2s_lab.planning.hub_models import PAIRS
 
 rows_kept = EXERCISES["best_of_each"].answer
 spread = EXERCISES["squared_gain_and_misfit"].answer
+ARMS = _measured_effect({"study": "real-probe", "arm": "weak labels", "against": "random errors"})
+LARGEST = list(PAIRS)[-1]
 COIN = {"positive": "negative", "negative": "positive"}
 
 
@@ -90,10 +94,10 @@ ATTEMPTS = [
     ("count_flips", lambda *a: {"right": 1}, "Your dict has the keys ['right']"),
     ("cheapest_plan", lambda *a: EXERCISES["cheapest_plan"].answer(*a) or -1, "wrong"),
     ("training_bytes", lambda f, t: (4 * f + 16 * t) / 1e6, "1e-06 times"),
-    ("wrong_at_random", lambda t, a, s: [COIN[x] for x in t], "Exactly round(accuracy · N) labels"),
-    ("wrong_at_random", lambda *a: spoiling(*a, places=lambda n, k: range(k)), "Another seed has to make other"),
-    ("wrong_at_random", lambda *a: spoiling(*a, rng=np.random.default_rng()), "The same seed has to give the same"),
-    ("wrong_at_random", lambda t, a, s: [*spoiling(t[:-1], a, s)], "Return one answer for each"),
+    ("wrong_at_random", lambda t, a, s: [COIN[x] for x in t], "exactly round(accuracy · N) labels stay"),
+    ("wrong_at_random", lambda *a: spoiling(*a, places=lambda n, k: range(k)), "another seed makes other places"),
+    ("wrong_at_random", lambda *a: spoiling(*a, rng=np.random.default_rng()), "the same seed gives the same"),
+    ("wrong_at_random", lambda t, a, s: [*spoiling(t[:-1], a, s)], "one answer comes back for each"),
     ("helpdesk_decision", lambda: {}, "there is no key 'training'"),
     ("my_pipeline", lambda: print("mixed in"), "prints `mixed in`, and returns nothing"),
 ]
@@ -108,6 +112,78 @@ def test_each_attempt_is_told_what_is_wrong_with_it():
     assert not missed
 
 
+def changed(name, **parts):
+    return lambda: {**EXERCISES[name].answer(), **parts}
+
+
+MISSES = [  # an open task, a design that misses one criterion, and that criterion
+    ("reading_plan", changed("reading_plan", plain=120), "at most 250 labels"),
+    ("reading_plan", changed("reading_plan", plain=2), "in all is known to"),
+    ("reading_plan", changed("reading_plan", negated=20), "in each construction is known"),
+    ("reading_plan", changed("reading_plan", plain=0.5), "a whole number of labels"),
+    ("reading_plan", changed("reading_plan", **{"double-negation": 90}), "no more of a construction"),
+    ("my_schedule", lambda n, peak: [peak] * n, "the first rate; the last rate"),
+    ("my_schedule", lambda n, peak: [0.0, *[peak] * (n - 2), 0.0], "the first rate is above 0"),
+    ("my_schedule", lambda n, peak: EXERCISES["my_schedule"].answer(8, peak), "one rate for each step"),
+    ("my_schedule", lambda n, peak: EXERCISES["my_schedule"].answer(n, 2 * peak), "the highest rate is the peak"),
+    ("my_stop", lambda trusted, agreement, weak: 0, "never 0"),
+    ("my_stop", lambda trusted, agreement, weak: 1, "in no course it ends below"),
+    ("my_stop", lambda trusted, agreement, weak: len(trusted) - 1, "saves at least 70 %"),
+    ("my_stop", lambda trusted, agreement, weak: len(trusted) // 8, "what comes later changes nothing"),
+    ("my_objectives", changed("my_objectives", **{"weak labels": ("temperature", 3.0)}), "both settings were measured"),
+    ("my_objectives", changed("my_objectives", **{"weak labels": ("lambda", 1.0, "cosine")}), "the mean gain is at"),
+    ("my_objectives", changed("my_objectives", **{"weak labels": ("lambda", 0.0, "constant")}), "in every seed"),
+    ("my_objectives", changed("my_objectives", **{"true answers": ("lambda", 4.0, "constant")}), "0.005 is lost"),
+    ("my_experiment", changed("my_experiment", seeds=3), "each effect will be known"),
+    ("my_experiment", changed("my_experiment", seeds=14), "at most 40 trainings"),
+    ("my_experiment", changed("my_experiment", pairs=[("soft labels", "random half")] * 2), "the control"),
+    ("my_experiment", changed("my_experiment", moments=["at the end"]), "`moments` are both"),
+    ("my_experiment", changed("my_experiment", correction="none"), "allows for several tests"),
+    ("my_selection", changed("my_selection", control="plain weak labels"), "`control` has as many labels"),
+    ("my_selection", changed("my_selection", **{"at the end": "hurts"}), "survives Holm's correction"),
+    ("my_selection", changed("my_selection", **{"at the trusted snapshot": "helps"}), "the same of what you say"),
+    ("my_selection", changed("my_selection", **{"wrong for": "nothing"}), "names a case"),
+    ("my_plan", changed("my_plan", pair="smollm2-7gb"), "are among those of the table"),
+    ("my_plan", changed("my_plan", pair=LARGEST), "fits on the card"),
+    ("my_plan", changed("my_plan", answers={"1": "1", "0": "0"}), "called by words"),
+    ("my_plan", changed("my_plan", test=100), "see a difference"),
+    ("my_plan", changed("my_plan", seeds=1), "at least three seeds"),
+    ("my_plan", changed("my_plan", hours=1), "done within `hours`"),
+    ("my_claim", changed("my_claim", mean=0.2), "are those of the difference"),
+    ("my_claim", changed("my_claim", seeds=8), "`seeds` is how many"),
+    ("my_claim", changed("my_claim", verdict="cannot tell"), "no firmer than the interval"),
+    ("my_claim", changed("my_claim", limits=["one small model"]), "two reasons or more"),
+    ("my_claim", changed("my_claim", study="tilt"), "`study` is real-probe"),
+]  # fmt: skip
+
+
+def test_every_criterion_of_an_open_task_can_be_missed():
+    wrong = []
+    for name, design, words in MISSES:
+        verdict = judge(EXERCISES[name], design)
+        open_ = verdict.says.partition("Still open:")[2] or verdict.says
+        if verdict.state != "wrong" or not all(part in open_ for part in words.split("; ")):
+            wrong.append((name, words, verdict.says))
+    assert not wrong
+
+
+def test_open_tasks_have_more_than_one_right_answer():
+    others = [
+        ("reading_plan", changed("reading_plan", plain=75)),
+        ("my_schedule", lambda n, peak: [peak * rate for rate in (0.5, *[1.0] * (n - 3), 0.5, 0.0)]),
+        ("my_stop", lambda trusted, *_: 1 + int(np.argmax(trusted[1:]))),
+        ("my_objectives", lambda: {"weak labels": ("alpha", 0.5), "true answers": ("lambda", 0.0, "constant")}),
+        ("my_experiment", changed("my_experiment", pairs=[("vote of 3 (order)", "plain weak labels"),
+                                                          ("confidence loss 0.5", "soft labels")])),
+        ("my_selection", changed("my_selection", rule="small loss after an epoch")),
+        ("my_plan", changed("my_plan", pair="smollm2-8gb", seeds=5)),
+        ("my_claim", changed("my_claim", study="real-probe", against="random errors", mean=ARMS.mean, low=ARMS.low,
+                             high=ARMS.high, seeds=ARMS.n, verdict=ARMS.verdict)),
+    ]  # fmt: skip
+    assert not [(name, judge(EXERCISES[name], own)) for name, own in others
+                if judge(EXERCISES[name], own).state != "right"]  # fmt: skip
+
+
 def test_one_place_that_is_never_wrong_is_found():
     def all_but_the_first(truth, accuracy, seed):
         count = len(truth) - round(accuracy * len(truth))
@@ -115,7 +191,7 @@ def test_one_place_that_is_never_wrong_is_found():
         return [COIN[t] if i in places else t for i, t in enumerate(truth)]
 
     assert judge(EXERCISES["wrong_at_random"], spoiling).state == "right"  # not the kit's draw, and as good
-    assert "Some places are never made wrong" in judge(EXERCISES["wrong_at_random"], all_but_the_first).says
+    assert "each place is made wrong by some seed" in judge(EXERCISES["wrong_at_random"], all_but_the_first).says
 
 
 @pytest.mark.parametrize(
@@ -147,7 +223,8 @@ def test_the_failing_input_can_be_looked_at(monkeypatch):
     shown = room.check(zeroing, "batch_loss")
     token_log_probs, mask = shell.user_ns["failing_input"]
     assert (token_log_probs[~mask] != 0).any()
-    assert "failing_input holds the input, and batch_loss(*failing_input) gives" in shown.text
+    assert "`failing_input` holds the input, and `batch_loss(*failing_input)` gives" in shown.text
+    assert "<code>batch_loss(*failing_input)</code>" in shown.html
     shell.user_ns.clear()
     assert "failing_input" not in room.check(EXERCISES["batch_loss"].answer).text and not shell.user_ns
     assert "failing_input" not in room.check(lambda *a: None, "batch_loss").text

@@ -117,6 +117,53 @@ def test_its_shape(name):
         assert len(picture) > 10, "a picture without alt text"
 
 
+def handed_on(cell: str, exercise: str) -> str | None:
+    """What `room.yours(exercise)` is called in a cell; "" where it is called at once, None without it."""
+    for node in ast.walk(ast.parse(cell)):
+        if isinstance(node, ast.Assign):
+            names, values = (
+                part.elts if isinstance(part, ast.Tuple) else [part] for part in (*node.targets, node.value)
+            )
+            for name, value in zip(names, values, strict=len(names) == len(values)):
+                if ast.unparse(value) == f"room.yours({exercise})":
+                    return name.id
+    return "" if f"room.yours({exercise})(" in cell else None
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_what_a_learner_writes_is_used(path):
+    """Behind its check, the function that `room.yours` hands on is called; decisions of an open task need no call."""
+    cells = [cell.source for cell in code(build.read_source(path))]
+    for exercise in NOTEBOOKS[path.stem[:2]]:
+        checked = next(i for i, cell in enumerate(cells) if f"room.check({exercise})" in cell)
+        behind = "\n".join(cells[checked + 1 :]).partition(f"room.yours({exercise})")[2]
+        name = next((name for cell in cells[checked + 1 :] if (name := handed_on(cell, exercise)) is not None), None)
+        if name is None:
+            assert EXERCISES[exercise].criteria and exercise != "wrong_at_random", f"{exercise} is not used"
+        else:
+            assert name == "" or re.search(rf"\b{name}\(", behind), f"{exercise} is not called"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exercise_says_its_minutes_and_how_hard_it_is(name):
+    cells = stored(name).cells
+    for exercise in NOTEBOOKS[name[:2]]:
+        at = next(i for i, cell in enumerate(cells) if f"def {exercise}(" in cell.source)
+        text = next(cell.source for cell in reversed(cells[:at]) if cell.cell_type == "markdown")
+        assert re.search(r"\*\*(Exercise|Open task) · \d+ minutes, (easy|medium|hard)\.\*\*", text), exercise
+
+
+@pytest.mark.parametrize("name", NAMES[2:])
+def test_it_ends_in_an_open_task_with_a_folded_discussion(name):
+    cells, exercise = stored(name).cells, EXERCISES[NOTEBOOKS[name[:2]][-1]]
+    at = next(i for i, cell in enumerate(cells) if f"room.check({exercise.id})" in cell.source)
+    assert exercise.criteria and not any(f"room.check({other})" in cell.source for cell in cells[at:]
+                                         for other in NOTEBOOKS[name[:2]][:-1])  # fmt: skip
+    behind = "\n".join(cell.source for cell in cells[at:])
+    assert "**Open task · " in "\n".join(cell.source for cell in cells[:at])
+    assert "<details><summary>A sample discussion." in behind and "</details>" in behind
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_gives_no_solution_away(name):
     """No line that does the work of a solution stands in the notebook, neither in a cell nor in what it put out."""

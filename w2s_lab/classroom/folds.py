@@ -1,7 +1,7 @@
 """In a stored notebook, what a run says lies folded from a guess to its outcome: readers guess before they look.
 
-Each output becomes HTML with <details>, which a click unfolds in JupyterLab, VS Code and nbconvert's pages. Where HTML
-is not shown (a terminal, a PDF), the words stand open.
+Each output becomes HTML with <details>, which a click unfolds in JupyterLab, trusted or not, and in pages of nbconvert.
+Where HTML is not shown (a terminal, a PDF by LaTeX), the words stand open and the figures are left out.
 """
 
 import re

@@ -1,5 +1,6 @@
 """Exercises in a notebook: the verdict on a function, with hints and solution; and that function, to go on with."""
 
+import re
 import warnings
 from collections.abc import Callable
 from html import escape
@@ -59,7 +60,7 @@ class VerdictView(widgets.VBox):
         color = {"right": "#009E73", "wrong": "#D55E00"}.get(self.verdict.state, "#888888")
         box = f"border-left:5px solid {color};padding:6px 12px;font-size:15px;line-height:1.45"
         sign, _, rest = self.text.partition(" (")
-        return f'<div role="status" style="{box}"><b>{escape(sign)}</b> ({escape(rest)}</div>'
+        return f'<div role="status" style="{box}"><b>{escape(sign)}</b> ({_marked(rest)}</div>'
 
     def _label_buttons(self) -> None:
         facts, total = self._facts(), len(self.exercise.hints)
@@ -107,7 +108,12 @@ def _keep_input(exercise: Exercise, verdict: Verdict) -> str:
     if shell is None or not verdict.input:
         return ""
     shell.user_ns[FAILING] = verdict.input
-    return f"To look at it: {FAILING} holds the input, and {exercise.id}(*{FAILING}) gives what you return."
+    return f"To look at it: `{FAILING}` holds the input, and `{exercise.id}(*{FAILING})` gives what you return."
+
+
+def _marked(words: str) -> str:
+    """HTML, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(words))
 
 
 def check(function: Callable, name: str | None = None) -> VerdictView:

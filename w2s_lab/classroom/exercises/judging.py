@@ -119,23 +119,25 @@ def _returns_nothing(exercise: Exercise, call: _Call) -> str:
 
 def _judge_by_criteria(exercise: Exercise, function: Callable, calls: list[_Call]) -> Verdict:
     """Each criterion on each input; a criterion that one input misses is missed."""
-    met, missed, at = [], [], None
+    met, missed = [], []
     for words, test in exercise.criteria:
         for call in calls:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     good = bool(test(function, *copy.deepcopy(call.arguments)))
             except Exception as error:
+                if missed:  # it is what the criterion before says that stands in the way
+                    good = False
+                    break
                 why = f"there is no key {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
                 says = f"What you returned, {in_short(call.result)}, cannot be read ({why}). Wanted: {words}."
                 return Verdict("wrong", says, call.arguments)
             if not good:
-                at = at or call.arguments
                 break
         (met if good else missed).append(words)
     if missed:
         says = f"{len(met)} of {len(exercise.criteria)} criteria met. Still open: {'; '.join(missed)}."
-        return Verdict("wrong", says, at)
+        return Verdict("wrong", says)
     return _unchanged(calls) or Verdict("right", f"All {len(met)} criteria are met: {'; '.join(met)}.")
 
 
