@@ -151,7 +151,7 @@ def students_table(name: str) -> str:
 
 
 def bounds_table() -> str:
-    """A line for each world and true answer: means over the seeds in which a number is defined, and how many these are."""
+    """A line for each world and true answer: means over the seeds in which a number is defined, and their number."""
     lines = []
     for one in STUDIES.values():
         rows = rows_of(one.name, "expansion")

@@ -26,7 +26,9 @@ from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Snapshot, Task
 from w2s_lab.studies import (
     STUDIES,
+    blind_spot,
     budget,
+    easy_to_hard,
     findings,
     flywheel,
     losses,
@@ -306,7 +308,8 @@ def test_a_study_brings_its_claims(monkeypatch):
     claim = findings.Finding("It helps", "nobody", "accuracy", "mine", lambda rows: Effect("", 1, 0.5, 1.5, 2, 0, None))
     mine = study.Study("mine", "does it?", 2, lambda setting: [], lambda rows: ({}, "", {}), claims=(claim,))
     before = findings.all_findings()
-    late = (*majorities.STUDY.claims, *majorities.REAL_STUDY.claims)
+    late = (*majorities.STUDY.claims, *majorities.REAL_STUDY.claims, *easy_to_hard.STUDY.claims)
+    late += (*easy_to_hard.REAL_STUDY.claims, *blind_spot.CLAIMS)
     real = (*real_probe.CLAIMS, *real_methods.CLAIMS, *real_tuning.CLAIMS)
     assert before == (*findings.FINDINGS, *tilt.CLAIMS, *real, *late)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})

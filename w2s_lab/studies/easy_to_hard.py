@@ -317,13 +317,26 @@ def _finish(study: str, x: str, facts: Mapping, rows: Rows) -> tuple[dict, str, 
     return {**facts, "rows": rounded(rows)}, easy_to_hard_text(rows), {f"{study}.png": easy_to_hard_figure(rows, x)}
 
 
-def _claims(study: str, world: str, prefix: str, where: str) -> tuple[Finding, ...]:
+def _claims(
+    study: str, world: str, prefix: str, where: str, because: Sequence[tuple[str, str]] = (("", ""),) * 4
+) -> tuple[Finding, ...]:
     """The claims of one world; `prefix` begins their sentences there."""
 
-    def against(arm: str, control: str, kind: str) -> dict:
-        moments = (f"trusted_{kind}", kind)
-        measure, at_end = (change(name, {"arm": arm}, {"arm": control}) for name in moments)
-        return {"measure": measure, "at_end": at_end, "study": study, "world": world}
+    def finding(number: int, claim: str, quantity: str, moments: Sequence[Callable], **options) -> Finding:
+        return Finding(
+            claim=prefix + claim,
+            quantity=f"{quantity}, {where}",
+            study=study,
+            measure=moments[0],
+            at_end=moments[1],
+            world=world,
+            because=because[number],
+            beside="T" + claim if world == REAL else "",
+            **options,
+        )
+
+    def against(arm: str, control: str, kind: str) -> list[Callable]:
+        return [change(f"{moment}{kind}", {"arm": arm}, {"arm": control}) for moment in ("trusted_", "")]
 
     def above_guess(name: str) -> Callable:
         return lambda rows: paired_by_seed(
@@ -331,37 +344,38 @@ def _claims(study: str, world: str, prefix: str, where: str) -> tuple[Finding, .
         )
 
     return (
-        Finding(
-            claim=f"{prefix}he truth of easy cases teaches the hard ones",
+        finding(
+            0,
+            "he truth of easy cases teaches the hard ones",
+            "accuracy on hard cases",
+            against(EASY, WORDS, "hard"),
             source="Sun et al. 2024, there of reward models",
-            quantity=f"accuracy on hard cases, {where}",
             control="a bag of words that learnt the same truths",
-            **against(EASY, WORDS, "hard"),
         ),
-        Finding(
-            claim=f"{prefix}he truth of all kinds of cases teaches the hard ones more",
+        finding(
+            1,
+            "he truth of all kinds of cases teaches the hard ones more",
+            "accuracy on hard cases, truth of easy ones",
+            against(EASY, MIXED, "hard"),
             source="this kit",
-            quantity=f"accuracy on hard cases, truth of easy ones, {where}",
             control="as many truths of all kinds",
             sign=-1,
-            **against(EASY, MIXED, "hard"),
         ),
-        Finding(
-            claim=f"{prefix}he student corrects labels of the cases that they cover (pseudolabel correction)",
+        finding(
+            2,
+            "he student corrects labels of the cases that they cover (pseudolabel correction)",
+            "accuracy on easy cases, weak labels of these alone",
+            against(WEAK, SUPERVISOR, "easy"),
             source="Lang et al. 2024",
-            quantity=f"accuracy on easy cases, weak labels of these alone, {where}",
             control="the supervisor",
-            **against(WEAK, SUPERVISOR, "easy"),
         ),
-        Finding(
-            claim=f"{prefix}he student is right on cases that the labels leave out (coverage expansion)",
+        finding(
+            3,
+            "he student is right on cases that the labels leave out (coverage expansion)",
+            "accuracy on hard cases, weak labels of easy ones alone",
+            [above_guess("trusted_hard"), above_guess("hard")],
             source="Lang et al. 2024",
-            quantity=f"accuracy on hard cases, weak labels of easy ones alone, {where}",
             control="the commonest answer",
-            study=study,
-            world=world,
-            measure=above_guess("trusted_hard"),
-            at_end=above_guess("hard"),
         ),
     )
 
