@@ -109,10 +109,9 @@ room.predict(
 # %% tags=["nbval-ignore-output"]
 strong = bench.strong
 table, of = (store.features(strong, part, layer=strong.layers) for part in (bench.splits.student_train, test))
-sizes, reached = (1, 5, 15, 45, 135, 405), {}
-for k in sizes:
-    elected = w2s.majorities.by_neighbours(labels, table, test, of, k=k)
-    reached[k] = elected.label_accuracy
+sizes = (1, 5, 15, 45, 135, 405)
+elected = {k: w2s.majorities.by_neighbours(labels, table, test, of, k=k) for k in sizes}
+reached = {k: one.label_accuracy for k, one in elected.items()}
 
 # %% tags=["nbval-ignore-output"]
 weak = bench.reference.label_accuracy
@@ -163,6 +162,14 @@ def errors_in_common(first, second):
 
 # %%
 room.check(errors_in_common)
+
+# %% [markdown]
+# The supervisor answered the same test reviews. How many errors has it in common with the pluralities of its labels?
+
+# %% tags=["nbval-ignore-output"]
+kappa, supervisor = room.yours(errors_in_common), w2s.score(bench.reference).correct.tolist()
+for k, one in elected.items():
+    print(f"{k:>3} neighbours: kappa {kappa(w2s.score(one).correct.tolist(), supervisor):.2f}")
 
 # %%
 room.predict(
@@ -281,6 +288,40 @@ BarChart("accuracy of the student of blind labels", tuple(bars), marks=(Mark(0.5
 # 3. **No cells that mean anything.** Random weights do not group reviews by their verdict. At a rate of its own, such a
 #    student ends below its supervisor (notebook 03).
 # 4. **What no label asks for.** The ability may be there, and the labels do not call it up.
+#
+# ## A forecast
+#
+# **Open task · 15 minutes, hard.** Before anything is trained, a team wants to know what a student of its weak labels will
+# correct. Write your forecast as a dictionary:
+#
+# * `cells`: the cells by whose plurality you predict a correction, named as in the tables (`"20 clusters"`);
+# * `late`: cells that err as a student does that trains for long;
+# * `real English`: does the plurality in the same `cells` beat the supervisor on film reviews? `"helps"`, `"hurts"` or
+#   `"cannot tell"`;
+# * `made of`: a list of what the forecast is computed from, out of `"weak labels"`, `"true answers"`,
+#   `"pre-trained features"` and `"a trained student"`;
+# * `limits`: a list of reasons, each a sentence, why the team should not rely on it alone.
+
+
+# %%
+def my_forecast():
+    """Your forecast, as a dictionary with the five keys above."""
+    ...  # your code here
+
+
+# %%
+room.check(my_forecast)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# Wide neighbourhoods need labels and features alone, and beat the supervisor in the pocket world. That they are wide
+# enough was found with the truth of another seed; a team without any truth cannot know which width to believe, and may
+# at best look whether the pluralities of several widths agree. A late student errs as narrow neighbourhoods do, so the
+# two together say what there is to lose by training on. On film reviews one cannot tell whether the same width helps.
+# A forecast that fails in the second world one looks at is a reason to buy a hundred true answers.
+#
+# </details>
 #
 # ## Quiz
 

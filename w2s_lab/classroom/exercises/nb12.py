@@ -1,13 +1,17 @@
-"""Exercises of notebook 12: what a student answers that cannot tell examples apart, and whether two err alike."""
+"""Exercises of notebook 12: answers of cells, errors in common, and a forecast made before any training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
 from w2s_lab import metrics
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
+from w2s_lab.classroom.toolkit.measured import measured
+from w2s_lab.experiments.effects import Effect, paired_effect
 from w2s_lab.methods.majorities import by_cells
 from w2s_lab.records import Example, LabelledSet, Task
+from w2s_lab.studies.study import column, mean_of, select
 
 ANSWERS = ("no", "unsure", "yes")
 
@@ -25,6 +29,19 @@ def errors_in_common(first, second):
     same = sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
     by_chance = p * q + (1 - p) * (1 - q)
     return (same - by_chance) / (1 - by_chance)
+
+
+def my_forecast():
+    return {
+        "cells": "405 neighbours",
+        "late": "5 neighbours",
+        "real English": "cannot tell",
+        "made of": ["weak labels", "pre-trained features"],
+        "limits": [
+            "The number of neighbours was chosen on another seed, with the truth.",
+            "On which examples the early student errs is not predicted.",
+        ],
+    }
 
 
 # -- the package's own computation, with the arguments of the exercise -------------------------------------------------
@@ -81,6 +98,56 @@ def _chance(first: Sequence[bool], second: Sequence[bool]) -> float:
     return p * q + (1 - p) * (1 - q)
 
 
+# -- the forecast ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def _rows(study: str) -> tuple[Mapping, ...]:
+    return tuple(row for row in measured(study)["rows"] if row["question"] == "cells")
+
+
+def _without_truth() -> set[str]:
+    """Cells that can be had where no true answer is known."""
+    return {row["cells"] for row in _rows("majorities") if row["kind"] in ("neighbours", "clusters")}
+
+
+def _against_supervisor(study: str, cells: str) -> Effect:
+    own = select(list(_rows(study)), cells=cells)
+    return paired_effect(cells, column(own, "predicted"), column(own, "weak"))
+
+
+def _like_the_late_student(cells: str) -> float:
+    """The lower end of the interval of the errors in common."""
+    return mean_of(select(list(_rows("majorities")), cells=cells), "consistency_late")["low"]
+
+
+CRITERIA = (
+    (
+        "`cells` are neighbours or clusters of the study majorities, which nobody needs the truth for",
+        lambda plan: plan["cells"] in _without_truth(),
+    ),
+    (
+        "in the pocket world the plurality in these `cells` is surely right more often than the supervisor",
+        lambda plan: _against_supervisor("majorities", plan["cells"]).low > 0,
+    ),
+    (
+        "`late` are such cells, too, with which the late student surely has a kappa above 0.5",
+        lambda plan: plan["late"] in _without_truth() and _like_the_late_student(plan["late"]) > 0.5,
+    ),
+    (
+        "`real English` says of the same `cells` no more than the study real-majorities: helps, hurts or cannot tell",
+        lambda plan: plan["real English"] == _against_supervisor("real-majorities", plan["cells"]).verdict,
+    ),
+    (
+        "`made of` names what such a forecast is computed from, and no more",
+        lambda plan: set(plan["made of"]) == {"weak labels", "pre-trained features"},
+    ),
+    (
+        "`limits` gives two reasons or more, in sentences",
+        lambda plan: sum(len(reason.split()) >= 5 for reason in set(plan["limits"])) >= 2,
+    ),
+)
+
 EXERCISES = (
     Exercise(
         answers_of_cells,
@@ -121,6 +188,16 @@ EXERCISES = (
             "p and q are the two accuracies; `same` is the fraction of items on which both are right or both wrong.",
             "By chance, both are right in p q of the cases and both wrong in (1 − p)(1 − q).",
             "(same − chance) / (1 − chance)",
+        ),
+    ),
+    Exercise(
+        my_forecast,
+        lambda rng: (),
+        criteria=of_the_result(CRITERIA),
+        hints=(
+            "The tables of this notebook and of docs/findings.md, *When a majority suffices*, have all that you need.",
+            "Wide neighbourhoods beat the supervisor in the pocket world; narrow ones err as the late student does.",
+            "Look at the interval of plurality minus supervisor on film reviews: does it hold 0?",
         ),
     ),
 )
