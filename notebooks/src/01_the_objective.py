@@ -166,17 +166,14 @@ room.fold_up("w2s_lab/models/llama.py, the whole network", getsource(llama))
 everything = strong.log_prob([prompt_ids[:1]], [prompt_ids[1:] + answer_ids]).item()
 print(f"the whole text {everything:.1f} nats, the answer alone {at_once:.1f}")
 print(f"{1 - at_once / everything:.0%} of the sum is the prompt's")
+room.loss_mask(strong, example, example.answer)
 
 # %% [markdown]
 # That is $\log\Pr(x, y)$: the model would mostly be taught to **write reviews**. The objective conditions on $x$. So
 # the tokens of the prompt are **masked**: they are read, but they carry no loss.
 #
 # Second trap: the logits in row $t$ are computed after token $t$ has been read, so they predict token $t + 1$.
-
-# %%
-room.loss_mask(strong, example, example.answer)
-
-# %% [markdown]
+#
 # **Exercise · 10 minutes, hard.** Now with the whole text. `logits[t]` was computed after the token `ids[t]`; the answer begins at
 # `ids[start]`, and everything before is the prompt.
 
@@ -311,15 +308,13 @@ print(f"With ŷ the sum is largest at θ = {best:.2f} (the labels: {a:.0%} right
 
 # %% tags=["nbval-ignore-output"]
 assert abs(best - a) < 0.02 and best > 0.5
+for tag, (right, count) in w2s.score(labels).by_slice().items():
+    print(f"{tag:<18} {count:>4,} reviews, {right:.0%} of the labels right: {'most' if right > 0.5 else 'a minority'}")
 room.outcome(
     "01-parameter",
     "θ = a, and it is always right",
     "a/θ = (1−a)/(1−θ) there. But an answer is the likelier of two: where most labels are right, all answers are.",
 )
-
-# %% tags=["nbval-ignore-output"]
-for tag, (right, count) in w2s.score(labels).by_slice().items():
-    print(f"{tag:<18} {count:>4,} reviews, {right:.0%} of the labels right: {'most' if right > 0.5 else 'a minority'}")
 
 # %% [markdown]
 # So **the student's probability copies the labels' errors, and its answer outvotes them**: in a cell, the majority

@@ -441,8 +441,6 @@ for task, run in runs.items():
     weak, _, ceiling = (run["accuracy"][role]["mean"] for role in topic)
     said = "undefined" if run["pgr"] is None else f"{run['pgr']['mean']:+.2f}"
     print(f"{task:<10} gap {ceiling - weak:.3f}   PGR {said:<10} undefined seeds: {run['pgr_undefined']} of 3")
-
-# %%
 bars = []
 for task, run in runs.items():
     pgr = run["pgr"] or {"mean": None, "low": None, "high": None}
@@ -481,8 +479,6 @@ blank = select(every, grid="sentiment, no pre-training", method="plain weak labe
 for name, key in (("taught the truth", "ceiling"), ("weak supervisor", "weak"), ("taught weak labels", "accuracy")):
     at = w2s.metrics.mean_interval(column(blank, key))
     print(f"{name:<18} {at.mean:.3f} [{at.low:.3f}, {at.high:.3f}], {at.n} seeds")
-
-# %%
 lead = w2s.metrics.mean_interval([row["accuracy"] - row["weak"] for row in blank])
 assert lead.high < 0 or lead.low > 0
 found = "near chance" if at.mean < 0.6 else f"{'below' if lead.high < 0 else 'above'} the weak supervisor"

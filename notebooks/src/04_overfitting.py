@@ -329,12 +329,10 @@ for name, snapshot in chosen.items():
 gained = w2s.stopping.recovered(chosen["100 trusted reviews"], end, best)
 options = ["less than a third", "about half", "more than two thirds"]
 found = options[sum(gained > limit for limit in (1 / 3, 2 / 3))]
-room.outcome("04-stop", found, "The fall is far larger than the noise of a hundred reviews.")
-
-# %%
 for name, at in room.measured("mechanism")["means"].items():
     if name.startswith("recovered by "):
         print(f"over {at['n']} seeds, {name}: {at['mean']:.2f} of the gain [{at['low']:.2f}, {at['high']:.2f}]")
+room.outcome("04-stop", found, "The fall is far larger than the noise of a hundred reviews.")
 
 # %% [markdown]
 # An accuracy of 0.95 on 100 reviews has a standard error of $\sqrt{0.95 \cdot 0.05 / 100} \approx 0.02$. Two good
@@ -417,18 +415,16 @@ def squared_gain_and_misfit(weak, student, truth):
 # %%
 room.check(squared_gain_and_misfit)
 
-# %% tags=["nbval-ignore-output"]
-measure, places = room.yours(squared_gain_and_misfit), [splits.task.answers.index(a) for a in splits.test.answers]
-for name, snapshot in (("untrained", curve[0]), ("best", best), ("end", end)):
-    gain, misfit = measure(bench.reference.probs, snapshot.evaluation.probs, np.eye(2)[places])
-    print(f"{name:<10} misfit {misfit:.3f}   gain {gain:+.3f}")
-
 # %% [markdown]
 # Supervisor, truth and a student are three points, so their distances make a triangle. Here it is to scale for the three
 # moments, each turned into the same plane. A right angle at the student puts it on the half circle (Thales), a wider
 # angle inside. Which of the three comes nearest to what the theorem promises?
 
 # %% tags=["nbval-ignore-output"]
+measure, places = room.yours(squared_gain_and_misfit), [splits.task.answers.index(a) for a in splits.test.answers]
+for name, snapshot in (("untrained", curve[0]), ("best", best), ("end", end)):
+    gain, misfit = measure(bench.reference.probs, snapshot.evaluation.probs, np.eye(2)[places])
+    print(f"{name:<10} misfit {misfit:.3f}   gain {gain:+.3f}")
 room.misfit_plane(weak, {"untrained": curve[0].evaluation, "best": top, "end": last})
 
 # %% [markdown]

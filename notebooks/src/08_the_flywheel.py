@@ -48,8 +48,6 @@ store = w2s.Store()
 splits = w2s.load_splits("sentiment", seed=0)
 seed_pool = splits.supervisor_train.take(range(100), source="seed examples")
 test = splits.test.take(range(500))
-
-# %%
 generator = w2s.load_model("pocket-l")
 supervisor = w2s.Bench(splits, w2s.Plan(), store, seed=0).supervisor()
 world = sentiment_world()
