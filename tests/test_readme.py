@@ -173,9 +173,10 @@ def test_the_procedure_in_ten_lines(monkeypatch, tmp_path):
     assert result.weak.accuracy < result.ceiling.accuracy
     assert 0.5 < result.student.accuracy <= result.ceiling.accuracy
     assert result.student.agreement is not None and result.pgr is not None
-    assert len(blocks) == 6 and 700 <= len(names["sure"]) <= 2000 and 0 < len(names["same"]) < len(names["labels"])
+    assert len(blocks) == 8 and 700 <= len(names["sure"]) <= 2000 and 0 < len(names["same"]) < len(names["labels"])
     assert names["better"].history[-1].train_loss > 0 and names["asked"][1] < len(names["splits"].test)
     assert names["ruled"].ids == names["labels"].ids and names["plan"].weak is names["stars"]
+    assert len(names["found"].answer) > 0 and len(names["ranked"]) == len(names["splits"].student_train)
     assert names["smooth"].history[-1].train_loss > 0
     assert names["random"].label_accuracy == pytest.approx(names["labels"].label_accuracy)
     matplotlib.pyplot.close("all")

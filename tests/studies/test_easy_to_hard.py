@@ -172,3 +172,44 @@ def section() -> str:
 
 def test_the_page_shows_what_easy_cases_teach():
     assert all(students_table(name) in section() for name in STUDIES) and bounds_table() in section()
+
+
+def test_what_is_said_of_easy_and_hard_cases_is_in_the_rows():
+    def mean(name: str, arm: str, column: str) -> dict:
+        return study.mean_of(study.select(rows_of(name, "students"), arm=arm), column)
+
+    def percent(name: str, arm: str, column: str) -> str:
+        return f"{100 * mean(name, arm, column)['mean']:.0f} %"
+
+    pocket, real = STUDIES
+    said = [percent(pocket, arm, "hard") for arm in (EASY, WORDS, WEAK, SUPERVISOR)]
+    said += [percent(pocket, arm, "trusted_easy") for arm in (WEAK, SUPERVISOR)]
+    said += [percent(real, arm, "trusted_hard") for arm in (EASY, WORDS)]
+    said += [percent(real, arm, "trusted_easy") for arm in (WEAK, SUPERVISOR)]
+    assert said == ["96 %", "31 %", "89 %", "59 %", "99 %", "97 %", "80 %", "60 %", "89 %", "82 %"]
+    assert all(number in section() for number in said)
+    assert all(row["curve"][0][1] > 0.97 for row in study.select(rows_of(pocket, "students"), arm=EASY))
+    lost = {
+        kind: mean(pocket, EASY, f"of {kind}")["mean"] - mean(pocket, WEAK, f"of {kind}")["mean"]
+        for kind in ("negated", "although", "but-overall", "reported-and-wrong", "double-negation")
+    }
+    assert max(lost, key=lost.get) == "double-negation"
+    effects = [
+        (one.measure(rows), one.at_end(rows))
+        for rows, one in ((rows_of(name, "students"), STUDIES[name].claims[1]) for name in STUDIES)
+    ]
+    assert effects[0][0].high < 0 < effects[0][1].high  # pocket world: where trusted examples choose, not at the end
+    assert -0.025 < effects[1][0].low < 0 < effects[1][0].high
+    assert mean(real, EASY, "trusted_easy")["low"] > mean(real, MIXED, "trusted_easy")["high"]
+    assert abs(mean(real, WEAK, "hard")["mean"] - mean(real, SUPERVISOR, "hard")["mean"]) < 0.01
+    rows = rows_of(real, "expansion")
+    promised = [
+        row for row in rows if row["correction_bound"] is not None and row["correction_bound"] < row["label_error"]
+    ]
+    kept = [row for row in promised if row["covered_error"] < row["label_error"]]
+    above = [row for row in rows if row["covered_error"] > row["correction_bound"]]
+    assert (len(promised), len(kept), len(above), len(rows)) == (32, 26, 32, 40)
+    undefined = [row for row in rows_of(pocket, "expansion") if row["coverage_bound"] is None]
+    assert len(undefined) > 8 and all(
+        0.8 < study.mean_of(rows_of(n, "expansion"), "good_to_bad")["mean"] < 1.1 for n in STUDIES
+    )

@@ -30,6 +30,7 @@ from w2s_lab.studies import mechanism, real_probe
 from w2s_lab.studies.figures import figure_of
 from w2s_lab.studies.measures import change, paired_by_seed, values_by_seed
 from w2s_lab.studies.study import (
+    CANNOT_TELL,
     POCKET,
     REAL,
     SIZES,
@@ -414,5 +415,19 @@ REAL_STUDY = Study(
     20,
     _real_stages,
     partial(_finish, "real-easy-to-hard", REAL_X, REAL_FACTS),
-    _claims("real-easy-to-hard", REAL, "On real English, t", f"film reviews, layer {LAYER} of SmolLM2-135M"),
+    _claims(
+        "real-easy-to-hard",
+        REAL,
+        "On real English, t",
+        f"film reviews, layer {LAYER} of SmolLM2-135M",
+        (
+            ("", ""),
+            (
+                CANNOT_TELL,
+                "If they do, it is by two hundredths at most: 170 truths of any kind teach a probe about as much.",
+            ),
+            ("", ""),
+            ("", ""),
+        ),
+    ),
 )
