@@ -28,6 +28,7 @@ STUDIES: Registry["Study"] = Registry(
         "real-tuning": "w2s_lab.studies.real_tuning:STUDY",
         "majorities": "w2s_lab.studies.majorities:STUDY",
         "real-majorities": "w2s_lab.studies.majorities:REAL_STUDY",
+        "leakage": "w2s_lab.studies.leakage:STUDY",
     },
 )
 

@@ -1,6 +1,7 @@
 """The studies' figures, composed of functions of `study_plots`. They do not use pyplot: no figure has to be closed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 
 from w2s_lab.experiments.effects import Effect
 from w2s_lab.figures import study_plots
+from w2s_lab.figures.plots import ROLE
 
 
 def figure_of(width: float, height: float) -> Figure:
@@ -85,6 +87,33 @@ def flywheel_figure(configurations: Mapping[str, Sequence[Mapping[str, float | N
     """The health of a flywheel over its rounds."""
     figure = figure_of(14, 1.6 + 3.3 * 2)
     study_plots.flywheel_panels(configurations, figure, **options)
+    return figure
+
+
+def leakage_figure(rows: Sequence[Mapping]) -> Figure:
+    """Accuracies over the leakage of pre-training, and beside them what the model knew before any label."""
+    stopped = replace(ROLE["student"], marker="D", line=":")
+    roles = {
+        "weak supervisor": (ROLE["weak"], "weak"),
+        "strong student, at the end": (ROLE["student"], "accuracy"),
+        "strong student, stopped on 100 trusted examples": (stopped, "trusted_accuracy"),
+        "strong ceiling": (ROLE["ceiling"], "ceiling"),
+    }
+    before = {
+        "a probe reads the verdict: last token": (study_plots.SERIES[0], "readable"),
+        "a probe reads the verdict: mean over the input": (study_plots.SERIES[2], "readable_mean"),
+        'the model says it, after "My verdict is"': (study_plots.SERIES[1], "said"),
+    }
+    shares = sorted({row["leakage"] for row in rows})
+    figure = figure_of(19, 8.4)
+    titles = ("trained on 1,500 labels", "the same models before any label")
+    for ax, lines, title in zip(figure.subplots(1, 2, sharey=True), (roles, before), titles, strict=True):
+        curves = {
+            name: (look, {share: [row[key] for row in rows if row["leakage"] == share] for share in shares})
+            for name, (look, key) in lines.items()
+        }
+        study_plots.leakage_curves(curves, ax)
+        ax.set_title(title, fontsize=study_plots.SIZE)
     return figure
 
 
