@@ -159,7 +159,7 @@ def leakage_text(found: Sequence[dict]) -> str:
 
 
 def readable_points(rows: Rows) -> tuple[list[float], list[float], list[int]]:
-    """Of each share and seed: how readable the verdict is before, the student's gain at its trusted snapshot, the seed."""
+    """Of each share and seed: how readable the verdict is, the student's gain (stopped on trusted examples), and seed."""
     own = [row for row in rows if row["part"] == "students"]
     return column(own, "readable"), [row[AT_TRUSTED] - row["weak"] for row in own], column(own, "seed")
 
@@ -196,8 +196,8 @@ def _has_gap(rows: Rows) -> str:
     if gap.low is None or gap.low > 0:
         return ""
     return (
-        "The claim presupposes that the model has something to elicit: a ceiling above the supervisor. Without leakage, "
-        f"the ceiling minus the supervisor is {difference(gap)}."
+        "The claim presupposes that there is something to elicit: a ceiling above the supervisor. Without leakage, the "
+        f"ceiling minus the supervisor is {difference(gap)}."
     )
 
 
