@@ -166,6 +166,8 @@ def _pretrain(arguments: argparse.Namespace) -> None:
             f"{target.name:<10} {card['parameters']:>10,} parameters  {card['tokens_seen']:>10,} tokens  "
             f"held-out loss {card['held_out_loss']:.3f} nats/token"
         )
+    if 1 not in arguments.leakage:
+        return  # the figure is of the ladder
     cards = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("pocket-*/card.json")]
     path = Path(arguments.figure or folder / "ladder.png")
     ax = plots.loss_against_size(cards)

@@ -159,7 +159,7 @@ def leakage_text(found: Sequence[dict]) -> str:
 
 
 def readable_points(rows: Rows) -> tuple[list[float], list[float], list[int]]:
-    """Of each share and seed: how readable the verdict is, the student's gain (stopped on trusted examples), and seed."""
+    """Of each share and seed: how readable the verdict is, the student's gain (stopped on trusted examples), seed."""
     own = [row for row in rows if row["part"] == "students"]
     return column(own, "readable"), [row[AT_TRUSTED] - row["weak"] for row in own], column(own, "seed")
 
