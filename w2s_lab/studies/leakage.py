@@ -7,7 +7,6 @@ the same, the supervisor's labels included. The models are shipped; `COMMAND` ma
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, replace
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 
@@ -17,9 +16,9 @@ from w2s_lab.experiments.procedure import Bench, Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.methods import probe
 from w2s_lab.models.language_model import LanguageModel
+from w2s_lab.pocket.parser import parse_review
 from w2s_lab.pocket.pretrain import LADDER, with_leakage
 from w2s_lab.recipe import rate_text
-from w2s_lab.records import LabelledSet
 from w2s_lab.studies import scaling
 from w2s_lab.studies.figures import leakage_figure
 from w2s_lab.studies.measures import AT_END, AT_TRUSTED, both_moments, paired_by_seed, values_by_seed
@@ -47,7 +46,7 @@ RECIPE = scaling.RECIPE
 CANDIDATES = (1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
 TRIED, TRIAL_SEED = SplitSizes(supervisor_train=1500, student_train=1, test=1, validation=500), 100
 RATES = {0.0: 1e-4, 0.01: 1e-4, 0.05: 1e-4, 0.25: 1e-4, 1.0: 1e-4}
-SAID = "My verdict is"  # a document's words, after which the verdict comes
+SAYS_VERDICT, SAYS_KIND = "My verdict is", "This was a review of a"  # words of documents, and what comes next
 
 
 def model_of(share: float) -> str:
@@ -100,11 +99,18 @@ def known_before(store: Store, own: Bench) -> dict[str, float]:
 
     Returns:
         said: how often the right answer is likelier than the other one, as the next word of a document that has the
-            review and then "My verdict is"; readable: accuracy of a linear probe on the student's examples with their
-            true answers, of the state at the last token of the prompt; readable_mean: of the mean state over the input.
+            review and then "My verdict is"; kind: how often the right one of eight kinds of things is the likeliest word
+            after "This was a review of a", which every leakage teaches alike; readable: accuracy of a linear probe on the
+            student's examples with their true answers, of the state at the last token of the prompt; readable_mean: of
+            the mean state over the input.
     """
     train, test = own.splits.student_train, own.splits.test
-    found = {"said": float(np.mean(np.array(said(own.strong, test)) == np.array(test.answers)))}
+    texts = [example.input for example in test.examples]
+    kinds = [review.kind for review in map(parse_review, texts) if review]
+    found = {
+        "said": share_said(own.strong, texts, SAYS_VERDICT, test.answers),
+        "kind": share_said(own.strong, texts, SAYS_KIND, kinds),
+    }
     for name, pool in (("readable", "last"), ("readable_mean", "mean")):
         table, of = (store.features(own.strong, part, layer=own.strong.layers, pool=pool) for part in (train, test))
         found[name] = probe.predict(probe.fit_probe(table, train), of, test).label_accuracy
@@ -112,15 +118,19 @@ def known_before(store: Store, own: Bench) -> dict[str, float]:
 
 
 @torch.no_grad()
-def said(model: LanguageModel, inputs: LabelledSet) -> list[str]:
-    """For each input, which answer of the task is likelier as the next word after the input and `SAID`."""
-    places = [model.tokenizer(f" {answer}", add_special_tokens=False)["input_ids"][0] for answer in inputs.task.answers]
-    found = []
-    for example in inputs.examples:
-        ids = torch.tensor([model.tokenizer(f"{example.input} {SAID}")["input_ids"]], device=model.device)
-        logits = model.network(input_ids=ids).logits[0, -1, places]
-        found.append(inputs.task.answers[int(logits.argmax())])
-    return found
+def share_said(model: LanguageModel, texts: Sequence[str], words: str, truth: Sequence[str]) -> float:
+    """How often the true word is likelier than all others of `truth`, right after a text and these words; a fraction.
+
+    Words count by their first token.
+    """
+    answers = sorted(set(truth))
+    first = [model.tokenizer(f" {answer}", add_special_tokens=False)["input_ids"][0] for answer in answers]
+    right = 0
+    for text, true in zip(texts, truth, strict=True):
+        ids = torch.tensor([model.tokenizer(f"{text} {words}")["input_ids"]], device=model.device)
+        logits = model.network(input_ids=ids).logits[0, -1, first]
+        right += answers[int(logits.argmax())] == true
+    return right / len(texts)
 
 
 # -- what was found ----------------------------------------------------------------------------------------------
@@ -134,6 +144,7 @@ SHOWN = {
     "trusted_pgr": "trusted",
     "imitation": "imitation",
     "said": "said",
+    "kind": "kind",
     "readable": "readable",
     "readable_mean": "(mean)",
 }
