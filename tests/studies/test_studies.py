@@ -29,6 +29,7 @@ from w2s_lab.studies import (
     budget,
     findings,
     flywheel,
+    leakage,
     losses,
     majorities,
     methods,
@@ -308,7 +309,7 @@ def test_a_study_brings_its_claims(monkeypatch):
     before = findings.all_findings()
     late = (*majorities.STUDY.claims, *majorities.REAL_STUDY.claims)
     real = (*real_probe.CLAIMS, *real_methods.CLAIMS, *real_tuning.CLAIMS)
-    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *real, *late)
+    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *leakage.STUDY.claims, *real, *late)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})
     assert findings.all_findings() == (*before, claim)
     monkeypatch.setattr(STUDIES, "_entries", {"mine": mine})

@@ -431,38 +431,6 @@ def consistency_by_size(
     return ax
 
 
-def leakage_curves(
-    curves: Mapping[str, tuple[Role, Mapping[float, Sequence[float | None]]]],
-    ax: Axes | None = None,
-    *,
-    chance: float = 0.5,
-) -> Axes:
-    """Accuracies over the leakage of pre-training: means with 95 % Student-t intervals, and every seed as a small dot.
-
-    Args:
-        curves: name -> its look, and leakage -> one accuracy a seed; None where it is undefined. The shares stand at
-            equal distances.
-        chance: accuracy of a guess, a dotted line.
-    """
-    ax = styled_axes(ax, (9, 7))
-    shares = sorted({share for _, found in curves.values() for share in found})
-    for name, (look, found) in curves.items():
-        values = [[value for value in found[share] if value is not None] for share in shares]
-        means = [mean_interval(own) for own in values]
-        height = [np.nan if mean.mean is None else mean.mean for mean in means]
-        ends = [(0, 0) if mean.low is None else (mean.mean - mean.low, mean.high - mean.mean) for mean in means]
-        style = {"color": look.color, "linestyle": look.line, "marker": look.marker, "markersize": 10, "capsize": 4}
-        ax.errorbar(range(len(shares)), height, yerr=np.transpose(ends), linewidth=2.8, label=name, **style)
-        points = [(place, value) for place, own in enumerate(values) for value in own]
-        ax.scatter(*np.transpose(points), 14, color=look.color, alpha=0.35, zorder=1)
-    ax.axhline(chance, color="black", linestyle=":", linewidth=2, zorder=0, label="a guess")
-    ax.set_xticks(range(len(shares)), [f"{100 * share:g} %" for share in shares])
-    ax.set_xlabel("leakage: reviews closed by sentences that follow their verdict", fontsize=SIZE)
-    ax.set_ylabel("accuracy (fraction of test examples)", fontsize=SIZE)
-    legend_below(ax)
-    return ax
-
-
 def predicted_scatter(
     predicted: Mapping[str, Mapping[str, float]], measured: Mapping[str, float], ax: Axes | None = None
 ) -> Axes:

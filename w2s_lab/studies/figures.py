@@ -11,6 +11,8 @@ from w2s_lab.experiments.effects import Effect
 from w2s_lab.figures import study_plots
 from w2s_lab.figures.plots import ROLE
 
+GUESS = (ROLE["truth"], 0.5)  # of two answers
+
 
 def figure_of(width: float, height: float) -> Figure:
     """An empty figure."""
@@ -100,19 +102,24 @@ def leakage_figure(rows: Sequence[Mapping]) -> Figure:
         "strong ceiling": (ROLE["ceiling"], "ceiling"),
     }
     before = {
-        "a probe reads the verdict: last token": (study_plots.SERIES[0], "readable"),
-        "a probe reads the verdict: mean over the input": (study_plots.SERIES[2], "readable_mean"),
         'the model says it, after "My verdict is"': (study_plots.SERIES[1], "said"),
+        "a probe reads it, from the last token": (study_plots.SERIES[0], "readable"),
+        "a probe reads it, from the mean over the input": (study_plots.SERIES[2], "readable_mean"),
     }
-    shares = sorted({row["leakage"] for row in rows})
-    figure = figure_of(19, 8.4)
-    titles = ("trained on 1,500 labels", "the same models before any label")
+    shares, seeds = (sorted({row[name] for row in rows}) for name in ("leakage", "seed"))
+    figure = figure_of(19, 9)
+    titles = ("trained on 1,500 labels", "the verdict in the strong model, before any label")
     for ax, lines, title in zip(figure.subplots(1, 2, sharey=True), (roles, before), titles, strict=True):
         curves = {
-            name: (look, {share: [row[key] for row in rows if row["leakage"] == share] for share in shares})
+            name: (
+                look,
+                [[(shares.index(row["leakage"]), row[key]) for row in rows if row["seed"] == seed] for seed in seeds],
+            )
             for name, (look, key) in lines.items()
         }
-        study_plots.leakage_curves(curves, ax)
+        study_plots.seed_curves(curves, ax, quantity="accuracy (fraction of test examples)", lines={"a guess": GUESS})
+        ax.set_xticks(range(len(shares)), [f"{100 * share:g} %" for share in shares])
+        ax.set_xlabel("leakage: reviews closed by sentences that follow the verdict", fontsize=study_plots.SIZE)
         ax.set_title(title, fontsize=study_plots.SIZE)
     return figure
 

@@ -23,7 +23,6 @@ from w2s_lab.studies import scaling
 from w2s_lab.studies.figures import leakage_figure
 from w2s_lab.studies.measures import AT_END, AT_TRUSTED, both_moments, paired_by_seed, values_by_seed
 from w2s_lab.studies.study import (
-    SIZES,
     Finding,
     Rows,
     Setting,
@@ -43,7 +42,8 @@ RUNG, SUPERVISOR = "pocket-m", "pocket-s"
 SHARES = (0.0, 0.01, 0.05, 0.25, 1.0)
 COMMAND = f"w2s-lab pretrain {RUNG} --leakage {' '.join(f'{share:g}' for share in SHARES[:-1])}"
 RECIPE = scaling.RECIPE
-CANDIDATES = (1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
+SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=500, validation=100)
+CANDIDATES = (1e-4, 4e-4, 1.6e-3)
 TRIED, TRIAL_SEED = SplitSizes(supervisor_train=1500, student_train=1, test=1, validation=500), 100
 RATES = {0.0: 1e-4, 0.01: 1e-4, 0.05: 1e-4, 0.25: 1e-4, 1.0: 1e-4}
 SAYS_VERDICT, SAYS_KIND = "My verdict is", "This was a review of a"  # words of documents, and what comes next
@@ -79,7 +79,7 @@ def _rate(store: Store, device: str, share: float, rate: float) -> Rows:
     own_plan = replace(plan(share, device), weak=model_of(share), weak_recipe=replace(RECIPE, learning_rate=rate))
     own = bench(store, "sentiment", own_plan, TRIAL_SEED, TRIED)
     right = score(store.labels(own.supervisor(), own.splits.validation)).accuracy
-    return [{"part": "rates", "leakage": share, "rate": rate, "accuracy": right}]
+    return [{"part": "rates", "leakage": share, "model": model_of(share), "rate": rate, "accuracy": right}]
 
 
 def _labels(store: Store, device: str, seed: int) -> Rows:
@@ -99,10 +99,12 @@ def known_before(store: Store, own: Bench) -> dict[str, float]:
 
     Returns:
         said: how often the right answer is likelier than the other one, as the next word of a document that has the
-            review and then "My verdict is"; kind: how often the right one of eight kinds of things is the likeliest word
-            after "This was a review of a", which every leakage teaches alike; readable: accuracy of a linear probe on the
-            student's examples with their true answers, of the state at the last token of the prompt; readable_mean: of
-            the mean state over the input.
+            review and then "My verdict is".
+        kind: how often the right one of eight kinds of things is the likeliest after "This was a review of a", which
+            every leakage teaches alike.
+        readable: accuracy of a linear probe of the state at the last token of the prompt, fitted on the student's
+            examples with their true answers.
+        readable_mean: the same of the mean state over the input.
     """
     train, test = own.splits.student_train, own.splits.test
     texts = [example.input for example in test.examples]
@@ -125,11 +127,13 @@ def share_said(model: LanguageModel, texts: Sequence[str], words: str, truth: Se
     """
     answers = sorted(set(truth))
     first = [model.tokenizer(f" {answer}", add_special_tokens=False)["input_ids"][0] for answer in answers]
+    rows = model.tokenizer([f"{text} {words}" for text in texts])["input_ids"]
     right = 0
-    for text, true in zip(texts, truth, strict=True):
-        ids = torch.tensor([model.tokenizer(f"{text} {words}")["input_ids"]], device=model.device)
-        logits = model.network(input_ids=ids).logits[0, -1, first]
-        right += answers[int(logits.argmax())] == true
+    for length in set(map(len, rows)):  # texts of one length need no padding
+        places = [i for i, row in enumerate(rows) if len(row) == length]
+        ids = torch.tensor([rows[i] for i in places], device=model.device)
+        best = model.network(input_ids=ids).logits[:, -1, first].argmax(-1)
+        right += sum(answers[k] == truth[i] for i, k in zip(places, best.tolist(), strict=True))
     return right / len(texts)
 
 
@@ -178,6 +182,7 @@ def readable_points(rows: Rows) -> tuple[list[float], list[float], list[int]]:
 def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     rows = rounded(rows)
     found, (readable, gains, seeds) = by_share(rows), readable_points(rows)
+    students = sorted(select(rows, part="students"), key=lambda row: row["leakage"])
     facts = {
         "task": "sentiment",
         "sizes": astuple(SIZES),
@@ -189,7 +194,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "gain against readability": asdict(slope(readable, gains, clusters=seeds)),
         "rows": rows,
     }
-    return facts, leakage_text(found), {"leakage.png": leakage_figure(select(rows, part="students"))}
+    return facts, leakage_text(found), {"leakage.png": leakage_figure(students)}
 
 
 # -- the claims --------------------------------------------------------------------------------------------------
