@@ -39,13 +39,13 @@ from w2s_lab.system.jobs import Job
 from w2s_lab.training.evaluation import score
 
 RUNG, SUPERVISOR = "pocket-m", "pocket-s"
-SHARES = (0.0, 0.01, 0.05, 0.25, 1.0)
+SHARES = (0.0, 0.05, 0.25, 1.0)
 COMMAND = f"w2s-lab pretrain {RUNG} --leakage {' '.join(f'{share:g}' for share in SHARES[:-1])}"
 RECIPE = scaling.RECIPE
 SIZES = SplitSizes(supervisor_train=1500, student_train=1500, test=500, validation=100)
-CANDIDATES = (1e-4, 4e-4, 1.6e-3)
+CANDIDATES = (1e-4, 4e-4, 1.6e-3, 6.4e-3)
 TRIED, TRIAL_SEED = SplitSizes(supervisor_train=1500, student_train=1, test=1, validation=500), 100
-RATES = {0.0: 1e-4, 0.01: 1e-4, 0.05: 1e-4, 0.25: 1e-4, 1.0: 1e-4}
+RATES = {0.0: 1.6e-3, 0.05: 1.6e-3, 0.25: 1.6e-3, 1.0: 1e-4}
 SAYS_VERDICT, SAYS_KIND = "My verdict is", "This was a review of a"  # words of documents, and what comes next
 
 
