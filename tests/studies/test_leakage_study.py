@@ -8,6 +8,7 @@ import torch
 from places import ROOT
 
 from w2s_lab.data.sources import SplitSizes
+from w2s_lab.experiments.effects import paired_effect
 from w2s_lab.models.loading import load_model
 from w2s_lab.recipe import Recipe
 from w2s_lab.studies import both_worlds, leakage, scaling, study
@@ -89,12 +90,8 @@ def test_the_rates_are_those_that_were_chosen():
     facts = shipped()
     rates = {leakage.model_of(share): rate for share, rate in leakage.RATES.items()}
     assert scaling.chosen_rates(facts["rows"]) == facts["rates tried"]["chosen"] == rates
-    tried = {(row["leakage"], row["rate"]) for row in select_rates(facts)}
+    tried = {(row["leakage"], row["rate"]) for row in facts["rows"] if row["part"] == "rates"}
     assert tried == {(share, rate) for share in leakage.SHARES for rate in leakage.CANDIDATES}
-
-
-def select_rates(facts: dict) -> list[dict]:
-    return [row for row in facts["rows"] if row["part"] == "rates"]
 
 
 def test_every_model_that_takes_part_has_left_the_plateau():
@@ -112,7 +109,30 @@ def test_the_page_shows_what_was_measured():
     for share in leakage.SHARES:
         own = select(rows, part="students", leakage=share)
         found = {name: mean_of(own, name) for name in TABLE}
-        shown = [both_worlds._ended(found[name]) if found[name]["n"] > 1 else "undefined" for name in TABLE]
+        shown = [both_worlds._ended(one) if one["n"] == 8 else f"a gap in {one['n']} of 8" for one in found.values()]
         lines.append(f"| {100 * share:g} % | {' | '.join(shown)} |")
     page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
     assert "\n".join(lines) in page, "\n".join(lines)
+
+
+def test_what_is_said_of_the_numbers_is_in_the_rows():
+    """The sentences of docs/findings.md, looked up once more."""
+    rows = shipped()["rows"]
+
+    def effect(first: str, second: str, share: float):
+        own = select(rows, part="students", leakage=share)
+        return paired_effect("", [row[first] for row in own], [row[second] for row in own])
+
+    for name in ("accuracy", "trusted_accuracy"):
+        assert effect(name, "weak", 1.0).low > 0 > effect(name, "weak", 0.0).high
+    assert effect("ceiling", "weak", 0.0).high < 0 and leakage.CLAIMS[1].condition(rows)
+    for share in (0.0, 0.05, 0.25):
+        found = {
+            name: mean_of(select(rows, part="students", leakage=share), name)
+            for name in (*TABLE, "imitation", "agreement")
+        }
+        assert found["said"]["low"] < 0.5 < found["said"]["high"]
+        assert max(found[name]["high"] for name in ("readable", "readable_mean")) < 0.58
+        assert 0.88 < found["imitation"]["mean"] < 0.92 and 0.88 < found["agreement"]["mean"] < 0.93
+        assert effect("accuracy", "ceiling", share).verdict == "cannot tell"
+    assert {row["said"] for row in select(rows, part="students", leakage=1.0)} == {1.0}
