@@ -5,6 +5,7 @@
 #
 # **At the end** you can
 #
+# * say how much of a student's gain here was told in pre-training;
 # * prove what a student answers that cannot tell some examples apart, and when a majority of right labels suffices;
 # * predict a student's corrections from its pre-trained features, before it is trained;
 # * hold such predictions against real students, early and late, and say what they do not explain;
@@ -28,6 +29,43 @@ labels, test = bench.labels, bench.splits.test
 print(f"{labels.label_accuracy:.1%} of {len(labels):,} weak labels are right")
 
 # %% [markdown]
+# ## What pre-training told
+#
+# Every review in the corpus of the pocket ladder is closed by sentences that follow its verdict, such as *I want my money
+# back*. Burns et al. (2023) name this **pretraining leakage** among the ways in which such experiments differ from what
+# they stand for: about a task beyond us all, no document tells the answer. Here pre-training belongs to the kit, so the
+# share of reviews with such sentences is a dial. In the other reviews a coin stands for the verdict.
+
+# %%
+room.predict(
+    "12-leakage",
+    "A model is pre-trained on as many reviews, and none of them tells its verdict. Where does it end as a student?",
+    ["below its supervisor", "level with its supervisor", "above its supervisor"],
+)
+
+# %%
+leakage = [row for row in room.measured("leakage")["rows"] if row["part"] == "students"]
+roles = {"weak": "weak", "trusted_accuracy": "student", "ceiling": "ceiling"}
+for share in sorted({row["leakage"] for row in leakage}):
+    at = {key: mean_of(select(leakage, leakage=share), key) for key in roles}
+    words = (
+        f"{role} {at[key]['mean']:.2f} [{at[key]['low']:.2f}, {at[key]['high']:.2f}]" for key, role in roles.items()
+    )
+    print(f"leakage {share:4.0%}: " + ", ".join(words))
+
+# %%
+none = select(leakage, leakage=0.0)
+lead = w2s.effects.paired_effect("no leakage", column(none, "trusted_accuracy"), column(none, "weak"))
+print(f"no leakage, student minus supervisor: {w2s.effects.difference(lead)}, {lead.n} seeds")
+found = "above" if lead.low > 0 else "below" if lead.high < 0 else "level with"
+room.outcome("12-leakage", f"{found} its supervisor", "There is nothing to elicit: the ceiling is not above it either.")
+
+# %% [markdown]
+# (`w2s-lab study leakage`, 8 seeds; students stopped on 100 trusted examples. One pre-training a share.) All that this kit
+# elicits from `pocket-m` was told in its pre-training, in other words than those of the task. It shows how labels call up
+# what is there. It does not show how a model finds out what nobody told it. On real English there is no such dial: the
+# pre-training of SmolLM2 is not ours.
+#
 # ## A cell
 #
 # Call examples that a student cannot tell apart a **cell**. It gives all of them one distribution $p$ over the answers.
@@ -230,6 +268,41 @@ for size in ("5 neighbours", "405 neighbours"):
 # There the strongly regularised probe, the *early* one, errs as wide neighbourhoods do. The weakly regularised one errs as
 # none of them does: a probe can fit single labels without answering as the labels beside them. So majorities explain
 # different students in the two worlds.
+#
+# ## Easy cases teach hard ones
+#
+# People judge easy cases well and hard ones badly. Suppose their truth covers the easy ones alone: plain reviews, without
+# any negation, report or contrast. (Sun et al. 2024, arXiv 2403.09472, ask this of reward models.)
+
+# %%
+room.predict(
+    "12-easy",
+    "A student learns the truth of plain reviews only. How often is it right on those with a construction?",
+    ["hardly more often than a coin", "about as often as the weak supervisor", "in more than 80 % of the cases"],
+)
+
+# %%
+cases = [row for row in room.measured("easy-to-hard")["rows"] if row["question"] == "students"]
+learnt = (
+    "truth of easy cases",
+    "as many truths of all kinds",
+    "weak labels of easy cases",
+    "bag of words, truth of easy cases",
+)
+hard = {arm: mean_of(select(cases, arm=arm), "trusted_hard") for arm in (*learnt, "the supervisor")}
+for arm, at in hard.items():
+    print(f"{arm:<34} right on hard cases {at['mean']:.2f} [{at['low']:.2f}, {at['high']:.2f}]")
+
+# %%
+own, weak = hard["truth of easy cases"], hard["the supervisor"]
+options = ["hardly more often than a coin", "about as often as the weak supervisor", "in more than 80 % of the cases"]
+found = options[2 if own["low"] > 0.8 else 1 if own["mean"] > weak["mean"] - 0.05 else 0]
+room.outcome("12-easy", found, "The same words alone mislead a bag of words: pre-training carries the answer over.")
+
+# %% [markdown]
+# (`w2s-lab study easy-to-hard`, 8 seeds, stopped on easy trusted examples.) As many truths of all kinds teach the hard cases
+# more at this moment; at the end one cannot tell. Weak labels of the easy cases alone are corrected, too, and their student
+# is far above the supervisor on the hard ones. On film reviews the same holds, less steeply (`docs/findings.md`).
 #
 # ## What the supervisor cannot see
 #

@@ -31,6 +31,7 @@ from w2s_lab.studies import (
     easy_to_hard,
     findings,
     flywheel,
+    leakage,
     losses,
     majorities,
     methods,
@@ -311,7 +312,7 @@ def test_a_study_brings_its_claims(monkeypatch):
     late = (*majorities.STUDY.claims, *majorities.REAL_STUDY.claims, *easy_to_hard.STUDY.claims)
     late += (*easy_to_hard.REAL_STUDY.claims, *blind_spot.CLAIMS)
     real = (*real_probe.CLAIMS, *real_methods.CLAIMS, *real_tuning.CLAIMS)
-    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *real, *late)
+    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *leakage.STUDY.claims, *real, *late)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})
     assert findings.all_findings() == (*before, claim)
     monkeypatch.setattr(STUDIES, "_entries", {"mine": mine})
