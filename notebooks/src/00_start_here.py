@@ -22,14 +22,15 @@ store = w2s.Store()  # finished trainings are kept here, so the second time is f
 # %% [markdown]
 # ## Why one asks
 #
-# People teach a language model by telling good answers from bad ones. What of work that is beyond them, a proof that
-# nobody can follow, code that nobody can read in time? There its teachers are weaker than the model.
+# People teach a language model by telling good answers from bad ones. Some work will be too hard for them to judge: a
+# proof that nobody can follow, code that nobody can read in time. Then the teachers are weaker than the model that they
+# teach.
 #
-# That cannot be tried before it is there. So Burns et al. (2023, arXiv 2312.09390) study a stand-in: a small model
-# teaches a large one, and we, who know the truth, look on. The likeness has limits. A small model errs in other places
-# than a person. The large one has read what people wrote about such tasks, and may know the answers from there; about a
-# task beyond us all nobody has written. And models as small as those here show how something can happen, not how much
-# of it will.
+# Nobody can try that today. So Burns et al. (2023, arXiv 2312.09390) study a stand-in: a small model teaches a large one
+# on a task whose true answers we know. The comparison has limits. A small model need not err where people err. The large
+# model may have read the answers, because people have written about such tasks; nobody has written about tasks that are
+# beyond all of us. And models as small as those of this kit can show that something happens and how, not how much of it
+# happens in large ones.
 #
 # ## Four roles
 #
@@ -51,11 +52,11 @@ for example in splits.student_train.examples[:4]:
     print(f"{example.answer:<9} {example.input}")
 
 # %% [markdown]
-# Four parts, and no example is in two of them:
+# Who learns what from whom? No example is in two of the three parts:
 
 # %%
-for name in ("supervisor_train", "student_train", "test", "validation"):
-    print(f"{name:<17} {len(getattr(splits, name)):>5,} examples")
+plan = w2s.Plan()  # which models, and how they are trained
+room.four_roles(splits, plan)
 
 # %% [markdown]
 # ## Guess first
@@ -75,7 +76,6 @@ room.predict(
 # Ten lines. Each of the next notebooks opens one of them.
 
 # %%
-plan = w2s.Plan()  # which models, and how they are trained
 weak = store.train(w2s.load_model(plan.weak), splits.supervisor_train, plan.weak_recipe, role="weak supervisor")
 
 # %%
@@ -126,7 +126,7 @@ print(f"The student stands {recovered:.0%} of the way from its supervisor to the
 round((0.85 - 0.70) / (0.90 - 0.70), 2)
 
 # %% [markdown]
-# **Exercise.** Write it as a function. (It stays as it is where the numbers fall outside 0 and 1: Burns et al. 2023,
+# **Exercise · 3 minutes, easy.** Write it as a function. (It stays as it is where the numbers fall outside 0 and 1: Burns et al. 2023,
 # arXiv 2312.09390, do not clip it, and neither do we.)
 
 
@@ -140,9 +140,12 @@ def gap_recovered(weak, student, ceiling):
 room.check(gap_recovered)
 
 # %% [markdown]
-# The package has the same, with an interval, because one split and its test reviews are only a sample:
+# What you write is used. Once it is right, the notebook goes on with it; until then the kit's own takes its place, and a
+# line says which. The package has the same with an interval, because one split and its test reviews are only a sample:
 
 # %% tags=["nbval-ignore-output"]
+recover = room.yours(gap_recovered)
+print(f"the PGR of this run: {recover(result.weak.accuracy, result.student.accuracy, result.ceiling.accuracy):.2f}")
 low, high = result.pgr_interval(seed=0)
 print(f"PGR {result.pgr:.2f}, 95 % bootstrap interval [{low:.2f}, {high:.2f}]")
 assert result.student.accuracy > result.weak.accuracy and result.pgr > 0
@@ -161,7 +164,7 @@ room.predict(
 )
 
 # %% [markdown]
-# **Exercise.** Three lists of answers to the same examples. Of the examples that the weak supervisor gets wrong, which
+# **Exercise · 8 minutes, medium.** Three lists of answers to the same examples. Of the examples that the weak supervisor gets wrong, which
 # fraction does the student answer as the supervisor does?
 
 
@@ -175,8 +178,10 @@ def imitates(student, weak, truth):
 room.check(imitates)
 
 # %% tags=["nbval-ignore-output"]
+repeats = room.yours(imitates)
+imitation = repeats(result.student.predictions, result.weak.predictions, result.student.truth)
 print(f"agreement   P(student = weak)               {result.student.agreement:.2f}")
-print(f"imitation   P(student = weak  | weak wrong) {result.student.imitation:.2f}")
+print(f"imitation   P(student = weak  | weak wrong) {imitation:.2f}")
 print(f"correction  P(student = truth | weak wrong) {result.student.correction:.2f}")
 
 # %% tags=["nbval-ignore-output"]

@@ -15,6 +15,7 @@ from inspect import getsource
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
@@ -41,8 +42,9 @@ print(" ".join(strong.tokenizer.convert_ids_to_tokens(prompt_ids)))
 print(" ".join(strong.tokenizer.convert_ids_to_tokens(answer_ids)))
 
 # %% [markdown]
-# Last the tokens: first $x$, then $y$. `Ġ` stands for a blank, `Ċ` for a new line. The last token of the answer
-# says that it ends there: **the end is part of the answer**, and the model has to learn it, too.
+# The last two lines show the tokens: first those of $x$, then those of $y$. `Ġ` stands for a blank, `Ċ` for a new line.
+# The last token of the answer says that it ends there: **the end is part of the answer**, and the model has to learn it,
+# too.
 #
 # ## Step 1. Maximum likelihood
 #
@@ -102,7 +104,7 @@ for row, word in zip(logits, answer, strict=True):
 print(f"log Pr(y|x) = {by_hand:.3f} nats, Pr(y|x) = {math.exp(by_hand):.3f}")
 
 # %% [markdown]
-# **Exercise.** The same in torch, for any answer. `logits` has a row for each of the $T$ tokens of the answer and a
+# **Exercise · 8 minutes, medium.** The same in torch, for any answer. `logits` has a row for each of the $T$ tokens of the answer and a
 # column for each of the $V$ words; `tokens` holds the $T$ numbers of the answer's words.
 
 
@@ -116,14 +118,17 @@ def log_prob_of_answer(logits, tokens):
 room.check(log_prob_of_answer)
 
 # %% [markdown]
-# The package's function does it for a batch of $B$ answers at once. All three ways agree:
+# What you write is used: once it is right, the notebook goes on with it; until then the kit's own stands in, and a line
+# says which. The package's function does it for a batch of $B$ answers at once. All three ways agree:
 
 # %%
+score = room.yours(log_prob_of_answer)
 table = torch.tensor([logits])  # [B, T, V] with B = 1
 tokens = torch.tensor([[words.index(word) for word in answer]])  # [B, T]
 by_package = w2s.objective.sequence_log_prob(table, tokens, mask=torch.ones_like(tokens))
-print(f"by hand {by_hand:.6f}   package {by_package.item():.6f}")
-assert abs(by_hand - by_package.item()) < 1e-5
+in_torch = float(score(table[0], tokens[0]))
+print(f"by hand {by_hand:.6f}   in torch {in_torch:.6f}   package {by_package.item():.6f}")
+assert abs(by_hand - by_package.item()) < 1e-5 and abs(by_hand - in_torch) < 1e-4
 
 # %% [markdown]
 # And a real model? Let it read the prompt, look up the first token of the answer, let it read that one, too, look up
@@ -161,6 +166,7 @@ room.fold_up("w2s_lab/models/llama.py, the whole network", getsource(llama))
 everything = strong.log_prob([prompt_ids[:1]], [prompt_ids[1:] + answer_ids]).item()
 print(f"the whole text {everything:.1f} nats, the answer alone {at_once:.1f}")
 print(f"{1 - at_once / everything:.0%} of the sum is the prompt's")
+room.loss_mask(strong, example, example.answer)
 
 # %% [markdown]
 # That is $\log\Pr(x, y)$: the model would mostly be taught to **write reviews**. The objective conditions on $x$. So
@@ -168,7 +174,7 @@ print(f"{1 - at_once / everything:.0%} of the sum is the prompt's")
 #
 # Second trap: the logits in row $t$ are computed after token $t$ has been read, so they predict token $t + 1$.
 #
-# **Exercise.** Now with the whole text. `logits[t]` was computed after the token `ids[t]`; the answer begins at
+# **Exercise · 10 minutes, hard.** Now with the whole text. `logits[t]` was computed after the token `ids[t]`; the answer begins at
 # `ids[start]`, and everything before is the prompt.
 
 
@@ -215,16 +221,18 @@ whole = [prompt[1:] + answer for prompt, answer in zip(prompts, answers, strict=
 whole_text = after_fifteen_steps([prompt[:1] for prompt in prompts], whole)
 
 # %% tags=["nbval-ignore-output"]
-new = splits.test.take(range(200))
+score, new = room.yours(log_prob_behind_prompt), splits.test.take(range(100))
 prompts, _ = strong.encode_prompts(new.examples, strong.window)
-answers = strong.encode_answers(new.answers)
-with torch.no_grad():
-    cost = [-m.log_prob(prompts, answers).mean().item() for m in (strong, answer_only, whole_text)]
+texts = [p + a for p, a in zip(prompts, strong.encode_answers(new.answers), strict=True)]
+cost = []
+for model in (strong, answer_only, whole_text):
+    with torch.no_grad():
+        read = [model.network(torch.tensor([ids])).logits[0] for ids in texts]
+    sums = [float(score(*one)) for one in zip(read, map(torch.tensor, texts), map(len, prompts), strict=True)]
+    cost.append(-np.mean(sums))
 bars = [Bar(*row) for row in zip(("before", "answer only", "whole text"), cost, strict=True)]
 BarChart("−log Pr(y|x), mean over new reviews, in nats", tuple(bars), x_range=(0.0, 1.1 * cost[0])).show()
 print(f"After the same fifteen steps: {cost[1]:.1f} nats with the mask, {cost[2]:.1f} without it.")
-
-# %% tags=["nbval-ignore-output"]
 better = "answer only" if cost[1] < cost[2] else "whole text"
 assert cost[1] < cost[2] < cost[0]
 why = "Without the mask most of each step goes into predicting the reviews' own words."
@@ -234,10 +242,10 @@ room.outcome("01-mask", f"the one that learns the {better}", why)
 # ## Step 4. From one answer to a loss
 #
 # Over a batch, the *mean* over the examples is taken, so that the size of a step does not depend on the size of the
-# batch; and the sign is turned, because optimizers minimise. Answers differ in length; behind the shorter ones stands
-# padding, and a second mask says so.
+# batch; and the sign is turned, because optimizers minimise. Answers differ in length. The shorter ones are padded at the
+# end, and a second mask says where.
 #
-# **Exercise.** From the log-probabilities of the tokens to the loss of the batch.
+# **Exercise · 8 minutes, medium.** From the log-probabilities of the tokens to the loss of the batch.
 
 
 # %%
@@ -300,13 +308,13 @@ print(f"With ŷ the sum is largest at θ = {best:.2f} (the labels: {a:.0%} right
 
 # %% tags=["nbval-ignore-output"]
 assert abs(best - a) < 0.02 and best > 0.5
+for tag, (right, count) in w2s.score(labels).by_slice().items():
+    print(f"{tag:<18} {count:>4,} reviews, {right:.0%} of the labels right: {'most' if right > 0.5 else 'a minority'}")
 room.outcome(
     "01-parameter",
     "θ = a, and it is always right",
     "a/θ = (1−a)/(1−θ) there. But an answer is the likelier of two: where most labels are right, all answers are.",
 )
-for tag, (right, count) in w2s.score(labels).by_slice().items():
-    print(f"{tag:<18} {count:>4,} reviews, {right:.0%} of the labels right: {'most' if right > 0.5 else 'a minority'}")
 
 # %% [markdown]
 # So **the student's probability copies the labels' errors, and its answer outvotes them**: in a cell, the majority
@@ -318,6 +326,46 @@ for tag, (right, count) in w2s.score(labels).by_slice().items():
 # ($\hat\theta$: what pre-training has laid down), on how the weights are shared between examples, and on when the
 # training stops. That is what the next notebooks are about.
 #
+# ## The training, in the open
+#
+# Now the student learns, and nothing is hidden: the network reads (*forward*), your `batch_loss` says how badly it does,
+# `backward` finds the gradient for every weight, and the optimizer takes a *step*. Prompt and answer go through the
+# network as one text; `carries` is true where a token carries loss.
+
+# %% tags=["nbval-ignore-output"]
+few, my_loss = labels.take(range(960)), room.yours(batch_loss)  # x with ŷ
+mine, losses = strong.copy(), []
+optimizer = torch.optim.AdamW(mine.network.parameters(), lr=1e-4)
+for at in range(0, len(few), 16):
+    prompts, _ = mine.encode_prompts(few.examples[at : at + 16], mine.window)
+    both = list(zip(prompts, mine.encode_answers(few.answers[at : at + 16]), strict=True))
+    ids = pad_sequence([torch.tensor(p + a) for p, a in both], batch_first=True)
+    carries = pad_sequence([torch.tensor([0] * len(p) + [1] * len(a)) for p, a in both], batch_first=True).bool()
+    logits = mine.network(ids).logits  # forward: row t predicts token t + 1
+    log_probs = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+    loss = my_loss(log_probs, carries[:, 1:])
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    losses.append(loss.item())
+
+# %% [markdown]
+# The package's `train` does the same, and adds five things: it draws the order of the examples from a seed, puts texts of
+# like length together, raises the rate at first and lowers it to 0 in the end, cuts a gradient that is too long, and
+# keeps a record. Both losses, side by side:
+
+# %% tags=["nbval-ignore-output"]
+recipe = w2s.Recipe(epochs=1, learning_rate=1e-4, batch_size=16, eval_every=4)
+student = store.train(strong, few, recipe, role="strong student, briefly")
+theirs = [snapshot.train_loss for snapshot in student.history[1:]]  # means of four steps
+ours = np.array(losses).reshape(-1, 4).mean(-1)
+after = range(4, len(losses) + 1, 4)
+lines = Series(after, ours, "student", "in the open"), Series(after, theirs, "ceiling", "the package's train")
+Chart("steps", "loss, nats per answer", lines, y_range=None).show()
+print(f"last four steps: {ours[-1]:.3f} nats per answer in the open, {theirs[-1]:.3f} by the package")
+assert max(ours[-1], theirs[-1]) < 0.2 * min(ours[0], theirs[0])
+
+# %% [markdown]
 # ## Exchange a symbol
 #
 # * $y$ in the place of $\hat y$: the strong model learns the truth. That is the **strong ceiling**.
@@ -333,21 +381,19 @@ room.predict(
 )
 
 # %%
-recipe = w2s.Recipe(epochs=1, learning_rate=1e-4, batch_size=16)
-few = labels.take(range(960))  # x with ŷ
 true = splits.student_train.take(range(960))  # the same x with y
-student = store.train(strong, few, recipe, role="strong student, briefly")
 ceiling = store.train(strong, true, recipe, role="strong ceiling, briefly")
 itself = store.train(weak, few, recipe, role="weak model on its own labels")
 
 # %% tags=["nbval-ignore-output"]
 test = splits.test.take(range(400))
 reference = store.labels(weak, test)
-models = {"Pr^w": weak, "Pr^s learns ŷ": student, "Pr^s learns y": ceiling, "Pr^w learns ŷ": itself}
+models = {"Pr^w": weak, "Pr^s learns ŷ": student, "the same, in the open": mine}
+models |= {"Pr^s learns y": ceiling, "Pr^w learns ŷ": itself}
 scores = {name: w2s.evaluate(model, test, reference) for name, model in models.items()}
-print(f"{'':<14} accuracy  agreement  mean confidence")
+print(f"{'':<22} accuracy  agreement  mean confidence")
 for name, score in scores.items():
-    print(f"{name:<14} {score.accuracy:>8.2f} {score.agreement:>10.2f} {score.probs.max(-1).mean():>16.2f}")
+    print(f"{name:<22} {score.accuracy:>8.2f} {score.agreement:>10.2f} {score.probs.max(-1).mean():>16.2f}")
 
 # %% tags=["nbval-ignore-output"]
 old, now = scores["Pr^w"], scores["Pr^w learns ŷ"]
@@ -382,7 +428,7 @@ room.token_viewer(models, few.take(wrong[:4] + right[:4]))
 # A step goes against the gradient: it pushes the **label's logit up** with the strength $1 - p_{\hat y}$, and every other
 # one down with its own $p$. (How far they move is another matter: all examples share the weights.)
 #
-# **Exercise.** Write the gradient as a function.
+# **Exercise · 5 minutes, medium.** Write the gradient as a function.
 
 
 # %%
@@ -398,10 +444,12 @@ room.check(slope_at_logits)
 # The package leaves derivatives to torch, which finds the same:
 
 # %%
+slope = room.yours(slope_at_logits)
 z = torch.tensor([2.0, 1.0, 0.0], requires_grad=True)
 (-w2s.objective.token_log_probs(z, torch.tensor(1))).backward()
 print("p             ", z.detach().softmax(-1).numpy().round(3))
-print("p - onehot(1) ", z.grad.numpy().round(3))
+print("p - onehot(1) ", slope(z.detach(), 1).numpy().round(3))
+print("torch         ", z.grad.numpy().round(3))
 
 # %% [markdown]
 # Now a weak label that is **wrong**. Of those, take the review whose true answer the briefly trained student is surest
@@ -433,8 +481,6 @@ Chart(
     (Mark(0.5, "below this it says what the label says", across=True),),
 ).show()
 print(f"Pr(truth|x) {path[0]:.3f}, after one step {path[1]:.3f}, after {len(path) - 1} steps {path[-1]:.3f}")
-
-# %% tags=["nbval-ignore-output"]
 found = "falls" if path[1] < path[0] else "rises: it knows better"
 assert path[-1] < path[0]
 why = "The objective rewards Pr(ŷ|x) and nothing else: the truth does not occur in it."
@@ -478,7 +524,7 @@ more = after - is_wrong.mean()
 found = f"{'more' if more > 0 else 'less'} than their share of the labels"
 found = found if abs(more) > 0.05 else "about the same"
 assert after > before
-why = "What is learnt falls silent; what contradicts it keeps pulling. See notebook 04."
+why = "Labels that are learnt hardly pull any more; those that contradict them go on. See notebook 04."
 room.outcome("01-share", found, why)
 
 # %% [markdown]

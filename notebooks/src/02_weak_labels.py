@@ -17,7 +17,6 @@ import torch
 import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab import metrics
-from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Mark
 
 store = w2s.Store()
 
@@ -62,7 +61,7 @@ for answer, probabilities in tokens.items():
 # The first token points to *approve and refund*, and so does the mean of the logs per token. Only the product of all
 # tokens is $\Pr(y|x)$, and it says *deny*.
 #
-# **Exercise.** The likeliest of $K$ answers, from the log-probabilities of their tokens. `mask` is true at the tokens
+# **Exercise · 6 minutes, easy.** The likeliest of $K$ answers, from the log-probabilities of their tokens. `mask` is true at the tokens
 # of an answer, false at the padding behind it.
 
 
@@ -83,9 +82,11 @@ some = splits.student_train.take(range(4))
 prompts, _ = weak.encode_prompts(some.examples, weak.window)
 with torch.no_grad():
     scores = weak.log_probs(prompts, weak.encode_answers(splits.task.answers))
-for example, row in zip(some.examples, scores.tolist(), strict=True):
-    listed = "   ".join(f"{a} {value:.3f}" for a, value in zip(splits.task.answers, row, strict=True))
-    print(f"{listed}   {example.input[:60]}")
+likeliest = room.yours(most_likely_answer)
+for example, row in zip(some.examples, scores, strict=True):
+    listed = "   ".join(f"{a} {value:.3f}" for a, value in zip(splits.task.answers, row.tolist(), strict=True))
+    best = likeliest(row[:, None], torch.ones(len(row), 1, dtype=torch.bool))  # one number for each answer
+    print(f"{listed} → {splits.task.answers[best]:<8}   {example.input[:60]}")
 
 # %% [markdown]
 # ## How sure is it?
@@ -100,7 +101,7 @@ assert (on_the_list <= 1 + 1e-5).all()
 # %% [markdown]
 # Over the list alone, the probabilities are scaled so that they add up to 1. That of the label is its **confidence**.
 #
-# **Exercise.** From the log-probabilities of the $K$ answers to a distribution over them.
+# **Exercise · 5 minutes, easy.** From the log-probabilities of the $K$ answers to a distribution over them.
 
 
 # %%
@@ -117,10 +118,12 @@ room.check(answer_distribution)
 
 # %% tags=["nbval-ignore-output"]
 labels = w2s.weak_labels(weak, some)  # store.labels(weak, some) keeps them
+distribution = room.yours(answer_distribution)
+by_hand = torch.stack([torch.as_tensor(distribution(row)) for row in scores])
 print("ŷ       ", labels.answers)
 print("log_prob", labels.log_prob.round(3))
-print("probs   ", labels.probs.round(3).tolist())
-assert torch.allclose(torch.tensor(labels.probs).float(), w2s.objective.answer_probs(scores), atol=1e-4)
+print("probs   ", labels.probs.round(3).tolist(), "and from the scores above", by_hand.numpy().round(3).tolist())
+assert torch.allclose(torch.tensor(labels.probs).float(), by_hand.float(), atol=1e-4)
 
 # %% [markdown]
 # ## Why the other half?
@@ -141,23 +144,13 @@ learnt = splits.supervisor_train.take(range(300))
 long = w2s.Recipe(epochs=20, learning_rate=1e-3)
 by_heart = store.train(start, learnt, long, role="weak supervisor, by heart")
 
-
-# %%
-def label_accuracy(name, supervisor, inputs):
-    """A bar: how many of a supervisor's labels of these inputs are right, with its 95 % Wilson interval."""
-    correct = w2s.score(store.labels(supervisor, inputs)).correct
-    return Bar(name, correct.mean(), "weak", *metrics.wilson_interval(int(correct.sum()), len(correct)))
-
-
 # %% tags=["nbval-ignore-output"]
-bars = (
-    label_accuracy("usual, own half", weak, splits.supervisor_train),
-    label_accuracy("usual, other half", weak, splits.student_train),
-    label_accuracy("by heart, own reviews", by_heart, learnt),
-    label_accuracy("by heart, other half", by_heart, splits.student_train),
-)
-BarChart("fraction of the labels that are right, 95 % interval", bars).show()
-flattered = [bars[0].value - bars[1].value, bars[2].value - bars[3].value]
+sets = {"usual, own half": (weak, splits.supervisor_train), "usual, other half": (weak, splits.student_train)}
+sets |= {"by heart, own reviews": (by_heart, learnt), "by heart, other half": (by_heart, splits.student_train)}
+scores = {name: w2s.score(store.labels(supervisor, inputs)) for name, (supervisor, inputs) in sets.items()}
+room.right_bars(scores).show()
+usual, other, own, new = (one.accuracy for one in scores.values())
+flattered = [usual - other, own - new]
 print(f"Own labels look better by {flattered[0]:+.2f} (usual recipe) and {flattered[1]:+.2f} (by heart).")
 
 # %% tags=["nbval-ignore-output"]
@@ -184,11 +177,7 @@ room.predict(
 labels = store.labels(weak, splits.student_train)
 score = w2s.score(labels)  # the labels, read as answers and compared with the truth
 rows = sorted(score.by_slice().items(), key=lambda item: item[1])
-bars = tuple(
-    Bar(f"{tag} ({n})", right, "weak", *metrics.wilson_interval(round(right * n), n))
-    for tag, (right, n) in rows
-)  # fmt: skip
-BarChart("fraction of the slice's labels that are right", bars, marks=(Mark(0.5, "a coin"),)).show()
+room.slice_bars(score).show()
 (worst, (least, _)), (best, (most, _)) = rows[0], rows[-1]
 print(f"{score.accuracy:.0%} of all labels are right; {least:.0%} in {worst}, {most:.0%} in {best}.")
 
@@ -240,7 +229,7 @@ print(f"Lowest bin: confidence {low.confidence:.2f}, right {low.accuracy:.2f}. "
 print(f"{60 / 100 * abs(48 / 60 - 0.9) + 40 / 100 * abs(26 / 40 - 0.6):.3f}")
 
 # %% [markdown]
-# **Exercise.** The same from single labels, in ten bins of equal width: from 0 to 0.1, and so on; 1 belongs to the
+# **Exercise · 12 minutes, hard.** The same from single labels, in ten bins of equal width: from 0 to 0.1, and so on; 1 belongs to the
 # last.
 
 
@@ -264,11 +253,11 @@ room.predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-sure = labels.probs.max(-1)
+sure, ece = labels.probs.max(-1), room.yours(calibration_error)
 print(f"{'slice':<19} {'labels':>6} {'right':>6} {'sure':>6} {'ECE':>6}")
 for tag, (right, n) in rows:
     own = np.array([tag in tags for tags in score.tags])
-    error = metrics.calibration(sure[own], score.correct[own]).ece
+    error = ece(sure[own], score.correct[own])
     print(f"{tag:<19} {n:>6} {right:>6.2f} {sure[own].mean():>6.2f} {error:>6.2f}")
 print(f"{'all':<19} {len(sure):>6} {score.accuracy:>6.2f} {sure.mean():>6.2f} {score.calibration.ece:>6.2f}")
 
@@ -381,6 +370,34 @@ print(f"{right} of 60 right: between {low:.2f} and {high:.2f} (95 % interval)")
 print(f"all {len(labels):,}: {score.accuracy:.2f}")
 
 # %% [markdown]
+# ## An open task
+#
+# **Open task · 15 minutes, medium.** A person can read 250 of 1,500 weak labels and say which are right. How many of each construction
+# should they read? Their answers must tell how good the labels are in each construction, and over all. (Leave *rare-word*
+# out: such reviews have a construction as well.) There is no single best answer; five criteria judge yours by what was
+# measured in three runs.
+
+
+# %%
+def reading_plan():
+    """How many labels of each construction a person reads: {"plain": n, "negated": n, ...}, together at most 250."""
+    ...  # your code
+
+
+room.check(reading_plan)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# Two aims pull apart. Each construction by itself needs about as many labels as any other, most where the share of right
+# labels is near one half. The whole is known best if large constructions get most. 250 labels are enough for both, hardly
+# more. If you know nothing before, read a few of each first, and divide the rest by what they say.
+#
+# What would another reader object? A plan by construction needs somebody who knows the constructions. A random sample
+# needs nothing, tells of the whole, and finds the slices that nobody has thought of.
+#
+# </details>
+#
 # ## Quiz
 
 # %%

@@ -21,8 +21,9 @@ import torch
 import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
+from w2s_lab.studies.study import column, select
 from w2s_lab.training.gradient import BatchGradient
-from w2s_lab.training.loop import batches, learning_rate_at
+from w2s_lab.training.loop import batches
 
 store = w2s.Store()
 
@@ -110,7 +111,7 @@ print(f"untrained: accuracy {before.accuracy:.3f}, agreement with the supervisor
 # ## The loop, in the open
 #
 # `w2s.training_steps` is a generator. It trains, and now and then it *yields* a snapshot: what the model answers at
-# this moment. Leave the loop, and the training has ended there.
+# this moment. When you leave the loop, the training ends there.
 
 # %% tags=["nbval-ignore-output"]
 student, history = strong.copy(), []
@@ -121,8 +122,6 @@ for snapshot in w2s.training_steps(student, labels, recipe, watch=watch, referen
     loss, now = snapshot.train_loss or float("nan"), snapshot.evaluation
     print(f"{snapshot.step:4} {snapshot.examples_seen:9,} {loss:6.1f}", end="  ")
     print(f"{now.accuracy:8.3f}  {now.agreement:9.3f}")
-
-# %% tags=["nbval-ignore-output"]
 gained = history[-1].evaluation.accuracy - reference.label_accuracy
 where = "above" if gained > 0.02 else "below" if gained < -0.02 else "level with"
 because = "It took from the labels what is asked for, and answers by what it knows itself."
@@ -151,7 +150,7 @@ same = [s == w for s, w in zip(student_says, weak_says, strict=True)]
 print("right", right, sum(right) / 5, "\nsame ", same, sum(same) / 5)
 
 # %% [markdown]
-# **Exercise.** `snapshots` is a list with one entry per snapshot: the student's answers to the watched examples. Return
+# **Exercise · 6 minutes, easy.** `snapshots` is a list with one entry per snapshot: the student's answers to the watched examples. Return
 # for each snapshot the pair (accuracy, agreement).
 
 
@@ -165,10 +164,12 @@ def accuracy_and_agreement(snapshots, weak, truth):
 room.check(accuracy_and_agreement)
 
 # %% [markdown]
-# A snapshot's `evaluation` keeps the answers themselves, and derives both numbers from them:
+# A snapshot's `evaluation` keeps the answers themselves. So the two curves above can be had from your function:
 
 # %% tags=["nbval-ignore-output"]
-pairs = [(s.evaluation.accuracy, s.evaluation.agreement) for s in history]
+count, answered = room.yours(accuracy_and_agreement), [s.evaluation.predictions for s in history]
+pairs = count(answered, reference.answers, watch.answers)
+assert np.allclose(pairs, [(s.evaluation.accuracy, s.evaluation.agreement) for s in history])
 print("  ".join(f"{accuracy:.2f}/{agreement:.2f}" for accuracy, agreement in pairs))
 
 # %% [markdown]
@@ -195,7 +196,7 @@ print(f"among the two answers:  Pr = {one.probs[0].max():.2f}")
 #
 # **By hand.** Peak 1, four steps of warm-up: ¼, ½, ¾, 1. Halfway through the rest: $0.5\,(1+\cos(\pi/2)) = 0.5$.
 #
-# **Exercise.** Return the rates of all steps. After the warm-up, with $p$ the fraction of the remaining steps that is
+# **Exercise · 10 minutes, medium.** Return the rates of all steps. After the warm-up, with $p$ the fraction of the remaining steps that is
 # done (0 at its first step): $\eta = \text{peak} \cdot 0.5\,(1+\cos \pi p)$.
 
 
@@ -209,8 +210,8 @@ def schedule_rates(steps, peak, warmup):
 room.check(schedule_rates)
 
 # %%
-steps, _ = recipe.steps(len(labels))
-rates = [learning_rate_at(step, steps, recipe) for step in range(steps)]
+schedule, (steps, _) = room.yours(schedule_rates), recipe.steps(len(labels))
+rates = schedule(steps, recipe.learning_rate, 5)
 line = Series(range(1, steps + 1), rates, "student", "", points=False)
 Chart("step", "learning rate", (line,), (Mark(5, "end of the warm-up"),), y_range=(0, 6e-5)).show()
 print(f"{steps} steps; the highest rate, {max(rates):.0e}, comes at step {int(np.argmax(rates)) + 1}.")
@@ -220,17 +221,24 @@ print(f"{steps} steps; the highest rate, {max(rates):.0e}, comes at step {int(np
 
 # %%
 few, small = labels.take(range(256)), w2s.Recipe(epochs=1, learning_rate=5e-4, eval_every=8)
-model, losses = w2s.load_model("pocket-s"), []
-gradient, rng = BatchGradient(model, few, small), np.random.default_rng(small.seed)
-optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.0, weight_decay=small.weight_decay)
-for step, rows in enumerate(batches(gradient.lengths, small.batch_size, rng)):
-    optimizer.param_groups[0]["lr"] = learning_rate_at(step, 8, small)
-    losses.append(float(gradient(rows, step / 8)))  # the batch's mean loss; leaves its gradient behind
-    torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
+
+
+def train_with(rates):
+    """The batches' mean losses, in nats per answer, of a training with these eight learning rates."""
+    model, losses = w2s.load_model("pocket-s"), []
+    gradient, rng = BatchGradient(model, few, small), np.random.default_rng(small.seed)
+    optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.0, weight_decay=small.weight_decay)
+    for step, rows in enumerate(batches(gradient.lengths, small.batch_size, rng)):
+        optimizer.param_groups[0]["lr"] = rates[step]
+        losses.append(float(gradient(rows, step / 8)))  # the batch's mean loss; leaves its gradient behind
+        torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    return losses
+
 
 # %% tags=["nbval-ignore-output"]
+losses = train_with(schedule(8, small.learning_rate, 1))  # your schedule, or the kit's
 *_, end = w2s.training_steps(w2s.load_model("pocket-s"), few, small)
 print(f"mean loss of the eight steps: {np.mean(losses):.4f} by hand, {end.train_loss:.4f} by the package")
 assert abs(np.mean(losses) - end.train_loss) < 0.01 * end.train_loss
@@ -289,7 +297,7 @@ room.outcome("03-gap", part, f"On its way it had been at {reached:.3f} already: 
 # %% [markdown]
 # ## How sure is this number?
 #
-# A thousand reviews are a sample. Had others been drawn, the three accuracies would be others, and the PGR too. The
+# A thousand reviews are a sample. With other reviews the three accuracies would differ, and so would the PGR. The
 # **bootstrap** imitates that: draw as many items *with replacement* from those there are, compute the PGR again, many
 # times over. All three models are scored on the same draw, since they answered the same reviews: it is *paired*.
 #
@@ -304,7 +312,7 @@ for draw in ([0, 1, 2, 3, 4, 5], [0, 0, 0, 3, 4, 5]):
     print(f"draw {draw}: weak {w:.2f}, student {s:.2f}, ceiling {c:.2f}, PGR {w2s.metrics.pgr(w, s, c):.2f}")
 
 # %% [markdown]
-# **Exercise.** `weak`, `student` and `ceiling` are arrays of N zeros and ones, right or wrong on each test item. `rows`
+# **Exercise · 8 minutes, medium.** `weak`, `student` and `ceiling` are arrays of N zeros and ones, right or wrong on each test item. `rows`
 # is a table of B draws with N item numbers each. Return the B PGRs.
 
 
@@ -323,8 +331,8 @@ room.check(resampled_pgrs)
 
 # %% tags=["nbval-ignore-output"]
 rows = np.random.default_rng(0).integers(0, 1000, (2000, 1000))
-w, s, c = (e.correct[rows].mean(axis=1) for e in (result.weak, result.student, result.ceiling))
-drawn, (low, high) = (s - w) / (c - w), result.pgr_interval(seed=0)
+resample, right = room.yours(resampled_pgrs), [e.correct for e in (result.weak, result.student, result.ceiling)]
+drawn, (low, high) = np.asarray(resample(*right, rows)), result.pgr_interval(seed=0)
 ax = w2s.plots.styled_axes(None, (8, 4))
 ax.hist(drawn, 50, color=w2s.plots.ROLE["student"].color)
 for end in (low, high):
@@ -348,7 +356,8 @@ ends = np.percentile((s - w) / (c - w), [2.5, 97.5])
 print(f"paired: width {high - low:.3f};  unpaired: width {ends[1] - ends[0]:.3f}")
 
 # %% [markdown]
-# A review that is hard is hard for all three. Pairing lets that cancel, so the right interval is the narrower one.
+# Most reviews that are hard for one model are hard for the others. Pairing lets that cancel, so the right interval is
+# the narrower one.
 #
 # ## And with another seed?
 #
@@ -371,7 +380,7 @@ room.predict(
 # out *and said to be left out*. With $n$ values, standard deviation $s$ (with $n-1$) and Student's $t$ for $n-1$
 # degrees of freedom, the 95 % interval is mean $\pm\; t\, s/\sqrt{n}$.
 #
-# **Exercise.** Some entries of `pgrs` may be None. `t` is given, for the number of seeds that are left.
+# **Exercise · 8 minutes, medium.** Some entries of `pgrs` may be None. `t` is given, for the number of seeds that are left.
 
 
 # %%
@@ -385,8 +394,10 @@ room.check(pgr_over_seeds)
 
 # %% tags=["nbval-ignore-output"]
 runs = {task: room.measured(f"run-{task}") for task in ("sentiment", "helpdesk", "summary", "topic")}
-over = runs["sentiment"]["pgr"]
-print(f"{over['n']} seeds: mean PGR {over['mean']:.2f}, 95 % interval [{over['low']:.2f}, {over['high']:.2f}]")
+over, average = runs["sentiment"]["pgr"], room.yours(pgr_over_seeds)
+pgrs = column(select(room.measured("methods")["rows"], grid="sentiment", method="plain weak labels"), "pgr")
+for n, t in ((3, 4.303), (8, 2.365)):  # the first three of these eight seeds are those of the question
+    print("{} seeds: mean PGR {:.2f}, 95 % interval [{:.2f}, {:.2f}]".format(n, *average(pgrs[:n], t)))
 ratio = (over["high"] - over["low"]) / (high - low)
 options = ["narrower: three runs know more than one", "about the same", "wider"]
 found = options[int(np.searchsorted([0.8, 1.2], ratio))]
@@ -430,8 +441,6 @@ for task, run in runs.items():
     weak, _, ceiling = (run["accuracy"][role]["mean"] for role in topic)
     said = "undefined" if run["pgr"] is None else f"{run['pgr']['mean']:+.2f}"
     print(f"{task:<10} gap {ceiling - weak:.3f}   PGR {said:<10} undefined seeds: {run['pgr_undefined']} of 3")
-
-# %%
 bars = []
 for task, run in runs.items():
     pgr = run["pgr"] or {"mean": None, "low": None, "high": None}
@@ -443,29 +452,69 @@ print("Needed: a gap (topic has none), and knowledge to draw out (summary seems 
 # ## What is recovered was there before
 #
 # The weak labels say what is asked for. The knowledge comes from pre-training. The control: the same architecture with
-# *random weights*, on the same weak labels, with ten times the learning rate to give it a chance.
+# *random weights*. First one pass over the same weak labels, with ten times the learning rate. A control needs a control
+# of its own, so another copy takes the same pass over the *truth*.
+
+# %% tags=["nbval-ignore-output"]
+once = w2s.Recipe(epochs=1, learning_rate=5e-4)
+for name, taught in (("weak labels", labels), ("truth", splits.student_train)):
+    untaught = bench.student(taught, once, start="scratch:pocket-l", role=f"random weights, {name}")
+    print(f"random weights, one pass over the {name:<11}: accuracy {untaught.comparison.student.accuracy:.3f}")
+
+# %% [markdown]
+# The second number says what the first is worth. Random weights do not learn the *truth* in one pass, so that they fail
+# on weak labels shows nothing yet. The study `methods` gives them eight passes, at the rate at which they learn the truth
+# best.
 
 # %%
 room.predict(
     "03-scratch",
-    "The strong model without its pre-training, one pass over the weak labels: where will it end?",
-    ["near chance", "level with the weak supervisor", "above the weak supervisor"],
+    "Random weights, eight passes, a rate at which they do learn the truth. Where does the student of weak labels end?",
+    ["near chance", "below the weak supervisor", "above the weak supervisor"],
 )
 
-# %% tags=["nbval-ignore-output"]
-control = w2s.Recipe(epochs=1, learning_rate=5e-4)
-untaught = bench.student(labels, control, start="scratch:pocket-l", role="student, not pre-trained")
-scratch = untaught.comparison.student
-low, high = scratch.interval
-print(f"accuracy {scratch.accuracy:.3f}, 95 % interval [{low:.3f}, {high:.3f}]; chance is 0.5")
-assert scratch.accuracy < result.weak.accuracy - 0.1
-
-# %% tags=["nbval-ignore-output"]
-options = ["near chance", "level with the weak supervisor", "above the weak supervisor"]
-found = options[int(np.searchsorted([-0.05, 0.02], scratch.accuracy - result.weak.accuracy))]
-room.outcome("03-scratch", found, "Without pre-training there is nothing that a few labels could call forth.")
+# %%
+every = room.measured("methods")["rows"]
+blank = select(every, grid="sentiment, no pre-training", method="plain weak labels")
+for name, key in (("taught the truth", "ceiling"), ("weak supervisor", "weak"), ("taught weak labels", "accuracy")):
+    at = w2s.metrics.mean_interval(column(blank, key))
+    print(f"{name:<18} {at.mean:.3f} [{at.low:.3f}, {at.high:.3f}], {at.n} seeds")
+lead = w2s.metrics.mean_interval([row["accuracy"] - row["weak"] for row in blank])
+assert lead.high < 0 or lead.low > 0
+found = "near chance" if at.mean < 0.6 else f"{'below' if lead.high < 0 else 'above'} the weak supervisor"
+because = "It learns what its labels say, and has nothing of its own to correct them with."
+room.outcome("03-scratch", found, f"By {lead.mean:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]. {because}")
 
 # %% [markdown]
+# ## An open task
+#
+# **Open task · 15 minutes, medium.** Make a schedule of your own, of any shape. It starts small, reaches its peak once or more often, and
+# comes to rest. The cell below the stub trains with it, beside the usual one.
+
+
+# %%
+def my_schedule(steps, peak):
+    """A list of `steps` learning rates, the highest of them `peak`; called with 8, 40 and 400 steps."""
+    ...  # your code here
+
+
+room.check(my_schedule)
+
+# %% tags=["nbval-ignore-output"]
+own = train_with(room.yours(my_schedule)(8, small.learning_rate))
+print(f"last loss {losses[-1]:.3f} with the usual schedule, {own[-1]:.3f} with this one, nats per answer")
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# With eight steps on one seed, the losses of two schedules differ, and that says nothing yet: another order of the
+# examples moves them as much. To claim that yours is better, train with both on the same seeds, take the difference
+# within each seed, and give its interval; and do it at the length of training that you mean, since a schedule that is good
+# in eight steps may be poor in four hundred. And which accuracy would you compare: on weak labels, on the truth, at the
+# end, or where trusted examples stop?
+#
+# </details>
+#
 # ## Questions
 
 # %%
@@ -476,6 +525,8 @@ room.quiz("03")
 #
 # * One task, one pair of models, one recipe. Where the student stands after three passes depends on all of them.
 # * The intervals over three seeds are wide, and rest on the assumption that PGRs of seeds scatter like a bell curve.
+# * A hundred true answers, learnt alone, teach this student more than all its weak labels: notebook 04 shows it. Weak
+#   labels are for tasks that a few true answers cannot teach.
 # * Here the truth is known, so accuracy can be drawn while the student trains. Where weak labels are really needed, it
 #   is not, and only loss and agreement remain.
 #

@@ -24,9 +24,9 @@ import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.experiments.procedure import split_curve
-from w2s_lab.studies.methods import MISFIT, MISFIT_GRIDS
+from w2s_lab.studies.figures import misfit_figure
+from w2s_lab.studies.methods import misfit_points
 from w2s_lab.studies.overfitting import curves
-from w2s_lab.studies.study import gain_and_misfit
 
 store = w2s.Store()  # finished trainings are kept here, so the second time is fast
 
@@ -49,7 +49,7 @@ print(f"and on {weak.accuracy:.1%} of the test reviews.")
 # ## Longer
 #
 # Until now the student saw every label a few times at most, at a low rate. Now it goes four times through all of them,
-# at twice the rate. The loss on the weak labels can only profit.
+# at twice the rate. The loss on the weak labels will keep falling.
 
 # %%
 room.predict(
@@ -70,12 +70,10 @@ for snapshot in curve:
     loss, now = snapshot.train_loss or np.nan, snapshot.evaluation
     positive = now.predictions.count("positive") / len(now)
     print(f"{snapshot.step:4}  {loss:6.2f}  {now.accuracy:8.3f}  {now.agreement:9.3f}  {positive:13.2f}")
-
-# %% tags=["nbval-ignore-output"]
 best, end = w2s.stopping.oracle(curve), curve[-1]
 assert best.evaluation.accuracy > weak.accuracy + 0.05
 assert best.evaluation.accuracy > end.evaluation.accuracy + 0.05
-room.outcome("04-fall", "it rises, then falls back", "First it learns what is asked; then, who asks.")
+room.outcome("04-fall", "it rises, then falls back", "First it learns what is asked, then its supervisor's habits.")
 
 # %% tags=["nbval-ignore-output"]
 w2s.plots.learning_curves(curve, weak=weak.accuracy)
@@ -87,7 +85,7 @@ print(f"agreement with the supervisor {top.agreement:.2f} → {last.agreement:.2
 # %% [markdown]
 # The first steps are jagged. Look at the last column of the table: a fresh student leans towards one answer, now more,
 # now less, until it has found the balance. What comes after the peak is of another kind: there the balance is right,
-# and the accuracy is gone for good.
+# and the accuracy does not come back.
 #
 # ## Why agreement gives it away
 #
@@ -132,7 +130,7 @@ print(f"and {last.correction:.0%} at the end.")
 # | **true** | learnt | corrected |
 # | **false** | imitated | own error |
 #
-# **Exercise.** Count the flips of each kind. Four lists of answers to the same examples, in the same order.
+# **Exercise · 10 minutes, medium.** Count the flips of each kind. Four lists of answers to the same examples, in the same order.
 
 
 # %%
@@ -148,8 +146,8 @@ room.check(count_flips)
 # The package has the same, and keeps the reviews. From the best snapshot to the last one:
 
 # %% tags=["nbval-ignore-output"]
-changed = room.flips(best, end, splits.test)
-print(room.count_kinds(changed))
+changed, count = room.flips(best, end, splits.test), room.yours(count_flips)
+print(count(top.predictions, last.predictions, weak.predictions, splits.test.answers))
 for flip in [flip for flip in changed if flip.kind == "imitated"][:5]:
     print(f"{flip.before} → {flip.after}: {flip.example.input}")
 
@@ -166,7 +164,7 @@ share = sum(bool(hard & set(flip.example.tags)) for flip in own) / max(1, len(ow
 print(f"{share:.0%} of the own errors lie in the supervisor's weak slices: {', '.join(sorted(hard))}.")
 
 # %% [markdown]
-# The own errors are telling. There the supervisor is *right*, and its student wrong, on reviews built like those that
+# Look at the own errors. There the supervisor is *right*, and its student wrong, on reviews built like those that
 # the supervisor gets wrong. The student has not copied a list of errors. It has learnt the **rule** behind them, and
 # applies it where the supervisor did not.
 #
@@ -202,7 +200,7 @@ room.predict(
 )
 
 # %% [markdown]
-# **Exercise.** Make such labels. Draw one permutation of all places with `np.random.default_rng(seed)`; the first
+# **Exercise · 10 minutes, medium.** Make such labels. Draw one permutation of all places with `np.random.default_rng(seed)`; the first
 # `round(accuracy * N)` places of it stay right, the others get the other answer.
 
 
@@ -216,7 +214,8 @@ def wrong_at_random(truth, accuracy, seed):
 room.check(wrong_at_random)
 
 # %% tags=["nbval-ignore-output"]
-random = w2s.random_errors(splits.student_train, labels.label_accuracy, seed=0)
+spoil, truth = room.yours(wrong_at_random), splits.student_train
+random = replace(truth, answers=tuple(spoil(list(truth.answers), labels.label_accuracy, 0)), source="errors of mine")
 print(f"right: {labels.label_accuracy:.4f} of the weak labels, {random.label_accuracy:.4f} of these")
 assert abs(random.label_accuracy - labels.label_accuracy) < 1e-3
 control = bench.train(bench.strong, random, recipe, "student on random errors", **watched)
@@ -258,7 +257,7 @@ for name, model, given in (("weak labels", student, labels), ("random errors", c
 # memorise last (Arpit et al. 2017, arXiv 1706.05394). A student that is trained for much longer memorises random errors
 # too; the study below shows it.
 #
-# So the number of wrong labels says little. **Where they are wrong says more.**
+# So it matters less how many labels are wrong than **where they are wrong**.
 #
 # ### Choose the errors yourself
 #
@@ -293,8 +292,8 @@ room.predict(
 )
 
 # %% [markdown]
-# **Exercise.** The accuracies on the trusted reviews at snapshots 0, 1, 2, … Which snapshot do you take? Snapshot 0,
-# the untrained model, is nobody's choice; among equals take the first.
+# **Exercise · 4 minutes, easy.** The accuracies on the trusted reviews at snapshots 0, 1, 2, … Which snapshot do you
+# take? Never choose snapshot 0, the untrained model. Among equals take the first.
 
 
 # %%
@@ -312,10 +311,11 @@ room.check(stop_at)
 
 # %% tags=["nbval-ignore-output"]
 print("accuracy on the trusted reviews:", *(f"{value:.2f}" for value in trusted))
+choose = room.yours(stop_at)
 estimate = bench.trusted(bench.watched).label_accuracy  # the supervisor on the same reviews
 rules = {
     "the oracle (not allowed)": best,
-    "100 trusted reviews": w2s.stopping.best_on(student.history, splits.validation.ids),
+    "100 trusted reviews": curve[choose(list(trusted))],
     "agreement": w2s.stopping.at_agreement(curve, estimate),
     "one pass": w2s.stopping.at_examples(curve, len(labels)),
     "the end": end,
@@ -329,10 +329,10 @@ for name, snapshot in chosen.items():
 gained = w2s.stopping.recovered(chosen["100 trusted reviews"], end, best)
 options = ["less than a third", "about half", "more than two thirds"]
 found = options[sum(gained > limit for limit in (1 / 3, 2 / 3))]
+for name, at in room.measured("mechanism")["means"].items():
+    if name.startswith("recovered by "):
+        print(f"over {at['n']} seeds, {name}: {at['mean']:.2f} of the gain [{at['low']:.2f}, {at['high']:.2f}]")
 room.outcome("04-stop", found, "The fall is far larger than the noise of a hundred reviews.")
-for rule in ("trusted examples", "agreement"):
-    at = room.measured("mechanism")["means"][f"recovered by {rule}"]
-    print(f"over {at['n']} seeds, {rule}: {at['mean']:.2f} of the gain [{at['low']:.2f}, {at['high']:.2f}]")
 
 # %% [markdown]
 # An accuracy of 0.95 on 100 reviews has a standard error of $\sqrt{0.95 \cdot 0.05 / 100} \approx 0.02$. Two good
@@ -351,40 +351,25 @@ print(f"trained on 100 true answers alone: accuracy {np.mean(taught):.3f}, mean 
 #
 # ## Over many seeds
 #
-# One seed is an anecdote. The study `mechanism` trained for longer and over several seeds, each with its own split and
+# One seed shows little. The study `mechanism` trained for longer and over several seeds, each with its own split and
 # its own supervisor. It is too long to run here, so its results are shipped with the kit (`w2s-lab study mechanism`
 # makes them anew). In the figure 0 is the weak supervisor and 1 the strong ceiling: the PGR.
 
 # %% tags=["nbval-ignore-output"]
 study = room.measured("mechanism")
-print(f"{len(study['seeds'])} seeds, {study['recipe']['epochs']} passes over the weak labels")
-columns = {
-    "weak labels,\nbest": "pgr_at_best",
-    "weak labels,\ntrusted": "pgr_at_trusted",
-    "weak labels,\nend": "pgr_at_end",
-    "random errors,\nend": "random_pgr_at_end",
-}
+scattered = "random errors,\nend"
+columns = {f"weak labels,\n{when}": f"pgr_at_{when}" for when in ("best", "trusted", "end")}
+columns |= {scattered: "random_pgr_at_end"}
 values = {name: [row[key] for row in study["seeds"]] for name, key in columns.items()}
-w2s.plots.pgr_dots(values, roles={"random errors,\nend": "random"})
+w2s.plots.pgr_dots(values, roles={scattered: "random"})
 plt.show()
 up = study["means"]["imitation_end_minus_best"]
 print(f"From best to end, imitation rises by {up['mean']:.2f} [{up['low']:.2f}, {up['high']:.2f}].")
 
 # %% [markdown]
-# How much each rule of stopping brings, over the same seeds:
-
-# %% tags=["nbval-ignore-output"]
-prefix = "recovered by "
-names = [name.removeprefix(prefix) for name in study["means"] if name.startswith(prefix)]
-w2s.study_plots.stopping_dots({name: [row[prefix + name] for row in study["seeds"]] for name in names})
-plt.show()
-surest = max(names, key=lambda name: study["means"][prefix + name]["low"])
-print(f"The rule whose interval begins highest: {surest}.")
-
-# %% [markdown]
 # And when does it begin? The study `overfitting` varies the passes, the learning rate and the kind of errors. At the
-# higher rate the student is at its supervisor's level at the first look already, after one pass: whoever looks rarely
-# misses the best moment. On the right, 40 % of the labels are wrong, far more than the weak supervisor gets wrong; the
+# higher rate the student is at its supervisor's level at the first look already, after one pass: with so few looks, the
+# best moment is missed. On the right, 40 % of the labels are wrong, far more than the weak supervisor gets wrong; the
 # student makes much better use of them.
 
 # %% tags=["nbval-ignore-output"]
@@ -406,9 +391,9 @@ for (rate, kind), points in found.items():
 # \text{misfit} = \lVert \text{student} - \text{weak} \rVert^2$$
 #
 # Their theorem: if the student is the best fit to its supervisor within a *convex* class of functions, and the truth is
-# in that class, then **gain ≥ misfit**. It is Pythagoras: the student is the foot of the perpendicular from the
-# supervisor onto the class. Seen from there, supervisor and truth lie at a right angle or a wider one, so the squares
-# of the two short sides add up to no more than the square of the long side.
+# in that class, then **gain ≥ misfit**. It is Pythagoras: the student is the point of the class that is nearest to the
+# supervisor. Seen from there, supervisor and truth lie at a right angle or a wider one, so the squares of the two
+# sides at the student add up to no more than the square of the third side.
 #
 # **By hand.** One review, truth (0, 1), the supervisor says (0.6, 0.4), the student (0.3, 0.7):
 
@@ -418,7 +403,7 @@ misfit = round(0.3**2 + 0.3**2, 2)
 gain, misfit
 
 # %% [markdown]
-# **Exercise.** For N reviews and K answers: sum over the answers, mean over the reviews.
+# **Exercise · 8 minutes, medium.** For N reviews and K answers: sum over the answers, mean over the reviews.
 
 
 # %%
@@ -430,10 +415,17 @@ def squared_gain_and_misfit(weak, student, truth):
 # %%
 room.check(squared_gain_and_misfit)
 
+# %% [markdown]
+# Supervisor, truth and a student are three points, so their distances make a triangle. Here it is to scale for the three
+# moments, each turned into the same plane. A right angle at the student puts it on the half circle (Thales), a wider
+# angle inside. Which of the three comes nearest to what the theorem promises?
+
 # %% tags=["nbval-ignore-output"]
+measure, places = room.yours(squared_gain_and_misfit), [splits.task.answers.index(a) for a in splits.test.answers]
 for name, snapshot in (("untrained", curve[0]), ("best", best), ("end", end)):
-    found = gain_and_misfit(w2s.Comparison(weak, snapshot.evaluation, snapshot.evaluation))
-    print(f"{name:<10} misfit {found['misfit']:.3f}   gain {found['gain']:+.3f}")
+    gain, misfit = measure(bench.reference.probs, snapshot.evaluation.probs, np.eye(2)[places])
+    print(f"{name:<10} misfit {misfit:.3f}   gain {gain:+.3f}")
+room.misfit_plane(weak, {"untrained": curve[0].evaluation, "best": top, "end": last})
 
 # %% [markdown]
 # The untrained model is a warning: to differ is not enough. The theorem speaks of a student that has *fitted* its
@@ -443,9 +435,9 @@ for name, snapshot in (("untrained", curve[0]), ("best", best), ("end", end)):
 # A linear probe fitted by least squares is such a best fit in a convex class. The truth need not be in that class:
 
 # %% tags=["nbval-ignore-output"]
-rows = [row for row in room.measured("methods")["rows"] if row["grid"] in MISFIT_GRIDS]
-probes = [row for row in rows if row["method"] == "linear probe, ridge"]
-misfit, gain = (np.mean([row[name] for row in probes]) for name in ("misfit", "gain"))
+students = misfit_points(room.measured("methods")["rows"])  # kind -> (misfit, gain, seed) of each student
+probes = students.pop("linear probe, ridge")
+misfit, gain, _ = np.mean(probes, axis=0)
 print(f"linear probe: misfit {misfit:.3f}, gain {gain:.3f}, mean over {len(probes)} seeds")
 assert 0 < gain < misfit
 
@@ -461,12 +453,9 @@ room.predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-tuned = {method: kind for kind, methods in MISFIT.items() for method in methods if "probe" not in kind}
-points = [(row["misfit"], row["gain"], tuned[row["method"]], row["seed"]) for row in rows if row["method"] in tuned]
-misfits, gains, kinds, seeds = zip(*points, strict=True)
-unit = "squared distance of probabilities"
-w2s.study_plots.misfit_scatter(misfits, gains, groups=kinds, clusters=seeds, unit=unit)
-plt.show()
+misfit_figure(students)
+
+# %% tags=["nbval-ignore-output"]
 fit = room.measured("methods")["gain against misfit"]
 found = "they gain more" if fit["low"] > 0 else "they gain less" if fit["high"] < 0 else "no relation"
 slope = f"{fit['slope']:.2f} [{fit['low']:.2f}, {fit['high']:.2f}]"
@@ -475,6 +464,34 @@ room.outcome("04-misfit", found, f"The slope is {slope}, over {fit['n']} fine-tu
 # %% [markdown]
 # The misfit needs no truth. Among students that were trained sensibly on the same labels, the one that could be brought
 # to agree least is a good bet. (The points of one seed share a supervisor: the interval is clustered by seed.)
+#
+# ## An open task
+#
+# **Open task · 20 minutes, hard.** Write a rule of your own that says when to stop. It is tried on eight recorded trainings (study `tilt`): it
+# gets the accuracies on 100 trusted reviews at snapshots 0, 1, 2, …, the agreements with the supervisor, and the
+# supervisor's accuracy. Training costs: what comes more than three snapshots after the chosen one must not change the
+# choice.
+
+
+# %%
+def my_stop(trusted, agreement, weak):
+    """Two lists of fractions, one for each snapshot, and a fraction; the number of the chosen snapshot out."""
+    ...  # your code here
+
+
+room.check(my_stop)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# Patience is the dial: a rule that waits longer is fooled less often by the noise of a hundred reviews, and trains longer.
+# In these courses waiting for three snapshots saves most of the gain. Agreement above the supervisor's accuracy is a
+# second sign that needs no truth; alone it comes late or never.
+#
+# Eight courses of one task chose this rule, so its part of the gain is flattering. An honest number comes from seeds that
+# were not looked at while the rule was made.
+#
+# </details>
 #
 # ## Quiz
 

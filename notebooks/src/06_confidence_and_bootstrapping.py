@@ -62,7 +62,7 @@ print("target:", 0.5 * weak_label + 0.5 * own_answer)
 # %% [markdown]
 # The supervisor's answer was the second; the edited label says the first.
 #
-# **Exercise.** The targets of a batch.
+# **Exercise · 6 minutes, easy.** The targets of a batch.
 
 
 # %%
@@ -109,7 +109,7 @@ room.predict(
 # 0.95 0.93 0.90 0.88 0.85 0.80 0.75 0.70 0.65 0.60. At 0.5 all ten are positive. The balanced threshold lies between 0.85
 # and 0.80: the first five.
 #
-# **Exercise.** Harden a batch so that the balance is kept.
+# **Exercise · 8 minutes, medium.** Harden a batch so that the balance is kept.
 
 
 # %%
@@ -129,7 +129,8 @@ room.check(harden_balanced)
 
 # %% tags=["nbval-ignore-output"]
 balance = [labels.answers.count(answer) / len(labels) for answer in labels.task.answers]
-balanced = objective.balanced_predictions(before, balance)
+harden = room.yours(harden_balanced)
+balanced = harden(before[:, 0], balance[0])
 right = (balanced == truth).float().mean().item()
 likely = (likeliest == truth).float().mean()
 print(f"likeliest answer {likely:.3f}, balanced {right:.3f}, weak labels {labels.label_accuracy:.3f}")
@@ -162,7 +163,7 @@ print(f"Nearly all lie above 0.5; the border between the two kinds lies near {cu
 # In the beginning the student has not learnt what is asked; it should listen first. So α grows **linearly from 0** to its
 # maximum during a warm-up, and stays there.
 #
-# **Exercise.** α over the training.
+# **Exercise · 4 minutes, easy.** α over the training.
 
 
 # %%
@@ -180,8 +181,8 @@ room.check(alpha_now)
 
 # %%
 progress = np.linspace(0, 1, 401)
-jumping = [0.5 * (at if at <= 0.1 else 1.0) for at in progress]
-smooth = [w2s.AuxiliaryConfidence(0.5, 0.1).weight(at) for at in progress]
+jumping, ramp = [0.5 * (at if at <= 0.1 else 1.0) for at in progress], room.yours(alpha_now)
+smooth = [ramp(at, 0.5, 0.1) for at in progress]
 ax = w2s.plots.styled_axes(None, (8, 4))
 ax.plot(progress, jumping, color=w2s.study_plots.SERIES[1].color, linestyle="--", label="the ramp that jumps")
 ax.plot(progress, smooth, color=w2s.study_plots.SERIES[0].color, label="linear and continuous")
@@ -250,6 +251,11 @@ own = store.labels(model, splits.student_train)
 overruled = np.array(own.answers) != np.array(labels.answers)
 share = score(own.take(overruled)).accuracy
 print(f"{overruled.sum()} of {len(labels):,} labels overruled; in {share:.0%} the student is right")
+mix, said = room.yours(mixed_target), torch.tensor([labels.task.answers.index(answer) for answer in own.answers])
+edited = mix(torch.tensor(labels.probs), said, 0.5).argmax(-1)  # the labels as the loss has edited them by now
+print(
+    f"right: {labels.label_accuracy:.1%} of the weak labels, {(edited == truth).float().mean():.1%} of the edited ones"
+)
 
 # %% tags=["nbval-ignore-output"]
 options = ["the student", "the supervisor", "each about half of the time"]
@@ -346,10 +352,9 @@ assert at_end.verdict == "helps" and stopped.mean < at_end.mean / 2
 assert abs(effects["sentiment, small gap", "at the trusted snapshot"].mean) < 0.01
 
 # %% [markdown]
-# A student that trusts itself needs something to trust, and something to win. Where supervisor and ceiling are nearly
-# equal, the effect is next to nothing. On sentiment the loss is ahead at the end; where trusted examples stop both students
+# Where supervisor and ceiling are nearly equal, a student has little to win, and the effect is next to nothing. On sentiment the loss is ahead at the end; where trusted examples stop both students
 # in time, one cannot tell any more: soft labels had overfitted, and stopping mends that as well. On the helpdesk task soft
-# labels are worse than hard ones, and the loss makes up for it (four seeds). A remedy looks best where nobody stops.
+# labels are worse than hard ones, and the loss makes up for it (four seeds).
 #
 # **2. The number of seeds, 3. whether they are paired.** Both students of a seed share the split, the supervisor and
 # the order of the examples. The difference *within* a seed varies much less than the accuracies themselves.
@@ -372,6 +377,35 @@ room.findings_view(("naive", "confidence", "bootstrapping", "soft labels"))
 
 # %% [markdown]
 # `room.findings_view()` shows all claims.
+#
+# ## An open task
+#
+# **Open task · 20 minutes, hard.** Plan an experiment on two remedies or more, such as those of `room.findings_view()`. It may take 40
+# trainings. Five criteria ask what a careful reader would ask.
+
+
+# %%
+def my_experiment():
+    """{"pairs": [(remedy, its control), ...], "seeds": n, "moments": [...], "correction": ...}
+
+    Remedies and controls by their names in the study `methods`; moments "at the end", "at the trusted snapshot".
+    """
+    ...  # your code here
+
+
+room.check(my_experiment)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# The criteria pull at each other. More remedies cost trainings and make the correction stricter; more seeds make the
+# intervals narrower. Two remedies with one control in common are cheaper than two with a control each. A remedy whose
+# students scatter widely cannot be judged with 40 trainings at all: the honest plan then has fewer remedies.
+#
+# The control is the method's own zero: the confidence loss at α = 0 is soft labels, not hard ones. And say before the
+# experiment which moment decides, or the better one of two will be reported.
+#
+# </details>
 #
 # ## Quiz
 

@@ -63,8 +63,9 @@ room.outcome("09-once", f"{found}", "A supervisor and a ceiling for each rung th
 
 # %% [markdown]
 # In the kit nobody has to plan this. A store keeps every training under a key made of all that it depends on: model,
-# examples, answers, recipe, seed. Who asks for the same thing gets the same thing. Here are three pairs, on very few
-# examples, so that it takes seconds; watch the keys, not the accuracies.
+# examples, answers, recipe, seed. If the same training is asked for twice, the second time it is
+# read from the store. Here are three pairs, on very few examples, so that it takes seconds; watch the keys, not the
+# accuracies.
 
 # %%
 few = w2s.load_splits("sentiment", seed=0, sizes=w2s.SplitSizes(200, 200, 100, 0))
@@ -208,7 +209,7 @@ room.outcome("09-confidence", found, why)
 # That is what is usually counted. But a weak label comes from a supervisor, and the supervisor learnt from truth that
 # somebody was paid for.
 #
-# **Exercise.** The cost of each plan, with the supervisor's truth, which is needed wherever there are weak labels.
+# **Exercise · 5 minutes, easy.** The cost of each plan, with the supervisor's truth, which is needed wherever there are weak labels.
 
 
 # %%
@@ -241,7 +242,7 @@ for human in sorted({point.human for point in grid}):
 #
 # A plan is on the **Pareto frontier** if no plan that costs as much or less is as accurate.
 #
-# **Exercise.** The numbers of these plans, from the cheapest to the dearest.
+# **Exercise · 12 minutes, hard.** The numbers of these plans, from the cheapest to the dearest.
 
 
 # %%
@@ -254,7 +255,7 @@ def pareto_frontier(costs, accuracies):
 room.check(pareto_frontier)
 
 # %% [markdown]
-# **Exercise.** A team has a quality floor: the number of the cheapest plan whose accuracy is at least `floor`, or
+# **Exercise · 5 minutes, easy.** A team has a quality floor: the number of the cheapest plan whose accuracy is at least `floor`, or
 # None.
 
 
@@ -268,14 +269,17 @@ def cheapest_plan(costs, accuracies, floor):
 room.check(cheapest_plan)
 
 # %% [markdown]
-# The package has both for measured plans. Does the frontier change with the price of a human label?
+# Now the measured plans, through your two functions. (The package's are `mixing.frontier` and `mixing.cheapest`.) Does
+# the frontier change with the price of a human label?
 
 # %%
+on_frontier, cheapest = room.yours(pareto_frontier), room.yours(cheapest_plan)
+right = [point.accuracy for point in grid]
 for price in (5, 10, 20, 50, 100):
-    front = mixing.frontier(grid, human_cost=price, weak_cost=1)
-    plans = ", ".join(f"{point.human}h+{point.weak:,}w" for point in front)
-    cheapest = mixing.cheapest(grid, 0.9, human_cost=price, weak_cost=1)
-    print(f"human label at {price:>3}: frontier {plans}; cheapest for 0.90: {cheapest.human}h+{cheapest.weak:,}w")
+    paid = [mixing.cost(point.human, point.weak, human_cost=price, weak_cost=1) for point in grid]
+    plans = ", ".join(f"{grid[i].human}h+{grid[i].weak:,}w" for i in on_frontier(paid, right))
+    first = grid[cheapest(paid, right, 0.9)]
+    print(f"human label at {price:>3}: frontier {plans}; cheapest for 0.90: {first.human}h+{first.weak:,}w")
 
 # %% [markdown]
 # ## Where does the next unit help most?
@@ -294,7 +298,7 @@ human, weak = mixing.next_unit(grid, start, human_cost=10, weak_cost=1)
 for name, gain in (("human", human), ("weak", weak)):
     print(f"{name:<6} {100 * gain.per_unit:+.4f} per 100 units, standard error {100 * gain.error:.4f}")
 found = "human labels" if human.per_unit > weak.per_unit else "weak labels"
-room.outcome("09-next", found, "Dear, and worth it: what the weak labels lack is not their number.")
+room.outcome("09-next", found, "A human label is dear, and gains more per unit of money here.")
 
 # %% [markdown]
 # Three seeds: a difference below two standard errors is a hint and no more. Now with your own prices. What is the
@@ -304,12 +308,13 @@ room.outcome("09-next", found, "Dear, and worth it: what the weak labels lack is
 room.budget_explorer(budget)
 
 # %% [markdown]
-# The frontier is chosen by measured means, so it flatters the lucky. And the explorer counts no supervisor. With its
+# The frontier is chosen by measured means, so plans that were lucky look better than they are. And the explorer counts no supervisor. With its
 # truth in the bill, a human label at 10:
 
 # %%
-taught = budget["sizes"][0]
-bills = {p: mixing.cost(p.human + taught * (p.weak > 0), p.weak, human_cost=10, weak_cost=1) for p in grid}
+charge = room.yours(plan_costs)
+paid = charge([(point.human, point.weak) for point in grid], 10, 1, budget["sizes"][0])
+bills = dict(zip(grid, paid, strict=True))
 for point in sorted(bills, key=bills.get):
     print(f"{bills[point]:>7,.0f} units: {point.human:>5,} human, {point.weak:>5,} weak, accuracy {point.accuracy:.3f}")
 
@@ -335,12 +340,12 @@ plt.show()
 names = {"counted 5 times": "every human label counts 5 times", "first": "first the human labels"}
 names |= {"last": "the human labels last"}
 best = max((way for way in ways if way.name in names), key=lambda way: way.mean)
-room.outcome("09-ways", names[best.name], f"{difference(best)}. What is learnt last is forgotten least.")
+room.outcome("09-ways", names[best.name], f"{difference(best)}. Nothing is trained after it.")
 
 # %% [markdown]
 # ## Design a pipeline
 #
-# **Exercise.** You are to make the training set of an assistant, most of it synthetic. Return a dictionary; ten
+# **Open task · 20 minutes, hard.** You are to make the training set of an assistant, most of it synthetic. Return a dictionary; ten
 # criteria judge it by what was measured.
 #
 # * `labels`: `{"human": n, "weak": m, "way": ...}`, a plan of the budget study; ways are `"mixed in"` (any plan of
@@ -366,6 +371,17 @@ def my_pipeline():
 room.check(my_pipeline)
 
 # %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# A plan that passes is not yet a good plan. Its parts were measured apart: labels in one study, the flywheel in another. The
+# first thing to do is a pilot of one round, with the control beside it.
+#
+# And the control may win. If a hundred true answers alone are as good, the synthetic examples have to be wanted for
+# another reason: to cover what people have no time for, or to keep their texts private.
+#
+# </details>
+
+# %% [markdown]
 # No study measured labels and flywheel *together*: the first thing that your pipeline needs is a pilot round. And
 # what would the control have done? Every student took as many optimizer steps:
 
@@ -377,7 +393,8 @@ for seed in range(3):
     assert alone > both
 
 # %% [markdown]
-# In every seed the control is ahead. In this world truth needs no company, and only a control tells you so.
+# In every seed the control is ahead. In this world a hundred true answers do better alone, and only the control
+# shows it.
 #
 # ## Quiz
 

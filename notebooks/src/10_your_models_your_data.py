@@ -115,7 +115,7 @@ print(*(one.message for one in caught), sep="\n")
 # **By hand.** Training answers `yes yes no`, test answers `no no yes`. The most frequent one in *training* is `yes`; on
 # the test part it is right once in three.
 #
-# **Exercise.** Two lists of answers. Choose on `train`, score on `test`.
+# **Exercise · 4 minutes, easy.** Two lists of answers. Choose on `train`, score on `test`.
 
 
 # %%
@@ -130,7 +130,7 @@ room.check(majority_accuracy)
 # %%
 coded = w2s.load_splits(folder / "reviews.csv", seed=0)
 counts = Counter(coded.student_train.answers)
-constant = w2s.metrics.accuracy([max(counts, key=counts.get)] * len(coded.test), coded.test.answers)
+constant = room.yours(majority_accuracy)(list(coded.student_train.answers), list(coded.test.answers))
 print(f"{len(coded.student_train):,} examples for the student: {dict(counts)}")
 print(f"the most frequent answer is right on {constant:.1%} of the {len(coded.test)} test examples")
 
@@ -278,7 +278,7 @@ print(f"Not always. {worst.label}: {worst.value:+.3f} [{worst.low:+.3f}, {worst.
 # **By hand.** A thousand trained parameters: $1000 \cdot (4 + 4 + 8) = 16{,}000$ bytes. A million frozen and a thousand
 # trained ones: $4 \cdot 1{,}000{,}000 + 16 \cdot 1000 = 4{,}016{,}000$ bytes.
 #
-# **Exercise.** Bytes for weights, gradients and AdamW's averages.
+# **Exercise · 5 minutes, easy.** Bytes for weights, gradients and AdamW's averages.
 
 
 # %%
@@ -291,9 +291,9 @@ def training_bytes(frozen, trained):
 room.check(training_bytes)
 
 # %%
+count_bytes = room.yours(training_bytes)
 for name in ("HuggingFaceTB/SmolLM2-135M", "HuggingFaceTB/SmolLM2-360M"):
-    found = estimated(name, "T4", batch_size=1)
-    fixed = (found.weights + found.gradients + found.optimizer) / 1e9
+    fixed = count_bytes(0, MODELS[name].parameters) / 1e9
     print(f"{name:<28} {MODELS[name].parameters / 1e6:6,.0f} M: {fixed:5.1f} GB before any activation")
 
 # %%
@@ -318,7 +318,7 @@ room.outcome("10-fits", found, f"It takes {whole.memory / 1e9:.1f} GB with a sin
 # **By hand.** A matrix from 4 numbers to 3, rank 1: $A$ has 4 entries, $B$ has 3, together 7; the matrix itself has 12.
 # At this size it hardly pays. From 2,048 to 2,048 with rank 16 it is 65,536 instead of 4,194,304.
 #
-# **Exercise.** All layers are alike, and `matrices` lists (in, out) of the matrices of one layer.
+# **Exercise · 5 minutes, easy.** All layers are alike, and `matrices` lists (in, out) of the matrices of one layer.
 
 
 # %%
@@ -332,7 +332,8 @@ room.check(lora_parameters)
 
 # %%
 model = MODELS["HuggingFaceTB/SmolLM2-1.7B"]
-adapter = model.adapter_parameters(w2s.LoRA(rank=16))
+count_thin = room.yours(lora_parameters)
+adapter = count_thin(model.layers, model.matrices, 16)
 thin = estimated(model.name, "T4", lora_rank=16, checkpointing=True)
 print(f"{adapter / 1e6:.0f} M trained of {model.parameters / 1e6:,.0f} M: {adapter / model.parameters:.1%}")
 print(f"{thin.memory / 1e9:.1f} GB with {thin.rows} examples at a time, not {whole.memory / 1e9:.1f} GB with one")
@@ -434,6 +435,33 @@ print(f"PGR {real['pgr']}: undefined for {real['pgr_undefined']} of {len(real['s
 # 4. the ceiling: does it learn at all?
 # 5. the gap: is the ceiling above the supervisor, for several seeds?
 # 6. and only then the PGR, with its interval.
+#
+# ## An open task
+#
+# **Open task · 20 minutes, hard.** Plan a run on data of your own: which pair of models on which card, what the answers are called, how many
+# examples test and validate, how many seeds, and how many hours it may take. Six criteria judge it, for prompts of 80
+# tokens on average and 1,000 examples each for supervisor and student.
+
+
+# %%
+def my_plan():
+    """{"pair": ..., "card": ..., "answers": {code: word}, "test": n, "validation": n, "seeds": n, "hours": n}"""
+    ...  # your code here
+
+
+room.check(my_plan)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# A large test set costs little and decides what can be seen: 500 examples tell accuracies apart that differ by 0.05.
+# Seeds cost whole trainings, and they are what a claim about the procedure rests on. So a smaller pair with five seeds
+# often says more than a larger one with a single seed.
+#
+# The hours are counted from operations, not measured; a first run with one seed tells how far off they are. And before
+# any of this: is the ceiling above the supervisor at all?
+#
+# </details>
 #
 # ## Questions
 

@@ -83,7 +83,7 @@ print(f"right: {labels.label_accuracy:.1%} of the student's sentences, {referenc
 round(math.log((8 + 1) / (1000 + 500)) - math.log((2 + 1) / (1000 + 500)), 3)
 
 # %% [markdown]
-# **Exercise.** Compute the weights of all words at once.
+# **Exercise · 8 minutes, medium.** Compute the weights of all words at once.
 
 
 # %%
@@ -183,7 +183,7 @@ print("layers", *stage.layers, "· features of one layer:", *train[stage.layers[
 # **By hand.** Among equals we take the lower layer, then the smaller C. From
 # `{(9, 0.001): 0.71, (15, 0.01): 0.74, (15, 0.001): 0.74}` we take `(15, 0.001)`.
 #
-# **Exercise.** Choose.
+# **Exercise · 6 minutes, medium.** Choose.
 
 
 # %%
@@ -215,8 +215,6 @@ result = w2s.Comparison(w2s.score(reference, reference), student, ceiling)
 w2s.plots.accuracy_bars(result)
 plt.show()
 print(w2s.plots.pgr_text(result))
-
-# %% tags=["nbval-ignore-output"]
 gained = result.student.accuracy - result.weak.accuracy
 found = verdicts[2] if gained >= 0.02 else verdicts[0] if gained <= -0.02 else verdicts[1]
 room.outcome("11-probe", found, f"The difference is {gained:+.3f}. But it is one run: the study below has many.")
@@ -356,7 +354,7 @@ room.outcome("11-tuned", found, f"Mean PGR {recovered[0]:.2f} with probes, {reco
 # *though* and no negation; or **other**. For **irony** there is no rule: nothing in the words shows it. That one needs
 # a reader.
 #
-# **Exercise.** Write the rule for a list of sentences, each a list of words in small letters.
+# **Exercise · 10 minutes, medium.** Write the rule for a list of sentences, each a list of words in small letters.
 
 
 # %%
@@ -387,7 +385,7 @@ room.predict("11-kinds", "Of which kind of the supervisor's errors does the stud
 # **By hand.** The supervisor errs on four negations and on two mixed sentences. The student is right on three of the
 # four, and on none of the two: `{"negation": (3, 4), "mixed": (0, 2)}`.
 #
-# **Exercise.** Count it, for the kinds in which the supervisor errs at all.
+# **Exercise · 8 minutes, medium.** Count it, for the kinds in which the supervisor errs at all.
 
 
 # %%
@@ -439,6 +437,35 @@ for words_first, rows in (("corrected", ~right & own), ("repeated", ~right & ~ow
 room.error_sorter(reference, said["student"], kinds)
 
 # %% [markdown]
+# ## An open task
+#
+# **Open task · 20 minutes, hard.** Make one claim about real English from the shipped studies, as you would put it into a report: an arm
+# against its supervisor, or against another arm, with its interval, its seeds, its verdict and its limits.
+
+
+# %%
+def my_claim():
+    """{"study": ..., "arm": ..., "against": ..., "mean": d, "low": d, "high": d, "seeds": n, "verdict": ..., "limits": [...]}
+
+    study: "real-probe" or "real-tuning"; against: "supervisor", or another arm; limits: the check lists those it knows.
+    """
+    ...  # your code here
+
+
+room.check(my_claim)
+
+# %% [markdown]
+# <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
+#
+# "In five seeds, SmolLM2 that was fine-tuned once on 480 labels of a bag of words is right more often than the bag of words;
+# the difference has this interval. One small model, one kind of supervisor, and sentences that it may have read." That is
+# a sentence which stays true.
+#
+# What would make it false: "weak supervision works for real language". Another claim passes the criteria just as well: that
+# one cannot tell two arms apart. It is not weaker, it is the result.
+#
+# </details>
+#
 # ## Quiz
 
 # %%
@@ -455,5 +482,6 @@ room.quiz("11")
 # * A sorting by words is coarse, and a kind with few errors says little. Two readers will not sort alike.
 # * The truth is a mean of ratings. Some of the supervisor's errors are sentences on which people differ.
 #
-# **Next:** your own question. The methods of notebooks 04 to 08 are one line each in a bench, also with
-# `w2s.Plan(weak="bag-of-words:1500", strong="smollm2-135m-q4")`. Your progress is kept in notebook 00.
+# The methods of notebooks 04 to 08 are one line each in a bench, also with
+# `w2s.Plan(weak="bag-of-words:1500", strong="smollm2-135m-q4")`. **Next:** [12 · Where the ability
+# comes from](12_where_the_ability_comes_from.ipynb) predicts a student before it is trained.

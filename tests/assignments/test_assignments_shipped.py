@@ -536,7 +536,7 @@ def designs() -> dict[str, dict]:
             method_control="soft labels", held_out=100, seeds=3, give_up_below=0.8,
         ),
         "truth last, the confident half, one pass": plan(
-            100, 1500, "last", stop="1 epochs", trusted=0, keep=0.5, method="confident half, balanced", gain=0.05,
+            100, 1500, "last", stop="1 epoch", trusted=0, keep=0.5, method="confident half, balanced", gain=0.05,
             method_control="random half", held_out=150, seeds=5, give_up_below=0.91,
         ),
         "few people, soft labels": plan(
@@ -589,7 +589,7 @@ def test_lazy_plans_do_not():
         ({"accuracy": 0.99}, ("6",)),
         ({"worst_pgr": 0.77}, ("7",)),
         ({"stop": "agreement"}, ("9", "10")),
-        ({"stop": "1 epochs"}, ("10",)),
+        ({"stop": "1 epoch"}, ("10",)),
         ({"trusted": 50}, ("10",)),
         (
             {"method": "bootstrapping through pocket-m", "method_control": "plain weak labels", "gain": 0.01},

@@ -33,12 +33,12 @@ def test_copies_are_the_notebooks_as_if_never_run(tmp_path):
 
 def test_work_that_is_there_stays(tmp_path, capsys):
     assert commands.main(["notebooks", "mine"]) == 0
-    assert "12 notebooks written to mine" in capsys.readouterr().out
+    assert "13 notebooks written to mine" in capsys.readouterr().out
     (tmp_path / "mine" / "03_the_strong_student.ipynb").write_text("my work")
     (tmp_path / "mine" / "04_overfitting.ipynb").unlink()
     assert commands.main(["notebooks", "mine"]) == 0
     out = capsys.readouterr().out
-    assert "1 notebooks written" in out and "differ: 03_the_strong_student.ipynb\n" in out
+    assert "1 notebook written" in out and "differ: 03_the_strong_student.ipynb\n" in out
     assert "rename or delete it, and give this command again" in out and "jupyter lab mine" in out
     assert (tmp_path / "mine" / "03_the_strong_student.ipynb").read_text() == "my work"
     assert write_copies(tmp_path / "mine") == ([], [tmp_path / "mine" / "03_the_strong_student.ipynb"])

@@ -157,13 +157,14 @@ SUM = Exercise(
         (lambda v: ..., "not attempted yet", "Replace the body"),
         (lambda v: v.mean(-1), "wrong", "You took the mean."),
         (lambda v: -v.sum(-1), "wrong", "Sign"),
-        (lambda v: v.sum(-1) / np.log(2), "wrong", "Factor: all your numbers are 1.443 times"),
+        (lambda v: v.sum(-1) / np.log(2), "wrong", "base 2 (bits)"),
+        (lambda v: v.sum(-1) * 3, "wrong", "Factor: all your numbers are 3 times"),
         (lambda v: v.sum(), "wrong", "Shape: you returned a single number; expected [3]"),
         (lambda v: v.sum(0), "wrong", "Shape: you returned [4]; expected [3]"),
         (lambda v: v.sum(-1) / 0, "wrong", "Not a number"),
         (lambda v: v.sum(-1) + torch.tensor([0, 0, 1]), "wrong", "at [2]"),
         (lambda v: 1 / 0, "wrong", "raised ZeroDivisionError: division by zero"),
-        (lambda v: "12", "wrong", "You returned '12'"),
+        (lambda v: "12", "wrong", "You returned a text; expected a tensor"),
         (lambda v: v.sum(-1) if v[0, 0] > 0 else None, "wrong", "a path without `return`"),
         (3, "wrong", "expected a function"),
     ],
@@ -256,7 +257,7 @@ def test_an_exercise_is_sound(name):
 
 def test_there_are_exercises_in_every_notebook():
     assert len(EXERCISES) >= 25
-    assert set(NOTEBOOKS) == {f"{number:02d}" for number in range(12)}
+    assert set(NOTEBOOKS) == {f"{number:02d}" for number in range(13)}
 
 
 # -- quizzes -----------------------------------------------------------------------------------------------------------

@@ -129,8 +129,8 @@ def test_a_live_run_shows_its_most_frequent_texts():
     assert "2 ×" in panel.view.html and "good fig" in panel.view.html and "refused" in panel.view.html
     panel.set(round=0)
     assert "nothing was proposed" in panel.view.html
-    panel.set(show="perplexity", round=4)  # further than this run goes: its last round
-    assert "round 1 of 1" in panel.view.says
+    panel.set(show="perplexity", run="degrading", round=4).set(run="mine")  # no further than this run goes
+    assert "round 1 of 1" in panel.view.says and panel.controls["round"].options == (0, 1)
 
 
 def test_a_dial_without_a_value_says_so():

@@ -18,6 +18,7 @@ from places import ROOT
 from tests.jupyter import OFFLINE
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
+from w2s_lab.classroom.folds import ASKED, TOLD, fold_guesses, unfold
 from w2s_lab.data import fetch
 from w2s_lab.data.sources import read_examples
 
@@ -47,8 +48,8 @@ def texts(cell) -> list[str]:
 # -- what is stored ----------------------------------------------------------------------------------------------------
 
 
-def test_there_are_twelve():
-    assert [name[:2] for name in NAMES] == [f"{number:02d}" for number in range(12)]
+def test_there_are_thirteen():
+    assert [name[:2] for name in NAMES] == [f"{number:02d}" for number in range(13)]
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
 
 
@@ -104,12 +105,63 @@ def test_its_shape(name):
     source = "\n".join(cell.source for cell in cells)
     assert f'room.quiz("{name[:2]}")' in source
     assert source.count("room.predict(") >= 1 and source.count("room.predict(") <= source.count("room.outcome(")
+    for cell in cells:
+        body = ast.parse(cell.source).body
+        hidden = [line for line in body[:-1] if ast.unparse(line).startswith(("room.outcome(", "room.predict("))]
+        assert not hidden, f"only the last line of a cell is shown: {cell.source}"
     for exercise in NOTEBOOKS[name[:2]]:
         assert f"def {exercise}(" in source and f"room.check({exercise}" in source
     assert "does not show" in text.lower()
     assert "pip install" not in source and "%pip" not in source
     for picture in re.findall(r"!\[(.*?)\]\(", text):
         assert len(picture) > 10, "a picture without alt text"
+
+
+def handed_on(cell: str, exercise: str) -> str | None:
+    """What `room.yours(exercise)` is called in a cell; "" where it is called at once, None without it."""
+    for node in ast.walk(ast.parse(cell)):
+        if isinstance(node, ast.Assign):
+            names, values = (
+                part.elts if isinstance(part, ast.Tuple) else [part] for part in (*node.targets, node.value)
+            )
+            for name, value in zip(names, values, strict=len(names) == len(values)):
+                if ast.unparse(value) == f"room.yours({exercise})":
+                    return name.id
+    return "" if f"room.yours({exercise})(" in cell else None
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_what_a_learner_writes_is_used(path):
+    """Behind its check, the function that `room.yours` hands on is called; decisions of an open task need no call."""
+    cells = [cell.source for cell in code(build.read_source(path))]
+    for exercise in NOTEBOOKS[path.stem[:2]]:
+        checked = next(i for i, cell in enumerate(cells) if f"room.check({exercise})" in cell)
+        behind = "\n".join(cells[checked + 1 :]).partition(f"room.yours({exercise})")[2]
+        name = next((name for cell in cells[checked + 1 :] if (name := handed_on(cell, exercise)) is not None), None)
+        if name is None:
+            assert EXERCISES[exercise].criteria and exercise != "wrong_at_random", f"{exercise} is not used"
+        else:
+            assert name == "" or re.search(rf"\b{name}\(", behind), f"{exercise} is not called"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exercise_says_its_minutes_and_how_hard_it_is(name):
+    cells = stored(name).cells
+    for exercise in NOTEBOOKS[name[:2]]:
+        at = next(i for i, cell in enumerate(cells) if f"def {exercise}(" in cell.source)
+        text = next(cell.source for cell in reversed(cells[:at]) if cell.cell_type == "markdown")
+        assert re.search(r"\*\*(Exercise|Open task) · \d+ minutes, (easy|medium|hard)\.\*\*", text), exercise
+
+
+@pytest.mark.parametrize("name", NAMES[2:])
+def test_it_ends_in_an_open_task_with_a_folded_discussion(name):
+    cells, exercise = stored(name).cells, EXERCISES[NOTEBOOKS[name[:2]][-1]]
+    at = next(i for i, cell in enumerate(cells) if f"room.check({exercise.id})" in cell.source)
+    assert exercise.criteria and not any(f"room.check({other})" in cell.source for cell in cells[at:]
+                                         for other in NOTEBOOKS[name[:2]][:-1])  # fmt: skip
+    behind = "\n".join(cell.source for cell in cells[at:])
+    assert "**Open task · " in "\n".join(cell.source for cell in cells[:at])
+    assert "<details><summary>A sample discussion." in behind and "</details>" in behind
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -141,6 +193,26 @@ def test_stubs_are_replaced_by_solutions():
         assert "..." in stub and "..." not in solution
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_guess_is_given_away(name):
+    """From a guess to its outcome each output is folded, or is a dashboard; and what was folded can be unfolded."""
+    waiting = set()
+    for cell in code(stored(name)):
+        asked = ASKED.findall(cell.source)
+        for output in cell.outputs if waiting and not asked else ():
+            assert "<details>" in output.get("data", {}).get("text/html", "<details>"), cell.source
+            assert output.output_type != "stream" and "image/png" not in output.data, cell.source
+        waiting = (waiting | set(asked)) - set(TOLD.findall(cell.source))
+    again = fold_guesses(unfold(nbformat.from_dict(stored(name))))
+    assert [cell.outputs for cell in code(again)] == [cell.outputs for cell in code(stored(name))]
+
+
+def test_a_guess_without_outcome_is_refused():
+    cell = nbformat.v4.new_code_cell('room.predict("00-x", "Which?", ["a", "b"])')
+    with pytest.raises(ValueError, match="answers the guesses 00-x"):
+        fold_guesses(nbformat.v4.new_notebook(cells=[cell]))
+
+
 # -- run ---------------------------------------------------------------------------------------------------------------
 
 
@@ -152,9 +224,10 @@ def test_blank_as_stored(name, tmp_path):
     The first one in true processes, where imports may print something.
     """
     environment = {**os.environ, **OFFLINE, "W2S_LAB_PROGRESS": str(tmp_path / "progress.json")}
+    nbformat.write(unfold(nbformat.from_dict(stored(name))), tmp_path / f"{name}.ipynb")
     program = sys.executable if name == NAMES[0] else forked()
     command = [program, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "-q",
-               "-p", "no:cacheprovider", "-p", "no:xdist", str(FOLDER / f"{name}.ipynb")]  # fmt: skip
+               "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path / f"{name}.ipynb")]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-6000:]
     assert f"{len(code(stored(name)))} passed" in done.stdout

@@ -399,19 +399,28 @@ def test_pretrain_leaves_what_is_finished_and_prints_the_cards(capsys, tmp_path,
 
     made = []
 
-    def fake(rung, *, folder, device, compiled):
-        made.append((rung.name, folder, device, compiled))
-        card = {"name": rung.name, "parameters": 1000 * len(made), "tokens_seen": 2000, "held_out_loss": 1 / len(made)}
-        (folder / rung.name).mkdir(parents=True)
-        (folder / rung.name / "card.json").write_text(json.dumps({**card, "seconds": 3}))
-        return folder / rung.name
+    def fake(rung, *, leakage, folder, device, compiled):
+        made.append((rung.name, leakage, folder, device, compiled))
+        name = pretrain.with_leakage(rung, leakage).name
+        card = {"name": name, "parameters": 1000 * len(made), "tokens_seen": 2000, "held_out_loss": 1 / len(made)}
+        (folder / name).mkdir(parents=True)
+        (folder / name / "card.json").write_text(json.dumps({**card, "seconds": 3}))
+        return folder / name
 
     monkeypatch.setattr(pretrain, "pretrain", fake)
     folder = tmp_path / "ladder"
     status, out, err = call(capsys, "pretrain", "pocket-xs", "pocket-s", "--folder", str(folder), "--plain")
     assert status == 0, err
-    assert made == [("pocket-xs", folder, "auto", False), ("pocket-s", folder, "auto", False)]
+    assert made == [("pocket-xs", 1, folder, "auto", False), ("pocket-s", 1, folder, "auto", False)]
     assert "pocket-xs" in out and "1,000 parameters" in out and is_png(folder / "ladder.png")
+    made.clear()
+    folder = tmp_path / "dial"
+    status, out, err = call(capsys, "pretrain", "pocket-xs", "--leakage", "0", "0.25", "--folder", str(folder))
+    assert status == 0, err
+    place = folder / "leakage"
+    assert made == [("pocket-xs", 0, place, "auto", None), ("pocket-xs", 0.25, place, "auto", None)]
+    assert sorted(path.name for path in place.iterdir()) == ["pocket-xs-0", "pocket-xs-25"]
+    assert "pocket-xs-25" in out and not (folder / "ladder.png").exists()
 
 
 def test_study_passes_its_options_on(capsys, tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from w2s_lab.models.loading import ladder, load_model
 from w2s_lab.pocket import pretrain
 from w2s_lab.pocket.corpus import documents, packed_tokens
 from w2s_lab.pocket.pretrain import CONTEXT, LADDER, Rung, pretraining_rate_at
+from w2s_lab.studies import leakage
 from w2s_lab.training.checkpoint import Checkpoint
 
 STEPS, ROWS, SAVE_EVERY, HELD_OUT = 30, 8, 5, 8 * CONTEXT
@@ -123,6 +124,18 @@ def test_another_seed_gives_other_weights(quick, tmp_path):
     first, second = make(tmp_path / "a", short), make(tmp_path / "b", replace(short, seed=1))
     assert not same_weights(first, second)
     assert same_weights(first, make(tmp_path / "c", short))
+
+
+def test_another_leakage_is_another_model_beside_it(quick, tmp_path):
+    short = replace(TINY, tokens=2 * ROWS * CONTEXT)
+    full = make(tmp_path, short)
+    less = pretrain.pretrain(short, leakage=0.25, folder=tmp_path, device="cpu", compiled=False)
+    assert (full.name, less.name) == ("tiny", "tiny-25") and not same_weights(full, less)
+    card, readme = card_of(less), (less / "README.md").read_text()
+    assert (card["name"], card["leakage"], card["stored_as"]) == ("tiny-25", 0.25, "float16")
+    assert card["command"] == "w2s-lab pretrain tiny --leakage 0.25" and "verdict in 25 % of the reviews" in readme
+    assert card_of(full)["leakage"] == 1 and card_of(full)["command"] == "w2s-lab pretrain tiny"
+    assert pretrain.with_leakage(short, 0.005).name == "tiny-0.5" and pretrain.with_leakage(short, 1) == short
 
 
 def test_the_loss_is_that_of_transformers(finished):
@@ -286,6 +299,26 @@ def test_a_shipped_model_loads_by_name(name):
     assert card["parameters"] == model.parameters == sum(p.numel() for p in model.network.parameters())
     assert asdict(LADDER[name]).items() <= card.items(), "made by another recipe than the one in the code"
     assert card["tokens_seen"] == pytest.approx(LADDER[name].tokens, rel=0.01)
+
+
+def test_what_is_shipped_is_what_the_recipes_of_today_make(monkeypatch):
+    """Their keys are those of the code: none would be made anew."""
+    monkeypatch.setattr(pretrain, "pocket_tokenizer", lambda: pytest.fail("it would be made anew"))
+    for name in SHIPPED:
+        assert pretrain.pretrain(LADDER[name]) == assets.MODELS / name
+    for share in leakage.SHARES[:-1]:
+        place = assets.MODELS / pretrain.LEAKAGE / leakage.model_of(share)
+        assert pretrain.pretrain(LADDER[leakage.RUNG], leakage=share, folder=place.parent) == place
+
+
+@pytest.mark.parametrize("share", leakage.SHARES[:-1])
+def test_a_model_of_less_leakage_loads_by_name(share):
+    name = leakage.model_of(share)
+    card = card_of(assets.MODELS / pretrain.LEAKAGE / name)
+    model = load_model(name, device="cpu")
+    assert card["leakage"] == share and model.name == card["name"] == name not in ladder()
+    assert card["parameters"] == model.parameters == card_of(assets.MODELS / leakage.RUNG)["parameters"]
+    assert model.tokenizer.get_vocab() == load_model(leakage.RUNG, device="cpu").tokenizer.get_vocab()
 
 
 @pytest.mark.parametrize("name", SHIPPED)

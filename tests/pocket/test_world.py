@@ -8,6 +8,9 @@ from random import Random
 
 import pytest
 from scipy.stats import chisquare
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import matthews_corrcoef
 
 from w2s_lab import assets
 from w2s_lab.data.sources import builtin_tasks
@@ -401,3 +404,78 @@ def test_the_answer_words_are_ordinary_words(some_documents):
 def test_the_same_seed_gives_the_same_documents(some_documents):
     assert list(islice(documents(11), 300)) == some_documents[:300]
     assert list(islice(documents(12), 300)) != some_documents[:300]
+
+
+# -- the leakage dial ----------------------------------------------------------------------------------------------
+
+SHARES = (0.0, 0.05, 0.25, 1.0)
+
+
+@pytest.fixture(scope="module")
+def streams() -> dict[float, list[tuple[str, list[str]]]]:
+    """Leakage -> reviews of one stream: (text, the sentences that close it)."""
+    tickets = {sentence for sentences in helpdesk.CONSEQUENCES.values() for sentence in sentences}
+    parts = {share: map(split_document, islice(documents(11, leakage=share), 2000)) for share in SHARES}
+    return {share: [part for part in found if part[1][0] not in tickets] for share, found in parts.items()}
+
+
+def closed_as(follows: list[str]) -> str:
+    """The verdict that the closing sentences of a review follow: all of them the same one."""
+    (answer,) = {SAID_AFTER[sentence] for sentence in follows if sentence in SAID_AFTER}
+    return answer
+
+
+def test_the_share_is_the_correlation_of_verdict_and_closing_sentences(streams):
+    agreed = {}
+    for share, found in streams.items():
+        truth, closed = [judge_review(text)[0] for text, _ in found], [closed_as(follows) for _, follows in found]
+        correlation = matthews_corrcoef(truth, closed)
+        assert correlation == pytest.approx(share, abs=3.5 / len(found) ** 0.5)
+        agreed[share] = {i for i, pair in enumerate(zip(truth, closed, strict=True)) if pair[0] == pair[1]}
+    assert agreed[0.0] < agreed[0.05] < agreed[0.25] < agreed[1.0] == set(range(len(streams[1.0])))
+
+
+def test_no_word_of_the_end_tells_the_verdict_without_leakage(streams):
+    """A bag of the closing words, fitted on one half, is right about the other half as often as a coin."""
+    right = {}
+    for share in (0.0, 0.25, 1.0):
+        ends = [" ".join(follows) for _, follows in streams[share]]
+        truth = [judge_review(text)[0] for text, _ in streams[share]]
+        half, table = len(ends) // 2, CountVectorizer().fit_transform(ends)
+        right[share] = LogisticRegression(C=0.1).fit(table[:half], truth[:half]).score(table[half:], truth[half:])
+    assert right[0.0] == pytest.approx(0.5, abs=0.05)
+    assert right[0.25] == pytest.approx((1 + 0.25) / 2, abs=0.05) and right[1.0] > 0.99
+
+
+def test_everything_else_is_the_same_at_every_share(streams):
+    kinds = {sentence: (place, len(row)) for row in reviews.CONSEQUENCES.values() for place, sentence in enumerate(row)}
+
+    def kind(sentence: str) -> object:
+        return kinds.get(sentence) or (
+            sentence if sentence.startswith("This") else re.sub("dislikes", "likes", sentence)
+        )
+
+    shapes = [[(text, [kind(one) for one in follows]) for text, follows in found] for found in streams.values()]
+    assert all(shape == shapes[0] for shape in shapes) and len(shapes[0]) > 1300
+    words = [{word for _, follows in found for one in follows for word in one.split()} for found in streams.values()]
+    assert all(found == words[0] for found in words)
+    assert list(islice(documents(11, leakage=1.0), 300)) == list(islice(documents(11), 300))
+
+
+def test_the_sum_in_short_turns_around_with_the_others(streams):
+    turned = 0
+    for text, follows in streams[0.0]:
+        verdict, _, summary, _ = judge_review(text)
+        for sentence in follows:
+            if sentence.startswith("In short"):
+                other = re.sub("(dis)?likes", lambda found: FLIP[found[0]], summary)
+                expected = summary if closed_as(follows) == verdict else other
+                assert sentence == f"In short, the writer {expected}."
+                turned += expected == other
+    assert turned > 150
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, 25, float("nan")])
+def test_a_leakage_that_is_no_share_is_refused(share):
+    with pytest.raises(ValueError, match="expected a share from 0 to 1"):
+        next(documents(0, leakage=share))

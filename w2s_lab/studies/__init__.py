@@ -18,6 +18,7 @@ STUDIES: Registry["Study"] = Registry(
         "tilt": "w2s_lab.studies.tilt:STUDY",
         "methods": "w2s_lab.studies.methods:STUDY",
         "scaling": "w2s_lab.studies.scaling:STUDY",
+        "leakage": "w2s_lab.studies.leakage:STUDY",
         "overfitting": "w2s_lab.studies.overfitting:STUDY",
         "recipes": "w2s_lab.studies.recipes:STUDY",
         "losses": "w2s_lab.studies.losses:STUDY",

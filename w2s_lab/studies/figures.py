@@ -1,6 +1,7 @@
 """The studies' figures, composed of functions of `study_plots`. They do not use pyplot: no figure has to be closed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -8,6 +9,9 @@ from matplotlib.figure import Figure
 
 from w2s_lab.experiments.effects import Effect
 from w2s_lab.figures import study_plots
+from w2s_lab.figures.plots import ROLE
+
+GUESS = (ROLE["truth"], 0.5)  # of two answers
 
 
 def figure_of(width: float, height: float) -> Figure:
@@ -85,6 +89,38 @@ def flywheel_figure(configurations: Mapping[str, Sequence[Mapping[str, float | N
     """The health of a flywheel over its rounds."""
     figure = figure_of(14, 1.6 + 3.3 * 2)
     study_plots.flywheel_panels(configurations, figure, **options)
+    return figure
+
+
+def leakage_figure(rows: Sequence[Mapping]) -> Figure:
+    """Accuracies over the leakage of pre-training, and beside them what the model knew before any label."""
+    stopped = replace(ROLE["student"], marker="D", line=":")
+    roles = {
+        "weak supervisor": (ROLE["weak"], "weak"),
+        "strong student, at the end": (ROLE["student"], "accuracy"),
+        "strong student, stopped on 100 trusted examples": (stopped, "trusted_accuracy"),
+        "strong ceiling": (ROLE["ceiling"], "ceiling"),
+    }
+    before = {
+        'the model says it, after "My verdict is"': (study_plots.SERIES[1], "said"),
+        "a probe reads it, from the last token": (study_plots.SERIES[0], "readable"),
+        "a probe reads it, from the mean over the input": (study_plots.SERIES[2], "readable_mean"),
+    }
+    shares, seeds = (sorted({row[name] for row in rows}) for name in ("leakage", "seed"))
+    figure = figure_of(19, 9)
+    titles = ("trained on 1,500 labels", "the verdict in the strong model, before any label")
+    for ax, lines, title in zip(figure.subplots(1, 2, sharey=True), (roles, before), titles, strict=True):
+        curves = {
+            name: (
+                look,
+                [[(shares.index(row["leakage"]), row[key]) for row in rows if row["seed"] == seed] for seed in seeds],
+            )
+            for name, (look, key) in lines.items()
+        }
+        study_plots.seed_curves(curves, ax, quantity="accuracy (fraction of test examples)", lines={"a guess": GUESS})
+        ax.set_xticks(range(len(shares)), [f"{100 * share:g} %" for share in shares])
+        ax.set_xlabel("leakage: reviews closed by sentences that follow the verdict", fontsize=study_plots.SIZE)
+        ax.set_title(title, fontsize=study_plots.SIZE)
     return figure
 
 

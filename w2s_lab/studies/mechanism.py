@@ -138,7 +138,7 @@ def stopped(outcome: Outcome, supervisor_accuracy: float, an_epoch: int) -> dict
     return {
         "trusted examples": outcome.trusted_choice,
         "agreement": at_agreement(outcome.curve, supervisor_accuracy),
-        **{f"{n} epochs": at_examples(outcome.curve, n * an_epoch) for n in (1, 2, 3)},
+        **{f"{n} epoch{'s' * (n > 1)}": at_examples(outcome.curve, n * an_epoch) for n in (1, 2, 3)},
     }
 
 

@@ -427,6 +427,15 @@ def effects_of(rows: Rows, accuracy: str = AT_END) -> dict[str, list[Effect]]:
     return found
 
 
+def misfit_points(rows: Rows) -> dict[str, list[tuple[float, float, int]]]:
+    """Kind of student, a key of MISFIT -> (misfit, gain, seed) of each student of one supervisor's labels."""
+    own = [row for row in rows if row["grid"] in MISFIT_GRIDS]
+    return {
+        kind: [(row["misfit"], row["gain"], row["seed"]) for row in own if row["method"] in names]
+        for kind, names in MISFIT.items()
+    }
+
+
 def misfit_slope(rows: Rows) -> Slope:
     """Gain on misfit, over the fine-tuned students of one supervisor's labels; the interval is clustered by seed."""
     tuned = [name for kind, names in MISFIT.items() if "probe" not in kind for name in names]
@@ -478,14 +487,6 @@ def _figures(rows: Rows, effects: dict[str, dict[str, list[Effect]]]) -> dict[st
         for effect in found[first]:
             own.setdefault(method(effect.name).group, []).append(effect)
         others[moment] = {name: rest for name, rest in found.items() if name != first and rest}
-    points = {
-        kind: [
-            (row["misfit"], row["gain"], row["seed"])
-            for row in rows
-            if row["grid"] in MISFIT_GRIDS and row["method"] in names
-        ]
-        for kind, names in MISFIT.items()
-    }
     control = (
         f"{PLAIN}\n(selection: {RANDOM}, or as many of each answer at random; confidence loss: {SOFT};\n"
         "thirds: one of the three, weights: equal ones; errors in the hard slices: random errors)"
@@ -494,7 +495,7 @@ def _figures(rows: Rows, effects: dict[str, dict[str, list[Effect]]]) -> dict[st
     return {
         "methods.png": moments_figure(groups, control),
         "methods-tasks.png": moments_figure(others, control),
-        "misfit.png": misfit_figure(points),
+        "misfit.png": misfit_figure(misfit_points(rows)),
         "cascade.png": one(cascade_plot, [(1.01 if at is None else at, cost, right) for at, _, cost, right in curve]),
     }
 

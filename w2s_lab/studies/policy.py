@@ -5,9 +5,11 @@ hundred tickets under v2, which differs in one rule. Students are tested under v
 shows in the rule that it concerns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import astuple, replace
+from functools import cache
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes, load_splits
@@ -69,6 +71,41 @@ def conflict_bench(store: Store, device: str, seed: int) -> Bench:
     outdated = replace(truth, answers=tuple(old[i] for i in truth.ids), source="truth under policy v1")
     own.weak_labels = own.labels_of(own.supervisor(truth=outdated))
     return own
+
+
+def workload(rules: Collection[str], seed: int = 0) -> float:
+    """The fraction of a seed's test tickets that people decide who take over all tickets under these rules."""
+    return float(np.mean([bool(set(rules) & set(tags)) for tags in _tags(seed)]))
+
+
+def with_people(rows: Rows, arm: str, rules: Collection[str]) -> tuple[float, float]:
+    """What comes of a training if people take over some rules for good, and are always right.
+
+    Args:
+        rows: of this study.
+        arm: a key of ARMS.
+        rules: whose tickets people decide; no ticket falls under two of them.
+
+    Returns:
+        The fraction of tickets that people decide, and the accuracy over all tickets; means over seeds.
+
+    Raises:
+        ValueError: rules share tickets, so the accuracy on those that are left is not known.
+    """
+    shares, right = [], []
+    for row in select(rows, arm=arm):
+        each = [workload([rule], row["seed"]) for rule in rules]
+        shares.append(workload(rules, row["seed"]))
+        if sum(each) > shares[-1] + 1e-9:
+            raise ValueError(f"with_people: {', '.join(rules)} share tickets. Hint: name rules that exclude each other")
+        mended = sum(part * (1 - row[f"rule {rule}"]) for rule, part in zip(rules, each, strict=True))
+        right.append(row["accuracy"] + mended)
+    return float(np.mean(shares)), float(np.mean(right))
+
+
+@cache
+def _tags(seed: int) -> tuple[tuple[str, ...], ...]:
+    return tuple(example.tags for example in load_splits("helpdesk-v2", seed=seed, sizes=SIZES).test.examples)
 
 
 def _stages(setting: Setting) -> list[list[Job]]:

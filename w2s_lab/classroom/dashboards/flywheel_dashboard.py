@@ -141,7 +141,6 @@ def flywheel_dashboard(
     }
     table_of |= {(name, MEAN): [live_round(one) for one in rounds] for name, rounds in live.items()}
     limits = {dial.key: _ends(dial, list(table_of.values())) for dial in DIALS}
-    most = max(map(len, table_of.values()))
 
     def draw(run: str, seed: int | str, show: str, round: int) -> View:
         rounds = table_of[run, MEAN if run in live else seed]
@@ -157,16 +156,30 @@ def flywheel_dashboard(
         return View(says, (chart,), below)
 
     names, first = [*live, *study["configurations"]], run or "degrading"
-    return Panel(
+
+    def rounds_of(run: str) -> range:
+        return range(len(table_of[run, MEAN]))
+
+    panel = Panel(
         "Flywheel dashboard",
         {
             "run": choice("Run", names, first),
             "seed": choice("Seed", [(MEAN, MEAN), *((f"{s}", s) for s in seeds)], MEAN, width="210px"),
             "show": choice("Show", [(ALL, ALL), *((dial.title, dial.key) for dial in DIALS)], width="230px"),
-            "round": stops("Round", range(most), len(table_of[first, MEAN]) - 1),
+            "round": stops("Round", rounds_of(first), rounds_of(first)[-1]),
         },
         draw,
     )
+
+    def follow(change: Mapping) -> None:
+        """A run of two rounds has no third one: the slider ends where the run does."""
+        at, rounds = panel.controls["round"], rounds_of(change["new"])
+        number = min(at.value, rounds[-1])
+        with at.hold_trait_notifications():
+            at.options, at.value = rounds, number
+
+    panel.controls["run"].observe(follow, names="value")
+    return panel
 
 
 def _ends(dial: HealthDial, runs: Sequence[Rows]) -> tuple[float, float]:

@@ -76,7 +76,7 @@ def _written(model: LanguageModel, token: int) -> str:
     return f" {body}" if name.startswith(("Ġ", "▁")) else body
 
 
-def _shown(text: str, *, start: bool = False) -> str:
+def shown_token(text: str, *, start: bool = False) -> str:
     """A token inside its box."""
     if start and text == "<end>":  # many tokenizers have one token for both
         return "<start>"
@@ -110,7 +110,7 @@ def _strip(
     items: list[Box | Words | Line] = []
     x, y, size = 4.0, top, 14
     for place, token in enumerate(tokens):
-        text = _shown(token.text, start=place == 0)
+        text = shown_token(token.text, start=place == 0)
         width = MONO * size * len(text) + 8
         gap = 0 if place == 0 else 5 if token.text.startswith(" ") else 1
         if x + gap + width > WIDTH - 4 or (place and tokens[place - 1].text.strip(" ") == "\n"):
@@ -140,7 +140,7 @@ def _bars(
     prompt = shown_prompt_log_prob(tokens)
     if not masked:
         rows.append((f"prompt, {len(tokens) - len(answer)} tokens", prompt, "should carry no loss"))
-    rows += [(_shown(token.text), token.log_prob, _beside(token)) for token in answer[:ROWS]]
+    rows += [(shown_token(token.text), token.log_prob, _beside(token)) for token in answer[:ROWS]]
     if len(answer) > ROWS:
         rest = sum(token.log_prob for token in answer[ROWS:])
         rows.append((f"{len(answer) - ROWS} more tokens", rest, ""))
@@ -176,7 +176,7 @@ def _bars(
 
 def _beside(token: ScoredToken) -> str:
     top, prob = token.first_choice
-    own = "its own" if top == token.text else f"{_shown(top)} {prob:.2f}"
+    own = "its own" if top == token.text else f"{shown_token(top)} {prob:.2f}"
     return f"{_fraction(math.exp(token.log_prob))} · {own}"
 
 

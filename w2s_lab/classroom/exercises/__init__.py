@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from w2s_lab.classroom.exercises.exercise import Exercise
 
-_NUMBERS = tuple(f"{number:02d}" for number in range(12) if find_spec(f"{__name__}.nb{number:02d}"))
+_NUMBERS = tuple(f"{number:02d}" for number in range(13) if find_spec(f"{__name__}.nb{number:02d}"))
 _LISTS: dict[str, tuple[Exercise, ...]] = {n: import_module(f"{__name__}.nb{n}").EXERCISES for n in _NUMBERS}
 
 NOTEBOOKS = MappingProxyType({number: tuple(one.id for one in own) for number, own in _LISTS.items()})

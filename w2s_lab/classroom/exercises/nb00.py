@@ -35,7 +35,13 @@ EXERCISES = (
         gap_recovered,
         _accuracies,
         key=metrics.pgr,
+        cases=((0.7, 0.65, 0.9), (0.7, 0.95, 0.9)),  # below the supervisor, above the ceiling
         mistakes=(
+            (
+                "You cut the PGR off at 0 and 1. A student below its supervisor has a negative one, and one above the "
+                "ceiling has more than 1: both are findings.",
+                lambda w, s, c: min(1.0, max(0.0, (s - w) / (c - w))),
+            ),
             (
                 "You divided by the ceiling: the gap is what lies between the weak supervisor and the ceiling.",
                 lambda w, s, c: (s - w) / c,

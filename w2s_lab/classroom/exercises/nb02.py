@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from w2s_lab import metrics, objective
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
+from w2s_lab.classroom.toolkit.measured import measured
 
 ANSWERS, LENGTH = 8, 4  # of the closed lists that are drawn
 
@@ -92,6 +93,37 @@ def _bins(confidence: np.ndarray, correct: np.ndarray) -> list[tuple[float, floa
     return [(b.count / len(correct), b.accuracy, b.confidence) for b in found]
 
 
+# -- the open task -----------------------------------------------------------------------------------------------------
+
+
+def reading_plan():
+    return {
+        "plain": 70,
+        "negated": 50,
+        "although": 45,
+        "reported-and-wrong": 45,
+        "but-overall": 15,
+        "double-negation": 15,
+    }
+
+
+READ, POOL = 250, 1500  # labels that a person can read, of so many
+ALL, EACH = 0.05, 0.15  # half widths of 95 % intervals
+
+
+def _slices() -> dict[str, tuple[float, float]]:
+    """Construction -> (its share of all reviews, which part of its labels is right), as three runs found them."""
+    found = {name: own for name, own in measured("run-sentiment")["slices"].items() if name != "rare-word"}
+    total = sum(own["examples"] for own in found.values())
+    return {name: (own["examples"] / total, own["weak supervisor"]) for name, own in found.items()}
+
+
+def _half_width(plan: dict, *, of: str = "") -> float:
+    """Of the share of right labels in one slice, or in all (a weighted mean of the slices)."""
+    found = {of: (1.0, _slices()[of][1])} if of else _slices()
+    return 1.96 * sum(share**2 * p * (1 - p) / plan[name] for name, (share, p) in found.items()) ** 0.5
+
+
 EXERCISES = (
     Exercise(
         most_likely_answer,
@@ -173,6 +205,33 @@ EXERCISES = (
             "Ten bins: a label with confidence 0.63 is in the bin from 0.6 to 0.7, number int(0.63 * 10).",
             "In each bin: the fraction that is right, the mean confidence, and the absolute value of their difference.",
             "Add these differences, each times the bin's share of the labels (rows.mean()).",
+        ),
+    ),
+    Exercise(
+        reading_plan,
+        lambda rng: (),
+        criteria=of_the_result(
+            (
+                (
+                    "a whole number of labels, at least 1, for each construction but rare-word",
+                    lambda plan: plan.keys() == _slices().keys() and all(n == int(n) >= 1 for n in plan.values()),
+                ),
+                (f"at most {READ} labels in all", lambda plan: sum(plan.values()) <= READ),
+                (
+                    f"no more of a construction than there are among {POOL:,} labels",
+                    lambda plan: all(plan[name] <= POOL * share for name, (share, _) in _slices().items()),
+                ),
+                (
+                    f"the share of right labels in each construction is known to ± {EACH} (95 %)",
+                    lambda plan: all(_half_width(plan, of=name) <= EACH for name in _slices()),
+                ),
+                (f"the share of right labels in all is known to ± {ALL} (95 %)", lambda plan: _half_width(plan) <= ALL),
+            )
+        ),
+        hints=(
+            "A share near one half needs the most labels: 1.96 · √(p(1 − p)/n), about 43 for ± 0.15.",
+            "The large construction decides how well the whole is known: its part of the error is its share of all "
+            "reviews times its own.",
         ),
     ),
 )

@@ -1,6 +1,7 @@
 """Exercises of notebook 03: the curves, the schedule, and how sure one may be of a PGR."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import stdtrit
@@ -60,8 +61,8 @@ def _rates(steps: int, peak: float, warmup: int) -> list[float]:
     return [learning_rate_at(step, steps, recipe) for step in range(steps)]
 
 
-def _items(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    weak, student, ceiling = ((rng.permutation(60) < right).astype(int) for right in (33, 46, 57))
+def _items(rng: np.random.Generator, level: int = 46) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    weak, student, ceiling = ((rng.permutation(60) < right).astype(int) for right in (33, level, 57))
     return weak, student, ceiling, rng.integers(0, 60, (8, 60))
 
 
@@ -89,6 +90,24 @@ def _interval(values: list[float], t: float, undefined: int, *, ddof: int = 1, n
 
 def _defined(pgrs: list[float | None]) -> list[float]:
     return [pgr for pgr in pgrs if pgr is not None]
+
+
+# -- the open task -----------------------------------------------------------------------------------------------------
+
+
+def my_schedule(steps, peak):
+    warmup = max(2, steps // 5)
+    rise = [peak * (step + 1) / warmup for step in range(warmup)]
+    fall = [peak * (1 - (step + 1) / (steps - warmup)) for step in range(steps - warmup)]
+    return rise + fall
+
+
+LENGTHS = (8, 40, 400)  # steps of a training
+
+
+def _rates_are(test: Callable[[np.ndarray], bool]) -> Callable[..., bool]:
+    """A criterion of a schedule: `test` of its rates, as fractions of the peak, for trainings of several lengths."""
+    return lambda call, _, peak: all(test(np.asarray(call(steps, peak), dtype=float) / peak) for steps in LENGTHS)
 
 
 EXERCISES = (
@@ -168,6 +187,7 @@ EXERCISES = (
         resampled_pgrs,
         _items,
         key=_resampled,
+        cases=tuple(_items(np.random.default_rng(level), level) for level in (33, 57)),  # PGRs below 0 and above 1
         mistakes=(
             (
                 "You resampled the student alone. All three models are scored on the same resample: it is paired.",
@@ -222,6 +242,27 @@ EXERCISES = (
             "First keep only the PGRs that are not None; n is how many are left.",
             "The half width is t · s / √n, where s is the standard deviation with n − 1: `np.std(values, ddof=1)`.",
             "Return four things: mean, mean − half, mean + half, and the number of None.",
+        ),
+    ),
+    Exercise(
+        my_schedule,
+        lambda rng: (8, 5e-4),
+        criteria=(
+            (
+                "one rate for each step, none below 0",
+                lambda call, _, peak: all(len(call(n, peak)) == n and min(call(n, peak)) >= 0 for n in LENGTHS),
+            ),
+            ("the highest rate is the peak", _rates_are(lambda rates: np.isclose(rates.max(), 1))),
+            ("the first rate is above 0 and at most half of the peak", _rates_are(lambda rates: 0 < rates[0] <= 0.5)),
+            ("the last rate is at most a tenth of the peak", _rates_are(lambda rates: rates[-1] <= 0.1)),
+            (
+                "from one step to the next the rate changes by half of the peak at most",
+                _rates_are(lambda rates: np.abs(np.diff(rates)).max() <= 0.5 + 1e-9),
+            ),
+        ),
+        hints=(
+            "Any shape will do that rises, reaches the peak once, and comes down: lines, cosines, stairs.",
+            "Try it with 8 steps: a warm-up of two steps is half of the peak, then the peak.",
         ),
     ),
 )

@@ -1,16 +1,18 @@
 """Exercises of notebook 04: flips, errors at random places, when to stop, gain and misfit."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 
 from w2s_lab.classroom.dashboards.flips import KINDS, Flip, count_kinds
 from w2s_lab.classroom.exercises.exercise import Exercise
-from w2s_lab.methods.simulated import random_errors
-from w2s_lab.records import Comparison, Evaluation, Example, LabelledSet, Snapshot, Task
+from w2s_lab.classroom.toolkit.measured import measured
+from w2s_lab.records import Comparison, Evaluation, Example, Snapshot, Task
 from w2s_lab.studies.study import gain_and_misfit
 from w2s_lab.training import stopping
 
 _TASK = Task("sentiment", ("negative", "positive"))
-_OTHER = {"positive": "negative", "negative": "positive"}
 
 
 def count_flips(before, after, weak, truth):
@@ -55,10 +57,6 @@ def _examples(truth) -> tuple[Example, ...]:
 def _flips_key(before, after, weak, truth) -> dict[str, int]:
     rows = zip(_examples(truth), before, after, weak, strict=True)
     return count_kinds([Flip(example, b, a, w) for example, b, a, w in rows if a != b])
-
-
-def _random_key(truth, accuracy, seed) -> list[str]:
-    return list(random_errors(LabelledSet.ground_truth(_TASK, _examples(truth)), accuracy, seed=seed).answers)
 
 
 def _stop_key(trusted) -> int:
@@ -137,17 +135,35 @@ def _truth_first(before, after, weak, truth) -> dict[str, int]:
     return {**counts, "corrected": counts["corrected"] + counts["learnt"], "learnt": 0}
 
 
-def _one_by_one(truth, accuracy, seed) -> list[str]:
-    rng = np.random.default_rng(seed)
-    return [_OTHER[t] if rng.random() > accuracy else t for t in truth]
+# -- what holds for errors at random places, whatever the draw ---------------------------------------------------------
 
 
-def _at(truth, places) -> list[str]:
-    return [_OTHER[t] if i in set(places.tolist()) else t for i, t in enumerate(truth)]
+def _wrong(call, truth, accuracy, seed) -> np.ndarray:
+    """[N] of true and false: which labels were made wrong."""
+    return np.array([answer != true for answer, true in zip(call(list(truth), accuracy, seed), truth, strict=True)])
 
 
-def _permutation(truth, seed) -> np.ndarray:
-    return np.random.default_rng(seed).permutation(len(truth))
+def _answers_of_each(call, truth, accuracy, seed) -> bool:
+    answers = list(call(list(truth), accuracy, seed))
+    return len(answers) == len(truth) and set(answers) <= set(_TASK.answers)
+
+
+def _exactly_as_many(call, truth, accuracy, seed) -> bool:
+    right = [int((~_wrong(call, truth, accuracy, one)).sum()) for one in range(seed, seed + 5)]
+    return set(right) == {round(accuracy * len(truth))}
+
+
+def _repeatable(call, truth, accuracy, seed) -> bool:
+    return list(call(list(truth), accuracy, seed)) == list(call(list(truth), accuracy, seed))
+
+
+def _other_seed_other_places(call, truth, accuracy, seed) -> bool:
+    return len({tuple(_wrong(call, truth, accuracy, one).tolist()) for one in range(seed, seed + 5)}) > 1
+
+
+def _any_place(call, truth, accuracy, seed) -> bool:
+    """A place stays right in 300 draws with a probability of at most 0.9 ** 300, about 2e-14."""
+    return bool(np.any([_wrong(call, truth, accuracy, one) for one in range(300)], axis=0).all())
 
 
 def _gain_misfit(reduce, *, power=2, root=False, to_truth=False, sign=1):
@@ -162,6 +178,51 @@ def _gain_misfit(reduce, *, power=2, root=False, to_truth=False, sign=1):
         return gain, distance(student, truth if to_truth else weak)
 
     return made
+
+
+# -- the open task -----------------------------------------------------------------------------------------------------
+
+
+def my_stop(trusted, agreement, weak):
+    best = 1
+    for now in range(2, len(trusted)):
+        if trusted[now] > trusted[best]:
+            best = now
+        elif now - best >= 3:
+            break
+    return best
+
+
+PATIENCE = 3  # snapshots after the chosen one, until a rule has to know
+
+
+@cache
+def _courses() -> tuple[tuple[list[float], list[float], float, list[float]], ...]:
+    """Of each seed of the study `tilt`: trusted accuracies, agreements, the supervisor's accuracy, test accuracies."""
+    rows = [r for r in measured("tilt")["rows"] if (r["world"], r["labels"]) == ("pocket world", "weak labels")]
+    found = []
+    for seed in sorted({row["seed"] for row in rows}):
+        own = [row for row in rows if row["seed"] == seed]
+        lists = ([row[name] for row in own] for name in ("trusted_accuracy", "agreement", "accuracy"))
+        trusted, agreement, test = lists
+        found.append((trusted, agreement, own[0]["weak"], test))
+    return tuple(found)
+
+
+def _chosen(call: Callable) -> list[int]:
+    return [call(list(trusted), list(agreement), weak) for trusted, agreement, weak, _ in _courses()]
+
+
+def _part_of_the_gain(call: Callable) -> float:
+    """Mean over the courses: (chosen - end) / (best - end), in test accuracy."""
+    pairs = zip(_chosen(call), (test for *_, test in _courses()), strict=True)
+    return float(np.mean([(test[at] - test[-1]) / (max(test[1:]) - test[-1]) for at, test in pairs]))
+
+
+def _decides_in_time(call: Callable) -> bool:
+    """The same choice where the course ends PATIENCE snapshots after it."""
+    seen = zip(_courses(), _chosen(call), strict=True)
+    return all(call(t[: at + PATIENCE + 1], a[: at + PATIENCE + 1], weak) == at for (t, a, weak, _), at in seen)
 
 
 EXERCISES = (
@@ -187,14 +248,14 @@ EXERCISES = (
     Exercise(
         wrong_at_random,
         _truth,
-        key=_random_key,
-        mistakes=(
-            ("You made the first round(accuracy · N) places wrong; those are the ones that stay right.",
-             lambda t, a, s: _at(t, _permutation(t, s)[: round(a * len(t))])),
-            ("Each label was made wrong by a throw of its own. Then the label accuracy is right on average only; "
-             "exactly round(accuracy · N) labels are to stay right.", _one_by_one),
-            ("The wrong labels are the last ones of the list. If the list has an order, that is no random place: use "
-             "the permutation.", lambda t, a, s: _at(t, np.arange(len(t))[round(a * len(t)) :])),
+        criteria=(
+            ('one answer comes back for each that came in, "positive" or "negative"', _answers_of_each),
+            ("exactly round(accuracy · N) labels stay right, whatever the seed (so draw places, not each label by a "
+             "throw of its own)", _exactly_as_many),
+            ("the same seed gives the same labels (np.random.default_rng(seed))", _repeatable),
+            ("another seed makes other places wrong", _other_seed_other_places),
+            ("each place is made wrong by some seed: if the list has an order, its last ones are no random places",
+             _any_place),
         ),
         hints=(
             "One permutation of all places decides: the first round(accuracy · N) of them stay right.",
@@ -242,6 +303,25 @@ EXERCISES = (
             "A distance of two tables [N, K]: square the differences, sum over K answers, mean over N examples.",
             "Gain: distance(weak, truth) − distance(student, truth). It is above 0 where the student is nearer.",
             "Misfit: distance(student, weak). Return gain, misfit, in this order.",
+        ),
+    ),
+    Exercise(
+        my_stop,
+        lambda rng: _courses()[int(rng.integers(len(_courses())))][:3],
+        criteria=(
+            ("it returns the number of a snapshot, never 0, the untrained model",
+             lambda call, trusted, *_: all(0 < at < len(trusted) and at == int(at) for at in _chosen(call))),
+            ("on average over eight recorded courses, it saves at least 70 % of the oracle's gain over the end",
+             lambda call, *_: _part_of_the_gain(call) >= 0.7),
+            ("in no course it ends below the last snapshot by more than 0.02",
+             lambda call, *_: all(test[at] >= test[-1] - 0.02
+                                  for (*_, test), at in zip(_courses(), _chosen(call), strict=True))),
+            (f"training may end {PATIENCE} snapshots after the one that it takes: what comes later changes nothing",
+             lambda call, *_: _decides_in_time(call)),
+        ),
+        hints=(
+            "Go through the snapshots in order, remember the best trusted accuracy so far, and its number.",
+            "Stop when the best one is three snapshots old. Agreement above `weak` may be a second sign.",
         ),
     ),
 )  # fmt: skip

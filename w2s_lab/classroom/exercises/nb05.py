@@ -5,8 +5,10 @@ import math
 import numpy as np
 import torch
 
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
+from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.objective import SCHEDULES, Distillation, expected_nll, kl_to_supervisor, with_temperature
+from w2s_lab.studies.losses import TRUTH, WEAK_LABELS, Dial, rows_at
 
 
 def expected_log_prob(weak, log_student):
@@ -53,6 +55,22 @@ def _moment(rng: np.random.Generator) -> tuple[float, float]:
 
 def _schedules(progress: float, weight: float) -> tuple[float, ...]:
     return tuple(Distillation(weight, schedule).shares(progress)[1] for schedule in SCHEDULES)
+
+
+# -- the open task -----------------------------------------------------------------------------------------------------
+
+
+def my_objectives():
+    return {"weak labels": ("temperature", 4.0), "true answers": ("lambda", 0.5, "cosine")}
+
+
+def _ends(setting: tuple, answers: str) -> np.ndarray:
+    """[seeds] accuracies at the end, of a setting of the study `losses`; empty where it was not measured."""
+    return np.array([row["end"] for row in rows_at(measured("losses")["rows"], Dial(*setting, answers=answers))])
+
+
+def _plain(answers: str) -> np.ndarray:
+    return _ends(("lambda", 0.0, "constant"), answers)
 
 
 EXERCISES = (
@@ -167,6 +185,34 @@ EXERCISES = (
             "Three numbers: the constant one does not depend on progress; the other two fall from weight to 0.",
             "Linear: weight · (1 − progress).",
             "Cosine: half a wave from 1 down to −1, lifted and halved so that it runs from 1 to 0.",
+        ),
+    ),
+    Exercise(
+        my_objectives,
+        lambda rng: (),
+        criteria=of_the_result(
+            (
+                (
+                    "both settings were measured on their D: (dial, value), and for lambda its schedule",
+                    lambda found: all(len(_ends(found[answers], answers)) for answers in (WEAK_LABELS, TRUTH)),
+                ),
+                (
+                    "on weak labels the student is right more often at the end than with hard labels, in every seed",
+                    lambda found: bool((_ends(found[WEAK_LABELS], WEAK_LABELS) > _plain(WEAK_LABELS)).all()),
+                ),
+                (
+                    "on weak labels the mean gain is at least 0.03",
+                    lambda found: np.mean(_ends(found[WEAK_LABELS], WEAK_LABELS) - _plain(WEAK_LABELS)) >= 0.03,
+                ),
+                (
+                    "on true answers at most 0.005 is lost on average against λ = 0",
+                    lambda found: np.mean(_ends(found[TRUTH], TRUTH) - _plain(TRUTH)) >= -0.005,
+                ),
+            )
+        ),
+        hints=(
+            "The dials are lambda, temperature and alpha; the sliders above show the values that were measured.",
+            "Where the second term is the worse one, a small weight that falls to 0 costs least.",
         ),
     ),
 )

@@ -2,9 +2,12 @@
 
 import numpy as np
 import torch
+from scipy.special import stdtrit  # of Student's t; scipy.stats takes a second to import
 
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
+from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.objective import AuxiliaryConfidence, balanced_predictions, expected_nll
+from w2s_lab.studies.methods import METHODS, MOMENTS
 
 
 def mixed_target(weak, own, alpha):
@@ -47,6 +50,39 @@ def _moment(rng: np.random.Generator) -> tuple[float, float, float]:
     warmup = round(float(rng.uniform(0.1, 0.4)), 2)
     progress = warmup * rng.uniform(0.2, 0.8) if rng.random() < 0.5 else rng.uniform(warmup + 0.1, 1.0)
     return round(float(progress), 3), round(float(rng.uniform(0.3, 0.9)), 2), warmup
+
+
+# -- the open task -----------------------------------------------------------------------------------------------------
+
+
+def my_experiment():
+    return {
+        "pairs": [("confidence loss 0.5", "soft labels"), ("confidence loss 0.75", "soft labels")],
+        "seeds": 8,
+        "moments": ["at the end", "at the trusted snapshot"],
+        "correction": "Holm",
+    }
+
+
+TRAININGS = 40  # that the experiment may take
+KNOWN = 0.02  # half width of the 95 % interval of each effect at the trusted snapshot
+
+
+def _pairs(plan: dict) -> list[tuple[str, str]]:
+    return [(method, control) for method, control in plan["pairs"]]
+
+
+def _differences(method: str, control: str) -> np.ndarray:
+    """[seeds] of the study `methods`: method minus control, accuracy at the trusted snapshot."""
+    rows = [row for row in measured("methods")["rows"] if row["grid"] == "sentiment"]
+    both = [[row["trusted_accuracy"] for row in rows if row["method"] == name] for name in (method, control)]
+    return np.subtract(*both)
+
+
+def _narrow(plan: dict) -> bool:
+    """Whether the interval of every pair is as narrow as KNOWN, if seeds scatter as they did in the study."""
+    n = plan["seeds"]
+    return n > 1 and all(stdtrit(n - 1, 0.975) * _differences(*p).std(ddof=1) / n**0.5 <= KNOWN for p in _pairs(plan))
 
 
 EXERCISES = (
@@ -133,6 +169,32 @@ EXERCISES = (
             "At progress 0 the weight is 0; at progress = warmup it is max_weight, and stays there.",
             "progress / warmup runs from 0 to 1 during the warm-up.",
             "min(1.0, ...) keeps it at 1 afterwards.",
+        ),
+    ),
+    Exercise(
+        my_experiment,
+        lambda rng: (),
+        criteria=of_the_result(
+            (
+                (
+                    "`pairs` holds two remedies or more, each with the control that the study `methods` gives it",
+                    lambda plan: len(_pairs(plan)) > 1 and all(METHODS[m].control == c for m, c in _pairs(plan)),
+                ),
+                (f"each effect will be known to ± {KNOWN} (95 %), as far as the study's scatter tells", _narrow),
+                (
+                    f"at most {TRAININGS} trainings: one for each method and control in each seed",
+                    lambda plan: plan["seeds"] * len({name for pair in _pairs(plan) for name in pair}) <= TRAININGS,
+                ),
+                (
+                    "`moments` are both: at the end, and at the trusted snapshot",
+                    lambda p: set(p["moments"]) == {*MOMENTS},
+                ),
+                ("`correction` allows for several tests", lambda plan: plan["correction"] in ("Holm", "Bonferroni")),
+            )
+        ),
+        hints=(
+            "room.seed_count() shows how wide an interval is with so many seeds.",
+            "A control that two remedies share is trained once for each seed. Which pairs share one?",
         ),
     ),
 )

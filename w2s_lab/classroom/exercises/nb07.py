@@ -1,14 +1,19 @@
 """Exercises of notebook 07: which labels to learn from, whom to believe, whom to ask."""
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
 from scipy.special import bdtr, bdtrc  # of scipy.stats.binom, which takes a second to import
 
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
+from w2s_lab.classroom.toolkit.measured import measured
+from w2s_lab.experiments.effects import Effect, holm, paired_effect
 from w2s_lab.methods import cascade, ensembles, selection
 from w2s_lab.records import Example, LabelledSet, Task
+from w2s_lab.studies.methods import METHODS, MOMENTS
+from w2s_lab.studies.study import column, select
 
 
 def best_of_each(scores, answers, fraction):
@@ -126,6 +131,51 @@ def _sure(rng: np.random.Generator) -> tuple[np.ndarray, float, float, float]:
     confidences = rng.uniform(0.5, 1.0, 10).round(3)
     threshold = float(np.sort(confidences)[rng.integers(2, 8)])
     return confidences, threshold, float(rng.integers(1, 4)), float(rng.integers(6, 20))
+
+
+# -- the open task -----------------------------------------------------------------------------------------------------
+
+
+def my_selection():
+    return {
+        "rule": "confident half, balanced",
+        "control": "random half",
+        "at the end": "helps",
+        "at the trusted snapshot": "cannot tell",
+        "wrong for": "a supervisor that is sure of its errors",
+    }
+
+
+CHOICES = (
+    "confident half", "confident half, balanced", "half with the widest margin", "likeliest half", "high IFD",
+    "two supervisors agree", "small loss after an epoch",
+)  # fmt: skip
+LIMITS = (
+    "a supervisor that is sure of its errors", "a task that fine-tuning has to teach",
+    "a supervisor that gets the balance of answers wrong", "no trusted examples to stop by",
+)  # fmt: skip
+
+
+def _control(rule: str) -> str:
+    return METHODS[rule].control
+
+
+@cache
+def _effects(moment: str) -> dict[str, tuple[Effect, bool]]:
+    """Rule -> its effect against its control on sentiment, and whether it survives Holm's correction over all rules."""
+    rows, accuracy = measured("methods")["rows"], MOMENTS[moment]
+    found = {
+        rule: paired_effect(rule, *(column(select(rows, grid="sentiment", method=name), accuracy)
+                                    for name in (rule, _control(rule))))
+        for rule in CHOICES
+    }  # fmt: skip
+    return dict(zip(found, zip(found.values(), holm([*found.values()]), strict=True), strict=True))
+
+
+def _says(plan: dict, moment: str) -> bool:
+    """Whether the claim is no firmer than what was measured: a verdict only where Holm's correction leaves it."""
+    effect, survives = _effects(moment)[plan["rule"]]
+    return plan[moment] == (effect.verdict if survives else "cannot tell")
 
 
 EXERCISES = (
@@ -266,6 +316,39 @@ EXERCISES = (
         hints=(
             "`confidences < threshold` is an array of True and False; its mean is a fraction.",
             "Each item costs the weak model once; the fraction that is asked costs the strong model on top.",
+        ),
+    ),
+    Exercise(
+        my_selection,
+        lambda rng: (),
+        criteria=of_the_result(
+            (
+                ("`rule` is one of those of the figure above", lambda plan: plan["rule"] in CHOICES),
+                (
+                    "`control` has as many labels, and as many of each answer where the rule shifts them",
+                    lambda plan: plan["control"] == _control(plan["rule"]),
+                ),
+                (
+                    "what you say `at the end` survives Holm's correction over all rules, or is 'cannot tell'",
+                    lambda plan: _says(plan, "at the end"),
+                ),
+                (
+                    "the same of what you say `at the trusted snapshot`",
+                    lambda plan: _says(plan, "at the trusted snapshot"),
+                ),
+                (
+                    "where training ends late, the rule is no worse than its control on average",
+                    lambda plan: _effects("at the end")[plan["rule"]][0].mean >= 0,
+                ),
+                (
+                    "`wrong for` names a case in which you would not use it: " + ", or ".join(LIMITS),
+                    lambda plan: plan["wrong for"] in LIMITS,
+                ),
+            )
+        ),
+        hints=(
+            "The figure shows the end, the table below it the trusted snapshot; the cell has the controls.",
+            "A verdict is 'helps', 'hurts' or 'cannot tell'. w2s.effects.holm(effects) says which survive.",
         ),
     ),
 )

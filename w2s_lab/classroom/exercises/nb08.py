@@ -5,10 +5,11 @@ from functools import cache
 
 import numpy as np
 
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.methods import proposals
 from w2s_lab.methods.proposals import longest_common_subsequence, rouge_l
+from w2s_lab.studies.policy import workload
 
 WORDS = "the room bed was not clean bright small quiet and we liked lamp it a".split()
 
@@ -39,8 +40,8 @@ def without_near_repeats(proposed, pool, threshold):
 
 def helpdesk_decision():
     return {
-        "training": "human set last",
-        "people_decide": ["window", "defect"],
+        "training": "mixed, human x 5",
+        "people_decide": ["rule-changed"],
         "written_tickets": "answered by people",
         "held_out": 120,
         "report": "per rule",
@@ -127,7 +128,7 @@ def _kept_texts(proposed: list[str], pool: list[str], threshold: float) -> list[
 
 DECIDED = 250  # tickets that people have decided under the current policy
 FALL = 0.02  # accuracy; what falls by less is let pass
-MOST = 2  # rules whose tickets people can decide
+MOST = 0.25  # of all tickets: what people can decide for good beside their other work
 
 
 @cache
@@ -175,8 +176,8 @@ CRITERIA = (
         lambda plan: _falling(plan) <= set(plan["people_decide"]),
     ),
     (
-        f"people decide the tickets of at most {MOST} rules",
-        lambda plan: len(set(plan["people_decide"])) <= MOST,
+        f"people decide at most {MOST:.0%} of all tickets",
+        lambda plan: workload(plan["people_decide"]) <= MOST,
     ),
     (
         "tickets that a model writes are not answered by the supervisor that learnt the old policy",
@@ -304,11 +305,11 @@ EXERCISES = (
     Exercise(
         helpdesk_decision,
         lambda rng: (),
-        criteria=CRITERIA,
+        criteria=of_the_result(CRITERIA),
         hints=(
             "Look at the table: which trainings are better over all tickets? And which rules do they make worse?",
-            "Two ways lead there. One learns the changed rule, and breaks its neighbours: people take those over. The "
-            "other leaves everything as it is, also the changed rule: people take that one over.",
+            "One way learns the changed rule and breaks two of its neighbours: how many tickets would people have to "
+            "take over? Others leave everything as it is, also the changed rule: then people take over that one.",
             "Held out: 100 or more, and no more than are left beside the human set. Report: 'per rule'.",
         ),
     ),

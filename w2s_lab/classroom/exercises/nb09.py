@@ -8,7 +8,7 @@ import numpy as np
 
 from w2s_lab.classroom.dashboards.budget_explorer import measured_grid
 from w2s_lab.classroom.dashboards.flywheel_health import DIALS, study_rounds
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.data.sources import SplitSizes, load_splits
 from w2s_lab.methods import mixing, proposals
@@ -298,6 +298,7 @@ EXERCISES = (
         cheapest_plan,
         _floors,
         key=_cheapest_row,
+        cases=(([300, 100, 200], [0.7, 0.5, 0.6], 0.9),),  # no plan reaches the floor
         mistakes=(
             (
                 "This is the most accurate plan. Above the floor, more accuracy is not asked for: take the cheapest.",
@@ -329,7 +330,7 @@ EXERCISES = (
     Exercise(
         my_pipeline,
         lambda rng: (),
-        criteria=CRITERIA,
+        criteria=of_the_result(CRITERIA),
         hints=(
             "Begin with `labels`: which measured plans with weak labels reach the floor, and at what price?",
             "How the human labels are used matters: look at the ways. For the flywheel, look at the dashboard of "

@@ -5,9 +5,11 @@ from collections import Counter
 import numpy as np
 
 from w2s_lab import metrics
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
+from w2s_lab.data.sources import SplitSizes
+from w2s_lab.planning.dry_run import plan_estimate
 from w2s_lab.planning.estimate import DEVICES, Estimate, Texts, estimate_training
-from w2s_lab.planning.hub_models import MODELS
+from w2s_lab.planning.hub_models import MODELS, PAIRS, pair_plan
 from w2s_lab.recipe import LoRA, Recipe
 
 
@@ -61,6 +63,35 @@ def _estimated(frozen: int, trained: int) -> float:
     recipe = Recipe(lora=LoRA(rank=rank), precision="float32")
     found: Estimate = estimate_training(model, recipe, DEVICES["T4"], Texts(64, 64, 2, 2), examples=64)
     return found.weights + found.gradients + found.optimizer
+
+
+# -- the open task -----------------------------------------------------------------------------------------------------
+
+
+def my_plan():
+    return {
+        "pair": "smollm2-16gb",
+        "card": "T4",
+        "answers": {"1": "positive", "0": "negative"},
+        "test": 600,
+        "validation": 100,
+        "seeds": 3,
+        "hours": 12,
+    }
+
+
+TOKENS = Texts(200, 80, 3, 3)  # prompts of 200 tokens at most, 80 on average
+TRAIN, SEEN = 1000, 0.05  # examples of supervisor and of student; a difference of accuracies that has to be seen
+
+
+def _costs(plan: dict) -> list:
+    sizes = SplitSizes(TRAIN, TRAIN, plan["test"], plan["validation"])
+    return plan_estimate(pair_plan(plan["pair"]), sizes, TOKENS, DEVICES[plan["card"]])
+
+
+def _difference_is_seen(test: int) -> bool:
+    """The standard error of a difference of two accuracies near 0.8, as if they came from two sets: no firmer."""
+    return test > 0 and 1.96 * (2 * 0.8 * 0.2 / test) ** 0.5 <= SEEN
 
 
 EXERCISES = (
@@ -145,6 +176,45 @@ EXERCISES = (
             "A number in float32 takes 4 bytes. All parameters are there as weights, frozen or not.",
             "Only trained parameters have a gradient: 4 bytes each.",
             "And for each trained parameter AdamW keeps two running averages: 8 bytes. Add the three up.",
+        ),
+    ),
+    Exercise(
+        my_plan,
+        lambda rng: (),
+        criteria=of_the_result(
+            (
+                (
+                    "`pair` and `card` are among those of the table",
+                    lambda p: p["pair"] in PAIRS and p["card"] in DEVICES,
+                ),
+                (
+                    "every part of the procedure fits on the card",
+                    lambda plan: all(row.estimate.fits for row in _costs(plan) if row.estimate),
+                ),
+                (
+                    "the answers are called by words that a language model has read",
+                    lambda plan: len(plan["answers"]) > 1 and all(word.isalpha() for word in plan["answers"].values()),
+                ),
+                (
+                    f"`test` is large enough to see a difference of {SEEN} between two accuracies near 0.8 (95 %)",
+                    lambda plan: _difference_is_seen(plan["test"]),
+                ),
+                (
+                    "at least 50 examples validate, and at least three seeds are run",
+                    lambda plan: plan["validation"] >= 50 and plan["seeds"] >= 3,
+                ),
+                (
+                    "all seeds together are done within `hours`, and these are 48 at most",
+                    lambda p: (
+                        p["seeds"] * sum(r.estimate.seconds for r in _costs(p) if r.estimate) <= 3600 * p["hours"]
+                        and p["hours"] <= 48
+                    ),
+                ),
+            )
+        ),
+        hints=(
+            "The table of pairs and cards above says what fits.",
+            "1.96 · √(2 · 0.8 · 0.2 / n) is the half width of a difference; dry_run_table shows the time of each part.",
         ),
     ),
 )

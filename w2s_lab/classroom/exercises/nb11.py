@@ -3,7 +3,10 @@
 import numpy as np
 
 from w2s_lab.classroom.dashboards.error_sorter import corrections, kind_by_words
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
+from w2s_lab.classroom.toolkit.measured import measured
+from w2s_lab.experiments.effects import Effect, paired_effect
+from w2s_lab.studies.study import column, select
 
 
 def word_weights(positive, negative):
@@ -140,6 +143,49 @@ def _differing(kinds, weak, student, truth) -> dict:
     return {k: (sum(s != w for q, w, s in rows if q == k), kinds.count(k)) for k in dict.fromkeys(kinds)}
 
 
+# -- the open task -----------------------------------------------------------------------------------------------------
+
+
+def my_claim():
+    return {
+        "study": "real-tuning",
+        "arm": "weak labels",
+        "against": "supervisor",
+        "mean": 0.11,
+        "low": 0.09,
+        "high": 0.13,
+        "seeds": 5,
+        "verdict": "helps",
+        "limits": ["one small model", "one kind of supervisor"],
+    }
+
+
+LIMITS = (
+    "one small model", "one kind of supervisor", "the model may have seen the sentences",
+    "truth is a mean of ratings", "one pass over the labels",
+)  # fmt: skip
+
+
+def _measured_effect(claim: dict) -> Effect:
+    """Accuracy of one arm minus that of the supervisor, or of another arm, paired by seed."""
+    which = {"question": "arms", "choice": "held-out labels"}
+    if claim["study"] == "real-tuning":
+        which = {"question": "students", "epochs": 1}
+    rows = [row for row in measured(claim["study"])["rows"] if which.items() <= row.items()]
+    own = select(rows, arm=claim["arm"])
+    against = (
+        column(own, "weak")
+        if claim["against"] == "supervisor"
+        else column(select(rows, arm=claim["against"]), "accuracy")
+    )
+    return paired_effect(claim["arm"], column(own, "accuracy"), against)
+
+
+def _numbers_agree(claim: dict) -> bool:
+    effect = _measured_effect(claim)
+    return all(abs(claim[part] - getattr(effect, part)) <= 0.01 for part in ("mean", "low", "high"))
+
+
 EXERCISES = (
     Exercise(
         word_weights,
@@ -215,6 +261,28 @@ EXERCISES = (
             "Go through the four lists together, and pass over the examples where weak equals truth.",
             "found.get(kind, (0, 0)) is the pair so far; put the larger one back.",
             "The first number grows where student equals truth, the second one always.",
+        ),
+    ),
+    Exercise(
+        my_claim,
+        lambda rng: (),
+        criteria=of_the_result(
+            (
+                ("`study` is real-probe or real-tuning, `arm` one of its arms, `against` another one or 'supervisor'",
+                 lambda claim: claim["study"] in ("real-probe", "real-tuning") and _measured_effect(claim).n > 1),
+                ("`mean`, `low` and `high` are those of the difference in accuracy, paired by seed, to ± 0.01",
+                 _numbers_agree),
+                ("`seeds` is how many there are", lambda claim: claim["seeds"] == _measured_effect(claim).n),
+                ("`verdict` is no firmer than the interval: helps, hurts or cannot tell",
+                 lambda claim: claim["verdict"] == _measured_effect(claim).verdict),
+                ("`limits` names two reasons or more for which it may be otherwise elsewhere: " + ", ".join(LIMITS),
+                 lambda claim: len(set(claim["limits"])) > 1 and set(claim["limits"]) <= set(LIMITS)),
+            )
+        ),
+        hints=(
+            "w2s.effects.paired_effect(name, treated, control) gives mean, low, high, n and verdict.",
+            "The rows: question 'arms' with choice 'held-out labels' in real-probe; question 'students' with epochs 1 "
+            "in real-tuning.",
         ),
     ),
 )  # fmt: skip
