@@ -49,6 +49,9 @@ from .dashboards.memory_explorer import (
 from .dashboards.probe_explorer import (
     probe_explorer as probe_explorer,
 )
+from .dashboards.race import (
+    race as race,
+)
 from .dashboards.seed_count import (
     seed_count as seed_count,
 )
@@ -111,6 +114,9 @@ from .toolkit.panel import (
 )
 from .toolkit.real_world import (
     real_english as real_english,
+)
+from .toolkit.recorded import (
+    recorded as recorded,
 )
 from .toolkit.stage import (
     stage as stage,
