@@ -183,8 +183,8 @@ progress = np.linspace(0, 1, 401)
 jumping = [0.5 * (at if at <= 0.1 else 1.0) for at in progress]
 smooth = [w2s.AuxiliaryConfidence(0.5, 0.1).weight(at) for at in progress]
 ax = w2s.plots.styled_axes(None, (8, 4))
-ax.plot(progress, jumping, color="#CC6677", linestyle="--", label="the ramp that jumps")
-ax.plot(progress, smooth, color="#332288", label="linear and continuous")
+ax.plot(progress, jumping, color=w2s.study_plots.SERIES[1].color, linestyle="--", label="the ramp that jumps")
+ax.plot(progress, smooth, color=w2s.study_plots.SERIES[0].color, label="linear and continuous")
 ax.set(xlabel="fraction of the training done", ylabel="α", xlim=(0, 0.4))
 ax.legend()
 plt.show()

@@ -1,5 +1,7 @@
 """Records in, matplotlib Axes out: each role has one colour, one marker and one hatch in all figures.
 
+The colours hold on a white and on a dark page: each has a contrast of at least 3 : 1 (WCAG 2.2, criterion 1.4.11) with
+white, and with the page and the cell of JupyterLab's dark theme.
 Every function draws on `ax` (if it is None, on new Axes) and returns the Axes; it changes nothing global.
 """
 
@@ -19,7 +21,7 @@ from w2s_lab.records import Comparison, Evaluation, Snapshot, accuracy_interval,
 
 SIZE, SMALL = 13, 11  # points: labels, ticks, legends and titles; notes inside the axes
 MIN_SLICE = 5  # examples; a slice with fewer is left out
-GREY = "#595959"
+GREY = "#767676"  # 4.5 : 1 on white, so that words may be written in it; words on a dark page are written in its ink
 HALO = [withStroke(linewidth=3, foreground="white")]  # keeps a number readable where a line passes behind it
 FRACTION = (0, 1)
 
@@ -28,7 +30,7 @@ History = Sequence[Snapshot]
 
 @dataclass(frozen=True)
 class Role:
-    """How all figures draw one role: its name in legends, its colour (Okabe & Ito), marker, hatch and line."""
+    """How all figures draw one role: its name in legends, its colour, marker, hatch and line."""
 
     name: str
     color: str
@@ -37,13 +39,14 @@ class Role:
     line: str = "-"
 
 
+# After Okabe & Ito (2008), orange and red darker, pink greyer; colour-blind people tell them apart as well as those.
 ROLE: dict[str, Role] = {
-    "weak": Role("weak supervisor", "#E69F00", "s", "//", "--"),
+    "weak": Role("weak supervisor", "#CF8000", "s", "//", "--"),
     "student": Role("strong student", "#0072B2", "o", ".", "-"),
     "ceiling": Role("strong ceiling", "#009E73", "^", "\\\\", "-."),
     "truth": Role("truth", "#000000", "D", "", ":"),
-    "random": Role("random errors (control)", "#CC79A7", "X", "xx", "-"),
-    "same": Role("student = weak supervisor", "#D55E00", "v", "++", "-"),  # agreement, and imitation of weak errors
+    "random": Role("random errors (control)", "#BE7EA6", "X", "xx", "-"),
+    "same": Role("student = weak supervisor", "#C23C28", "v", "++", "-"),  # agreement, and imitation of weak errors
 }
 
 

@@ -20,21 +20,21 @@ from w2s_lab.experiments.effects import Effect, difference, holm, slope
 from w2s_lab.figures.plots import GREY, HALO, ROLE, SIZE, SMALL, Role, label_points, legend_below, styled_axes
 from w2s_lab.metrics import mean_interval
 
-# Colours of Paul Tol (muted), which colour-blind people can tell apart; none of them stands for a role of ROLE.
+# Chosen like those of ROLE, and none of them stands for a role.
 # The marker of a verdict points to the side of 0 on which the difference lies.
 VERDICT = {
-    "helps": Role("helps: the interval lies above 0", "#332288", ">", ""),
-    "hurts": Role("hurts: the interval lies below 0", "#CC6677", "<", ""),
+    "helps": Role("helps: the interval lies above 0", "#7A4AE6", ">", ""),
+    "hurts": Role("hurts: the interval lies below 0", "#E8557F", "<", ""),
     "cannot tell": Role("cannot tell: the interval holds 0", GREY, "o", ""),
 }
 # Things without a role (strategies, groups, configurations) take these looks in the order in which they are given.
 SERIES = (
-    Role("", "#332288", "o", "", "-"),
-    Role("", "#CC6677", "v", "", "--"),
-    Role("", "#999933", "^", "", "-."),
-    Role("", "#44AA99", "s", "", ":"),
-    Role("", "#882255", "D", "", "-"),
-    Role("", "#88CCEE", "X", "", "--"),
+    Role("", "#7A4AE6", "o", "", "-"),
+    Role("", "#E8557F", "v", "", "--"),
+    Role("", "#8C9820", "^", "", "-."),
+    Role("", "#2A8058", "s", "", ":"),
+    Role("", "#AA4A90", "D", "", "-"),
+    Role("", "#5F94E0", "X", "", "--"),
     Role("", "#000000", "P", "", "-."),
 )
 # The health of a flywheel: key of a round -> title of its panel, with the unit.

@@ -23,7 +23,7 @@ WIDTH = 100  # letters of a line
 DIGITS = 4  # of a number in a wrong answer: 0.33333 and 0.333333 are one answer
 BINS = 10  # of a distribution, over 0 to 1
 SIZE, SMALL = 13, 11  # points: labels and titles; names of many questions
-BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#595959"  # told apart by colour-blind people too
+BLUE, ORANGE, GREY = "#0072B2", "#CF8000", "#595959"  # told apart by colour-blind people too
 FULL = 1 - 1e-9  # fraction of the points from which a question counts as full
 
 

@@ -16,9 +16,9 @@ from w2s_lab.methods.mixing import Gain, Measured
 WAY = "mixed in"  # how the grid of the study uses its human labels
 PER = 100  # units of money, for gains that can be read
 SURE = 2.0  # standard errors: a difference that is smaller says nothing
-OUT_OF_REACH = Role("too dear", "#AAAAAA", "X", "")
+OUT_OF_REACH = Role("too dear", GREY, "X", "")
 FRONTIER = Role("frontier: the most for the money", GREY, "", "", "--")
-BEST = Role("the best that can be paid", "#D55E00", "D", "")
+BEST = Role("the best that can be paid", ROLE["same"].color, "D", "")
 
 
 def measured_grid(study: Mapping, way: str = WAY) -> tuple[Measured, ...]:

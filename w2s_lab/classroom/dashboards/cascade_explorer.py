@@ -10,12 +10,13 @@ import numpy as np
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, slider
 from w2s_lab.figures.plots import GREY, ROLE, Role
+from w2s_lab.figures.study_plots import SERIES
 from w2s_lab.methods.cascade import CascadePoint, cascade, cascade_curve
 from w2s_lab.methods.selection import aligned, confidence
 from w2s_lab.records import LabelledSet
 
-CASCADE = Role("cascade, all thresholds", "#332288", "o", "")  # neither of the two models: a colour of its own
-HERE = Role("this threshold", "#332288", "D", "")
+CASCADE = Role("cascade, all thresholds", SERIES[0].color, "o", "")  # neither of the two models: a colour of its own
+HERE = Role("this threshold", SERIES[0].color, "D", "")
 COIN = Role("control: a coin chooses", GREY, "", "", ":")
 UNIT = 1e6  # FLOPs
 AXES = {"cost": "mean cost (million FLOPs per item)", "asked": "fraction of the items that the strong model is asked"}

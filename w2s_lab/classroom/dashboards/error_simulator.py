@@ -14,6 +14,7 @@ from w2s_lab import metrics
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, slider, stops, table
 from w2s_lab.figures.plots import ROLE, Role
+from w2s_lab.figures.study_plots import SERIES
 from w2s_lab.methods import probe, simulated
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.models.loading import load_model
@@ -24,8 +25,8 @@ GRID = 9  # rates at which the curves are fitted beforehand
 MOST = 0.45  # the largest fraction of wrong labels; with two answers, labels that are half wrong tell nothing
 LOOK = {
     "random": replace(ROLE["random"], name="random places"),
-    "class": Role("one class", "#882255", "D", "", "--"),
-    "slice": Role("hard slices", "#332288", "^", "", "-"),
+    "class": Role("one class", SERIES[4].color, "D", "", "--"),
+    "slice": Role("hard slices", SERIES[0].color, "^", "", "-"),
 }
 _WHERE = {"random": "at random places", "class": "all in one class", "slice": "all in the hard slices"}
 _HEAD = {"random": "at random places", "class": "in one class", "slice": "in hard slices", "weak": "real weak labels"}

@@ -11,7 +11,7 @@ import ipywidgets as widgets
 
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart
 from w2s_lab.classroom.toolkit.panel import Panel, View, guarded, table
-from w2s_lab.figures.plots import Role
+from w2s_lab.figures.plots import GREY, Role
 from w2s_lab.records import LabelledSet
 
 KINDS = {
@@ -31,7 +31,7 @@ FAULTS = frozenset(
     "failure lack lacks lacking weak slow ugly cheap dumb mess tedious disappointing disappointment mistake".split()
 )
 CONTRASTS = frozenset("but yet though although however despite while still except".split())
-BY_RULE = Role("sorted by the words", "#767676", "", "")  # grey on white and on black: the rule's, not the reader's
+BY_RULE = Role("sorted by the words", GREY, "", "")  # the rule's, not the reader's
 LONGEST = 300  # characters of a sentence that are shown
 
 Counts = dict[str, tuple[int, int]]  # kind -> (corrected by the student, errors of the supervisor)

@@ -20,13 +20,13 @@ from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops, table
 from w2s_lab.classroom.toolkit.svg import WIDTH, Drawing, picture, words
-from w2s_lab.figures.plots import GREY, Role
+from w2s_lab.figures.plots import GREY, ROLE, Role
 from w2s_lab.figures.study_plots import SERIES
 
 if TYPE_CHECKING:  # a demo of the measured runs needs no torch
     from w2s_lab.methods.flywheel import Round
 
-GREEN, RED = "#009E73", "#D55E00"
+GREEN, RED = ROLE["ceiling"].color, ROLE["same"].color
 LINE = SERIES[0].color
 EXAMPLES = 5  # texts of a round that are shown
 ALL, MEAN = "all dials", "mean of all seeds"
@@ -99,7 +99,8 @@ class Dials(Drawing):
 
         state, color = self.words(dial)
         found = [words(8, 18, dial.title, anchor="start", bold=True)]
-        found.append(words(8, 37, state, anchor="start", color=color, bold=True))
+        found.append(f'<circle cx="14" cy="32" r="6" fill="{color}"/>')  # words in these colours would be hard to read
+        found.append(words(25, 37, state, anchor="start", bold=True))
         if side := self._red_side(dial):
             box = f'x="{x0}" y="{py(side[1]):.1f}" width="{x1 - x0}" height="{py(side[0]) - py(side[1]):.1f}"'
             found.append(f'<rect {box} fill="{RED}" opacity="0.14"/>')

@@ -11,7 +11,7 @@ import numpy as np
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, table
 from w2s_lab.classroom.toolkit.sketch import WIDTH, Box, Line, Sketch, Words
 from w2s_lab.classroom.toolkit.svg import Drawing
-from w2s_lab.figures.plots import ROLE
+from w2s_lab.figures.plots import GREY, ROLE
 from w2s_lab.records import LabelledSet
 
 PAGE = 5  # labels on one page
@@ -184,7 +184,8 @@ def confidence_picture(
     items: list[Box | Words | Line] = []
     if low <= high:
         start = max(low, edges[first])
-        items.append(Box(px(start), top - 26, px(max(high, start)) - px(start), foot - top + 26, "#56B4E9", 0.16))
+        wide = px(max(high, start)) - px(start)
+        items.append(Box(px(start), top - 26, wide, foot - top + 26, GREY, 0.16, frame=True))
     items += [Box(left, 8, 16, 12, color), Words(left + 22, 19, "right", size=13)]
     items += [Box(left + 70, 8, 16, 12, color, hatch=True), Words(left + 92, 19, "wrong", size=13)]
     items.append(Words(left + 150, 19, "number above a bar: fraction of it that is right", size=13))

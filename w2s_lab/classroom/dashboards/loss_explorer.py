@@ -10,6 +10,7 @@ from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.experiments.effects import difference, paired_effect
 from w2s_lab.figures.plots import GREY, Role
+from w2s_lab.figures.study_plots import SERIES
 from w2s_lab.studies.losses import (
     ALPHAS,
     PLAIN,
@@ -36,7 +37,7 @@ SHOW = {  # what is drawn over the training: its name, its range
     "kl": ("KL to the supervisor (nats per answer)", None),
 }
 REFERENCE = Role("student of plain weak labels", GREY, "s", "", "--")
-ALONE = Role("student of the true answers alone", "#44AA99", "D", "", "-.")
+ALONE = Role("student of the true answers alone", SERIES[3].color, "D", "", "-.")
 
 
 def loss_explorer(dial: str = "lambda", study: Mapping | None = None) -> Panel:

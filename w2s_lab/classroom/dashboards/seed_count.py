@@ -9,10 +9,11 @@ from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.experiments.effects import Effect, difference, paired_effect
 from w2s_lab.figures.plots import Role
+from w2s_lab.figures.study_plots import SERIES
 from w2s_lab.studies.methods import METHODS, PLAIN
 
-PAIRED = Role("paired by seed", "#332288", "o", "", "-")
-APART = Role("the two sides apart", "#CC6677", "v", "", "--")
+PAIRED = Role("paired by seed", SERIES[0].color, "o", "", "-")
+APART = Role("the two sides apart", SERIES[1].color, "v", "", "--")
 OFFERED = ("confidence loss 0.5", "soft labels", "weak labels + KL, cosine to 0", "bootstrapping through pocket-m")
 
 

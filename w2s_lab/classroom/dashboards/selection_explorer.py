@@ -10,7 +10,7 @@ import numpy as np
 
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
-from w2s_lab.figures.plots import Role
+from w2s_lab.figures.plots import ROLE, Role
 from w2s_lab.methods.probe import fit_probe
 from w2s_lab.methods.selection import RULES, keep, random_scores
 from w2s_lab.methods.selection import scores as scores_of
@@ -18,7 +18,7 @@ from w2s_lab.records import LabelledSet
 
 FRACTIONS = tuple(tenth / 10 for tenth in range(1, 11))
 STRENGTH = 0.01  # C of the probe, as in the study of the methods
-LABELS = Role("labels kept: right", "#E69F00", "s", "", "--")  # the weak supervisor's colour: they are its labels
+LABELS = Role("labels kept: right", ROLE["weak"].color, "s", "", "--")  # they are its labels
 MANY = 1000  # labels; with more of them, a fit takes too long for a slider
 
 Place = tuple[str, float, bool]  # rule, fraction, balanced

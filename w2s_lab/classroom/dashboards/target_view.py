@@ -8,11 +8,12 @@ import torch
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, slider
 from w2s_lab.figures.plots import GREY, Role
+from w2s_lab.figures.study_plots import SERIES
 from w2s_lab.objective import entropy, with_temperature
 from w2s_lab.records import LabelledSet
 
-TARGET = Role("target", "#332288", "D", "", "-")
-HARDENED = Role("hardened own prediction", "#88CCEE", "X", "", ":")
+TARGET = Role("target", SERIES[0].color, "D", "", "-")
+HARDENED = Role("hardened own prediction", SERIES[5].color, "X", "", ":")
 SAME = Role("target = own prediction", GREY, "o", "", ":")
 QUANTILES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the supervisor's confidence: the examples that are offered
 

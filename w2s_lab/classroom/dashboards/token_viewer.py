@@ -10,6 +10,7 @@ import torch
 
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.classroom.toolkit.sketch import MONO, WIDTH, Box, Line, Sketch, Words
+from w2s_lab.classroom.toolkit.svg import INK
 from w2s_lab.figures.plots import GREY, ROLE
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.objective import token_log_probs
@@ -167,7 +168,7 @@ def _bars(
     items.append(Line(4, y, WIDTH - 4, y, 0.6))
     label = f"−log Pr({name}|x)" if masked else f"−log Pr(x, {name})"
     items.append(Words(left - 8, y + 18, label, "end", bold=True))
-    items.append(Box(left, y + 3, max(px(-total) - left, 1.0), 20, "#000000", 0.55))
+    items.append(Box(left, y + 3, max(px(-total) - left, 1.0), 20, INK, 0.55))
     items.append(Words(px(-total) + 6, y + 18, f"{-total:.3f}", bold=True))
     items.append(Words(right + 78, y + 18, f"{_fraction(math.exp(total))} in all", size=13, bold=True))
     return items, foot + 26

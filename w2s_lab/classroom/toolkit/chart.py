@@ -274,7 +274,8 @@ def _series_svg(s: Series, px, py) -> list[str]:
     if s.low is not None and s.high is not None:
         upper = [f"{px(x):.1f},{py(v):.1f}" for x, v in zip(s.x, s.high, strict=True)]
         lower = [f"{px(x):.1f},{py(v):.1f}" for x, v in zip(s.x, s.low, strict=True)]
-        found.append(f'<polygon points="{" ".join(upper + lower[::-1])}" fill="{color}" opacity="0.18"/>')
+        paint = f'fill="{color}" fill-opacity="0.18" stroke="{color}"'
+        found.append(f'<polygon points="{" ".join(upper + lower[::-1])}" {paint}/>')
     if s.line:
         path, pen = [], "M"
         for x, y in zip(s.x, cut, strict=True):
