@@ -203,8 +203,21 @@ def test_reveals_say_what_was_recorded(monkeypatch):
     before = number(r"= −(\d+\.\d+) nats", masked)
     assert number(r"(\d+)% of that is the prompt's", whole) > 80
     assert number(r"= −(\d+\.\d+) nats", student) < before and "for ŷ" in student and "for y =" in truth
-    english, random = said("english")[1], said("english")[3]
-    assert number(TILT, random) < number(TILT, english) and number(ACCURACY, random) > number(ACCURACY, english)
+    _, weak, _, random, late, _ = said("english")
+    panel = room.recorded("english")
+    early = panel.set(step=panel.controls["step"].options[1], learns="weak").view.says
+    assert number(TILT, weak) > 45 and number(TILT, random) < number(TILT, early) - 15
+    assert number(ACCURACY, late) < number(ACCURACY, random) and ", below the supervisor's" in late
+    _, half, _, tenth, _, each = views("choosing")
+    band = r"random parts of that size on (\d\.\d+) to", r"size on \d\.\d+ to (\d\.\d+)"
+    assert number(r"is right on (\d\.\d+)", half.says) > number(band[1], half.says)
+    assert number(r"is right on (\d\.\d+)", tenth.says) < number(band[0], tenth.says)
+    assert number(r"is right on (\d\.\d+)", each.says) > number(r"is right on (\d\.\d+)", tenth.says) + 0.1
+    missing, kept = ({bar.label: bar.value for bar in view.charts[1].bars} for view in (tenth, each))
+    assert missing["negative"] == missing["negated"] == 0 and kept["negative"] > 0.9 and kept["negated"] < 0.5
+    _, best, _, end, _ = views("flips")
+    shares = {bar.label: bar.value for bar in end.charts[1].bars}
+    assert "Accuracy 0.9" in best.says and shares["imitated"] > sum(shares.values()) / 2
 
 
 def test_the_soft_demo_says_what_the_study_found(monkeypatch):

@@ -25,7 +25,7 @@ SMALLEST = """() => Math.min(...[...document.querySelectorAll('h1, p, li, label,
     .map(found => parseFloat(getComputedStyle(found).fontSize)))"""
 
 
-# The letters of the pictures, in pixels of the screen, in units of a hundredth of its height.
+# The smallest letters of the pictures, in hundredths of the height of the screen.
 LETTERS = """() => Math.min(99, ...[...document.querySelectorAll('svg text')].map(text => {
     const matrix = text.getScreenCTM();
     return parseFloat(getComputedStyle(text).fontSize) * Math.hypot(matrix.a, matrix.b) / innerHeight * 100;
@@ -120,7 +120,7 @@ def test_every_screen_of_every_demo_fits_and_is_large(server, tmp_path):
                 tab.evaluate(f"go({number - 1})")
                 at(tab, number)
                 keep(tab, tmp_path, f"{name}-{number}")
-                found = tab.evaluate(TOO_LARGE), tab.evaluate(LETTERS) > 2.2, tab.evaluate(SMALLEST) >= 24
+                found = tab.evaluate(TOO_LARGE), tab.evaluate(LETTERS) >= 2, tab.evaluate(SMALLEST) >= 24
                 wrong += [] if found == ([], True, True) else [(name, number, *found)]
         assert wrong == [] and page.outside == [] and page.errors == []
 

@@ -26,7 +26,8 @@ def panel():
         line = Series([0, 1, 2], [rate, None, 1.0], look, low=[0, 0, 0], high=[1, 1, 1])
         chart = Chart("x", "y", (line, Series([0, 2], [0, 1], "student", faint=bold)), (Mark(rate, "here"),))
         bars = BarChart("n", (Bar("a", rate, "random", 0.1, 0.9), Bar("b", None)), (0.0, 2.0))
-        sketch = Sketch((Box(0, 0, 9, 9, ROLE["same"].color, hatch=bold), Words(1, 2, "é"), Line(0, 0, 5, 5)), 40, "sketch")
+        box = Box(0, 0, 9, 9, ROLE["same"].color, hatch=bold)
+        sketch = Sketch((box, Words(1, 2, "é"), Line(0, 0, 5, 5)), 40, "sketch")
         return View(f"{rate} {kind} {bold} {seed}", (chart, bars, sketch) if kind == "all" else (), "<p>table</p>")
 
     controls = {"rate": slider("rate", 0.5, 0.0, 1.0, 0.25), "kind": choice("kind", ["all", "none"]),
@@ -60,14 +61,14 @@ def test_a_recording_follows_the_colours_of_the_figures(panel, tmp_path, monkeyp
 
 
 def test_a_missing_or_damaged_recording_is_told(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="no recording 'wy'; expected one of .*why"):
+    with pytest.raises(ValueError, match=r"no recording 'wy'; expected one of .*why"):
         room.recorded("wy")
     monkeypatch.setattr(assets, "DATA", tmp_path)
     write_recording("mine", {"title": "x", "controls": {}, "views": []})
     whole = place_of("mine").read_bytes()
     for broken in (whole[:-4], whole[:20] + b"x" + whole[21:], gzip.compress(b"{")):
         place_of("mine").write_bytes(broken)
-        with pytest.raises(ValueError, match="mine.json.gz is damaged"):
+        with pytest.raises(ValueError, match=r"mine\.json\.gz is damaged"):
             room.recorded("mine")
 
 

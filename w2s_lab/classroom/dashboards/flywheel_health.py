@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-
 if TYPE_CHECKING:  # a demo of the measured runs needs no torch
     from w2s_lab.methods.flywheel import Round
 

@@ -1,4 +1,4 @@
-"""A race, live: two students begin as the same model and learn as many wrong labels, of a weak supervisor and at random.
+"""A race, live: two copies of one model learn as many wrong labels, a supervisor's and such at random places.
 
 Both learn in one thread, in turns, so that neither is ahead in steps. torch is imported in that thread, after the first
 picture is there.
@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import ipywidgets as widgets
 
@@ -132,9 +133,9 @@ class Race(Panel):
     def _says(self) -> str:
         if self.error is not None:
             return f"The race ended with an error. {type(self.error).__name__}: {self.error}"
-        begins = {"ready": "Ready: press Start", "running": "Both learn", "stopped": "Stopped", "finished": "At the end"}
         if self.busy and not all(self.history.values()):
             return "The models are being loaded."
+        begins = {"ready": "Press Start", "running": "Both learn", "stopped": "Stopped", "finished": "At the end"}
         found = [(NAMES[name], seen[-1]) for name, seen in self.history.items() if seen]
         numbers = "; ".join(f"who {text}: {seen.evaluation.accuracy:.3f} at step {seen.step}" for text, seen in found)
         weak = f"the weak supervisor: {self.level:.3f}"
@@ -161,14 +162,16 @@ def race() -> Race:
         splits = load_splits("sentiment", seed=found["seed"])
         answers, examples = splits.task.answers, splits.student_train.examples
         if content_key(splits.student_train.ids) != found["of"]:
-            raise ValueError("the recorded labels are of other examples. Hint: python -m w2s_lab.classroom.demos.record")
+            raise ValueError("the recorded labels are of other examples. Hint: install the kit anew")
         given = tuple(answers[int(digit)] for digit in found["labels"])
         sets = wrong_labels(LabelledSet(splits.task, examples, given, source="pocket-s"), seed=found["seed"])
         recipe, start = replace(RECIPE, eval_every=EVERY, seed=found["seed"]), load_model("pocket-l", device="cpu")
         watch = splits.test.take(range(WATCHED))
-        return {
-            name: training_steps(start.copy(), sets[kind], recipe, watch=watch, on_step=lambda at, _, to=name: step(to, at))
-            for name, kind in (("student", "weak"), ("random", "random"))
-        }
+
+        def lane(name: str, kind: str) -> Iterator[Snapshot]:
+            told = partial(step, name)
+            return training_steps(start.copy(), sets[kind], recipe, watch=watch, on_step=lambda done, _: told(done))
+
+        return {"student": lane("student", "weak"), "random": lane("random", "random")}
 
     return Race(lanes, steps=found["steps"], level=found["level"])

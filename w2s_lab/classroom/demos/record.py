@@ -11,15 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from w2s_lab.classroom.dashboards.error_simulator import error_simulator
-from w2s_lab.classroom.dashboards.flips import KINDS, count_kinds, flip_inspector
-from w2s_lab.classroom.dashboards.flips import flips as changed
+from w2s_lab.classroom.dashboards.flips import KINDS, count_kinds, flip_inspector, flips
 from w2s_lab.classroom.dashboards.race import WATCHED
 from w2s_lab.classroom.dashboards.selection_explorer import selection_explorer
 from w2s_lab.classroom.dashboards.token_viewer import token_viewer
 from w2s_lab.classroom.dashboards.why_it_works import RECIPE, TESTS, why_it_works
-from w2s_lab.classroom.toolkit.recorded import recording, write_recording
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart
 from w2s_lab.classroom.toolkit.panel import Panel, View
+from w2s_lab.classroom.toolkit.recorded import recording, write_recording
 from w2s_lab.data.sources import load_splits
 from w2s_lab.experiments.procedure import Bench, Plan, split_curve
 from w2s_lab.experiments.store import Store
@@ -33,7 +32,7 @@ LOOK = dict(zip(KINDS, ("student", "same", "ceiling", "random"), strict=True))  
 
 
 @dataclass(frozen=True)
-class Source:
+class Material:
     """What the recordings are made of: one seed of the sentiment task."""
 
     store: Store
@@ -51,7 +50,7 @@ class Source:
         return tuple(self.store.features(self.bench.strong, part) for part in (splits.student_train, splits.test))
 
 
-def tokens(source: Source) -> dict[str, Any]:
+def _tokens(source: Material) -> dict[str, Any]:
     """The token viewer: examples with wrong weak labels, under three models."""
     bench = source.bench
     few = bench.labels.take(range(960))
@@ -62,18 +61,18 @@ def tokens(source: Source) -> dict[str, Any]:
     return recording(token_viewer(models, few.take(wrong[:6])), ("example", "model", "answer", "masked"))
 
 
-def why(source: Source) -> dict[str, Any]:
+def _why(source: Material) -> dict[str, Any]:
     """The plane of truth and habit, step by step."""
     return recording(why_it_works(source.store).pocket, ("step", "learns"))
 
 
-def errors(source: Source) -> dict[str, Any]:
+def _errors(source: Material) -> dict[str, Any]:
     """The error simulator."""
     panel = error_simulator(source.features, source.bench.labels, source.bench.reference)
     return recording(panel, ("kind", "rate"))
 
 
-def flips(source: Source) -> dict[str, Any]:
+def _flips(source: Material) -> dict[str, Any]:
     """The curves of the flip inspector, on the student of *why*, with the flips since its best step as bars."""
     bench = source.bench
     watched = {"watch": bench.watch, "reference": bench.watched}
@@ -83,18 +82,19 @@ def flips(source: Source) -> dict[str, Any]:
 
     def draw(step: int) -> View:
         view, now = inspector.set(step=step).view, next(one for one in curve if one.step == step)
-        counts = count_kinds(found := changed(best, now, test))
+        counts = count_kinds(found := flips(best, now, test))
         bars = tuple(Bar(kind, count / len(test), LOOK[kind]) for kind, count in counts.items())
         seen = next((one for one in found if one.kind == "imitated"), None)
-        told = seen and f" One of the imitated: {seen.example.input!r}, {seen.before} at the best step, {seen.after} now."
-        says = view.says + (told or "")
+        says = view.says
+        if seen:
+            says += f" One of the imitated: {seen.example.input!r}, {seen.before} at the best step, {seen.after} now."
         flipped = BarChart("changed answers (fraction)", bars, (0.0, MOST), said=says)
         return View(says, (replace(view.charts[0], said=says, height=HIGH), flipped))
 
     return recording(Panel(inspector.title, {"step": inspector.controls["step"]}, draw), ("step",))
 
 
-def choosing(source: Source) -> dict[str, Any]:
+def _choosing(source: Material) -> dict[str, Any]:
     """The selection explorer, with the probes of all fractions."""
     pool, bench = source.bench.labels.take(range(POOL)), source.bench
     explorer = selection_explorer(pool, scores(pool), source.features[0][:POOL], bench.splits.test, source.features[1])
@@ -112,13 +112,13 @@ def choosing(source: Source) -> dict[str, Any]:
     return recording(Panel(explorer.title, {name: explorer.controls[name] for name in names}, draw), names)
 
 
-def english(source: Source) -> dict[str, Any]:
+def _english(source: Material) -> dict[str, Any]:
     """The plane of *why* for probes of SmolLM2 on film reviews."""
     panel = why_it_works(source.store).set(world="real English").real
     return recording(panel, ("step", "learns"))
 
 
-def labels(source: Source) -> dict[str, Any]:
+def _labels(source: Material) -> dict[str, Any]:
     """The supervisor's labels that `race` begins with."""
     bench = source.bench
     digits = [str(bench.labels.task.answers.index(answer)) for answer in bench.labels.answers]
@@ -127,9 +127,10 @@ def labels(source: Source) -> dict[str, Any]:
             "steps": RECIPE.steps(len(digits))[0]}  # fmt: skip
 
 
-RECORDINGS: dict[str, Callable[[Source], dict[str, Any]]] = {
-    one.__name__: one for one in (labels, tokens, why, errors, flips, choosing, english)
-}
+RECORDINGS: dict[str, Callable[[Material], dict[str, Any]]] = {
+    "labels": _labels, "tokens": _tokens, "why": _why, "errors": _errors, "flips": _flips, "choosing": _choosing,
+    "english": _english,
+}  # fmt: skip
 
 
 def main(names: list[str]) -> None:
@@ -140,7 +141,7 @@ def main(names: list[str]) -> None:
     """
     if unknown := set(names) - set(RECORDINGS):
         raise ValueError(f"there is no recording {min(unknown)!r}; expected some of {', '.join(RECORDINGS)}")
-    source = Source(Store())
+    source = Material(Store())
     for name in names or RECORDINGS:
         write_recording(name, RECORDINGS[name](source))
 

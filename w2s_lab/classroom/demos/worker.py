@@ -1,6 +1,6 @@
 """The process of one demo: runs its notebook, then draws for the page. One line of JSON in, one line out.
 
-`{"open": PATH}` runs a notebook and gives its screens; `{"at": {control: position}}` gives the dashboard there, and with
+`{"open": PATH}` runs a notebook and gives its screens; `{"at": {control: position}}` gives the dashboard there, with
 `"press": BUTTON` after that button was pressed. What goes wrong is `{"error": SENTENCE}`, with the traceback in the
 terminal. It is started before a demo is chosen, so that what takes a second to import is there; torch is not among it.
 """
@@ -41,7 +41,7 @@ def run_notebook(path: Path) -> Demo:
     return found
 
 
-async def answer() -> None:
+async def answer_pages() -> None:
     """Answer until the input ends. Between two questions the event loop is free, as a training needs it in Jupyter."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a notebook prints goes to the terminal, line by line
@@ -62,4 +62,4 @@ async def answer() -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the server, which ends this process
-    asyncio.run(answer())
+    asyncio.run(answer_pages())
