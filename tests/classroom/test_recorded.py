@@ -36,7 +36,7 @@ def panel():
 
 
 def test_a_recording_shows_what_the_dashboard_shows(panel, tmp_path, monkeypatch):
-    monkeypatch.setattr(assets, "DATA", tmp_path)
+    monkeypatch.setattr(assets, "DEMOS", tmp_path / "demos")
     write_recording("mine", recording(panel, ("rate", "kind", "bold")))
     first = place_of("mine").read_bytes()
     write_recording("mine", recording(panel, ("rate", "kind", "bold")))
@@ -53,7 +53,7 @@ def test_a_recording_shows_what_the_dashboard_shows(panel, tmp_path, monkeypatch
 
 
 def test_a_recording_follows_the_colours_of_the_figures(panel, tmp_path, monkeypatch):
-    monkeypatch.setattr(assets, "DATA", tmp_path)
+    monkeypatch.setattr(assets, "DEMOS", tmp_path / "demos")
     write_recording("mine", recording(panel, ("rate",)))
     monkeypatch.setattr("w2s_lab.classroom.toolkit.recorded.COLORS", {name: "#123456" for name in ("grey", *ROLE)})
     view = room.recorded("mine").view
@@ -63,7 +63,7 @@ def test_a_recording_follows_the_colours_of_the_figures(panel, tmp_path, monkeyp
 def test_a_missing_or_damaged_recording_is_told(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"no recording 'wy'; expected one of .*why"):
         room.recorded("wy")
-    monkeypatch.setattr(assets, "DATA", tmp_path)
+    monkeypatch.setattr(assets, "DEMOS", tmp_path / "demos")
     write_recording("mine", {"title": "x", "controls": {}, "views": []})
     whole = place_of("mine").read_bytes()
     for broken in (whole[:-4], whole[:20] + b"x" + whole[21:], gzip.compress(b"{")):

@@ -1,7 +1,7 @@
 """A race, live: two copies of one model learn as many wrong labels, a supervisor's and such at random places.
 
-Both learn in one thread, in turns, so that neither is ahead in steps. torch is imported in that thread, after the first
-picture is there.
+Both learn in one thread, in turns, so that neither is ahead in steps. torch is imported in that thread, while the class
+looks at the first screen.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from w2s_lab.data.sources import load_splits
 from w2s_lab.records import LabelledSet, Snapshot, content_key
 
 REST = 1 / 15  # seconds between two pictures in a notebook
+AHEAD = 1.0  # seconds for the first picture, before the models are loaded; Start ends them
 WATCHED, EVERY = 200, 4  # test examples that each snapshot answers, optimizer steps between two
 NAMES = {"student": "learns the supervisor's labels", "random": "learns as many errors, at random places"}
 
@@ -98,6 +99,9 @@ class Race(Panel):
                 raise _Halted
 
         try:
+            go.wait(AHEAD)
+            if halt.is_set():
+                return
             lanes = self._lanes(step)
             for found in zip(*lanes.values(), strict=True):
                 for name, snapshot in zip(lanes, found, strict=True):

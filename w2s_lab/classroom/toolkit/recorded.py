@@ -29,7 +29,7 @@ DIGITS = 5  # of a number that is drawn
 
 def place_of(name: str) -> Path:
     """The file of a recording."""
-    return assets.DATA / "demos" / f"{name}.json.gz"
+    return assets.DEMOS / f"{name}.json.gz"
 
 
 def read_recording(name: str) -> dict[str, Any]:
