@@ -5,13 +5,16 @@ CONSTRAINTS ?= constraints.txt
 # Two installs, a stamp file each: what a learner needs, and that with what the tests, lint and the build need.
 LEARNER := $(VENV)/.learner
 DEVELOPER := $(VENV)/.developer
+# Where the clone can be fetched from, such as https://github.com/NAME/w2s_lab: with it, the notebooks of the site get
+# links to Colab, Kaggle and Binder (docs/web.md). Empty: none.
+REPOSITORY ?=
 # Two test workers with one thread each: with more they fight over the cores. Who has finished takes tests of the other.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist worksteal
 # Jupyter wants to be told that being root, as in a container, is meant.
 AS_ROOT = $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab demo notebooks test test-fast lint clean
+.PHONY: help run lab demo notebooks site test test-fast lint clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +31,10 @@ demo: $(LEARNER) ## the menu of the demos for a class, in the browser (this mach
 
 notebooks: $(DEVELOPER) ## build the notebooks from notebooks/src (only some: make notebooks ONLY="01 04")
 	$(VENV)/bin/python -m w2s_lab.classroom.build $(ONLY)
+
+site: $(DEVELOPER) ## the web site, in build/site; nothing runs, and any warning is an error
+	W2S_LAB_REPOSITORY=$(REPOSITORY) $(VENV)/bin/python -m sphinx -q -W --keep-going -c docs/site . build/site
+	@echo "Open build/site/index.html"
 
 test: $(DEVELOPER) ## all tests
 	$(PYTEST)

@@ -187,13 +187,13 @@ class Loss(Protocol):
 
         All are in nats, and a larger score is a more likely text.
 
-        "answer": log Pr^s(y_hat|x), [B].
-        "list": log Pr^s(y_k|x) of all K answers, [B, K]. They are not normalised over the list.
-        "tokens": [B, T, 1 + M]. At token t of y_hat, column 0 is log Pr^s(y_t|x, y_<t), and the columns behind it are
-            those of the M tokens that the supervisor finds most likely there (M is 0 where the loss does not need
-            "token_targets"). Answers end at the last position; `targets.mask` is false before them, and scores are 0.
-        "text": log Pr^s(input), [B]; the answer is not looked at.
-        None: the loss cannot learn from such a task.
+        * "answer": log Pr^s(y_hat|x), [B].
+        * "list": log Pr^s(y_k|x) of all K answers, [B, K]. They are not normalised over the list.
+        * "tokens": [B, T, 1 + M]. At token t of y_hat, column 0 is log Pr^s(y_t|x, y_<t), and the columns behind it are
+          those of the M tokens that the supervisor finds most likely there (M is 0 where the loss does not need
+          "token_targets"). Answers end at the last position; `targets.mask` is false before them, and scores are 0.
+        * "text": log Pr^s(input), [B]; the answer is not looked at.
+        * None: the loss cannot learn from such a task.
         """
         ...
 

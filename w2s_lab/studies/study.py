@@ -17,6 +17,7 @@ from w2s_lab.experiments.store import Store
 from w2s_lab.metrics import mean_interval
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import Comparison, Evaluation, LabelledSet
+from w2s_lab.studies.rows import Rows, column, select  # noqa: F401  (handed on)
 from w2s_lab.system.files import replacing
 from w2s_lab.system.jobs import Job, run_jobs
 from w2s_lab.system.registry import plugins
@@ -27,8 +28,6 @@ NOTHING = 0.01  # an effect (fraction of test examples, or PGR) counts as none i
 POCKET, REAL = "pocket world", "real English"  # the worlds
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell here"
 UNMET = "conditions not met"
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -240,17 +239,6 @@ def outcome_numbers(outcome: Outcome) -> dict[str, float | None]:
         "trusted_accuracy": trusted and trusted.evaluation.accuracy,
         "trusted_pgr": trusted and outcome.pgr_at(trusted),
     }
-
-
-def select(rows: Rows, **wanted: Any) -> Rows:
-    """The rows with these values, by seed."""
-    found = [row for row in rows if all(row.get(name) == value for name, value in wanted.items())]
-    return sorted(found, key=lambda row: row["seed"])
-
-
-def column(rows: Rows, name: str) -> list[float | None]:
-    """One number of each row."""
-    return [row.get(name) for row in rows]
 
 
 def mean_of(rows: Rows, name: str) -> dict[str, float | None]:

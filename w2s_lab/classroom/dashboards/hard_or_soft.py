@@ -11,7 +11,7 @@ from w2s_lab.classroom.toolkit.panel import Panel, View, choice
 from w2s_lab.experiments.effects import difference, paired_effect
 from w2s_lab.figures.plots import GREY, Role
 from w2s_lab.metrics import mean_interval
-from w2s_lab.studies.study import select
+from w2s_lab.studies.rows import select
 
 STUDY = "real-tuning"
 ARMS = {"hard labels ŷ": "weak labels", "soft labels": "soft weak labels"}  # in the menu -> arm of the study

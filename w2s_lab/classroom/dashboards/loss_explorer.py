@@ -11,7 +11,7 @@ from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.experiments.effects import difference, paired_effect
 from w2s_lab.figures.plots import GREY, Role
 from w2s_lab.figures.study_plots import SERIES
-from w2s_lab.studies.losses import (
+from w2s_lab.studies.dials import (
     ALPHAS,
     PLAIN,
     SCHEDULES,

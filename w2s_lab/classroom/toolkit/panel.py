@@ -74,7 +74,11 @@ class Panel(widgets.VBox):
 
     def refresh(self) -> None:
         """Draw anew from the controls as they stand."""
-        self.show(self._draw(**{name: control.value for name, control in self.controls.items()}))
+        self.show(self.at())
+
+    def at(self, **values: object) -> View:
+        """The view at these values of the controls, the others as they stand; nothing moves on the screen."""
+        return self._draw(**{name: control.value for name, control in self.controls.items()} | values)
 
     def show(self, view: View) -> None:
         """Put a view on the screen."""
