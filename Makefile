@@ -14,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist workstea
 AS_ROOT = $(shell test "$$(id -u)" = 0 && echo --allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab notebooks site test test-fast lint clean
+.PHONY: help run lab demo notebooks site test test-fast lint clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ run: $(LEARNER) ## the weak-to-strong procedure, once, with a figure
 lab: $(LEARNER) ## your copies of the notebooks, in my_notebooks/, in the browser (this machine only)
 	$(VENV)/bin/w2s-lab notebooks my_notebooks
 	$(VENV)/bin/jupyter lab --ip=127.0.0.1 $(AS_ROOT) my_notebooks
+
+demo: $(LEARNER) ## the menu of the demos for a class, in the browser (this machine only)
+	$(VENV)/bin/w2s-lab demo
 
 notebooks: $(DEVELOPER) ## build the notebooks from notebooks/src (only some: make notebooks ONLY="01 04")
 	$(VENV)/bin/python -m w2s_lab.classroom.build $(ONLY)

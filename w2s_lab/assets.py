@@ -28,6 +28,7 @@ TASKS = DATA / "tasks"
 MODELS = DATA / "models"  # the pocket ladder
 QUIZZES = DATA / "quizzes"
 RESULTS = DATA / "results"  # what the studies found
+DEMOS = DATA / "demos"  # dashboards that were drawn once
 NOTEBOOKS = HOME / "notebooks"
 MASTERS = NOTEBOOKS / "assignments"
 

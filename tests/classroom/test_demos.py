@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 
@@ -105,13 +106,51 @@ def test_what_a_dashboard_raises_reaches_the_page():
         picture_at(demo, {"of": 0})
 
 
+COUNTER = """
+import ipywidgets as widgets
+from w2s_lab import classroom as room
+from w2s_lab.classroom.toolkit.panel import Panel, View
+
+class Counter(Panel):
+    def __init__(self):
+        self.count = 0
+        self.actions = {"Count": self.up}
+        self.buttons = {"Count": widgets.Button(description="Count")}
+        super().__init__("Counter", {}, lambda: View(f"{self.count} so far."))
+
+    def up(self):
+        self.count += 1
+        self.buttons["Count"].disabled = self.count == 2
+
+room.demo(Counter(), room.reveal("Count."))
+"""
+
+
+def test_a_button_acts_unless_it_is_disabled(tmp_path):
+    demo = run_notebook(write(tmp_path / "counter.ipynb", COUNTER))
+    assert page_of(demo)["buttons"] == [{"name": "Count", "label": "Count", "disabled": False}]
+    for wanted in ("1 so far.", "2 so far.", "2 so far."):
+        assert picture_at(demo, {}, "Count")["says"] == wanted
+    assert picture_at(demo, {})["buttons"][0]["disabled"]
+    with pytest.raises(ValueError, match="no button 'Go'"):
+        picture_at(demo, {}, "Go")
+
+
 # -- the demos of the kit ----------------------------------------------------------------------------------------------
 
 
-def said(name):
-    """What the dashboard of a demo that trains nothing says on each of its screens."""
+def views(name):
+    """What the dashboard of a demo that trains nothing shows on each of its screens."""
     shown = run_notebook(serve.SHIPPED[name])
-    return [shown.panel.set(**screen.at).view.says for screen in shown.screens]
+    return [shown.panel.set(**screen.at).view for screen in shown.screens]
+
+
+def said(name):
+    return [view.says for view in views(name)]
+
+
+def number(pattern, text):
+    return float(re.search(pattern, text).group(1).replace("−", "-"))
 
 
 def red_dials(says):
@@ -142,6 +181,53 @@ def test_reveals_say_what_was_measured(monkeypatch):
         gap = means[f"pgr_at_{moment}"]
         assert f"{gap['mean']:.2f} [{gap['low']:.2f}, {gap['high']:.2f}]".replace("-", "−") in words
     assert means["pgr_at_end"]["high"] < 0.1 < 0.5 < means["pgr_at_best"]["low"]
+
+
+ACCURACY, TILT = r"test examples (?:is )?(\d\.\d+)", r"tilted by (−?\d+)°"
+
+
+def test_reveals_say_what_was_recorded(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    early, late, random = said("why")[1::2]
+    weak = number(r"the supervisor's (\d\.\d+)", early)
+    assert number(ACCURACY, early) > weak + 0.05 and abs(number(TILT, early)) < 30 and "best step" in early
+    assert number(TILT, late) > number(TILT, early) + 30 and number(ACCURACY, late) < number(ACCURACY, early)
+    assert abs(number(TILT, random)) < 15 and number(ACCURACY, random) > number(ACCURACY, late)
+    random, within, real = said("errors")[1::2]
+    assert "200 of 1,000" in random and number(ACCURACY, random) > 0.8 > number(ACCURACY, within) - 0.05
+    assert number(ACCURACY, random) > number(ACCURACY, within)
+    given = number(r"Real weak labels \(\d\.\d+ right\) give (\d\.\d+)", real)
+    together, apart = number(ACCURACY, real), number(r"at random places (\d\.\d+)", real)
+    assert abs(given - together) < abs(given - apart)
+    _, masked, _, whole, _, student, truth = said("tokens")
+    before = number(r"= −(\d+\.\d+) nats", masked)
+    assert number(r"(\d+)% of that is the prompt's", whole) > 80
+    assert number(r"= −(\d+\.\d+) nats", student) < before and "for ŷ" in student and "for y =" in truth
+    _, weak, _, random, late, _ = said("english")
+    panel = room.recorded("english")
+    early = panel.set(step=panel.controls["step"].options[1], learns="weak").view.says
+    assert number(TILT, weak) > 45 and number(TILT, random) < number(TILT, early) - 15
+    assert number(ACCURACY, late) < number(ACCURACY, random) and ", below the supervisor's" in late
+    _, half, _, tenth, _, each = views("choosing")
+    band = r"random parts of that size on (\d\.\d+) to", r"size on \d\.\d+ to (\d\.\d+)"
+    assert number(r"is right on (\d\.\d+)", half.says) > number(band[1], half.says)
+    assert number(r"is right on (\d\.\d+)", tenth.says) < number(band[0], tenth.says)
+    assert number(r"is right on (\d\.\d+)", each.says) > number(r"is right on (\d\.\d+)", tenth.says) + 0.1
+    missing, kept = ({bar.label: bar.value for bar in view.charts[1].bars} for view in (tenth, each))
+    assert missing["negative"] == missing["negated"] == 0 and kept["negative"] > 0.9 and kept["negated"] < 0.5
+    _, best, _, end, _ = views("flips")
+    shares = {bar.label: bar.value for bar in end.charts[1].bars}
+    assert "Accuracy 0.9" in best.says and shares["imitated"] > sum(shares.values()) / 2
+
+
+def test_the_soft_demo_says_what_the_study_found(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, _, _, hot, _, imitation = views("soft")
+    rise = re.search(r"paired by seed: \+\d\.\d+ \[([+−-]\d\.\d+)", hot.says).group(1)
+    assert float(rise.replace("−", "-")) > 0  # right more often at the end
+    own, hard = (next(s for s in imitation.charts[0].series if s.name == name).y[-1]
+                 for name in ("this student", "student of plain weak labels"))  # fmt: skip
+    assert own < hard
 
 
 # -- the server --------------------------------------------------------------------------------------------------------

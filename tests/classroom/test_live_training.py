@@ -8,8 +8,10 @@ import pytest
 import torch
 from pictures import stored
 
+from w2s_lab import classroom as room
 from w2s_lab.classroom import live_training as front_door
 from w2s_lab.classroom.dashboards.live_training import LiveTraining, live_training
+from w2s_lab.classroom.demos.screens import picture_at
 from w2s_lab.objective import SoftTargets
 from w2s_lab.recipe import Recipe
 from w2s_lab.training.evaluation import evaluate
@@ -242,3 +244,16 @@ def test_nothing_to_learn_from(llama, closed_set):
     with pytest.raises(ValueError, match="no set to learn from"):
         live_training(llama, {}, RECIPE, watch=closed_set)
     assert front_door is live_training
+
+
+def test_a_demo_page_starts_it_by_its_button_and_follows_it(panel):
+    async def run():
+        demo = room.demo(panel, room.reveal("Watch."))
+        found = picture_at(demo, {}, "Start")
+        assert found["busy"] and found["buttons"][0]["disabled"] and not found["buttons"][2]["disabled"]
+        while found["busy"]:
+            await asyncio.sleep(0.005)
+            found = picture_at(demo, {})
+        assert found["says"].startswith("Finished after 12 steps.") and not found["buttons"][0]["disabled"]
+
+    with_limit(run())

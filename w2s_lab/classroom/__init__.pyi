@@ -63,6 +63,8 @@ from .dashboards.schematics import (
 )
 from .dashboards.schematics import (
     misfit_plane as misfit_plane,
+from .dashboards.race import (
+    race as race,
 )
 from .dashboards.seed_count import (
     seed_count as seed_count,
@@ -126,6 +128,9 @@ from .toolkit.panel import (
 )
 from .toolkit.real_world import (
     real_english as real_english,
+)
+from .toolkit.recorded import (
+    recorded as recorded,
 )
 from .toolkit.stage import (
     stage as stage,

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
 from w2s_lab.classroom.dashboards.flywheel_health import (
     DIALS,
@@ -21,7 +22,9 @@ from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops, table
 from w2s_lab.classroom.toolkit.svg import WIDTH, Drawing, picture, words
 from w2s_lab.figures.plots import GREY, ROLE, Role
 from w2s_lab.figures.study_plots import SERIES
-from w2s_lab.methods.flywheel import Round
+
+if TYPE_CHECKING:  # a demo of the measured runs needs no torch
+    from w2s_lab.methods.flywheel import Round
 
 GREEN, RED = ROLE["ceiling"].color, ROLE["same"].color
 LINE = SERIES[0].color
@@ -123,7 +126,7 @@ class Dials(Drawing):
 
 
 def flywheel_dashboard(
-    study: Mapping | None = None, *, live: Mapping[str, Sequence[Round]] | None = None, run: str | None = None
+    study: Mapping | None = None, *, live: "Mapping[str, Sequence[Round]] | None" = None, run: str | None = None
 ) -> Panel:
     """Choose a run, move through its rounds, and see which dial turns red when.
 
@@ -227,7 +230,7 @@ def _settings(recipe: Mapping) -> str:
     return table(("setting", ""), [(text, escape(said(recipe[key]))) for key, text in SETTINGS.items()])
 
 
-def _texts(one: Round) -> str:
+def _texts(one: "Round") -> str:
     """The most frequent proposals of a live round, with their counts and the answers that they were given."""
     if not one.proposed:
         return "<p>Round 0 has the seed pool only: nothing was proposed.</p>"

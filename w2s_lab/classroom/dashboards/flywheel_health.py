@@ -7,8 +7,10 @@ limits, but can use the same dials.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TYPE_CHECKING
 
-from w2s_lab.methods.flywheel import Round
+if TYPE_CHECKING:  # a demo of the measured runs needs no torch
+    from w2s_lab.methods.flywheel import Round
 
 Rows = Sequence[Mapping[str, float | None]]  # one for each round, from round 0 on
 
@@ -96,7 +98,7 @@ def study_rounds(study: Mapping, configuration: str, seed: int | None = None) ->
     return found
 
 
-def live_round(one: Round) -> dict[str, float | None]:
+def live_round(one: "Round") -> dict[str, float | None]:
     """A round that has just run, as a row like those of the study."""
     shares = one.answer_shares
     return one.to_dict() | {"answer_balance": len(shares) * min(shares.values()) if shares else None}

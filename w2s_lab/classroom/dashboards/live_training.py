@@ -26,6 +26,7 @@ from w2s_lab.training.loop import training_key, training_steps
 REST = 1 / 20  # seconds between two updates of the screen, at least
 LEARNING_RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3)
 EPOCHS = (1, 2, 3, 5, 8, 12)
+ICONS = ("play", "pause", "stop")  # of the buttons
 SEEN = "training examples seen (repeats counted)"
 LOW = 210  # pixels: two charts on one screen
 
@@ -72,8 +73,8 @@ class LiveTraining(Panel):
         self._go, self._halt = threading.Event(), threading.Event()
         self._began = self._paused_at = 0.0
         self._bar = widgets.HTML()
-        actions = (("Start", "play", self.start), ("Pause", "pause", self.pause), ("Stop", "stop", self.stop))
-        self.buttons = {name: _button(name, icon) for name, icon, _ in actions}
+        self.actions = {"Start": self.start, "Pause": self.pause, "Stop": self.stop}
+        self.buttons = {name: _button(name, icon) for name, icon in zip(self.actions, ICONS, strict=True)}
         names = list(self.labelled)
         controls: dict[str, widgets.Widget] = {}
         if len(names) > 1:
@@ -83,7 +84,7 @@ class LiveTraining(Panel):
         controls["learning_rate"] = stops("learning rate", rate_stops, recipe.learning_rate, width="290px")
         controls["epochs"] = stops("epochs", epochs, recipe.epochs, width="230px")
         super().__init__("Live training", controls, self._view)
-        for name, _, act in actions:
+        for name, act in self.actions.items():
             self.buttons[name].on_click(guarded(lambda _, act=act: act(), self._words))
         head, box, picture, words = self.children
         self.children = [head, box, widgets.HBox(list(self.buttons.values())), self._bar, words, picture]
@@ -224,6 +225,11 @@ class LiveTraining(Panel):
         super().show(view)
         if self.error is not None:
             self._words.value += folded_error(self.error)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the training runs."""
+        return self.state == "running"
 
     @property
     def seconds_left(self) -> float | None:

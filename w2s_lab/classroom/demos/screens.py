@@ -99,21 +99,36 @@ def page_of(shown: Demo) -> dict[str, Any]:
     return {"screens": screens} | picture_at(shown, screens[0]["at"])
 
 
-def picture_at(shown: Demo, at: Mapping[str, Any]) -> dict[str, Any]:
-    """The dashboard with its controls at these positions (see `position`): controls, pictures and words.
+def picture_at(shown: Demo, at: Mapping[str, Any], press: str | None = None) -> dict[str, Any]:
+    """The dashboard with its controls at these positions (see `position`): controls, buttons, pictures and words.
+
+    Args:
+        shown: the demo.
+        at: name of a control -> its position.
+        press: the name of a button that is pressed before the picture is drawn; one that is disabled does nothing.
 
     Raises:
-        ValueError: there is no such control.
-        Exception: what the dashboard raises while it draws.
+        ValueError: there is no such control, or no such button.
+        Exception: what the dashboard raises while it draws, or acts.
     """
     panel = shown.panel
     for name, where in at.items():
         control = _control(panel, name)
         if position(control) != where:
             setattr(control, "index" if hasattr(control, "index") else "value", where)
+    if press is not None:
+        if press not in panel.actions:
+            raise ValueError(f"there is no button {press!r}; expected one of {', '.join(panel.actions)}")
+        if not panel.buttons[press].disabled:
+            panel.actions[press]()
     panel.refresh()  # an error while drawing is raised here; a control that moves keeps it to itself
     controls = [_described(name, panel.controls[name]) for name in shown.controls]
-    return {"controls": controls, "pictures": _pictures(panel.view), "says": panel.view.says}
+    buttons = [
+        {"name": name, "label": button.description, "disabled": button.disabled}
+        for name, button in panel.buttons.items()
+    ]
+    pictures, says = _pictures(panel.view), panel.view.says
+    return {"controls": controls, "buttons": buttons, "busy": panel.busy, "pictures": pictures, "says": says}
 
 
 def _control(panel: Panel, name: str) -> widgets.Widget:
@@ -144,7 +159,8 @@ def _described(name: str, control: widgets.Widget) -> dict[str, Any]:
 def _pictures(view: View) -> list[str]:
     """The first picture as it is, the others narrow; a table only where there is no picture."""
     narrow, low = BESIDE
-    rest = [replace(one, height=low).svg(narrow) if isinstance(one, Chart) else one.svg() for one in view.charts[1:]]
+    rest = [replace(one, height=low) if isinstance(one, Chart) else one for one in view.charts[1:]]
+    rest = [one.svg(narrow) if isinstance(one, (Chart, BarChart)) else one.svg() for one in rest]
     if not view.charts:
         return [view.html] * bool(view.html)
     first = view.charts[0]

@@ -21,7 +21,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from w2s_lab import assets
 
 HERE = Path(__file__).parent
-SHIPPED = {name: HERE / f"{name}.ipynb" for name in ("roles", "tokens", "why", "errors", "budget", "flywheel")}
+NAMES = "roles tokens why race flips errors soft choosing flywheel budget english"
+SHIPPED = {name: HERE / f"{name}.ipynb" for name in NAMES.split()}
 POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 

@@ -1,22 +1,20 @@
 """The process of one demo: runs its notebook, then draws for the page. One line of JSON in, one line out.
 
-`{"open": PATH}` runs a notebook and gives its screens; `{"at": {control: position}}` gives the dashboard there. What
-goes wrong is `{"error": SENTENCE}`, with the traceback in the terminal. It is started before a demo is chosen, so that
-what takes seconds to import is there.
+`{"open": PATH}` runs a notebook and gives its screens; `{"at": {control: position}}` gives the dashboard there, with
+`"press": BUTTON` after that button was pressed. What goes wrong is `{"error": SENTENCE}`, with the traceback in the
+terminal. It is started before a demo is chosen, so that what takes a second to import is there; torch is not among it.
 """
 
 import ast
+import asyncio
 import json
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
-import w2s_lab.experiments.procedure
-import w2s_lab.models.loading  # noqa: F401  (torch: most demos need it)
 from w2s_lab.classroom.demos.screens import Demo, page_of, picture_at
 
 
@@ -31,30 +29,30 @@ def run_notebook(path: Path) -> Demo:
     sys.path.append(str(path.parent))
     space: dict[str, Any] = {"__name__": "__main__"}
     found = None
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "code":
-            tree, found = ast.parse(cell.source), None
+    for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"], 1):
+        if cell["cell_type"] == "code":
+            name, tree, found = f"{path.name}, cell {number}", ast.parse("".join(cell["source"])), None
             last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-            exec(compile(tree, f"{path.name}, cell {cell.id}", "exec"), space)
+            exec(compile(tree, name, "exec"), space)
             if last:
-                found = eval(compile(ast.Expression(last.value), f"{path.name}, cell {cell.id}", "eval"), space)
+                found = eval(compile(ast.Expression(last.value), name, "eval"), space)
     if not isinstance(found, Demo):
         raise ValueError(f"{path.name} ends in {type(found).__name__}; expected room.demo(...) in the last line")
     return found
 
 
-def main() -> None:
-    """Answer until the input ends."""
+async def answer_pages() -> None:
+    """Answer until the input ends. Between two questions the event loop is free, as a training needs it in Jupyter."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a notebook prints goes to the terminal, line by line
     sys.stdout.reconfigure(line_buffering=True)
-    shown = None
-    for line in sys.stdin:
+    shown, loop = None, asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
         message = json.loads(line)
         try:
             if "open" in message:
                 shown = run_notebook(Path(message["open"]))
-            reply = page_of(shown) if "open" in message else picture_at(shown, message["at"])
+            reply = page_of(shown) if "open" in message else picture_at(shown, message["at"], message.get("press"))
         except Exception as error:
             traceback.print_exc()
             reply = {"error": f"{type(error).__name__}: {error}"}
@@ -63,4 +61,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the server, which ends this process
+    asyncio.run(answer_pages())

@@ -219,7 +219,7 @@ class Chart(Drawing):
         for tick, number in zip(ticks, numbers, strict=True):
             found.append(line(left, py(tick), width - RIGHT, py(tick), more='opacity="0.15"'))
             found.append(words(left - 8, py(tick) + 5, number, anchor="end"))
-        ticks = self._x_ticks(x0, x1)
+        ticks = self._x_ticks(x0, x1, min(8, int(width - left - RIGHT) // 50))
         for tick, number in zip(ticks, map(_number, ticks) if self.log_x else _numbers(ticks), strict=True):
             found.append(line(px(tick), height - BOTTOM, px(tick), height - BOTTOM + 5))
             found.append(words(px(tick), height - BOTTOM + 20, number))
@@ -245,9 +245,9 @@ class Chart(Drawing):
                 found.append(words(x + side, top + 14, mark.text, anchor=anchor, size=13))
         return picture(width, height, self.summary, found)
 
-    def _x_ticks(self, x0: float, x1: float) -> list[float]:
+    def _x_ticks(self, x0: float, x1: float, most: int) -> list[float]:
         if not self.log_x:
-            return _ticks(x0, x1, 8, whole=self._counts())
+            return _ticks(x0, x1, most, whole=self._counts())
         found = [m * 10.0**e for e in range(math.floor(math.log10(x0)), math.ceil(math.log10(x1)) + 1) for m in (1, 3)]
         return [tick for tick in found if x0 * 0.999 <= tick <= x1 * 1.001]
 
@@ -338,7 +338,7 @@ class BarChart(Drawing):
 
         zero = px(0.0)
         found = [line(zero, top, zero, height - BOTTOM)]
-        ticks = _ticks(x0, x1)
+        ticks = _ticks(x0, x1, max(1, min(5, int(width - left - right) // 45)))
         for tick, number in zip(ticks, _numbers(ticks), strict=True):
             found.append(line(px(tick), top, px(tick), height - BOTTOM, more='opacity="0.15"'))
             found.append(words(px(tick), height - BOTTOM + 20, number))

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from types import MappingProxyType
 
 import ipywidgets as widgets
 from IPython.display import HTML
@@ -42,10 +43,16 @@ class Panel(widgets.VBox):
         title: in bold, above.
         controls: name -> widget with a `value`.
         view: the `View` that is shown now.
+        buttons, actions: name -> button, and what it does; a panel that has such says so in its own class.
+        busy: whether the picture changes by itself now, as while a model learns.
 
     `draw` gets the controls' values by name and returns a View; it should take a few milliseconds, so that the picture
     follows a slider: look numbers up, or compute them in closed form.
     """
+
+    buttons: Mapping[str, widgets.Button] = MappingProxyType({})
+    actions: Mapping[str, Callable[[], object]] = MappingProxyType({})
+    busy = False
 
     def __init__(self, title: str, controls: Mapping[str, widgets.Widget], draw: Callable[..., View]) -> None:
         self.title, self.controls, self._draw = title, dict(controls), draw
