@@ -49,6 +49,9 @@ from .dashboards.memory_explorer import (
 from .dashboards.probe_explorer import (
     probe_explorer as probe_explorer,
 )
+from .dashboards.race import (
+    race as race,
+)
 from .dashboards.right_bars import (
     right_bars as right_bars,
 )
@@ -63,8 +66,6 @@ from .dashboards.schematics import (
 )
 from .dashboards.schematics import (
     misfit_plane as misfit_plane,
-from .dashboards.race import (
-    race as race,
 )
 from .dashboards.seed_count import (
     seed_count as seed_count,
