@@ -65,7 +65,7 @@ pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-con
 
 CONTENTS = {
     "Learn": ["docs/notebooks", *(f"notebooks/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.ipynb")))],
-    "Teach": ["docs/demos", "docs/assignments", "notebooks/assignments/README", "docs/equality"],
+    "Teach": ["docs/teach", "docs/demos", "docs/assignments", "notebooks/assignments/README", "docs/equality"],
     "What it shows": ["docs/findings", "docs/real_english", "docs/practice", "data/README", "data/results/README"],
     "Use": [
         "docs/install", "docs/commands", "docs/python", "docs/reading", "docs/methods", "docs/extending",
