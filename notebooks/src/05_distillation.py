@@ -467,7 +467,7 @@ for temperature in (0.5, 1.0, 4.0):
 
 # %%
 def my_objectives():
-    """{"weak labels": setting, "true answers": setting}: ("temperature", T), ("alpha", α) or ("lambda", λ, schedule)."""
+    """{"weak labels": setting, "true answers": setting}: ("temperature", T), ("alpha", α) or ("lambda", λ, schedule)"""
     ...  # your code here
 
 

@@ -86,8 +86,8 @@ for p in (0.4, 0.5, 0.6, 0.7, 1 - 1e-9):
 # %%
 room.predict(
     "12-verdict",
-    "A student can tell positive reviews from negative ones, and nothing else: two cells. It learns our weak labels. How "
-    "often is it right on new reviews?",
+    "A student can tell positive reviews from negative ones, and nothing else: two cells. It learns our weak labels. "
+    "How often is it right on new reviews?",
     ["as often as the labels", "somewhat more often", "always"],
 )
 
@@ -212,8 +212,8 @@ for k, one in elected.items():
 # %%
 room.predict(
     "12-late",
-    "A student after ten passes over its weak labels. Does it err where the plurality of 5 neighbours errs, or where that "
-    "of 405 does?",
+    "A student after ten passes over its weak labels. Does it err where the plurality of 5 neighbours errs, or where "
+    "that of 405 does?",
     ["where that of 5 errs", "where that of 405 errs", "where neither errs"],
 )
 
