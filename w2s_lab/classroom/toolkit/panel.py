@@ -223,7 +223,7 @@ def choice(
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
     """An HTML table of cells that are HTML already; words to the left."""
     cell = 'style="text-align:left;padding:3px 12px 3px 0;vertical-align:top;font-size:14px;line-height:1.4"'
-    top = "".join(f'<th scope="col" {cell}>{text}</th>' if text else f"<td {cell}></td>" for text in head)
+    top = "".join(f'<th scope="col" {cell}>{text}</th>' for text in head)
     body = "".join(f"<tr>{''.join(f'<td {cell}>{text}</td>' for text in row)}</tr>" for row in rows)
     title = f'<caption style="text-align:left;font-size:14px">{caption}</caption>' if caption else ""
     return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
