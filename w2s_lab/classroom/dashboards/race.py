@@ -20,7 +20,7 @@ from w2s_lab.records import LabelledSet, Snapshot, content_key
 
 REST = 1 / 15  # seconds between two pictures in a notebook
 AHEAD = 1.0  # seconds for the first picture, before the models are loaded; Start ends them
-WATCHED, EVERY = 200, 4  # test examples that each snapshot answers, optimizer steps between two
+WATCHED, EVERY = 200, 8  # test examples that each snapshot answers, optimizer steps between two
 NAMES = {"student": "learns the supervisor's labels", "random": "learns as many errors, at random places"}
 
 Lanes = Mapping[str, Iterator[Snapshot]]
