@@ -371,14 +371,17 @@ print(f"From best to end, imitation rises by {up['mean']:.2f} [{up['low']:.2f}, 
 # higher rate the student is at its supervisor's level at the first look already, after one pass: with so few looks, the
 # best moment is missed. On the right, 40 % of the labels are wrong, far more than the weak supervisor gets wrong; the
 # student makes much better use of them.
+#
+# Then who may choose the rate and the number of passes? The study `recipes` compares, from no truth at all to the test set.
+# A *rehearsal* needs only the true examples that the supervisor has had: a third of them trains a weaker supervisor, which
+# labels half of them for students, and the rest says which rate and which moment were best.
 
 # %% tags=["nbval-ignore-output"]
 found = curves(room.measured("overfitting")["rows"])
 w2s.study_plots.overfitting_panels(found)
 plt.show()
-for (rate, kind), points in found.items():
-    accuracy = [right for _, right, _ in points]
-    print(f"rate {rate:<7g} {kind:<18} {max(accuracy):.2f} at best, {accuracy[-1]:.2f} at the end")
+for rule, pgr in room.measured("recipes")["rules"].items():
+    print(f"{rule:<42} PGR {pgr['mean']:.2f} [{pgr['low']:.2f}, {pgr['high']:.2f}]")
 
 # %% [markdown]
 # ## Gain and misfit

@@ -1,14 +1,17 @@
 """Who may choose rate and passes: the rules by hand on made rows, and the study in small."""
 
+import json
 from dataclasses import replace
 
 import pytest
+from places import ROOT
 
 from w2s_lab.data.sources import SplitSizes, load_splits
 from w2s_lab.experiments.procedure import Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.recipe import Recipe
 from w2s_lab.studies import recipes, study
+from w2s_lab.studies.measures import paired_by_seed
 
 
 def grid_row(seed: int, rate: float, passes: int, accuracy: float, trusted: float) -> dict:
@@ -65,3 +68,19 @@ def test_the_study_of_recipes_from_end_to_end(tmp_path, monkeypatch):
     assert rows[0]["trusted"] is not None and rows[2]["weak"] == rows[0]["weak"]
     for rule in ("another split, once", "a rehearsal", "100 trusted examples", recipes.ORACLE):
         assert rule in text
+
+
+def test_the_pages_say_what_was_measured():
+    facts = json.loads((ROOT / "data" / "results" / "recipes.json").read_text())
+    page, front = ((ROOT / name).read_text() for name in ("docs/findings.md", "README.md"))
+    assert facts["command"] == "w2s-lab study recipes --seeds 8" and len(facts["rules"]) == 6
+    for rule, pgr in facts["rules"].items():
+        assert pgr["n"] == 8
+        assert f"| {rule} | {pgr['mean']:.2f} [{pgr['low']:.2f}, {pgr['high']:.2f}] |" in page
+    pgr = facts["rules"][recipes.REHEARSAL]
+    assert f"PGR {pgr['mean']:.2f} [{pgr['low']:.2f}, {pgr['high']:.2f}]" in front
+    assert recipes.rehearsed(facts["rows"]).low > 0  # more than the default, as the page says
+    other = {row["seed"]: row["pgr"] for row in recipes.chosen(facts["rows"])["another split, once"]}
+    ours = {row["seed"]: row["pgr"] for row in recipes.chosen(facts["rows"])[recipes.REHEARSAL]}
+    apart = paired_by_seed(ours, other)
+    assert apart.low < 0 < apart.high  # and not to be told from the truth of another split
