@@ -54,7 +54,7 @@ def model_of(share: float) -> str:
     return with_leakage(LADDER[RUNG], share).name
 
 
-def plan(share: float, device: str = "auto") -> Plan:
+def plan_of(share: float, device: str = "auto") -> Plan:
     """The plan of one share: its own student and ceiling, at a rate of their own, and the supervisor of all shares."""
     weak, own = (replace(RECIPE, learning_rate=rate) for rate in (scaling.RATES[SUPERVISOR], RATES[share]))
     return Plan(SUPERVISOR, model_of(share), weak, own, device)
@@ -76,7 +76,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
 
 def _rate(store: Store, device: str, share: float, rate: float) -> Rows:
     """How often the model, trained on the truth at this rate, is right in the validation set of the trial seed."""
-    own_plan = replace(plan(share, device), weak=model_of(share), weak_recipe=replace(RECIPE, learning_rate=rate))
+    own_plan = replace(plan_of(share, device), weak=model_of(share), weak_recipe=replace(RECIPE, learning_rate=rate))
     own = bench(store, "sentiment", own_plan, TRIAL_SEED, TRIED)
     right = score(store.labels(own.supervisor(), own.splits.validation)).accuracy
     return [{"part": "rates", "leakage": share, "model": model_of(share), "rate": rate, "accuracy": right}]
@@ -84,12 +84,12 @@ def _rate(store: Store, device: str, share: float, rate: float) -> Rows:
 
 def _labels(store: Store, device: str, seed: int) -> Rows:
     """The labels of the supervisor, for the students of all shares."""
-    bench(store, "sentiment", plan(1.0, device), seed, SIZES).labels  # noqa: B018
+    bench(store, "sentiment", plan_of(1.0, device), seed, SIZES).labels  # noqa: B018
     return []
 
 
 def _student(store: Store, device: str, share: float, seed: int) -> Rows:
-    own = bench(store, "sentiment", plan(share, device), seed, SIZES)
+    own = bench(store, "sentiment", plan_of(share, device), seed, SIZES)
     facts = {"part": "students", "leakage": share, "seed": seed}
     return [facts | outcome_numbers(own.student(own.labels)) | known_before(store, own)]
 
