@@ -14,9 +14,9 @@ from pathlib import Path
 import ipywidgets as widgets
 import nbformat
 
-import w2s_lab as w2s
 from w2s_lab import classroom as room
 from w2s_lab.classroom.copies import without_outputs
+from w2s_lab.classroom.folds import unfold
 from w2s_lab.classroom.toolkit.panel import Panel, spoken
 from w2s_lab.classroom.toolkit.worlds import Worlds
 from w2s_lab.studies.dials import TRUTH
@@ -46,7 +46,7 @@ STOPS = {
 
 def read(text: str, repository: str = "") -> nbformat.NotebookNode:
     """A notebook as the site shows it. `repository`: where the kit can be fetched from; "": it has no such place."""
-    notebook = nbformat.reads(text, as_version=4)
+    notebook = unfold(nbformat.reads(text, as_version=4))  # the site folds in its own way
     fold_outcomes(notebook)
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and (call := ALIVE.search(cell.source)):
@@ -89,7 +89,10 @@ def fold_outcomes(notebook: nbformat.NotebookNode) -> None:
 
 def _panels(call: str) -> Iterator[Panel]:
     """The dashboards that a cell's call shows; of two worlds the second one where it only reads what was measured."""
-    names = {"room": room, "store": w2s.Store(), "TRUTH": TRUTH}
+    if "room.why_it_works" in call:  # recorded in both worlds, so that the site trains nothing
+        yield from map(room.recorded, ("why", "english"))
+        return
+    names = {"room": room, "TRUTH": TRUTH}
     names |= {study: room.measured(study) for study in ("scaling", "budget")}
     found = eval(call, names)  # a line of our own notebook
     if not isinstance(found, Worlds):
