@@ -40,6 +40,7 @@ from w2s_lab.studies import (
     real_methods,
     real_probe,
     real_tuning,
+    recipes,
     scaling,
     study,
     tilt,
@@ -315,7 +316,7 @@ def test_a_study_brings_its_claims(monkeypatch):
     late = (*majorities.STUDY.claims, *majorities.REAL_STUDY.claims, *easy_to_hard.STUDY.claims)
     late += (*easy_to_hard.REAL_STUDY.claims, *blind_spot.CLAIMS)
     real = (*real_probe.CLAIMS, *real_methods.CLAIMS, *real_tuning.CLAIMS)
-    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *leakage.STUDY.claims, *real, *late)
+    assert before == (*findings.FINDINGS, *tilt.CLAIMS, *leakage.STUDY.claims, *recipes.CLAIMS, *real, *late)
     monkeypatch.setattr(STUDIES, "_entries", {**STUDIES._entries, "mine": mine})
     assert findings.all_findings() == (*before, claim)
     monkeypatch.setattr(STUDIES, "_entries", {"mine": mine})
