@@ -14,7 +14,7 @@ from w2s_lab.classroom import overview, progress
 from w2s_lab.classroom import quizzes as quiz
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS, checks
 from w2s_lab.classroom.exercises.checks import check, judge
-from w2s_lab.classroom.exercises.exercise import Exercise
+from w2s_lab.classroom.exercises.exercise import Exercise, of_the_result
 from w2s_lab.classroom.toolkit import panel
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View
@@ -204,7 +204,7 @@ def test_a_design_is_judged_by_its_criteria():
     design = Exercise(
         lambda: {"n": 1},
         lambda rng: (),
-        criteria=(("n is small", lambda d: d["n"] < 5), ("n is odd", lambda d: d["n"] % 2)),
+        criteria=of_the_result((("n is small", lambda d: d["n"] < 5), ("n is odd", lambda d: d["n"] % 2))),
     )
     assert judge(design, lambda: {"n": 3}).state == "right"
     verdict = judge(design, lambda: {"n": 4})
