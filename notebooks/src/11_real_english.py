@@ -445,7 +445,7 @@ room.error_sorter(reference, said["student"], kinds)
 
 # %%
 def my_claim():
-    """{"study": ..., "arm": ..., "against": ..., "mean": d, "low": d, "high": d, "seeds": n, "verdict": ..., "limits": [...]}
+    """{"study": …, "arm": …, "against": …, "mean": d, "low": d, "high": d, "seeds": n, "verdict": …, "limits": […]}
 
     study: "real-probe" or "real-tuning"; against: "supervisor", or another arm; limits: the check lists those it knows.
     """
