@@ -61,9 +61,9 @@ found = "above" if lead.low > 0 else "below" if lead.high < 0 else "level with"
 room.outcome("12-leakage", f"{found} its supervisor", "There is nothing to elicit: the ceiling is not above it either.")
 
 # %% [markdown]
-# (`w2s-lab study leakage`, 8 seeds; students stopped on 100 trusted examples. One pre-training a share.) All that this kit
-# elicits from `pocket-m` was told in its pre-training, in other words than those of the task. It shows how labels call up
-# what is there. It does not show how a model finds out what nobody told it. On real English there is no such dial: the
+# (`w2s-lab study leakage`, 8 seeds; students stopped on 100 trusted examples. One pre-training a share.) What these
+# labels elicit from `pocket-m` was told in its pre-training, in other words than those of the task. The kit shows how labels
+# call up what is there. It does not show how a model finds out what nobody told it. On real English there is no such dial: the
 # pre-training of SmolLM2 is not ours.
 #
 # ## A cell
@@ -229,7 +229,6 @@ Chart("neighbours", "errors in common (kappa)", (early, late), x_range=(1, 450),
 
 # %%
 narrow, wide = (mean_of(select(rows, cells=f"{k} neighbours"), "consistency_late") for k in (5, 405))
-assert narrow["low"] > wide["high"]
 found = "where that of 5 errs" if narrow["low"] > wide["high"] else "where neither errs"
 said = (f"{at['mean']:.2f} [{at['low']:.2f}, {at['high']:.2f}]" for at in (narrow, wide))
 room.outcome("12-late", found, "Errors in common: {} with 5 neighbours, {} with 405.".format(*said))
@@ -302,7 +301,8 @@ room.outcome("12-easy", found, "The same words alone mislead a bag of words: pre
 # %% [markdown]
 # (`w2s-lab study easy-to-hard`, 8 seeds, stopped on easy trusted examples.) As many truths of all kinds teach the hard cases
 # more at this moment; at the end one cannot tell. Weak labels of the easy cases alone are corrected, too, and their student
-# is far above the supervisor on the hard ones. On film reviews the same holds, less steeply (`docs/findings.md`).
+# is far above the supervisor on the hard ones. On film reviews the truth of easy cases teaches the hard ones, too, less
+# steeply; a student of weak easy labels is at most a little above the supervisor there (`docs/findings.md`).
 #
 # ## What the supervisor cannot see
 #
@@ -334,11 +334,11 @@ for arm, at in lost.items():
 most = lost["blind to the policy"]["mean"]
 options = ["less than a third: it knows the subjects", "a third to two thirds", "more than two thirds"]
 found = options[sum(most > limit for limit in (1 / 3, 2 / 3))]
-room.outcome("12-blind", found, "Its labels never ask for what it knows of the subject.")
+room.outcome("12-blind", found, "Its labels can be explained without what it knows of the subject.")
 
 # %% [markdown]
 # (`w2s-lab study blind-spot`, 20 seeds, stopped on 100 trusted pairs.) As many errors at random places cost much, too: a
-# third of the labels is wrong. The rest of the difference is due to the blind spot. Does the student turn *against* the
+# third of the labels is wrong. What is between the two is due to the blind spot. Does the student turn *against* the
 # policy? Look at the pairs that each aspect decides:
 
 # %%
@@ -349,10 +349,10 @@ bars = [Bar(name, at["mean"], "student", at["low"], at["high"]) for name, at in 
 BarChart("accuracy of the student of blind labels", tuple(bars), marks=(Mark(0.5, "a coin"),)).show()
 
 # %% [markdown]
-# It does not. Where only the policy decides it is right about as often as a coin: it has learnt nothing of the policy. In a
+# It does not. Where only the policy decides it is right about as often as a coin: no trace of the policy shows. In a
 # conflict it follows what its labels speak for. A student that saw no conflict at all gives up hardly less
-# (`docs/findings.md`): what no label speaks for needs no label against it. Nobody is deceived here: a linear reward has no
-# aims.
+# (`docs/findings.md`), although policy and verdict agree wherever both decide one of its pairs: the verdict accounts for
+# these labels without the policy. Nobody is deceived here: a linear reward has no aims.
 #
 # ## Where it ends
 #
@@ -360,7 +360,7 @@ BarChart("accuracy of the student of blind labels", tuple(bars), marks=(Mark(0.5
 # 2. **Cells of one example.** A student that tells all its examples apart repeats each label, right or wrong.
 # 3. **No cells that mean anything.** Random weights do not group reviews by their verdict. At a rate of its own, such a
 #    student ends below its supervisor (notebook 03).
-# 4. **What no label asks for.** The ability may be there, and the labels do not call it up.
+# 4. **What the labels can be explained without.** The ability may be there, and the labels do not call it up.
 #
 # ## A forecast
 #

@@ -208,8 +208,8 @@ CLAIMS = (
         at_end=level("pgr", {"arm": BLIND}),
         because=(
             CANNOT_TELL,
-            "The student learns to judge the verdict, as its supervisor does. What it lacks is the policy, of which no "
-            "label tells it.",
+            "The student learns to judge the verdict, as its supervisor does. What it lacks is the policy, "
+            "which its labels do not need.",
         ),
     ),
     Finding(
@@ -219,13 +219,14 @@ CLAIMS = (
         **_given_up(BLIND, RANDOM),
     ),
     Finding(
-        claim="It gives up less of it where no label speaks against it",
+        claim="It gives up less of it where no pair sets the verdict against it",
         source="this kit",
         quantity=f"share of the conflicts given up, no conflict among the labels, {WHERE}",
         sign=-1,
         because=(
             CANNOT_TELL,
-            "If it gives up less, then by two hundredths at most: what no label speaks for needs no label against it.",
+            "If it gives up less, then by two hundredths at most: the verdict accounts for these labels without the "
+            "policy.",
         ),
         **_given_up(QUIET, BLIND),
     ),

@@ -220,7 +220,7 @@ def _has_gap(rows: Rows) -> str:
 CLAIMS = (
     Finding(
         "Students profit from what pre-training told of the task (pretraining leakage)",
-        "Burns et al. 2023, remaining differences from the case of interest",
+        "Burns et al. 2023, remaining disanalogies",
         f"accuracy, sentiment, {RUNG} with a leakage of 100 %",
         "leakage",
         **both_moments(FULL, NONE),
