@@ -246,6 +246,21 @@ def test_a_demo_of_ones_own_is_served_and_read_again_after_a_change(server, tmp_
     assert json.loads(get(server, path, {"open": True})[1])["screens"][0]["text"] == "Which one?"
 
 
+@pytest.mark.slow
+def test_a_terminal_that_lacks_a_letter_stops_no_demo(monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")  # Windows: cp1252, which lacks it too
+    path = write(
+        tmp_path / "own.ipynb", OWN.replace("for the terminal", "weak labels \N{LATIN SMALL LETTER Y WITH CIRCUMFLEX}")
+    )
+    process = serve.DemoProcess(tmp_path / "runs")
+    try:
+        found = process.open(path)
+    finally:
+        process.end()
+    assert found.get("error") is None and len(found["screens"]) == 2
+    assert "weak labels \\u0177" in capfd.readouterr().err
+
+
 def test_only_this_machine_with_the_token_is_answered(server):
     assert server.server_address[0] == "127.0.0.1"
     whole = f"/?token={server.token}"
