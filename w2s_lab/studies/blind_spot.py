@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes, read_examples
 from w2s_lab.experiments.store import Store
-from w2s_lab.figures.plots import ROLE, SIZE, Role
-from w2s_lab.figures.study_plots import seed_curves
+from w2s_lab.figures.plots import ROLE, SIZE
+from w2s_lab.figures.study_plots import SERIES, seed_curves
 from w2s_lab.methods import probe
 from w2s_lab.methods.reward import fit_reward, given_up, prefer
 from w2s_lab.methods.simulated import random_errors
@@ -141,10 +141,10 @@ def student_rows(train: Side, test: Side, trusted: Side, *, seed: int) -> Rows:
 
 LOOKS = {
     TRUTH: ROLE["ceiling"],
-    BOTH: Role("", "#332288", "s", "", "-."),
+    BOTH: replace(SERIES[0], marker="s", line="-."),
     RANDOM: ROLE["random"],
     BLIND: ROLE["student"],
-    QUIET: Role("", "#999933", "v", "", "--"),
+    QUIET: replace(SERIES[2], marker="v", line="--"),
 }
 SHOWN = ("label_accuracy", "trusted_accuracy", "accuracy", "trusted_given_up", "given_up")
 KINDS = ("verdict", "policy", "both", CONFLICT)

@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 
 from w2s_lab.data.sources import SplitSizes, load_splits
 from w2s_lab.experiments.store import Store
-from w2s_lab.figures.plots import ROLE, SIZE, Role
-from w2s_lab.figures.study_plots import seed_curves
+from w2s_lab.figures.plots import ROLE, SIZE
+from w2s_lab.figures.study_plots import SERIES, seed_curves
 from w2s_lab.methods import probe
 from w2s_lab.methods.expansion import correction_bound, coverage, coverage_bound, expansion, neighbour_oracle
 from w2s_lab.methods.labellers import labeller, labels_by
@@ -258,8 +258,8 @@ def checked(cases: Cases) -> Rows:
 
 SHOWN = ("trusted_easy", "trusted_hard", "easy", "hard")
 LOOKS = {
-    EASY: Role("", "#332288", "D", "", "-"),
-    MIXED: Role("", "#999933", "^", "", "-."),
+    EASY: replace(SERIES[0], marker="D"),
+    MIXED: replace(SERIES[2], marker="s", line=":"),
     WEAK: ROLE["student"],
     ALL: ROLE["ceiling"],
 }
@@ -300,7 +300,7 @@ def easy_to_hard_figure(rows: Rows, x: str) -> Figure:
         }
         lines = {
             SUPERVISOR: (ROLE["weak"], mean_of(select(own, arm=SUPERVISOR), kind)["mean"]),
-            WORDS: (Role("", "#CC6677", "", "", ":"), mean_of(select(own, arm=WORDS), kind)["mean"]),
+            WORDS: (replace(SERIES[1], marker="", line=":"), mean_of(select(own, arm=WORDS), kind)["mean"]),
         }
         seed_curves(curves, ax, quantity="accuracy (fraction of test examples)", lines=lines)
         ax.set_title(f"{kind} cases", fontsize=SIZE)
