@@ -77,6 +77,11 @@ def test_no_dashboard_has_a_colour_of_its_own_that_vanishes_on_one_of_the_pages(
     assert not faults
 
 
+def test_studies_take_their_looks_from_those_that_were_tried():
+    own = re.compile(r"Role\([^)]*#[0-9a-fA-F]{6}")
+    assert not [path.name for path in (ROOT / "w2s_lab/studies").glob("*.py") if own.search(path.read_text("utf-8"))]
+
+
 def test_colour_blind_people_tell_the_roles_apart_as_well_as_in_the_palette_of_okabe_and_ito():
     roles = [role.color for key, role in ROLE.items() if key != "truth"]
     series = [look.color for look in SERIES]

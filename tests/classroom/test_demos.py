@@ -18,7 +18,7 @@ from w2s_lab.classroom.demos import serve
 from w2s_lab.classroom.demos.screens import page_of, picture_at
 from w2s_lab.classroom.demos.worker import run_notebook
 from w2s_lab.classroom.toolkit.chart import Chart, Series
-from w2s_lab.classroom.toolkit.panel import Panel, View, choice, slider
+from w2s_lab.classroom.toolkit.panel import Panel, View, choice, slider, stops
 from w2s_lab.cli import commands
 
 OWN = """
@@ -88,6 +88,14 @@ def test_a_second_chart_is_narrow_and_a_table_is_shown_where_there_is_no_picture
         '"0 0 680 382" ', '"0 0 300 322" '
     ]  # fmt: skip
     assert picture_at(demo, {"which": 1})["pictures"] == [table]
+
+
+def test_a_control_whose_options_become_fewer_stands_at_the_last_one():
+    panel = Panel("Runs", {"run": choice("run", ["long", "short"]), "round": stops("round", range(9), 8)},
+                  lambda run, round: View(f"{run}, round {round}"))  # fmt: skip
+    panel.controls["run"].observe(lambda _: setattr(panel.controls["round"], "options", range(3)), names="value")
+    found = picture_at(room.demo(panel, room.reveal("Look.")), {"run": 1, "round": 8})
+    assert found["says"] == "short, round 2" and found["controls"][1]["at"] == 2
 
 
 def test_a_screen_that_cannot_be_is_found_before_the_lecture():
@@ -244,6 +252,21 @@ def test_a_demo_of_ones_own_is_served_and_read_again_after_a_change(server, tmp_
     assert "ends in int; expected room.demo" in json.loads(get(server, path, {"open": True})[1])["error"]
     write(tmp_path / "mine" / "week 3.ipynb", OWN.replace("Which?", "Which one?"))
     assert json.loads(get(server, path, {"open": True})[1])["screens"][0]["text"] == "Which one?"
+
+
+@pytest.mark.slow
+def test_a_terminal_that_lacks_a_letter_stops_no_demo(monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")  # Windows: cp1252, which lacks it too
+    path = write(
+        tmp_path / "own.ipynb", OWN.replace("for the terminal", "weak labels \N{LATIN SMALL LETTER Y WITH CIRCUMFLEX}")
+    )
+    process = serve.DemoProcess(tmp_path / "runs")
+    try:
+        found = process.open(path)
+    finally:
+        process.end()
+    assert found.get("error") is None and len(found["screens"]) == 2
+    assert "weak labels \\u0177" in capfd.readouterr().err
 
 
 def test_only_this_machine_with_the_token_is_answered(server):

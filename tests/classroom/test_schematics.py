@@ -70,3 +70,6 @@ def test_misfit_plane_needs_probabilities(three):
     weak, student = three
     with pytest.raises(ValueError, match="probabilities are missing; expected a task with a closed list"):
         room.misfit_plane(weak, {"mine": replace(student, probs=None)})
+    truth = np.eye(len(weak.task.answers))[[weak.task.answers.index(a) for a in weak.truth]]
+    with pytest.raises(ValueError, match="are the truth"):
+        room.misfit_plane(replace(weak, predictions=weak.truth, probs=truth), {"mine": student})

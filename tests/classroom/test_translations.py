@@ -11,7 +11,7 @@ from w2s_lab import classroom as room
 from w2s_lab.classroom.quizzes import load_quiz
 from w2s_lab.classroom.translations import translated, wording
 
-LANGUAGES = sorted(path.name for path in assets.QUIZZES.iterdir() if path.is_dir())
+LANGUAGES = sorted(path.name for path in assets.QUIZZES.glob("[a-z]*") if path.is_dir())
 
 
 def test_there_is_a_german_and_a_chinese_sample():
@@ -61,6 +61,9 @@ def test_what_does_not_fit_is_refused(monkeypatch, tmp_path):
         room.quiz("00", language="xx")
     shutil.copytree(assets.QUIZZES, tmp_path / "quizzes")
     monkeypatch.setattr(assets, "QUIZZES", tmp_path / "quizzes")
+    (tmp_path / "quizzes" / ".ipynb_checkpoints").mkdir()  # which Jupyter makes
+    with pytest.raises(ValueError, match=r"expected one of en, de, zh"):
+        room.quiz("00", language=".ipynb_checkpoints")
     path = tmp_path / "quizzes" / "de" / "00.json"
     facts = json.loads(path.read_text(encoding="utf-8"))
     pgr = next(one for one in facts["questions"] if one["id"] == "00-pgr")

@@ -22,6 +22,7 @@ def test_errors_by_true_answer_by_hand():
     assert (no.label_error, no.disagreement, no.covered_error, no.uncovered_error) == (0.5, 0.25, 0.25, None)
     assert (yes.covered, yes.uncovered) == (2, 1)
     assert (yes.label_error, yes.disagreement, yes.covered_error, yes.uncovered_error) == (0.5, 0.5, 0, 1)
+    assert coverage(student, covered.astype(int)) == (no, yes)  # marks of 0 and 1 mean the same
     with pytest.raises(ValueError, match="6 marks for 7 answers"):
         coverage(student, covered[:6])
     with pytest.raises(ValueError, match="reference"):

@@ -44,8 +44,8 @@ def unfold(notebook: NotebookNode) -> NotebookNode:
 def _folded(output: NotebookNode) -> NotebookNode:
     data = {"text/plain": output.text} if output.output_type == "stream" else output.get("data", {})
     kind = "stream" if output.output_type == "stream" else "image/png" if "image/png" in data else "text/plain"
-    if "text/plain" not in data or not set(data) <= {"text/plain", "image/png"}:
-        return output  # an error, or a table or dashboard of its own
+    if "text/plain" not in data or not set(data) <= {"text/plain", "image/png"} or output.get("name") == "stderr":
+        return output  # an error, a warning, or a table or dashboard of its own
     words = data["text/plain"]
     if kind == "image/png":
         inside = f'<img src="data:image/png;base64,{data["image/png"].strip()}" alt="{escape(words)}">'

@@ -58,7 +58,7 @@ def translated(quiz: dict, language: str) -> tuple[dict, int]:
 
 
 def _folder(language: str) -> Path:
-    known = [ENGLISH, *sorted(one.name for one in assets.QUIZZES.iterdir() if one.is_dir())]
+    known = [ENGLISH, *sorted(one.name for one in assets.QUIZZES.glob("[a-z]*") if one.is_dir())]
     if language not in known:
         raise ValueError(f"there is no language {language!r}; expected one of {', '.join(known)}")
     return assets.QUIZZES / language

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 MANY = 12  # bars; more of them are a histogram
 FEW = 3  # lines without a name
@@ -67,22 +68,52 @@ def _word_at(places: dict[float, str], at: float) -> str:
 
 def _points(ax: Axes) -> Iterator[str]:
     """Bars and dots, each at a place of its own: "student 0.81 [0.78, 0.83]"; an interval instead of its bare bar."""
-    values: dict[str, tuple[float, str]] = {}
+    values: dict[tuple[bool, float], tuple[str, float, str]] = {}  # (along y, place) -> name, value, interval
+    bars = [one for one in ax.containers if isinstance(one, BarContainer) and len(one) <= MANY]
     for container in ax.containers:
-        if isinstance(container, BarContainer) and len(container) <= MANY:
+        if container in bars:
+            along = container.orientation == "horizontal"
+            group = f"{_name(container)}, " if len(bars) > 1 and len(container) > 1 and _name(container) else ""
             for bar in container:
-                middle = bar.get_x() + bar.get_width() / 2
-                values[_word_at(_places(ax.xaxis), middle)] = bar.get_height(), ""
+                at = bar.get_y() + bar.get_height() / 2 if along else bar.get_x() + bar.get_width() / 2
+                value = bar.get_width() if along else bar.get_height()
+                values[along, round(at, 9)] = group + _row(ax, along, at), value, ""
         if isinstance(container, ErrorbarContainer):
-            line, _, bars = container
-            ends = [end for one in bars for end in one.get_segments()]
-            for place, (x, y) in enumerate(line.get_xydata() if line else ()):
-                across = container.has_xerr or (bool(_places(ax.yaxis)) and not container.has_yerr)
-                value, at, axis = (x, y, ax.yaxis) if across else (y, x, ax.xaxis)
-                low, high = (ends[place][0, 1 - across], ends[place][1, 1 - across]) if ends else (None, None)
-                interval = "" if low is None else f" [{_number(low)}, {_number(high)}]"
-                values[_name(container) or _word_at(_places(axis), at)] = value, interval
-    yield from (f"{name} {_number(value)}{interval}" for name, (value, interval) in values.items())
+            points, along = _with_intervals(ax, container)
+            if _name(container) and len(points) > 1:  # a curve
+                continue
+            for at, value, interval in points:
+                place = (along, round(at, 9))
+                name = values[place][0] if place in values else _row(ax, along, at)
+                values[place] = _name(container) or name, value, interval
+    yield from (f"{name} {_number(value)}{interval}" for name, value, interval in values.values())
+
+
+def _row(ax: Axes, along: bool, at: float) -> str:
+    """The word beside a dot or under a bar; in a list with headings in bold, after that of its group."""
+    axis = ax.yaxis if along else ax.xaxis
+    ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)
+    headings = [_plain(tick.get_text()) for place, tick in ticks if tick.get_fontweight() == "bold" and place < at]
+    return ", ".join((*headings[-1:], _word_at(_places(axis), at)))
+
+
+def _with_intervals(ax: Axes, container: ErrorbarContainer) -> tuple[list[tuple[float, float, str]], bool]:
+    """(place, value, interval in words) of each dot, and whether their places are along y."""
+    line, _, bars = container
+    along = container.has_xerr and not container.has_yerr
+    along = along or (bool(_places(ax.yaxis)) and not container.has_yerr)
+    ends = [
+        np.reshape(one, (-1, 2))[:, 1 - along]
+        for bar in (bars[:1] if along else bars[-1:])
+        for one in bar.get_segments()
+    ]
+    found = []
+    for number, (x, y) in enumerate(line.get_xydata() if line else ()):
+        value, at = (x, y) if along else (y, x)
+        drawn = ends and len(ends[number])  # where an end is not a number, nothing is
+        interval = f" [{_number(ends[number].min())}, {_number(ends[number].max())}]" if drawn else ""
+        found.append((float(at), float(value), interval))
+    return found, along
 
 
 def _histograms(ax: Axes) -> Iterator[str]:
@@ -99,22 +130,36 @@ def _curves(ax: Axes) -> Iterator[str]:
     bare = [line for line in ax.lines if not _name(line)]
     grid = bare if len(bare) > FEW else ()  # a line for every row of a table says nothing
     for line in ax.lines:
-        x, y = (np.asarray(values, dtype=float) for values in line.get_data())
-        kept = np.isfinite(x) & np.isfinite(y)
-        x, y, name = x[kept], y[kept], _name(line)
+        x, y = _finite(line)
+        name = _name(line)
         moves = line.get_transform().contains_branch_seperately(ax.transData)
-        if line in grid:
+        if line in grid or not len(x):
             continue
         if moves != (True, True):  # a straight line across the axes
             yield f"{name or 'a line'} at {_number((x if moves[0] else y)[0])}"
-        elif not name or not len(x):
+        elif not name:
             continue
         elif line.get_linestyle() == "None":
             yield _cloud(name, x, y)
         else:
-            text = f"{name} from {_number(y[0])} at {_number(x[0])} to {_number(y[-1])} at {_number(x[-1])}"
-            top = int(y.argmax())
-            yield text + (f", highest {_number(y[top])} at {_number(x[top])}" if y[top] > max(y[0], y[-1]) else "")
+            yield _curve(name, x, y)
+    for container in ax.containers:
+        if isinstance(container, ErrorbarContainer) and container[0] and len(container[0].get_xydata()) > 1:
+            x, y = _finite(container[0])
+            if _name(container) and len(x):
+                yield _curve(_name(container), x, y)
+
+
+def _finite(line: Line2D) -> np.ndarray:
+    """[2, N] its points that have both coordinates; dates and words as the numbers at which they are drawn."""
+    points = np.asarray(line.get_xydata(), dtype=float)
+    return points[np.isfinite(points).all(1)].T
+
+
+def _curve(name: str, x: np.ndarray, y: np.ndarray) -> str:
+    text = f"{name} from {_number(y[0])} at {_number(x[0])} to {_number(y[-1])} at {_number(x[-1])}"
+    top = int(y.argmax())
+    return text + (f", highest {_number(y[top])} at {_number(x[top])}" if y[top] > max(y[0], y[-1]) else "")
 
 
 def _clouds(ax: Axes, unnamed: str = "") -> Iterator[str]:

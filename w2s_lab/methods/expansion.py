@@ -70,7 +70,7 @@ def coverage(student: Evaluation, covered: np.ndarray) -> tuple[Coverage, ...]:
     def share(of: np.ndarray, among: np.ndarray) -> float | None:
         return float(of[among].mean()) if among.any() else None
 
-    found = []
+    covered, found = np.asarray(covered, dtype=bool), []
     for answer in student.task.answers:
         inside, outside = (truth == answer) & covered, (truth == answer) & ~covered
         errors = (

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes, read_examples
 from w2s_lab.experiments.store import Store
-from w2s_lab.figures.plots import ROLE, SIZE, Role
+from w2s_lab.figures.plots import ROLE, SIZE
 from w2s_lab.figures.study_plots import SERIES, seed_curves
 from w2s_lab.methods import probe
 from w2s_lab.methods.reward import fit_reward, given_up, prefer
@@ -141,10 +141,10 @@ def student_rows(train: Side, test: Side, trusted: Side, *, seed: int) -> Rows:
 
 LOOKS = {
     TRUTH: ROLE["ceiling"],
-    BOTH: Role("", SERIES[0].color, "s", "", "-."),
+    BOTH: replace(SERIES[0], marker="s", line="-."),
     RANDOM: ROLE["random"],
     BLIND: ROLE["student"],
-    QUIET: Role("", SERIES[2].color, "v", "", "--"),
+    QUIET: replace(SERIES[2], marker="v", line="--"),
 }
 SHOWN = ("label_accuracy", "trusted_accuracy", "accuracy", "trusted_given_up", "given_up")
 KINDS = ("verdict", "policy", "both", CONFLICT)

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from w2s_lab.data.sources import SplitSizes, load_splits
 from w2s_lab.experiments.store import Store
-from w2s_lab.figures.plots import ROLE, SIZE, Role
+from w2s_lab.figures.plots import ROLE, SIZE
 from w2s_lab.figures.study_plots import SERIES, seed_curves
 from w2s_lab.methods import probe
 from w2s_lab.methods.expansion import correction_bound, coverage, coverage_bound, expansion, neighbour_oracle
@@ -258,8 +258,8 @@ def checked(cases: Cases) -> Rows:
 
 SHOWN = ("trusted_easy", "trusted_hard", "easy", "hard")
 LOOKS = {
-    EASY: Role("", SERIES[0].color, "D", "", "-"),
-    MIXED: Role("", SERIES[2].color, "^", "", "-."),
+    EASY: replace(SERIES[0], marker="D"),
+    MIXED: replace(SERIES[2], marker="s", line=":"),
     WEAK: ROLE["student"],
     ALL: ROLE["ceiling"],
 }
@@ -300,7 +300,7 @@ def easy_to_hard_figure(rows: Rows, x: str) -> Figure:
         }
         lines = {
             SUPERVISOR: (ROLE["weak"], mean_of(select(own, arm=SUPERVISOR), kind)["mean"]),
-            WORDS: (Role("", SERIES[1].color, "", "", ":"), mean_of(select(own, arm=WORDS), kind)["mean"]),
+            WORDS: (replace(SERIES[1], marker="", line=":"), mean_of(select(own, arm=WORDS), kind)["mean"]),
         }
         seed_curves(curves, ax, quantity="accuracy (fraction of test examples)", lines=lines)
         ax.set_title(f"{kind} cases", fontsize=SIZE)

@@ -181,12 +181,14 @@ def misfit_plane(weak: Evaluation, students: Mapping[str, Evaluation]) -> Misfit
         students: name -> answers of a student to the same examples, with probabilities.
 
     Raises:
-        ValueError: probabilities are missing, as they are in an open task.
+        ValueError: probabilities are missing, as they are in an open task, or the supervisor's are the truth itself.
     """
     if weak.probs is None or any(one.probs is None for one in students.values()):
         raise ValueError("misfit_plane: probabilities are missing; expected a task with a closed list of answers")
     truth = one_hot(weak)
     start = distance(weak.probs, truth)
+    if not start:
+        raise ValueError("misfit_plane: the supervisor's probabilities are the truth; expected some distance from it")
     found = {
         name: (start - distance(one.probs, truth), distance(one.probs, weak.probs)) for name, one in students.items()
     }

@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not secrets.compare_digest(given.encode(), self.server.token.encode()):
             return self._send(403, "Refused: the token is missing. Open the address that w2s-lab demo printed.")
         if name and name not in self.server.demos:
-            return self._send(404, f"There is no demo {escape(name)}; there are {', '.join(self.server.demos)}.")
+            return self._send(404, escape(f"There is no demo {name}; there are {', '.join(self.server.demos)}."))
         return name
 
     def _send(self, status: int, text: str, kind: str = "text/html") -> None:

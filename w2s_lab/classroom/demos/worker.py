@@ -45,7 +45,8 @@ async def answer_pages() -> None:
     """Answer until the input ends. Between two questions the event loop is free, as a training needs it in Jupyter."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a notebook prints goes to the terminal, line by line
-    sys.stdout.reconfigure(line_buffering=True)
+    # what the terminal's encoding lacks, such as ŷ on Windows, is written as its code and stops no demo
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     shown, loop = None, asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         message = json.loads(line)
