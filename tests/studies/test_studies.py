@@ -265,10 +265,7 @@ def run(name: str, folder, seeds: int = 2) -> tuple[str, dict]:
 def test_a_study_from_end_to_end(name, tiny, tmp_path, monkeypatch):
     text, facts = run(name, tmp_path)
     assert facts["command"] == f"w2s-lab study {name} --seeds 2" and facts["versions"]["w2s-lab"]
-    done = Store(tmp_path / "runs").runs()
-    assert facts["trainings"]["different"] == len(done)
-    minutes = sum(one["processor_seconds"] for one in done) / 60
-    assert minutes > 0 and facts["trainings"]["processor minutes"] == pytest.approx(minutes, abs=0.051)
+    assert facts["trainings"]["different"] == len(Store(tmp_path / "runs").runs())
     assert {row["seed"] for row in facts["rows"] if "seed" in row} == {0, 1}
     monkeypatch.setattr("w2s_lab.experiments.store.train", lambda *args, **options: pytest.fail("trained again"))
     assert run(name, tmp_path) == (text, facts)  # from the store, to the last digit

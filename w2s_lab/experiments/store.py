@@ -20,7 +20,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -125,7 +124,6 @@ class Store:
             folder = self.root / "trainings" / place
             # if the store cannot be written, this fails before the work begins
             kept = self._written(lambda: [beside(path).rmdir() for path in (folder, checkpoint.path)])
-            began = time.process_time()
             model = train(start, labelled, recipe, **options, checkpoint=checkpoint if kept else None)
             facts = {
                 "role": role,
@@ -135,8 +133,6 @@ class Store:
                 "label_accuracy": labelled.label_accuracy,
                 "examples": len(labelled),
                 "recipe": recipe.to_dict(),
-                # with the evaluations on the way; of a training that was stopped, what it took after that
-                "processor_seconds": round(time.process_time() - began, 1),
                 "key": key,
                 "version": __version__,
             }

@@ -153,7 +153,6 @@ def run_study(
             asked += keys
     facts, text, figures = study.finish(rows)
     trainings = {"asked for": len(asked), "different": len(set(asked)), "saved": len(asked) - len(set(asked))}
-    trainings["processor minutes"] = _processor_minutes(Store(store), asked)
     command = " ".join(["w2s-lab study", study.name, f"--seeds {seeds}", *(f"--import {name}" for name in plugins())])
     facts = {"command": command, "versions": versions(), "trainings": trainings, **facts}
     path = output / f"{study.name}.json"
@@ -186,12 +185,6 @@ def _draw(figures: Mapping[str, Figure], output: Path) -> list[Path]:
         with replacing(output / name) as new:
             figure.savefig(new, dpi=150, format="png")
     return [output / name for name in figures]
-
-
-def _processor_minutes(store: Store, asked: Sequence[str]) -> float:
-    """What the different ones of these trainings took when they were done, with the evaluations on the way."""
-    took = {Path(facts["folder"]).name: facts.get("processor_seconds", 0.0) for facts in store.runs()}
-    return round(sum(took.get(place, 0.0) for place in set(asked)) / 60, 1)
 
 
 # -- rows of numbers ---------------------------------------------------------------------------------------------
