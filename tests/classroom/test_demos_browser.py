@@ -152,5 +152,5 @@ def test_a_race_by_keys_alone(server):
         tab.keyboard.press("2")
         tab.get_by_text("1 · Start").wait_for(timeout=LATER)
         first.click()
-        tab.get_by_text("1 · Start").wait_for(timeout=LATER * 3)  # to its end
-        assert tab.locator("[role=status]").inner_text().startswith("At the end.")
+        tab.locator("[role=status]", has_text="At the end.").wait_for(timeout=LATER * 3)
+        assert first.inner_text() == "1 · Start"

@@ -16,6 +16,7 @@ from forked import forked
 from places import ROOT
 
 from tests.jupyter import OFFLINE
+from w2s_lab import assets
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
 from w2s_lab.classroom.folds import ASKED, TOLD, fold_guesses, unfold
@@ -223,11 +224,16 @@ def test_blank_as_stored(name, tmp_path):
 
     The first one in true processes, where imports may print something.
     """
-    environment = {**os.environ, **OFFLINE, "W2S_LAB_PROGRESS": str(tmp_path / "progress.json")}
-    nbformat.write(unfold(nbformat.from_dict(stored(name))), tmp_path / f"{name}.ipynb")
+    shared, near = assets.store_folder(), tmp_path / "runs"  # beside the folder of the copy, as in a clone
+    shared.mkdir(parents=True, exist_ok=True)
+    near.symlink_to(shared, target_is_directory=True)
+    own = {"W2S_LAB_PROGRESS": str(tmp_path / "progress.json"), assets.STORE_VARIABLE: str(near)}
+    environment, copy = {**os.environ, **OFFLINE, **own}, tmp_path / "notebooks" / f"{name}.ipynb"
+    copy.parent.mkdir()
+    nbformat.write(unfold(nbformat.from_dict(stored(name))), copy)
     program = sys.executable if name == NAMES[0] else forked()
     command = [program, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "-q",
-               "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path / f"{name}.ipynb")]  # fmt: skip
+               "-p", "no:cacheprovider", "-p", "no:xdist", str(copy)]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-6000:]
     assert f"{len(code(stored(name)))} passed" in done.stdout

@@ -33,10 +33,19 @@ def order():
 
 
 @pytest.fixture
-def race(order):
+def gate():
+    """While it is closed, no student takes a further step: a race that is under way stays so."""
+    opened = threading.Event()
+    opened.set()
+    return opened
+
+
+@pytest.fixture
+def race(order, gate):
     def lane(step, name, right):
         yield snapshot(0, 1)
         for number in range(1, 4):
+            gate.wait(60)
             order.append((name, number))
             step(name, number)
             yield snapshot(number, right)
@@ -65,10 +74,12 @@ def test_nobody_moves_before_the_start_and_both_move_in_turns(race, order):
     assert race.view.says.startswith("At the end.") and "0.500 at step 3" in race.view.says
 
 
-def test_it_stops_within_a_step_and_goes_on(race, order):
+def test_it_stops_within_a_step_and_goes_on(race, order, gate):
+    gate.clear()
     race.start()
     assert race.busy and race.buttons["Start"].description == "Stop"
     race.start()
+    gate.set()
     wait(lambda: order)
     held = len(order)
     time.sleep(0.05)
@@ -79,12 +90,14 @@ def test_it_stops_within_a_step_and_goes_on(race, order):
     assert race.state == "finished" and len(order) == 6
 
 
-def test_anew_forgets_the_race_and_ends_its_thread(race, order):
+def test_anew_forgets_the_race_and_ends_its_thread(race, order, gate):
     race.start()
     race.thread.join(60)
     old = race.thread
+    gate.clear()
     race.start()  # after the end: anew
     assert race.thread is not old and race.busy
+    gate.set()
     race.thread.join(60)
     assert race.state == "finished" and len(order) == 12
     race.anew()

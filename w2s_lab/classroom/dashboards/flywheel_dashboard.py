@@ -18,7 +18,7 @@ from w2s_lab.classroom.dashboards.flywheel_health import (
 )
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.measured import measured
-from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops, table
+from w2s_lab.classroom.toolkit.panel import Panel, View, choice, guarded, stops, table
 from w2s_lab.classroom.toolkit.svg import WIDTH, Drawing, picture, words
 from w2s_lab.figures.plots import GREY, ROLE, Role
 from w2s_lab.figures.study_plots import SERIES
@@ -181,7 +181,7 @@ def flywheel_dashboard(
         with at.hold_trait_notifications():
             at.options, at.value = rounds, number
 
-    panel.controls["run"].observe(follow, names="value")
+    panel.controls["run"].observe(guarded(follow, panel._words), names="value")
     return panel
 
 
