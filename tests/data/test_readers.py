@@ -697,6 +697,13 @@ def test_any_damage_gives_rows_or_a_data_error(tmp_path, noise, kind, at, suffix
         assert str(path) in str(error)
 
 
+def test_a_cell_of_a_parquet_file_that_is_no_utf_8_is_said(tmp_path):
+    """A byte of a cell was changed: pyarrow opens the file, and fails when it reads the cell."""
+    path = put(tmp_path, "a.parquet", MADE["parquet"]()[:27] + b"\x80" + MADE["parquet"]()[28:])
+    with pytest.raises(DataError, match=r"a\.parquet: a cell after row 0 is no UTF-8 text .*byte 0x80.*Hint"):
+        read(path, open_ended=True)
+
+
 # --- the shared cases -----------------------------------------------------------------------------------------------
 
 

@@ -202,9 +202,14 @@ def _columnar(name: str, raw: bytes) -> Table:
             if size > LIMIT:
                 raise DataError(f"{name}: it unpacks to more than {LIMIT:,} bytes. Hint: take a part of its rows")
             rows += [Row(len(rows) + number, row) for number, row in enumerate(batch.to_pylist(), 1)]
+    except UnicodeDecodeError as error:  # pyarrow decodes a cell when it is read, not when the file is opened
+        raise DataError(
+            f"{name}: a cell after row {len(rows):,} is no UTF-8 text ({error.reason}, byte "
+            f"0x{error.object[error.start]:02x}). Hint: download the file again, or write it anew from text in UTF-8"
+        ) from None
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{name}: the file is damaged ({str(error).splitlines()[0]}). Hint: download it again"
+            f"{name}: the file is damaged ({str(error).partition(chr(10))[0]}). Hint: download it again"
         ) from None
     if not rows:
         raise DataError(f"{name}: the file has no rows. Hint: it needs one row per example")
