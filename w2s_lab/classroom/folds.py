@@ -5,6 +5,7 @@ Where HTML is not shown (a terminal, a PDF by LaTeX), the words stand open and t
 """
 
 import re
+from collections.abc import Iterator
 from html import escape, unescape
 
 from nbformat import NotebookNode
@@ -17,20 +18,30 @@ NAMES = {"stream": "what the run prints", "image/png": "its figure", "text/plain
 PICTURE = re.compile(r'<img src="data:image/png;base64,([^"]+)"')
 
 
+def guessing(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, bool, bool, bool]]:
+    """Each code cell, and whether it asks for a guess, tells an outcome, and gives away what was asked before it.
+
+    Raises:
+        ValueError: after the last cell, if a guess has no outcome behind it.
+    """
+    waiting: set[str] = set()
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        asked, told = set(ASKED.findall(cell.source)), set(TOLD.findall(cell.source))
+        yield cell, bool(asked), bool(told), bool(waiting and not asked)
+        waiting = (waiting | asked) - told
+    if waiting:
+        raise ValueError(f"no room.outcome answers the guesses {', '.join(sorted(waiting))}")
+
+
 def fold_guesses(notebook: NotebookNode) -> NotebookNode:
     """Fold every output between a guess and its outcome, that of the outcome included; returns the notebook.
 
     Raises:
         ValueError: a guess has no outcome behind it.
     """
-    waiting: set[str] = set()
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        asked = ASKED.findall(cell.source)
-        if waiting and not asked:
+    for cell, _, _, gives_away in guessing(notebook):
+        if gives_away:
             cell.outputs = [_folded(output) for output in cell.outputs]
-        waiting = (waiting | set(asked)) - set(TOLD.findall(cell.source))
-    if waiting:
-        raise ValueError(f"no room.outcome answers the guesses {', '.join(sorted(waiting))}")
     return notebook
 
 

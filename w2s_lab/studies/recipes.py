@@ -97,7 +97,7 @@ def _curve(store: Store, device: str, rate: float, seed: int) -> Rows:
 
 def _trial(store: Store, device: str, rate: float) -> Rows:
     own = bench(store, "sentiment", replace(PLAN, device=device), TRIAL_SEED, TRIAL)
-    return _scored(own, own.labels, replace(hard(own.plan.recipe), learning_rate=rate), "another split")
+    return _scored(own, replace(hard(own.plan.recipe), learning_rate=rate), "another split")
 
 
 def rehearsal_splits(truth: LabelledSet, trusted: LabelledSet) -> Splits:
@@ -116,11 +116,12 @@ def _rehearsal(store: Store, device: str, rate: float, seed: int) -> Rows:
     teaching = teaching.lasting(teaching.steps(SIZES.supervisor_train)[0], len(splits.supervisor_train))
     recipe = recipe.lasting(recipe.steps(SIZES.student_train)[0], len(splits.student_train))
     own = Bench(splits, replace(real.plan, weak_recipe=teaching), store, seed)
-    return _scored(own, own.labels, recipe, "rehearsal")
+    return _scored(own, recipe, "rehearsal")
 
 
-def _scored(own: Bench, labels: LabelledSet, recipe: Recipe, part: str) -> Rows:
-    """How often a student of these labels is right in the test part of its splits, at the steps at which passes end."""
+def _scored(own: Bench, recipe: Recipe, part: str) -> Rows:
+    """How often a student of the weak labels is right in the test part, at the steps at which passes end."""
+    labels = own.labels
     model = own.train(own.strong, labels, recipe, f"student, {part}", watch=own.watch)
     curve, _ = split_curve(model.history, own.splits)
     return [
@@ -167,7 +168,8 @@ def chosen(rows: Rows) -> dict[str, Rows]:
 
 def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     lines = [f"{'who chooses rate and passes':<42}{'PGR':>7}  {'95 % interval':<18}rate and passes, by seed"]
-    for rule, found in chosen(rows).items():
+    picked = chosen(rows)
+    for rule, found in picked.items():
         at = mean_of(found, "pgr")
         interval = "" if at["low"] is None else f"[{at['low']:.2f}, {at['high']:.2f}]"
         picks = ", ".join(f"{row['rate']:g} x {row['passes']}" for row in found)
@@ -179,7 +181,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "rates": RATES,
         "trial": {"seed": TRIAL_SEED, "sizes": astuple(TRIAL), "chosen": best(select(rows, part="another split"))},
         "rehearsal": PARTS,
-        "rules": {rule: mean_of(found, "pgr") for rule, found in chosen(rows).items()},
+        "rules": {rule: mean_of(found, "pgr") for rule, found in picked.items()},
         "rows": rounded(rows),
     }
     return facts, "\n".join(lines), {"recipes.png": _figure(rows)}
