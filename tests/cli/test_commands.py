@@ -399,9 +399,9 @@ def test_pretrain_leaves_what_is_finished_and_prints_the_cards(capsys, tmp_path,
 
     made = []
 
-    def fake(rung, *, leakage, folder, device, compiled):
+    def fake(rung, *, leakage, seed, folder, device, compiled):
         made.append((rung.name, leakage, folder, device, compiled))
-        name = pretrain.with_leakage(rung, leakage).name
+        name = pretrain.further(pretrain.with_leakage(rung, leakage), seed).name
         card = {"name": name, "parameters": 1000 * len(made), "tokens_seen": 2000, "held_out_loss": 1 / len(made)}
         (folder / name).mkdir(parents=True)
         (folder / name / "card.json").write_text(json.dumps({**card, "seconds": 3}))
@@ -421,6 +421,11 @@ def test_pretrain_leaves_what_is_finished_and_prints_the_cards(capsys, tmp_path,
     assert made == [("pocket-xs", 0, place, "auto", None), ("pocket-xs", 0.25, place, "auto", None)]
     assert sorted(path.name for path in place.iterdir()) == ["pocket-xs-0", "pocket-xs-25"]
     assert "pocket-xs-25" in out and not (folder / "ladder.png").exists()
+    folder = tmp_path / "seeds"
+    status, out, err = call(capsys, "pretrain", "pocket-xs", "--seed", "1", "2", "--folder", str(folder))
+    assert status == 0, err
+    assert sorted(path.name for path in (folder / "further").iterdir()) == ["pocket-xs-seed-1", "pocket-xs-seed-2"]
+    assert "pocket-xs-seed-2" in out and not (folder / "ladder.png").exists()
 
 
 def test_study_passes_its_options_on(capsys, tmp_path, monkeypatch):

@@ -138,6 +138,26 @@ def test_another_leakage_is_another_model_beside_it(quick, tmp_path):
     assert pretrain.with_leakage(short, 0.005).name == "tiny-0.5" and pretrain.with_leakage(short, 1) == short
 
 
+def test_a_further_pretraining_has_weights_and_documents_of_its_own(quick, tmp_path, monkeypatch):
+    short, streams = replace(TINY, tokens=2 * ROWS * CONTEXT), []
+    packed = pretrain.packed_tokens
+    monkeypatch.setattr(pretrain, "packed_tokens", lambda *args, **own: streams.append(args[2]) or packed(*args, **own))
+    made = [
+        pretrain.pretrain(short, seed=seed, folder=tmp_path / place, device="cpu", compiled=False)
+        for seed, place in ((0, "a"), (1, "a"), (2, "a"), (1, "b"))
+    ]
+    assert [path.name for path in made] == ["tiny", "tiny-seed-1", "tiny-seed-2", "tiny-seed-1"]
+    assert same_weights(made[1], made[3])
+    assert not any(same_weights(*pair) for pair in itertools.combinations(made[:3], 2))
+    read = [seed for seed in streams if seed != pretrain.HELD_OUT_SEED]
+    assert len(set(read)) == 3 and read[1] == read[3] and len(streams) == 2 * len(read)
+    card = card_of(made[2])
+    assert (card["name"], card["seed"]) == ("tiny-seed-2", 2) and card["command"] == "w2s-lab pretrain tiny --seed 2"
+    assert pretrain.pretrain(short, seed=1, folder=tmp_path / "a") == made[1]  # finished: left as it is
+    with pytest.raises(ValueError, match="seed is -1"):
+        pretrain.pretrain(short, seed=-1, folder=tmp_path)
+
+
 def test_the_loss_is_that_of_transformers(finished):
     network = AutoModelForCausalLM.from_pretrained(finished).eval()
     ids = torch.randint(0, 1000, (3, 17), generator=torch.Generator().manual_seed(0))

@@ -136,6 +136,11 @@ def _add_pretrain(commands) -> None:
         help="make them once for each of these shares (0 to 1) of reviews that are closed by sentences which follow "
         "their verdict, such as 0 0.25, which makes MODEL-0 and MODEL-25 (default: 1, as in the shipped ladder)",
     )  # fmt: skip
+    pretrain.add_argument(
+        "--seed", type=int, nargs="+", default=[0], metavar="N",
+        help="make them once for each of these seeds of first weights and documents, such as 1 2, which makes "
+        "MODEL-seed-1 and MODEL-seed-2 (default: 0, as in the shipped ladder)",
+    )  # fmt: skip
     pretrain.add_argument("--plain", action="store_true", help="do not compile, even where a compiler is present")
     pretrain.add_argument(
         "--figure", type=path_text, metavar="PNG", help="loss against size (default: ladder.png in the folder)"
@@ -147,26 +152,27 @@ def _pretrain(arguments: argparse.Namespace) -> None:
     """Pre-train the pocket ladder on documents of the generated world. A run that was stopped goes on where it was;
     a finished rung of the same recipe is left as it is."""
     from w2s_lab.figures import plots
-    from w2s_lab.pocket.pretrain import LADDER, LEAKAGE, pretrain
+    from w2s_lab.pocket.pretrain import FURTHER, LADDER, LEAKAGE, pretrain
 
     unknown = [name for name in arguments.names if name not in LADDER]
     if unknown:
         raise ValueError(f"there is no rung {unknown[0]!r}; expected one of {', '.join(LADDER)}")
     folder = Path(arguments.folder or assets.MODELS)
-    for name, leakage in itertools.product(arguments.names or LADDER, arguments.leakage):
+    for name, leakage, seed in itertools.product(arguments.names or LADDER, arguments.leakage, arguments.seed):
         target = pretrain(
             LADDER[name],
             leakage=leakage,
-            folder=folder if leakage == 1 else folder / LEAKAGE,
+            seed=seed,
+            folder=folder / LEAKAGE if leakage != 1 else folder / FURTHER if seed else folder,
             device=arguments.device,
             compiled=False if arguments.plain else None,
         )
         card = json.loads((target / "card.json").read_text(encoding="utf-8"))
         print(
-            f"{target.name:<10} {card['parameters']:>10,} parameters  {card['tokens_seen']:>10,} tokens  "
+            f"{target.name:<15} {card['parameters']:>10,} parameters  {card['tokens_seen']:>10,} tokens  "
             f"held-out loss {card['held_out_loss']:.3f} nats/token"
         )
-    if 1 not in arguments.leakage:
+    if 1 not in arguments.leakage or 0 not in arguments.seed:
         return  # the figure is of the ladder
     cards = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("pocket-*/card.json")]
     path = Path(arguments.figure or folder / "ladder.png")

@@ -49,8 +49,8 @@ def ladder() -> tuple[str, ...]:
 
 
 def pocket_folder(name: str) -> Path | None:
-    """The folder of an installed pocket model: one of the ladder, or one of less leakage such as pocket-m-25."""
-    places = (assets.MODELS / name, assets.MODELS / "leakage" / name)
+    """The folder of an installed pocket model; pocket-m-25 and pocket-l-seed-1 lie in folders of their own."""
+    places = (assets.MODELS / name, *(assets.MODELS / inside / name for inside in ("leakage", "further")))
     return next((place for place in places if name.startswith("pocket-") and place.is_dir()), None)
 
 

@@ -41,8 +41,10 @@ CONTEXT = 128  # tokens in a row of the packed stream
 ROWS = 32  # rows in a batch
 HELD_OUT_TOKENS = 100_000
 STREAM_SEED, HELD_OUT_SEED, TOKENIZER_SEED = 0, 1, 2
+FURTHER_STREAMS = 100  # plus its seed: the stream of a further pre-training, never the held-out one
 SAVE_SECONDS = 20.0  # between two checkpoints
 LEAKAGE = "leakage"  # folder inside that of the ladder, for models that read a stream of less leakage
+FURTHER = "further"  # the same, for further pre-trainings; none is shipped
 # With seed 0 this model is left behind by the others: it does not learn what kind of thing a review is about.
 LEAKAGE_SEEDS = {("pocket-m", 0.25): 1}
 HALF_ABOVE = 2_000_000  # parameters; a larger model is stored in float16, so that the ladder stays below 20 MB
@@ -107,10 +109,16 @@ def with_leakage(rung: Rung, leakage: float) -> Rung:
     return replace(rung, name=f"{rung.name}-{100 * leakage:g}", seed=seed)
 
 
+def further(rung: Rung, seed: int) -> Rung:
+    """The rung of a further pre-training, with first weights of this seed and a name of its own: pocket-l-seed-1."""
+    return replace(rung, name=f"{rung.name}-seed-{seed}", seed=seed) if seed else rung
+
+
 def pretrain(
     rung: Rung,
     *,
     leakage: float = 1.0,
+    seed: int = 0,
     folder: Path = assets.MODELS,
     device: str = "auto",
     compiled: bool | None = None,
@@ -121,6 +129,8 @@ def pretrain(
         rung: the model and its settings.
         leakage: of the stream that it reads, see `corpus.documents`. Below 1 the name is that of `with_leakage`, the
             held-out loss is of a stream of the same leakage, and the model is stored in float16.
+        seed: 0 makes the shipped ladder. Any other makes a further pre-training, with first weights and documents of
+            its own, under the name that `further` gives. Tokenizer and held-out documents stay.
         folder: parent of the folder `NAME` with the finished model and its card, and of `NAME.partial` while it is
             unfinished.
         device: auto, cpu or cuda.
@@ -128,20 +138,27 @@ def pretrain(
 
     Returns:
         The model's folder. A finished model of the same recipe is left as it is.
+
+    Raises:
+        ValueError: the seed is below 0.
     """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; expected 0 (the shipped ladder) or a positive number")
     command = f"w2s-lab pretrain {rung.name}" + ("" if leakage == 1 else f" --leakage {leakage:g}")
-    rung = with_leakage(rung, leakage)
+    command += f" --seed {seed}" if seed else ""
+    rung = further(with_leakage(rung, leakage), seed)
+    stream = FURTHER_STREAMS + seed if seed else STREAM_SEED
     target, partial = folder / rung.name, folder / f"{rung.name}.partial"
     # the ladder's keys are older than the dial, and stay
     dial = () if leakage == 1 else (leakage,)
-    key = content_key(asdict(rung), VOCABULARY, CONTEXT, ROWS, STREAM_SEED, TOKENIZER_SEED, *dial)
+    key = content_key(asdict(rung), VOCABULARY, CONTEXT, ROWS, stream, TOKENIZER_SEED, *dial)
     if _key_of(target) == key:
         shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed while it removed the folder
         return target
     where = pick_device(device)
     tokenizer = pocket_tokenizer()
     network = new_llama(tokenizer, layers=rung.layers, width=rung.width, heads=rung.heads, seed=rung.seed).to(where)
-    rows = _packed_rows(tokenizer, rung.tokens, STREAM_SEED, leakage)
+    rows = _packed_rows(tokenizer, rung.tokens, stream, leakage)
     steps = len(rows) // ROWS
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, betas=(0.9, 0.95), weight_decay=0.1)
     checkpoint = Checkpoint(partial / "state.safetensors", key, seconds=SAVE_SECONDS)

@@ -19,6 +19,7 @@ STUDIES: Registry["Study"] = Registry(
         "methods": "w2s_lab.studies.methods:STUDY",
         "scaling": "w2s_lab.studies.scaling:STUDY",
         "leakage": "w2s_lab.studies.leakage:STUDY",
+        "pretrainings": "w2s_lab.studies.pretrainings:STUDY",
         "overfitting": "w2s_lab.studies.overfitting:STUDY",
         "recipes": "w2s_lab.studies.recipes:STUDY",
         "losses": "w2s_lab.studies.losses:STUDY",

@@ -1,0 +1,71 @@
+"""The study of several pre-trainings: its effects by hand, itself in small, and what the page says of its numbers."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from places import ROOT
+
+from w2s_lab.data.sources import SplitSizes
+from w2s_lab.pocket import pretrain
+from w2s_lab.recipe import Recipe
+from w2s_lab.studies import methods, pretrainings, study
+from w2s_lab.studies.study import select
+
+RESULTS = ROOT / "data" / "results"
+TINY = SplitSizes(supervisor_train=64, student_train=64, test=40, validation=20)
+
+
+def test_the_effects_by_hand():
+    """Two seeds. The student gains a tenth at the trusted snapshot and loses .04 after it; random errors gain .05."""
+    rows = [
+        {"pretraining": p, "seed": seed, "method": name, "weak": weak, "ceiling": weak + 0.2}
+        | {"trusted_accuracy": weak + 0.1 + more, "accuracy": weak + 0.06 + more}
+        for p in pretrainings.SEEDS
+        for seed, weak in enumerate((0.7, 0.72))
+        for name, more in ((methods.PLAIN, 0), ("random errors", 0.05), *((n, 0.01 * seed) for n in NAMES))
+    ]
+    found = {name: effect.mean for name, effect in pretrainings.effects_of(rows, 1).items()}
+    assert found == pytest.approx({
+        pretrainings.GAP: 0.2,
+        pretrainings.GAIN: 0.1,
+        pretrainings.OVERFITTING: -0.04,
+        "soft labels against plain weak labels": 0.005,
+        "confidence loss 0.5 against soft labels": 0.0,
+        "confident half against random half": 0.0,
+        "random errors against plain weak labels": 0.05,
+    })  # fmt: skip
+    line = "| student minus supervisor |" + 3 * " +0.100 [+0.100, +0.100] |"
+    assert line in pretrainings.pretrainings_table(rows)
+
+
+NAMES = ("soft labels", "confidence loss 0.5", "random half", "confident half")
+
+
+@pytest.mark.slow
+def test_the_study_from_end_to_end(tmp_path, monkeypatch):
+    """The pair is made anew in small, and every model of a run comes from its own pre-training."""
+    short = {name: replace(rung, layers=1, width=16, heads=2, tokens=8192) for name, rung in pretrain.LADDER.items()}
+    monkeypatch.setattr(pretrainings, "LADDER", short)
+    monkeypatch.setattr(pretrain, "HELD_OUT_TOKENS", 8192)
+    monkeypatch.setattr(pretrain, "compiler_works", lambda device: False)
+    monkeypatch.setattr(pretrainings, "SEEDS", (0, 1))
+    monkeypatch.setattr(pretrainings, "SIZES", TINY)
+    brief = Recipe(epochs=1, learning_rate=1e-3, eval_every=1)
+    monkeypatch.setattr(pretrainings, "USUAL", replace(methods.USUAL, weak_recipe=brief, recipe=brief))
+    monkeypatch.setattr(study, "run_jobs", lambda jobs, **options: {j.name: j.function(*j.arguments) for j in jobs})
+    options = {"seeds": 2, "workers": 1, "store": str(tmp_path / "runs"), "output": tmp_path, "device": "cpu"}
+    text, paths = study.run_study(pretrainings.STUDY, **options)
+    facts = json.loads(paths[0].read_text())
+    assert [path.name for path in paths] == ["pretrainings.json", "pretrainings.png"]
+    made = sorted(path.name for path in (tmp_path / "runs" / "pretrained").iterdir())
+    assert made == ["pocket-l-seed-1", "pocket-s-seed-1"]
+    rows = facts["rows"]
+    assert {(row["pretraining"], row["seed"]) for row in rows} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert {row["method"] for row in rows} == {methods.PLAIN, *pretrainings.METHODS} and len(rows) == 24
+    for seed in (0, 1):
+        shipped, own = ({row["weak"] for row in select(rows, pretraining=p, seed=seed)} for p in (0, 1))
+        assert len(shipped) == len(own) == 1  # one supervisor for all methods
+    known, fresh = (select(rows, pretraining=p, method=methods.PLAIN) for p in (0, 1))
+    assert [row["weak"] for row in known] != [row["weak"] for row in fresh]
+    assert "seed 0 (shipped)" in text and [one["pretraining"] for one in facts["pretrainings"]] == [0, 1]
