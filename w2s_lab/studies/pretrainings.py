@@ -103,7 +103,7 @@ def effects_of(rows: Rows, pretraining: int) -> dict[str, Effect]:
     return {effect.name: effect for effect in found}
 
 
-def name_of(pretraining: int) -> str:
+def _called(pretraining: int) -> str:
     """What tables and figures call a pre-training."""
     return f"seed {pretraining}" + (" (shipped)" if pretraining == 0 else "")
 
@@ -112,7 +112,7 @@ def pretrainings_table(rows: Rows) -> str:
     """In Markdown, a line for each effect and a column for each pre-training: mean and 95 % interval over the seeds."""
     found = {p: effects_of(rows, p) for p in SEEDS}
     lines = [(name, *(difference(found[p][name]) for p in SEEDS)) for name in found[SEEDS[0]]]
-    return markdown_table(("effect on accuracy", *map(name_of, SEEDS)), lines)
+    return markdown_table(("effect on accuracy", *map(_called, SEEDS)), lines)
 
 
 def levels(rows: Rows) -> list[dict]:
@@ -135,7 +135,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "effects": {p: [effect.to_dict() for effect in own.values()] for p, own in found.items()},
         "rows": rows,
     }
-    groups = {name: [replace(found[p][name], name=name_of(p)) for p in SEEDS] for name in found[SEEDS[0]]}
+    groups = {name: [replace(found[p][name], name=_called(p)) for p in SEEDS] for name in found[SEEDS[0]]}
     figure = effects_figure(groups, "what the heading names")
     return facts, pretrainings_table(rows), {"pretrainings.png": figure}
 
