@@ -25,7 +25,7 @@ def test_the_effects_by_hand():
         for seed, weak in enumerate((0.7, 0.72))
         for name, more in ((methods.PLAIN, 0), ("random errors", 0.05), *((n, 0.01 * seed) for n in NAMES))
     ]
-    found = {name: effect.mean for name, effect in pretrainings.effects_of(rows, 1).items()}
+    found = {name: effect.mean for name, effect in pretrainings.main_effects(rows, 1).items()}
     assert found == pytest.approx({
         pretrainings.GAP: 0.2,
         pretrainings.GAIN: 0.1,

@@ -86,7 +86,7 @@ def _method(store: Store, device: str, pretraining: int, seed: int, name: str) -
 GAP, GAIN, OVERFITTING = "ceiling minus supervisor", "student minus supervisor", "end minus trusted snapshot"
 
 
-def effects_of(rows: Rows, pretraining: int) -> dict[str, Effect]:
+def main_effects(rows: Rows, pretraining: int) -> dict[str, Effect]:
     """Effect -> what one pre-training shows, in accuracy, paired by seed; methods at the trusted snapshot."""
     plain = select(rows, pretraining=pretraining, method=PLAIN)
 
@@ -110,7 +110,7 @@ def _called(pretraining: int) -> str:
 
 def pretrainings_table(rows: Rows) -> str:
     """In Markdown, a line for each effect and a column for each pre-training: mean and 95 % interval over the seeds."""
-    found = {p: effects_of(rows, p) for p in SEEDS}
+    found = {p: main_effects(rows, p) for p in SEEDS}
     lines = [(name, *(difference(found[p][name]) for p in SEEDS)) for name in found[SEEDS[0]]]
     return markdown_table(("effect on accuracy", *map(_called, SEEDS)), lines)
 
@@ -126,7 +126,7 @@ def levels(rows: Rows) -> list[dict]:
 
 def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     rows = rounded(sorted(rows, key=lambda row: (row["pretraining"], row["method"], row["seed"])))
-    found = {p: effects_of(rows, p) for p in SEEDS}
+    found = {p: main_effects(rows, p) for p in SEEDS}
     facts = {
         "task": "sentiment",
         "sizes": astuple(SIZES),
