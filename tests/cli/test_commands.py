@@ -433,13 +433,17 @@ def test_study_passes_its_options_on(capsys, tmp_path, monkeypatch):
 
     seen = []
 
+    spent = iter([(1.0, 2.0, 0.0, 0.0, 9.0), (31.0, 3.0, 60.0, 5.0, 99.0)] + 2 * [(0.0,) * 5])
+
     def run_study(found, **options):
         seen.append((found, options))
         return "text", [tmp_path / "a.json"]
 
     monkeypatch.setattr(study, "run_study", run_study)
+    monkeypatch.setattr(os, "times", lambda: next(spent))
     status, out, _ = call(capsys, "study", "mechanism", "--seeds", "3", "--workers", "2", "--output", "o")
-    assert (status, out) == (0, f"text\nwritten: {tmp_path / 'a.json'}\n")
+    cost = "1.6 CPU minutes; what the store held cost nothing\n" * (os.name == "posix")
+    assert (status, out) == (0, f"text\n{cost}written: {tmp_path / 'a.json'}\n")
     options = {"store": "runs", "output": Path("o"), "device": "auto", "workers": 2}
     assert seen[0] == (mechanism.STUDY, options | {"seeds": 3, "ray": None})
     call(capsys, "study", "scaling", "--ray", "127.0.0.1:6379", "--workers", "2", "--output", "o")

@@ -234,6 +234,7 @@ def _study(arguments: argparse.Namespace) -> None:
         for path in redraw(study, output):
             print(f"written: {path}")
         return
+    before = sum(os.times()[:4])
     text, paths = run_study(
         study,
         seeds=arguments.seeds or study.seeds,
@@ -244,6 +245,8 @@ def _study(arguments: argparse.Namespace) -> None:
         ray=arguments.ray,
     )
     print(text)
+    if os.name == "posix" and not arguments.ray:  # elsewhere nobody counts what other processes spent
+        print(f"{(sum(os.times()[:4]) - before) / 60:.1f} CPU minutes; what the store held cost nothing")
     for path in paths:
         print(f"written: {path}")
 

@@ -49,7 +49,10 @@ def _place(store: str | Path) -> Path:
 
 def _stages(setting: Setting) -> list[list[Job]]:
     made = [
-        Job(f"{name}, pre-training {p}", _pretrain, (setting, name, p)) for p in SEEDS if p for name in reversed(PAIR)
+        Job(f"{name}, pre-training {p}", cell, (_pretrain, setting, name, p))
+        for p in SEEDS
+        if p
+        for name in reversed(PAIR)
     ]
     cells = [(p, s) for p in SEEDS for s in range(setting.seeds)]
     shared = [Job(f"pre-training {p}, seed {s}, shared", cell, (_shared, setting, p, s)) for p, s in cells]
@@ -61,9 +64,9 @@ def _stages(setting: Setting) -> list[list[Job]]:
     return [made, shared, others]
 
 
-def _pretrain(setting: Setting, name: str, seed: int) -> tuple[Rows, list[str]]:
-    pretrain(LADDER[name], seed=seed, folder=_place(setting.store), device=setting.device)
-    return [], []
+def _pretrain(store: Store, device: str, name: str, seed: int) -> Rows:
+    pretrain(LADDER[name], seed=seed, folder=_place(store.root), device=device)
+    return []
 
 
 def _bench(store: Store, device: str, pretraining: int, seed: int) -> Bench:
