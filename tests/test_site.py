@@ -129,8 +129,11 @@ def test_the_built_site(tmp_path):
     out = tmp_path / "html"
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(SOURCE), str(ROOT), str(out)]
     environment = {name: value for name, value in os.environ.items() if name != "W2S_LAB_REPOSITORY"}
+    before = {path: path.stat().st_mtime_ns for path in SOURCE.rglob("*") if "__pycache__" not in path.parts}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    # a clone that can only be read has its site too
+    assert before == {path: path.stat().st_mtime_ns for path in before} and len(list(SOURCE.rglob("*.rst"))) == 1
     every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(out)
     it_has_every_public_name_and_no_solution(out)
     it_works_in_a_browser_from_the_disk(out)

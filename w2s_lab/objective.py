@@ -113,11 +113,12 @@ def balanced_predictions(probs: Tensor, class_balance: Sequence[float]) -> Tenso
     counts = exact.floor()
     short = len(probs) - int(counts.sum())
     counts[(exact - counts).argsort(descending=True, stable=True)[:short]] += 1
-    value = probs.detach().double().clamp_min(1e-30).log()
+    value = probs.detach().cpu() if probs.device.type == "mps" else probs.detach()  # where there are no doubles
+    value = value.double().clamp_min(1e-30).log()
     if len(counts) == 2:  # the quantile: a sort, where the general rule takes a second for 4,096 rows
-        chosen = torch.zeros(len(probs), dtype=torch.long, device=probs.device)
+        chosen = torch.zeros(len(probs), dtype=torch.long, device=value.device)
         chosen[(value[:, 1] - value[:, 0]).argsort(stable=True)[int(counts[0]) :]] = 1
-        return chosen
+        return chosen.to(probs.device)
     owner = torch.repeat_interleave(torch.arange(len(counts)), counts.long())
     value = value.cpu()[:, owner]
     from scipy.optimize import linear_sum_assignment  # takes a third of a second, and most losses do without

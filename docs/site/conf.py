@@ -32,12 +32,15 @@ version = release = __version__
 language = "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 
+MODULES = reference.pages()  # name of a page -> module: its source stands for it, so that none has to be written
+
 # The sources lie where a code host shows them; the root is the README.
 root_doc = "README"
 include_patterns = [
     "*.md", "docs/*.md", "data/README.md", "data/results/README.md", "notebooks/*.ipynb", "notebooks/README.md",
-    "notebooks/assignments/README.md", "docs/site/api/*.rst",
+    "notebooks/assignments/README.md", "docs/site/api/index.rst", *(f"{name}.py" for name in MODULES),
 ]  # fmt: skip
+source_suffix = {".rst": "restructuredtext", ".py": "restructuredtext"}  # beside those of myst_nb
 nb_custom_formats = {".ipynb": ("pages.read", {"repository": REPOSITORY})}
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
@@ -63,6 +66,7 @@ html_copy_source = False
 html_show_sphinx = False
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 
+INDEX = "docs/site/api/index"  # of the reference
 CONTENTS = {
     "Learn": ["docs/notebooks", *(f"notebooks/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.ipynb")))],
     "Teach": ["docs/teach", "docs/demos", "docs/assignments", "notebooks/assignments/README", "docs/equality"],
@@ -71,14 +75,18 @@ CONTENTS = {
         "docs/install", "docs/commands", "docs/python", "docs/reading", "docs/methods", "docs/extending",
         "docs/real_models", "docs/speed", "docs/store", "docs/versions",
     ],
-    "Look up": ["docs/site/api/index", "docs/vocabulary", "docs/references", "docs/architecture"],
+    "Look up": [INDEX, "docs/vocabulary", "docs/references", "docs/architecture"],
     "More": ["docs/README", "docs/web", "notebooks/README", "CONTRIBUTING", "CHANGELOG"],
 }  # fmt: skip
 
 
 def prepare(app, name, source):
-    """Links to files that are no pages; at the end of the README the contents, as hidden lists."""
+    """Links to files that are no pages; at the end of the README the contents, as hidden lists; the reference."""
     path = Path(app.env.doc2path(name))
+    if name in MODULES:
+        source[0] = reference.page(MODULES[name])
+    elif name == INDEX:
+        source[0] += reference.listed()
     if path.suffix != ".md":
         return
 
@@ -116,7 +124,6 @@ def finish(app, error):
 
 
 def setup(app):
-    reference.write(HERE / "api")
     app.add_html_math_renderer("mathml", (math, None), (math, None))
     app.config.html_math_renderer = "mathml"
     app.connect("source-read", prepare)

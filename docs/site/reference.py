@@ -1,4 +1,7 @@
-"""The pages of the API reference: a list of the public names, and a page for every module that they are from."""
+"""The pages of the API reference: a list of the public names, and a page for every module that they are from.
+
+No file is written: a module's page stands in the place of its source, and the list behind the heading of api/index.rst.
+"""
 
 import ast
 import importlib
@@ -26,32 +29,38 @@ def public(face: str) -> Iterator[tuple[str, str]]:
                 yield alias.name, name if is_module else base
 
 
-def write(folder: Path) -> None:
-    """The pages, as reStructuredText; those that have not changed keep their time."""
-    folder.mkdir(exist_ok=True)
-    texts, modules = {"index": _INDEX}, {}
+def page_of(module: str) -> str:
+    """The name of a module's page: its source, from the clone's root on, without the ending."""
+    source = Path(importlib.import_module(module).__file__)
+    return source.relative_to(PACKAGE.parent).with_suffix("").as_posix()
+
+
+def pages() -> dict[str, str]:
+    """Name of a page -> module, for every module that a public name is from."""
+    return {page_of(module): module for face in FACES for _, module in public(face)}
+
+
+def page(module: str) -> str:
+    """A module's page, as reStructuredText."""
+    return f"{_heading(module, '=')}\n.. automodule:: {module}\n"
+
+
+def listed() -> str:
+    """Every public name in one line, and the pages, as reStructuredText."""
+    text = ""
     for face in FACES:
         short = {"w2s_lab": "w2s", "w2s_lab.classroom": "room"}[face]
         imported = {"w2s": "import w2s_lab as w2s", "room": "from w2s_lab import classroom as room"}[short]
         rows = [_heading(face, "-"), f"After ``{imported}``:\n", ".. list-table::\n"]
         for name, module in sorted(public(face), key=lambda pair: pair[0].lower()):
-            modules[module] = None
             found = getattr(importlib.import_module(face), name)
             target = f":py:obj:`{short}.{name} <{module}.{name}>`"
             if inspect.ismodule(found):
                 target = f":py:mod:`{short}.{name} <{module}>`"
             rows += [f"   * - {target}", f"     - {_escaped((inspect.getdoc(found) or '').split(chr(10) * 2)[0])}"]
-        texts["index"] += "\n".join(rows) + "\n\n"
-    texts["index"] += ".. toctree::\n   :hidden:\n\n" + "".join(f"   {module}\n" for module in sorted(modules))
-    for module in modules:
-        texts[module] = f"{_heading(module, '=')}\n.. automodule:: {module}\n"
-    for old in folder.glob("*.rst"):
-        if old.stem not in texts:
-            old.unlink()
-    for name, text in texts.items():
-        page = folder / f"{name}.rst"
-        if not page.exists() or page.read_text(encoding="utf-8") != text:
-            page.write_text(text, encoding="utf-8")
+        text += "\n".join(rows) + "\n\n"
+    by_module = sorted(pages().items(), key=lambda pair: pair[1])
+    return text + ".. toctree::\n   :hidden:\n\n" + "".join(f"   {module} </{name}>\n" for name, module in by_module)
 
 
 def plain(app, what, name, found, options, lines: list[str]) -> None:
@@ -76,10 +85,3 @@ def _escaped(text: str) -> str:
 
 def _heading(text: str, under: str) -> str:
     return f"{text}\n{under * len(text)}\n"
-
-
-_INDEX = f"""{_heading("API reference", "=")}
-Every public name, in one line. Its page says what is measured, in which shape and unit, what it raises, and which
-equation or paper it is.
-
-"""

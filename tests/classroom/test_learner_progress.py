@@ -257,3 +257,23 @@ def test_a_read_only_disk(folder):
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["right", str(folder / "home" / "w2s_lab" / "progress.json")]
     assert list(course.iterdir()) == [course / assets.MARKER]
+
+
+def test_what_another_notebook_has_saved_meanwhile_stays(folder, monkeypatch):
+    """This one could not write for a moment, as on a full disk, and goes on from what it has in memory."""
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "replacing", full)
+        progress.remember(lambda own: own.exercise("a").update(tries=1, done=True))
+    other = progress.load_progress()
+    other.exercise("a").update(tries=3)
+    other.exercise("b").update(tries=2, done=True)
+    other.predictions["p"] = "first"
+    other.save()
+    assert progress.remember(lambda own: own.question("q").update(tries=1)) == ""
+    found = progress.load_progress()
+    assert found.exercises["a"] == {"tries": 3, "done": True, "hints": 0}
+    assert found.exercises["b"]["done"] and found.questions["q"]["tries"] == 1 and found.predictions == {"p": "first"}

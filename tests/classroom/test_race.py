@@ -108,6 +108,32 @@ def test_anew_forgets_the_race_and_ends_its_thread(race, order, gate):
     assert not running.is_alive()
 
 
+def test_a_race_that_is_stopped_in_its_last_step_waits_with_its_end():
+    """Who presses Go on wants to see the end, and not another race."""
+    last, held = threading.Event(), threading.Event()
+
+    def lane(step, name):
+        yield snapshot(0, 1)
+        step(name, 1)
+        if name == "random":
+            last.set()
+            held.wait(60)
+        yield snapshot(1, 3)
+
+    race = Race(lambda step: {name: lane(step, name) for name in ("student", "random")}, steps=1, level=0.5)
+    race.start()
+    assert last.wait(60)
+    race.start()
+    held.set()
+    wait(lambda: len(race.history["random"]) == 2)
+    time.sleep(0.05)
+    own = race.thread
+    assert race.state == "stopped" and own.is_alive()
+    race.start()
+    own.join(60)
+    assert race.thread is own and race.state == "finished" and race.done == {"student": 1, "random": 1}
+
+
 def test_what_goes_wrong_is_said_and_can_be_tried_again():
     tries = []
 
@@ -133,7 +159,7 @@ def test_the_pocket_race_trains_both_students_from_the_same_model_on_as_many_err
     seen, steps = {}, loop.training_steps
 
     def spied(model, labelled, recipe, **options):
-        seen[labelled.source] = model, labelled, recipe
+        seen[labelled.source] = (model, model.digest), labelled, recipe
         return steps(model, labelled, recipe, **options)
 
     monkeypatch.setattr(loop, "training_steps", spied)
@@ -143,9 +169,9 @@ def test_the_pocket_race_trains_both_students_from_the_same_model_on_as_many_err
     race.close()
     race.thread.join(60)
     assert race.error is None
-    (first, weak, _), (second, random, recipe) = seen.values()
+    ((first, digest), weak, _), ((second, other_digest), random, recipe) = seen.values()
     assert weak.label_accuracy == random.label_accuracy and weak.ids == random.ids and weak.answers != random.answers
-    assert first.digest == second.digest and first.network is not second.network
+    assert digest == other_digest and first.network is not second.network
     assert race.steps == recipe.steps(len(weak))[0]
     student, other = race.history.values()
     assert student[0].evaluation.predictions == other[0].evaluation.predictions  # the same model at the start

@@ -611,6 +611,17 @@ def test_a_guess_among_several_columns_of_answers_is_told(tmp_path):
     says(told, "'lang' is read as the answer", "'emotion' could be the answer too", "--answer-column")
 
 
+def test_a_guess_that_passes_over_free_text_is_told_where_the_input_is_named(tmp_path):
+    rows = [["text", "summary", "lang"]]
+    rows += [[f"a review of film {n}, long and slow", f"film {n} was dull", ("en", "de")[n % 2]] for n in range(60)]
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join('"' + '","'.join(row) + '"' for row in rows))
+    with pytest.warns(DataWarning, match="'lang' is read as the answer.*'summary' holds text and could be"):
+        read_examples(path, input_column="text")
+    task, _, notes = read_examples(path, input_column="text", answer_column="summary")
+    assert task.answers is None and not [note for note in notes if "could be" in note]
+
+
 # --- any table ------------------------------------------------------------------------------------------------------
 
 cell = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12).filter(

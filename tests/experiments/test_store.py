@@ -17,7 +17,7 @@ from w2s_lab.objective import SoftTargets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example, LabelledSet
 from w2s_lab.training.labelling import weak_labels
-from w2s_lab.training.loop import train
+from w2s_lab.training.loop import train, training_key, training_steps
 
 RECIPE = Recipe(epochs=1, batch_size=8, learning_rate=1e-3, eval_every=2)
 
@@ -162,6 +162,20 @@ def test_any_change_is_another_training(store, llama, gpt2, train_set, closed_se
     assert len(set(digests.values())) == len(cases) == len(calls) == len(store.runs()), digests
     store.train(*cases["seed"], role="student")
     assert len(calls) == len(cases)
+
+
+def test_a_model_that_was_trained_in_place_is_another_one(store, llama, train_set, watch_set):
+    """The open loop changes the model that it is given: what is stored of the start is not what it says now."""
+    model = llama.copy()
+    start, first = model.digest, store.labels(model, watch_set)
+    steps = training_steps(model, train_set, RECIPE)
+    assert next(steps).step == 0 and model.digest == start
+    digests = {start, *(model.digest for _ in steps)}
+    assert len(digests) == 2  # the two steps of a pass are one snapshot
+    second = store.labels(model, watch_set)
+    assert (second.log_prob == weak_labels(model, watch_set).log_prob).all()
+    assert (second.log_prob != first.log_prob).all()
+    assert training_key(model, train_set, RECIPE) != training_key(llama, train_set, RECIPE)
 
 
 def test_another_version_is_another_training(store, llama, train_set, monkeypatch, calls):

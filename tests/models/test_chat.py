@@ -11,7 +11,7 @@ from w2s_lab.models.loading import new_llama
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Example
 from w2s_lab.training.labelling import weak_labels
-from w2s_lab.training.loop import train
+from w2s_lab.training.loop import train, training_key
 
 TEMPLATE = (
     "{% for m in messages %}<|endoftext|>{{ m.role }}: {{ m.content | trim }}\n{% endfor %}"
@@ -82,6 +82,18 @@ def test_a_recipe_asks_for_it_and_the_store_remembers(chatty, closed_set, tmp_pa
     assert store.labels(kept, closed_set).answers == weak_labels(with_it, closed_set).answers
     plain = store.labels(replace(kept, chat_template=False), closed_set)  # other prompts, other labels: not mixed up
     assert plain.log_prob.tolist() != store.labels(kept, closed_set).log_prob.tolist()
+
+
+def test_another_template_is_other_work(chatty, closed_set, tmp_path):
+    """Also where it is set on the tokenizer that the model has already been read with."""
+    store, few = Store(tmp_path / "runs"), closed_set.take(range(8))
+    recipe = Recipe(epochs=1, chat_template=True)
+    first, key = store.labels(chatty, few), training_key(chatty, few, recipe)
+    chatty.tokenizer.chat_template = TEMPLATE.replace("assistant", "No, it is")
+    second = store.labels(chatty, few)
+    assert training_key(chatty, few, recipe) != key
+    assert (second.log_prob == weak_labels(chatty.copy(), few).log_prob).all()
+    assert (second.log_prob != first.log_prob).all()
 
 
 def test_a_tokenizer_without_a_template_goes_on_without(llama, closed_set):

@@ -1,5 +1,6 @@
 """The digest of large weights: computed once, and again as soon as a file changes."""
 
+import copy
 import hashlib
 import os
 import shutil
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import in_transformers
+from tokenizers import normalizers, pre_tokenizers, processors
 
 from w2s_lab.models import digests
 from w2s_lab.models.digests import weights_digest
@@ -125,3 +128,20 @@ def test_small_files_leave_no_trace(folder, cache, monkeypatch):
     monkeypatch.setattr(digests, "LARGE", 100_000_000)
     load_model(folder, device="cpu")
     assert not cache.exists()
+
+
+def test_a_tokenizer_that_cuts_otherwise_is_another_model(llama):
+    """With the same vocabulary: another normalizer, other digits, no start token, another end."""
+    changes = {
+        "as it is": lambda made: None,
+        "lower case": lambda made: setattr(made.backend_tokenizer, "normalizer", normalizers.Lowercase()),
+        "digits": lambda made: setattr(made.backend_tokenizer, "pre_tokenizer", pre_tokenizers.Digits()),
+        "no start": lambda made: setattr(made.backend_tokenizer, "post_processor", processors.ByteLevel()),
+        "end": lambda made: setattr(made, "eos_token", "<|pad|>"),
+    }
+    found = {}
+    for name, change in changes.items():
+        tokenizer = copy.deepcopy(llama.tokenizer)
+        change(tokenizer)
+        found[name] = load_model((in_transformers(llama.network), tokenizer)).digest
+    assert found["as it is"] == llama.digest and len(set(found.values())) == len(changes), found

@@ -156,9 +156,13 @@ def test_no_jobs():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_cores_are_shared(workers):
-    share = max(1, os.cpu_count() // workers)
+@pytest.mark.parametrize(("workers", "allowed"), [(1, None), (2, None), (1, "1")])
+def test_the_cores_are_shared_within_what_the_user_allows(workers, allowed, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if allowed:
+        monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    share = int(allowed) if allowed else max(1, cores // workers)
     jobs = [Job(str(number), threads) for number in range(2)]
     assert set(run_jobs(jobs, workers=workers).values()) == {(share, str(share))}
 

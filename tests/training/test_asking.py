@@ -70,6 +70,14 @@ def test_another_question_may_be_asked(trained, llama):
     assert w2s.answer(trained, "a film", instruction="Which?", answers=("yes", "no")) == expected
 
 
+def test_a_folder_that_is_written_again_forgets_what_its_old_model_was_asked(trained, llama, tmp_path):
+    w2s.save_model(trained, tmp_path)
+    assert w2s.load_model(tmp_path).task == trained.task
+    w2s.save_model(llama, tmp_path)
+    found = w2s.load_model(tmp_path)
+    assert found.digest == llama.digest and found.task is None and found.instruction is None
+
+
 def test_a_list_of_one_answer_is_refused(trained):
     for wrong in (["yes"], [], ["yes", "yes"]):
         with pytest.raises(ValueError, match="expected two different ones"):

@@ -140,7 +140,7 @@ def _find() -> tuple[LearnerProgress, str]:
         places.append(assets.own_place("progress"))
     for place in places:
         if place in _unsaved:
-            return _unsaved[place], words
+            return _joined(_unsaved[place]), words
         try:
             found = load_progress(place)
         except (OSError, ValueError) as error:
@@ -150,6 +150,19 @@ def _find() -> tuple[LearnerProgress, str]:
             continue
         return (_from_named(place) if note and not place.exists() else found), words
     return _nowhere, words
+
+
+def _joined(unsaved: LearnerProgress) -> LearnerProgress:
+    """What could not be written, with what another notebook has written in the same file meanwhile."""
+    with contextlib.suppress(OSError, ValueError):
+        stored = load_progress(unsaved.path)
+        for kind, row in SHAPE.items():
+            own = getattr(unsaved, kind)
+            for name, value in getattr(stored, kind).items():
+                kept = own.setdefault(name, value)
+                if isinstance(row, dict):
+                    kept |= {part: max(kept[part], value[part]) for part in row}
+    return unsaved
 
 
 def _from_named(place: Path) -> LearnerProgress:

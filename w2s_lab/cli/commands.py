@@ -197,7 +197,8 @@ def _add_study(commands) -> None:
     study.add_argument("name", nargs="?", metavar="NAME", help=names)
     add_import(study)
     study.add_argument("--seeds", type=positive, metavar="N", help="seeds 0 to N-1 (default: the study's own number)")
-    study.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes")
+    each = "each with its share of the cores as threads, and no more than OMP_NUM_THREADS"
+    study.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help=f"processes, {each}")
     study.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster instead: auto, HOST:PORT or ray://HOST:PORT")
     study.add_argument(
         "--output",

@@ -78,7 +78,7 @@ def choose_columns(
     doubts: list[str] = []
     answer_known = answer_column or _known_column(table, free, ANSWER_NAMES, "answer")
     texts = {name: [as_text(row.values.get(name)) or "" for row in table.rows] for name in free}
-    if answer_known is None:
+    if guessed := answer_known is None:
         distinct = {name: len(set(texts[name])) for name in free if name not in chosen}
         few = {name: n for name, n in distinct.items() if (most is None or n <= most) and 2 * n <= len(table.rows)}
         few = few or {name: n for name, n in distinct.items() if recurs(texts[name])}
@@ -109,6 +109,12 @@ def choose_columns(
     doubts += _still_quoted(table, (*chosen, answer_known))
     if inputs is None:
         doubts += _left_out(table, unused, texts, chosen[0])
+    elif guessed and (prose := [name for name in unused if _is_prose(texts[name])]):
+        doubts.append(
+            f"column {shown(answer_known)} is read as the answer, because its values recur; {listed(prose)} "
+            f"{'holds' if len(prose) == 1 else 'hold'} text and could be the answer too. Name it with --answer-column "
+            "(answer_column in Python)."
+        )
     return Columns(chosen, answer_known, tuple(notes), tuple(doubts))
 
 

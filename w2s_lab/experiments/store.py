@@ -201,7 +201,7 @@ class Store:
 
     def labels_path(self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> Path:
         """The file of a labelling."""
-        read_as = (model.max_tokens, model.chat_template, model.precision)
+        read_as = (model.max_tokens, model.template, model.precision)
         key = content_key("labels", model.digest, read_as, inputs.task.answers, inputs.ids, beams, __version__)
         return self.root / "labels" / f"{key}.json"
 
@@ -235,7 +235,7 @@ class Store:
 
     def features_path(self, model: LanguageModel, inputs: LabelledSet, layer: int, *, pool: str) -> Path:
         """The file of a layer's states."""
-        read_as = (model.max_tokens, model.chat_template, model.in_bfloat16)
+        read_as = (model.max_tokens, model.template, model.in_bfloat16)
         of = ("features", model.digest, read_as, inputs.task.answers, inputs.ids, pool, __version__)
         return self.root / "features" / f"{content_key(*of, layer)}.safetensors"
 

@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from w2s_lab.models.chat import ChatFrame, chat_frame, warn_changed
@@ -68,7 +67,7 @@ class Encoding:
         Warns:
             UserWarning: inputs were cut; or the chat template would change the text of some.
         """
-        key = (self.tokenizer, max_tokens, self.chat_template, tuple(example.id for example in examples))
+        key = (self.tokenizer, max_tokens, self.template, tuple(example.id for example in examples))
         if key in self._prompts:
             return self._prompts[key]
         if self.chat_template:
@@ -99,9 +98,20 @@ class Encoding:
         rows = self._tokens([prompt(example) for example in examples])
         return [row[:-1] if row[-1] == self.tokenizer.eos_token_id else row for row in rows]
 
-    @cached_property
+    @property
+    def template(self) -> str | bool:
+        """The chat template that prompts are put into; False: they are written without one. For keys of results."""
+        return self.chat_template and self.tokenizer.get_chat_template()
+
+    @property
     def _chat_frame(self) -> tuple[ChatFrame, list[int], list[int]]:
         """What the chat template writes around the user's text, and the tokens before and after the text."""
+        frames = vars(self).setdefault("_frames", {})  # by template, since a user may set another one
+        if self.template not in frames:
+            frames[self.template] = self._try_template()
+        return frames[self.template]
+
+    def _try_template(self) -> tuple[ChatFrame, list[int], list[int]]:
         frame = chat_frame(self.tokenizer, self.name)
         # without the user's text: special tokens of the template count, those in the user's text must not
         before, after = self.tokenizer([frame.before, frame.after], add_special_tokens=False)["input_ids"]

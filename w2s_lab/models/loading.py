@@ -344,7 +344,7 @@ def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: Any, un
 
 
 def network_digest(network: Any, tokenizer: PreTrainedTokenizerBase, *, read_from: Path | None = None) -> str:
-    """Content key of all weights, the architecture and the vocabulary.
+    """Content key of all weights, the architecture, the vocabulary, and how the tokenizer cuts a text.
 
     Args:
         network, tokenizer: the two parts of a language model.
@@ -356,7 +356,25 @@ def network_digest(network: Any, tokenizer: PreTrainedTokenizerBase, *, read_fro
     if kind == Llama.architecture and (plain := plain_config(facts)):
         facts = plain.to_dict()  # the same, whichever code reads the folder
     config = {key: value for key, value in facts.items() if key not in NOT_ARCHITECTURE}
-    return content_key(weights, kind, config, sorted(tokenizer.get_vocab().items()))
+    return content_key(weights, kind, config, sorted(tokenizer.get_vocab().items()), *_manner(tokenizer))
+
+
+def _manner(tokenizer: PreTrainedTokenizerBase) -> list[Any]:
+    """How a tokenizer cuts a text, beyond its vocabulary; nothing where it does so as those of `train_tokenizer`."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    found = [*_parts(backend), tokenizer.bos_token_id, tokenizer.eos_token_id]
+    return [] if found == [*_parts(_byte_level()), 0, 0] else found
+
+
+def _parts(backend: Tokenizer | None) -> list[str | None]:
+    """The state of each part, as JSON; of a tokenizer in Python, and of a part in Python, nothing is known."""
+    found: list[str | None] = []
+    for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        try:
+            found.append(getattr(backend, name).__getstate__().decode())
+        except Exception:  # there is none, or it is written in Python: the library raises plain Exception
+            found.append(None)
+    return found
 
 
 def save_model(model: LanguageModel, folder: str | Path) -> None:
@@ -366,6 +384,7 @@ def save_model(model: LanguageModel, folder: str | Path) -> None:
     """
     check_arguments(save_model, locals())
     folder = assets.user_path(folder)
+    (folder / CARD).unlink(missing_ok=True)  # of the model that was there: this one may have been asked nothing
     with quiet():
         model.network.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)
@@ -405,9 +424,7 @@ def _read_card(folder: Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, An
 
 def train_tokenizer(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer: any text can be encoded; every text starts with `<|endoftext|>`."""
-    bpe = Tokenizer(BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
+    bpe = _byte_level()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=[START, PAD],
@@ -415,7 +432,6 @@ def train_tokenizer(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenize
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
-    bpe.post_processor = processors.TemplateProcessing(single=f"{START} $A", special_tokens=[(START, 0)])
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         bos_token=START,
@@ -425,6 +441,15 @@ def train_tokenizer(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenize
         model_max_length=MAX_LENGTH,
         clean_up_tokenization_spaces=False,
     )
+
+
+def _byte_level() -> Tokenizer:
+    """A byte-level BPE tokenizer that has learnt nothing yet; START has the id 0."""
+    bpe = Tokenizer(BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    bpe.post_processor = processors.TemplateProcessing(single=f"{START} $A", special_tokens=[(START, 0)])
+    return bpe
 
 
 def new_llama(tokenizer: PreTrainedTokenizerFast, *, layers: int, width: int, heads: int, seed: int) -> Llama:

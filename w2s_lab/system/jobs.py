@@ -62,9 +62,9 @@ def run_jobs(
     processes end too.
 
     Args:
-        workers: processes of this machine, each with its share of the cores as threads (at least one). On a cluster,
-            one job runs on each CPU that it offers, with one thread: sums are then rounded in another order than with
-            more threads.
+        workers: processes of this machine, each with its share of the cores as threads: at least one, and no more
+            than OMP_NUM_THREADS where that is set. On a cluster, one job runs on each CPU that it offers, with one
+            thread. With another number of threads, sums are rounded in another order.
         ray: None: this machine, without Ray. Else the address of a Ray cluster that is running: "auto" (the one of
             this machine, or of RAY_ADDRESS), "HOST:PORT" from one of its machines, "ray://HOST:PORT" from elsewhere.
             An existing connection is used, and stays open.
@@ -214,7 +214,7 @@ class _Worker:
 
 def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[End]:
     waiting, deaths, crew = deque(jobs), Counter[str](), list[_Worker]()
-    threads = max(1, (os.cpu_count() or 1) // max(1, workers))
+    threads = _threads_of_each(workers)
     unfinished = len(jobs)
     try:
         while unfinished:
@@ -251,6 +251,13 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[End]:
                 yield None, "tick", None
     finally:
         _stop(crew)
+
+
+def _threads_of_each(workers: int) -> int:
+    """A worker's share of the cores that this process may use, within what the user allows."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores // workers, int(allowed) if allowed.isdecimal() else cores))
 
 
 def _start(threads: int) -> _Worker:

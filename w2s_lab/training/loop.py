@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from w2s_lab.models import adapters, half_weights
+from w2s_lab.models.chat import has_template
 from w2s_lab.models.language_model import LanguageModel, recompute
 from w2s_lab.models.loading import Start, load_model, network_digest, pick_device
 from w2s_lab.objective import NextToken
@@ -52,7 +54,8 @@ def training_key(model: LanguageModel, labelled: LabelledSet, recipe: Recipe) ->
     """
     if recipe.unknown_source:
         return None
-    return content_key("train", model.digest, labelled.digest, recipe.to_dict(), __version__)
+    template = [model.tokenizer.get_chat_template()] if recipe.chat_template and has_template(model.tokenizer) else []
+    return content_key("train", model.digest, labelled.digest, recipe.to_dict(), __version__, *template)
 
 
 def batches(lengths: list[int], batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -92,7 +95,8 @@ def training_steps(
     To stop early, leave the loop: the model then has the weights that the last snapshot was measured with.
 
     Args:
-        model: the model to train; its weights change.
+        model: the model to train; its weights change, and with each step its digest, so that nothing stored of the
+            model as it was is taken for its own.
         labelled: examples and the answers to learn; the true answers inside the examples are not used.
         recipe: the settings of the fine-tuning.
         watch: examples with true answers; each snapshot evaluates the model on them.
@@ -124,6 +128,7 @@ def training_steps(
     gradient = BatchGradient(model, labelled, recipe)
     rng = np.random.default_rng(recipe.seed)
     steps, grid = recipe.steps(len(labelled))
+    origin = training_key(model, labelled, recipe) or uuid.uuid4().hex  # without a key, nothing is ever found again
     schedule = (rows for _ in range(recipe.epochs) for rows in batches(gradient.lengths, recipe.batch_size, rng))
 
     def snapshot(step: int, seen: int, losses: list[torch.Tensor]) -> Snapshot:
@@ -147,6 +152,7 @@ def training_steps(
         else:
             history = [snapshot_from_json(row, watch, reference) for row in saved["history"]]
             done, seen, losses = saved["step"], saved["seen"], list(torch.tensor(saved["losses"], device=model.device))
+            model.digest = content_key(origin, "step", done)
         yield from history
         may_draw = type(recipe.loss).__module__ != NextToken.__module__  # a loss of somebody else's, at any step
         draws = True  # as dropout does; where the first step draws nothing, the others are spared the watching
@@ -164,6 +170,7 @@ def training_steps(
             if not torch.isfinite(norm):
                 raise _non_finite(step + 1, steps, rate, loss, norm, [labelled.ids[i] for i in rows], history[-1])
             optimizer.step()
+            model.digest = content_key(origin, "step", step + 1)
             optimizer.zero_grad(set_to_none=True)
             seen += len(rows)
             losses.append(loss)

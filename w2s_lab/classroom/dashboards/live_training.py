@@ -108,9 +108,9 @@ class LiveTraining(Panel):
         self.done, self.steps = 0, recipe.steps(len(labelled))[0]
         self._ahead = recipe.epochs * len(labelled)
         self.state, self._began = "running", time.monotonic()
-        self._halt.clear()
+        self._go, self._halt = threading.Event(), threading.Event()  # of this run: one that was cancelled has its own
         self._go.set()
-        self.task = loop.create_task(self._follow(labelled, recipe))
+        self.task = loop.create_task(self._follow(labelled, recipe, self._go, self._halt))
         self._update()
         return self
 
@@ -139,7 +139,7 @@ class LiveTraining(Panel):
 
     # -- the training, in a thread; and the task that follows it ------------------------------------------------------
 
-    async def _follow(self, labelled: LabelledSet, recipe: Recipe) -> None:
+    async def _follow(self, labelled: LabelledSet, recipe: Recipe, go: threading.Event, halt: threading.Event) -> None:
         """Start the thread, show its news at most once every REST seconds, and return when it has ended."""
         loop, news = asyncio.get_running_loop(), asyncio.Queue()
 
@@ -147,10 +147,11 @@ class LiveTraining(Panel):
             try:
                 loop.call_soon_threadsafe(news.put_nowait, item)
             except RuntimeError:  # the event loop is closed: nobody is watching any more
-                self._halt.set()
+                halt.set()
 
         # A daemon thread: the kernel can end even while the training is paused.
-        threading.Thread(target=self._train, args=(labelled, recipe, tell), name="live training", daemon=True).start()
+        arguments = labelled, recipe, tell, go, halt
+        threading.Thread(target=self._train, args=arguments, name="live training", daemon=True).start()
         try:
             while self.state in ("running", "paused"):
                 fresh = [await news.get()]
@@ -164,20 +165,27 @@ class LiveTraining(Panel):
                 guarded(partial(self._update, picture=picture), self._words)()
                 await asyncio.sleep(REST)
         finally:  # also where the task was cancelled
-            self._halt.set()
-            self._go.set()
+            halt.set()
+            go.set()
             self.state = "stopped" if self.state in ("running", "paused") else self.state
 
-    def _train(self, labelled: LabelledSet, recipe: Recipe, tell: Callable[[object], None]) -> None:
-        """Train to the end, or until `_halt`; report steps done (int), snapshots, and at last how it ended (str)."""
+    def _train(
+        self,
+        labelled: LabelledSet,
+        recipe: Recipe,
+        tell: Callable[[object], None],
+        go: threading.Event,
+        halt: threading.Event,
+    ) -> None:
+        """Train to the end, or until `halt`; report steps done (int), snapshots, and at last how it ended (str)."""
         history: list[Snapshot] = []
         weights: dict = {}
 
         def after_step(done: int, steps: int) -> None:
             self.done = done
             tell(done)
-            self._go.wait()
-            if self._halt.is_set():
+            go.wait()
+            if halt.is_set():
                 model.network.load_state_dict(weights)  # back to the last snapshot
                 raise _Stopped
 
@@ -192,8 +200,8 @@ class LiveTraining(Panel):
                     history.append(snapshot)
                     weights = {name: value.detach().clone() for name, value in model.network.state_dict().items()}
                     tell(snapshot)
-                    self._go.wait()
-                    if self._halt.is_set():
+                    go.wait()
+                    if halt.is_set():
                         break
             finished = history[-1].step == recipe.steps(len(labelled))[0]
             key = key or network_digest(model.network, model.tokenizer)

@@ -40,6 +40,7 @@ class Race(Panel):
         self._lanes, self.steps, self.level = lanes, steps, level
         self.actions = {"Start": self.start, "Anew": self.anew}
         self.buttons = {name: widgets.Button(description=name) for name in self.actions}
+        self._turn = threading.RLock()  # around each change of `state`: the buttons' thread and the students' make some
         self._go, self._halt = threading.Event(), threading.Event()
         self._line_up()
         super().__init__("A race: the supervisor's errors, and as many at random places", {}, self._view)
@@ -50,14 +51,16 @@ class Race(Panel):
 
     def start(self) -> None:
         """Learn; a second time: stop; a third time: go on. After the end: anew."""
-        if self.busy:
-            self.state = "stopped"
-            self._go.clear()
-        else:
-            if self.state in ("finished", "failed"):
-                self.anew()
-            self.state = "running"
-            self._go.set()
+        with self._turn:
+            if self.busy:
+                self.state = "stopped"
+                self._go.clear()
+            else:
+                if self.state in ("finished", "failed"):
+                    self.anew()
+                self.state = "running"
+                self._go.set()
+        if self.state == "running":
             try:
                 asyncio.get_running_loop().create_task(self._follow())
             except RuntimeError:  # nobody's screen
@@ -66,9 +69,10 @@ class Race(Panel):
 
     def anew(self) -> None:
         """Back to the start line; the students forget what they learnt."""
-        self._halt.set()
-        self._go.set()
-        self._line_up()
+        with self._turn:
+            self._halt.set()
+            self._go.set()
+            self._line_up()
         self.refresh()
 
     def close(self) -> None:
@@ -106,14 +110,17 @@ class Race(Panel):
             for found in zip(*lanes.values(), strict=True):
                 for name, snapshot in zip(lanes, found, strict=True):
                     history[name].append(snapshot)
-            ended = "finished"
+            ended, wrong = "finished", None
         except _Halted:
             return
         except Exception as error:  # no caller could catch it in this thread: the panel shows it in words
-            ended = "failed"
-            self.error = None if halt.is_set() else error
-        if not halt.is_set():
-            self.state = ended
+            ended, wrong = "failed", error
+        while not halt.is_set():
+            with self._turn:
+                if self.state != "stopped" and not halt.is_set():
+                    self.state, self.error = ended, wrong
+                    return
+            go.wait()  # who has pressed Stop sees the end after Go on
 
     async def _follow(self) -> None:
         """Draw while the students learn."""
