@@ -339,3 +339,31 @@ def test_the_command_opens_one_demo_and_ends_its_processes(capsys, monkeypatch, 
     out = capsys.readouterr().out
     assert out.startswith(opened[0] + "\n") and out.endswith("ended\n")
     assert servers[0].spare.process.poll() is not None
+
+
+def test_a_process_that_has_ended_is_closed_and_replaced(tmp_path, monkeypatch):
+    class Process:
+        code, ended = None, False
+
+        def __init__(self, store):
+            self.process = self
+
+        def poll(self):
+            return self.code
+
+        def open(self, notebook):
+            return {"screens": []}
+
+        def end(self):
+            self.ended = True
+
+    monkeypatch.setattr(serve, "DemoProcess", Process)
+    server = serve.DemoServer({"why": serve.SHIPPED["why"]}, tmp_path)
+    try:
+        server.open("why")
+        first = server.running["why"]
+        first.code = -9
+        server.open("why")
+        assert first.ended and server.running["why"] is not first and not server.running["why"].ended
+    finally:
+        server.server_close()

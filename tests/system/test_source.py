@@ -165,3 +165,11 @@ def test_a_notebooks_cell_is_a_source(module):
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.split()[-2:]
     assert first == source_digest(module("one", FILE).Mine()) and second != first
+
+
+def test_what_python_3_14_keeps_of_annotations_is_no_part_of_what_a_class_does(module):
+    """There, a class has a function that gives its annotations, with the class's namespace in it."""
+    mine, namespace = module("one", FILE).Mine, {"cell": object()}
+    own = source_digest(mine())
+    mine.__annotate_func__ = lambda form: namespace
+    assert source_digest(mine()) == own

@@ -55,8 +55,8 @@ def _lender(model: Any) -> Block:
         torch._foreach_copy_(rounded, masters)
         for parameter, copy in zip(lent, rounded, strict=True):
             parameter.data = copy
-            if parameter.requires_grad:
-                parameter.grad_dtype = torch.float32  # without effect before torch 2.10: summed in bfloat16
+            if parameter.requires_grad and hasattr(torch.Tensor, "grad_dtype"):
+                parameter.grad_dtype = torch.float32  # before torch 2.10 there is none: summed in bfloat16
         model.in_half = True
         try:
             yield

@@ -28,6 +28,7 @@ from typing import Any
 CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
 GENERATED = {"__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__lt__", "__le__", "__gt__",
              "__ge__", "__replace__"}  # fmt: skip
+ANNOTATIONS = ("__annotate__", "__annotate_func__")  # functions of Python 3.14, over the class's own namespace
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 PACKAGE = __name__.partition(".")[0]
 
@@ -117,6 +118,8 @@ def _class(kind: type, seen: set[int]) -> Iterator[str]:
     for name, value in vars(kind).items():
         method = isinstance(value, FunctionType | staticmethod | classmethod | property)
         if isinstance(value, MemberDescriptorType) or name == "_abc_impl" or (name[:2] == "__" and not method):
+            continue
+        if name in ANNOTATIONS:
             continue
         if name in GENERATED and isinstance(value, FunctionType) and value.__code__.co_filename in _dataclass_files():
             continue

@@ -128,6 +128,8 @@ class DemoServer(ThreadingHTTPServer):
         with self.lock:
             process = self.running.get(name)
             if process is None or process.process.poll() is not None:
+                if process is not None:
+                    process.end()  # its pipes are open still
                 process, self.spare = self.spare or DemoProcess(self.store), None
                 self.running[name] = process
         reply = process.open(self.demos[name])
