@@ -226,7 +226,8 @@ def test_the_mechanism_is_that_of_the_results():
     measured = [row for row in rows_of(DOCS / "findings.md") if len(row) == 2 and re.match(r"-?\d\.\d\d \[", row[1])]
     names = (
         "weak_accuracy", "ceiling_accuracy", "pgr_at_best", "pgr_at_trusted", "pgr_at_end", "pgr_end_minus_best",
-        "agreement_end_minus_best", "imitation_end_minus_best", "random_pgr_at_best", "random_pgr_at_end",
+        "agreement_end_minus_best", "imitation_end_minus_best", "random_pgr_at_best", "random_pgr_at_trusted",
+        "random_pgr_at_end",
     )  # fmt: skip
     assert [row[1] for row in measured] == [shown(means[name]) for name in names]
 
@@ -303,7 +304,7 @@ def test_what_100_true_answers_teach_is_that_of_the_results():
 @pytest.mark.parametrize(
     ("study", "part", "arms"),
     [
-        ("policy", "effects", ("human set last", "human set only")),
+        ("policy", "effects", ("mixed", "mixed, human x 5", "human set last", "human set only")),
         ("flywheel", "end against seed pool", ("temperature 1", "degrading", "answers checked", "healthy")),
     ],
 )

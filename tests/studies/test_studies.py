@@ -621,7 +621,7 @@ def test_what_the_reasons_say_is_in_the_rows():
 
     rows = json.loads((RESULTS / "methods.json").read_text())["rows"]
     end, trusted = "accuracy", "trusted_accuracy"
-    soft, confident, random = "soft labels", "confident half", "random half"
+    soft, confident, random, right = "soft labels", "confident half", "random half", "label_accuracy"
     lead = mean("sentiment", "confidence loss 0.5", end) - mean("sentiment", soft, end)
     assert mean("sentiment", "confidence loss 0.5", trusted) - mean("sentiment", soft, trusted) < lead / 2
     assert mean("sentiment", confident, "label_accuracy") > 0.99
@@ -630,6 +630,11 @@ def test_what_the_reasons_say_is_in_the_rows():
     average = mean("sentiment", "average of 3 (order)", end) - mean("sentiment", "plain weak labels", end)
     left = mean("sentiment", "average of 3 (order)", trusted) - mean("sentiment", "plain weak labels", trusted)
     assert 0.4 < left / average < 0.6
+    plain = "plain weak labels"
+    assert mean("sentiment", plain, trusted) - mean("sentiment", plain, end) > average
+    assert abs(mean("sentiment", "average of 3 (order)", right) - mean("sentiment", plain, right)) < 0.01
+    assert mean("sentiment", "bootstrapping through pocket-m", right) - mean("sentiment", plain, right) > 0.03
+    assert mean("summary", plain, end) < mean("summary", plain, "weak")
     assert abs(mean("sentiment", "high IFD", "label_accuracy") - mean("sentiment", random, "label_accuracy")) < 0.02
     assert mean("sentiment", methods.TRUSTED, end) > 0.985 > max(mean("sentiment", name, end) for name in ERRONEOUS)
     agree, drawn = "two supervisors agree", methods.MATCHED["agreement"]

@@ -255,8 +255,8 @@ class Slope(Record):
 def slope(x: Sequence[float | None], y: Sequence[float | None], *, clusters: Sequence[Hashable] | None = None) -> Slope:
     """Fit y on x by least squares (`scipy.stats.linregress`), as for gain against misfit.
 
-    Under the conditions of Charikar et al. (2024, arXiv 2405.15116), the gain in squared error equals the misfit: this
-    is a line of slope 1 through the origin.
+    Under the conditions of Charikar et al. (2024, arXiv 2405.15116), the gain in squared error is at least the misfit:
+    no point lies below a line of slope 1 through the origin.
 
     Args:
         x, y: [N] values, point by point; None where undefined.

@@ -125,7 +125,8 @@ def first_result(results: Results) -> str:
     means = results["mechanism"]["means"]
     says = (
         f"1. In the pocket world, on the sentiment task, the strong student reaches PGR {_ended(means['pgr_at_best'])} "
-        f"at its best snapshot, and gives it back when it trains on: PGR {_ended(means['pgr_at_end'])} after "
+        "at its best snapshot (an oracle's choice), and gives it back when it trains on: PGR "
+        f"{_ended(means['pgr_at_end'])} after "
         f"{results['mechanism']['recipe']['epochs']} epochs ({len(results['mechanism']['seeds'])} seeds, 95 % "
         "intervals). "
     )
@@ -213,8 +214,8 @@ def _tuning_tables(results: Results) -> str:
     return "\n\n".join([
         f"**Fine-tuning.** All weights of SmolLM2 learn {labels} labels of a bag of words in one pass at rate "
         f"{rate}, if the line does not say otherwise; accuracy on {test} "
-        "test sentences, means over seeds. The PGR is that at the end. Each line has its own ceiling, which learns the "
-        "truth in the same way.",
+        "test sentences, means over seeds. The PGR is that at the end. The ceiling of a line learns the truth in as "
+        "many passes, at the same rate and with the same instruction; lines that share these share it.",
         markdown_table(("the student's labels", *heads, f"PGR, {ENDS}", "seeds"), lines),
         "Differences at the end, paired by seed:",
         _effects(pairs, lambda arm: select(students, arm=arm)),

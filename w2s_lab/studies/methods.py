@@ -319,10 +319,12 @@ GRIDS = (
 
 
 # Gain and misfit compare a student with its own supervisor: only methods with labels of that one supervisor are here.
+# With two answers, the half with the widest margin is the confident half: the same students, which count once.
+SAME = "half with the widest margin"
 MISFIT = {
     "plain weak labels": (PLAIN,),
     "other losses": tuple(name for name in CLOSED if METHODS[name].group == LOSSES),
-    "selected weak labels": tuple(name for name in CLOSED if METHODS[name].group == SELECTION),
+    "selected weak labels": tuple(name for name in CLOSED if METHODS[name].group == SELECTION and name != SAME),
     "linear probe, ridge": ("linear probe, ridge",),
 }
 MISFIT_GRIDS = ("sentiment", "sentiment, small gap")

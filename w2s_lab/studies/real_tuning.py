@@ -1,8 +1,8 @@
 """Does a fine-tuned real model surpass its supervisor on real English? Five seeds, in hours on a laptop.
 
 Supervisor, split and way of training are those of `w2s-lab run --data film-reviews --strong smollm2-135m-q4`: a bag of
-words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one in one thing: its labels, its loss, or
-its passes. Its ceiling differs from the first one's in the passes, too.
+words, 480 labels, SmolLM2-135M, all weights. An arm differs from the first one in one thing: its labels, its loss, its
+passes, its rate, its supervisor or its instruction. Its ceiling has the same passes, rate and instruction.
 """
 
 from dataclasses import astuple, dataclass, replace
