@@ -161,7 +161,7 @@ SUM = Exercise(
         (lambda v: v.sum(-1) * 3, "wrong", "Factor: all your numbers are 3 times"),
         (lambda v: v.sum(), "wrong", "Shape: you returned a single number; expected [3]"),
         (lambda v: v.sum(0), "wrong", "Shape: you returned [4]; expected [3]"),
-        (lambda v: v.sum(-1) / 0, "wrong", "Not a number"),
+        (lambda v: v.sum(-1) / 0, "wrong", "An infinity came out"),
         (lambda v: v.sum(-1) + torch.tensor([0, 0, 1]), "wrong", "at [2]"),
         (lambda v: 1 / 0, "wrong", "raised ZeroDivisionError: division by zero"),
         (lambda v: "12", "wrong", "You returned a text; expected a tensor"),
