@@ -154,8 +154,8 @@ reached = {k: one.label_accuracy for k, one in elected.items()}
 # %% tags=["nbval-ignore-output"]
 weak = bench.reference.label_accuracy
 line = Series(sizes, list(reached.values()), "student", "plurality of the weak labels")
-marks = (Mark(weak, "weak supervisor", across=True, role="weak"),)
-Chart("neighbours", "test accuracy", (line,), marks, (1, 450), (0.7, 1.0), log_x=True).show()
+level = Series((1, 405), (weak, weak), "weak", "weak supervisor", points=False)
+Chart("neighbours", "test accuracy", (line, level), x_range=(1, 450), y_range=(0.7, 1.0), log_x=True).show()
 lead = reached[405] - reached[5]
 found = "that of the 405 nearest" if lead > 0.02 else "that of the 5 nearest" if lead < -0.02 else "no difference"
 room.outcome("12-wide", found, "Wide neighbourhoods hold reviews of many kinds, and their errors are outvoted.")
