@@ -62,7 +62,7 @@ print("target:", 0.5 * weak_label + 0.5 * own_answer)
 # %% [markdown]
 # The supervisor's answer was the second; the edited label says the first.
 #
-# **Exercise · 6 minutes, easy.** The targets of a batch.
+# **Exercise · 6 minutes, easy.** Compute the targets of a batch.
 
 
 # %%
@@ -101,7 +101,11 @@ room.predict(
     "06-balance",
     "Keep the same predictions, and move the threshold until each answer is given as often as in "
     "the weak labels. The untrained student is then right ...",
-    ["about as often as before", "more often, but less often than the weak labels", "more often than the weak labels"],
+    [
+        "about as often as before",
+        "more often, though not as often as the weak labels",
+        "more often than the weak labels",
+    ],
 )
 
 # %% [markdown]
@@ -138,7 +142,7 @@ assert right > (likeliest == truth).float().mean() + 0.1
 
 # %% tags=["nbval-ignore-output"]
 more = right > labels.label_accuracy
-found = "more often than the weak labels" if more else "more often, but less often than the weak labels"
+found = "more often than the weak labels" if more else "more often, though not as often as the weak labels"
 room.outcome(
     "06-balance", found, "It ranks the reviews well, and draws the line between the answers in the wrong place."
 )
@@ -165,7 +169,7 @@ print(f"Nearly all lie above 0.5; the border between the two kinds lies near {cu
 # In the beginning the student has not learnt what is asked; it should listen first. So α grows **linearly from 0** to its
 # maximum during a warm-up, and stays there.
 #
-# **Exercise · 4 minutes, easy.** α over the training.
+# **Exercise · 4 minutes, easy.** Compute α at a moment of the training.
 
 
 # %%
@@ -373,7 +377,7 @@ panel
 #
 # **4. How many things were tried.** Where twenty methods do nothing, about one of their twenty 95 % intervals excludes 0 by
 # chance. So the studies mark what survives Holm's correction. The table has all claims about this notebook's remedies, made
-# from the result files. Remedies are judged at the trusted snapshot, naive students at the end:
+# from the result files. Remedies are judged at the trusted snapshot, naive students at the moment that their row names:
 
 # %%
 room.findings_view(("naive", "confidence", "bootstrapping", "soft labels"))

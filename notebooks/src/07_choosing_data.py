@@ -350,12 +350,12 @@ room.worlds(
 # An **ensemble** (figure 4.5d) does not choose among labels: it is meant to make better ones. Three supervisors vote. Each
 # learnt the same examples, in another order. If they erred independently, how often would the majority be right?
 #
-# **Exercise · 10 minutes, medium.** The probability that more than half of the voters are right.
+# **Exercise · 10 minutes, medium.** Compute the probability that more than half of the voters are right.
 
 
 # %%
 def vote_accuracy(p, voters):
-    """Accuracy of the majority of an odd number of voters, each right with probability p, independently of the others."""
+    """Accuracy of the majority of an odd number of voters, each right with probability p and independent of the rest."""
     ...  # your code here
 
 
@@ -379,7 +379,7 @@ hopes = [
 room.predict("07-vote", "How good will the real vote of these three supervisors be?", hopes)
 
 # %% [markdown]
-# **Exercise · 6 minutes, easy.** The vote itself.
+# **Exercise · 6 minutes, easy.** Now write the vote itself.
 
 
 # %%
@@ -427,14 +427,15 @@ assert right > 0.99
 
 # %% [markdown]
 # Equally weak members add little: about two hundredths, or nothing that one can tell. *Stacking* has supervisors of three
-# sizes, and one of them, pocket-m, is nearly always right. So its line shows that trusted examples find the member to believe, and not that an ensemble helps.
+# sizes, and one of them, pocket-m, is nearly always right. So its line shows that trusted examples find the member to
+# believe, and not that an ensemble helps.
 #
 # ## Ask the strong model only where it matters
 #
 # So far the student replaces its supervisor. In a **cascade** (figure 4.5e; Chen et al. 2023, arXiv 2305.05176) both
 # stay: the weak model answers every item, and where its confidence is below a threshold, the strong one is asked.
 #
-# **Exercise · 5 minutes, easy.** What does that cost?
+# **Exercise · 5 minutes, easy.** Compute what that costs.
 
 
 # %%
@@ -515,7 +516,8 @@ room.check(my_selection)
 # well keep all labels and stop.
 #
 # Both answers depend on how the supervisor errs. Confidence ranks well here because this supervisor doubts what it does
-# not know. A rule that was good in one world is a guess in another, and has to be tested there against a random part of the same size.
+# not know. A rule that was good in one world is a guess in another, and has to be tested there against a random part of the
+# same size.
 #
 # </details>
 #

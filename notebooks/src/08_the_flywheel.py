@@ -110,7 +110,7 @@ room.check(rouge_l_of_tokens)
 # The package's own is `rouge_l`, which takes two texts. Look at the pair above: opposite meaning, and quite alike. It
 # counts words, and knows nothing of what they mean.
 #
-# **Exercise · 10 minutes, medium.** The filter. Go through the proposals in order. Keep a text if its ROUGE-L with every text of the pool,
+# **Exercise · 10 minutes, medium.** Write the filter. Go through the proposals in order. Keep a text if its ROUGE-L with every text of the pool,
 # and with every text kept before it, is **below** the threshold. Use `rouge_l`.
 
 

@@ -194,9 +194,7 @@ for moment, key in (("at the end", "confidence against gap"), ("stopped", "confi
 # %%
 sides = ["where the gap between supervisor and ceiling is small", "where the gap is large", "one cannot tell"]
 found = sides[2 if fit["low"] <= 0 <= fit["high"] else 1 if fit["slope"] > 0 else 0]
-why = (
-    "At the end it gains where the gap is large: there the control has learnt most errors. Stopped, it has learnt few."
-)
+why = "At the end it gains where the gap is large: there the control has learnt most errors. One that stops in time has learnt few."
 room.outcome("09-confidence", found, why)
 
 # %% [markdown]
@@ -215,12 +213,13 @@ room.outcome("09-confidence", found, why)
 # That is what is usually counted. But a weak label comes from a supervisor, and the supervisor learnt from truth that
 # somebody was paid for.
 #
-# **Exercise · 5 minutes, easy.** The cost of each plan, with the supervisor's truth, which is needed wherever there are weak labels.
+# **Exercise · 5 minutes, easy.** Compute the cost of each plan. Wherever there are weak labels, it includes the truth that the
+# supervisor learnt.
 
 
 # %%
 def plan_costs(plans, human_cost, weak_cost, taught):
-    """plans: list of (human labels, weak labels); taught: how many true examples the supervisor learnt. A list of costs."""
+    """plans: list of (human labels, weak labels); taught: how many true examples the supervisor learnt; returns costs."""
     ...  # your code here
 
 
@@ -248,7 +247,7 @@ for human in sorted({point.human for point in grid}):
 #
 # A plan is on the **Pareto frontier** if no other plan that costs as much or less is at least as accurate.
 #
-# **Exercise · 12 minutes, hard.** The numbers of these plans, from the cheapest to the dearest.
+# **Exercise · 12 minutes, hard.** Return the numbers of these plans, from the cheapest to the dearest.
 
 
 # %%
@@ -261,8 +260,8 @@ def pareto_frontier(costs, accuracies):
 room.check(pareto_frontier)
 
 # %% [markdown]
-# **Exercise · 5 minutes, easy.** A team has a quality floor: the number of the cheapest plan whose accuracy is at least `floor`, or
-# None.
+# **Exercise · 5 minutes, easy.** A team has a quality floor. Return the number of the cheapest plan whose accuracy is at least `floor`,
+# or None.
 
 
 # %%
@@ -303,7 +302,7 @@ start = next(point for point in grid if (point.human, point.weak) == (0, 500))
 human, weak = mixing.next_unit(grid, start, human_cost=10, weak_cost=1)
 for name, gain in (("human", human), ("weak", weak)):
     print(
-        f"{name:<6} {100 * gain.per_unit:+.4f} of accuracy per 100 units of money, standard error {100 * gain.error:.4f}"
+        f"{name:<6} {100 * gain.per_unit:+.4f} accuracy per 100 units of money, standard error {100 * gain.error:.4f}"
     )
 found = "human labels" if human.per_unit > weak.per_unit else "weak labels"
 room.outcome("09-next", found, "A human label is dear, and gains more per unit of money here.")

@@ -278,7 +278,7 @@ print(f"Not always. {worst.label}: {worst.value:+.3f} [{worst.low:+.3f}, {worst.
 # **By hand.** A thousand trained parameters: $1000 \cdot (4 + 4 + 8) = 16{,}000$ bytes. A million frozen and a thousand
 # trained ones: $4 \cdot 1{,}000{,}000 + 16 \cdot 1000 = 4{,}016{,}000$ bytes.
 #
-# **Exercise · 5 minutes, easy.** Bytes for weights, gradients and AdamW's averages.
+# **Exercise · 5 minutes, easy.** Count the bytes for weights, gradients and AdamW's averages.
 
 
 # %%
@@ -318,7 +318,8 @@ room.outcome("10-fits", found, f"It takes {whole.memory / 1e9:.1f} GB with a sin
 # **By hand.** A matrix from 4 numbers to 3, rank 1: $A$ has 4 entries, $B$ has 3, together 7; the matrix itself has 12.
 # At this size it hardly pays. From 2,048 to 2,048 with rank 16 it is 65,536 instead of 4,194,304.
 #
-# **Exercise · 5 minutes, easy.** All layers are alike, and `matrices` lists (in, out) of the matrices of one layer.
+# **Exercise · 5 minutes, easy.** Count the parameters of such updates. All layers are alike, and `matrices` lists (in, out) of the
+# matrices of one layer.
 
 
 # %%

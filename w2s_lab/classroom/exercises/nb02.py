@@ -129,7 +129,14 @@ EXERCISES = (
         most_likely_answer,
         _closed_list,
         key=_key_most_likely,
-        mistakes=_LIST_MISTAKES,
+        mistakes=(
+            *_LIST_MISTAKES,
+            (
+                "You set the padding to the probability 0, so every answer with padding has the product 0. Padding "
+                "counts as 1 in a product, as 0 in a sum of logarithms.",
+                lambda lp, mask: int((lp.exp() * mask).prod(-1).argmax()),
+            ),
+        ),
         hints=(
             "Compute one number per answer, log Pr(y|x). Then return the place of the largest.",
             "A row holds more places than a short answer has tokens; `mask` says which ones count.",
