@@ -194,7 +194,7 @@ for moment, key in (("at the end", "confidence against gap"), ("stopped", "confi
 # %%
 sides = ["where the gap between supervisor and ceiling is small", "where the gap is large", "one cannot tell"]
 found = sides[2 if fit["low"] <= 0 <= fit["high"] else 1 if fit["slope"] > 0 else 0]
-why = "At the end it gains where the gap is large: there the control has learnt most errors. One that stops in time has learnt few."
+why = "At the end it gains where the gap is large: there the control has learnt most errors. Stopped in time, it has few."
 room.outcome("09-confidence", found, why)
 
 # %% [markdown]
