@@ -355,7 +355,7 @@ room.worlds(
 
 # %%
 def vote_accuracy(p, voters):
-    """Accuracy of the majority of an odd number of voters, each right with probability p and independent of the rest."""
+    """Accuracy of the majority of an odd number of voters, each right with probability p, independent of the rest."""
     ...  # your code here
 
 

@@ -194,7 +194,7 @@ for moment, key in (("at the end", "confidence against gap"), ("stopped", "confi
 # %%
 sides = ["where the gap between supervisor and ceiling is small", "where the gap is large", "one cannot tell"]
 found = sides[2 if fit["low"] <= 0 <= fit["high"] else 1 if fit["slope"] > 0 else 0]
-why = "At the end it gains where the gap is large: there the control has learnt most errors. Stopped in time, it has few."
+why = "At the end it gains where the gap is large: the control has learnt most errors. Stopped, it has learnt few."
 room.outcome("09-confidence", found, why)
 
 # %% [markdown]
@@ -219,7 +219,7 @@ room.outcome("09-confidence", found, why)
 
 # %%
 def plan_costs(plans, human_cost, weak_cost, taught):
-    """plans: list of (human labels, weak labels); taught: how many true examples the supervisor learnt; returns costs."""
+    """plans: list of (human labels, weak labels); taught: how many truths a supervisor learnt. A list of costs."""
     ...  # your code here
 
 
