@@ -48,7 +48,7 @@ print(f"{len(labels):,} weak labels, {labels.label_accuracy:.1%} of them right")
 # $f$ is the student's distribution over the answers, $f_w$ the weak label, and $\hat f_t$ the student's own prediction,
 # hardened at a threshold $t$ to 0 or 1. No gradient flows through $\hat f_t$: it is a label that the student writes.
 #
-# A cross-entropy $-\sum_k q_k\log f_k$ is linear in its target $q$. So the two are one:
+# A cross-entropy $-\sum_k q_k\log f_k$ is linear in its target $q$. So the two cross-entropies are one:
 #
 # $$L=\mathrm{CE}\big(f,\;(1-\alpha)f_w+\alpha\hat f_t\big)$$
 #
@@ -62,7 +62,7 @@ print("target:", 0.5 * weak_label + 0.5 * own_answer)
 # %% [markdown]
 # The supervisor's answer was the second; the edited label says the first.
 #
-# **Exercise · 6 minutes, easy.** The targets of a batch.
+# **Exercise · 6 minutes, easy.** Compute the targets of a batch.
 
 
 # %%
@@ -101,7 +101,11 @@ room.predict(
     "06-balance",
     "Keep the same predictions, and move the threshold until each answer is given as often as in "
     "the weak labels. The untrained student is then right ...",
-    ["about as often as before", "more often, below the weak labels", "more often than the weak labels"],
+    [
+        "about as often as before",
+        "more often, though not as often as the weak labels",
+        "more often than the weak labels",
+    ],
 )
 
 # %% [markdown]
@@ -138,8 +142,10 @@ assert right > (likeliest == truth).float().mean() + 0.1
 
 # %% tags=["nbval-ignore-output"]
 more = right > labels.label_accuracy
-found = "more often than the weak labels" if more else "more often, below the weak labels"
-room.outcome("06-balance", found, "It can tell the reviews apart, and did not know where the border is.")
+found = "more often than the weak labels" if more else "more often, though not as often as the weak labels"
+room.outcome(
+    "06-balance", found, "It ranks the reviews well, and draws the line between the answers in the wrong place."
+)
 
 # %% tags=["nbval-ignore-output"]
 cut = before[:, 0].sort(descending=True).values[round(balance[0] * len(labels))].item()
@@ -155,7 +161,7 @@ plt.show()
 print(f"Nearly all lie above 0.5; the border between the two kinds lies near {cut:.2f}.")
 
 # %% [markdown]
-# With a fixed threshold the student would teach itself that everything is positive, become surer of it, and end with one
+# With a fixed threshold the student could teach itself that everything is positive, become surer of it, and end with one
 # answer for all.
 #
 # ## The ramp
@@ -163,7 +169,7 @@ print(f"Nearly all lie above 0.5; the border between the two kinds lies near {cu
 # In the beginning the student has not learnt what is asked; it should listen first. So α grows **linearly from 0** to its
 # maximum during a warm-up, and stays there.
 #
-# **Exercise · 4 minutes, easy.** α over the training.
+# **Exercise · 4 minutes, easy.** Compute α at a moment of the training.
 
 
 # %%
@@ -202,7 +208,7 @@ print(f"largest step from one point to the next: {steps[0]:.3f} against {steps[1
 # %%
 room.predict(
     "06-help",
-    "Against soft labels, the student that edits its labels ends ...",
+    "Compared with the student of soft labels, the student that edits its labels ends ...",
     ["worse", "about the same", "better"],
 )
 
@@ -234,8 +240,8 @@ print(f"a perfect student would agree in {below:.2f} of the cases: as often as t
 # %% [markdown]
 # ### Who is right where they disagree?
 #
-# A student that edits labels is a supervisor of its own. Take the trained student's answers to its *training* reviews, and
-# look at those where it overrules the weak label.
+# A student that edits its labels supervises itself. Take the trained student's answers to its *training* reviews, and look
+# at those where it overrules the weak label.
 
 # %%
 room.predict(
@@ -265,7 +271,8 @@ room.outcome("06-overrule", found, f"Of all its answers, {own.label_accuracy:.1%
 # %% [markdown]
 # ## How much trust?
 #
-# α from 0 (soft weak labels alone) to high, three seeds each, trained once and shipped (`w2s-lab study losses`).
+# The study `losses` (`w2s-lab study losses`) trained students at several α, from 0 (soft weak labels alone) upwards, on
+# three seeds each. Its results are shipped with the kit.
 
 # %%
 room.loss_explorer("alpha").set(value=0.5)
@@ -281,9 +288,9 @@ for alpha in (0.0, *alphas):
 # %% [markdown]
 # ## Bootstrapping: weak → medium → strong
 #
-# Another way to bridge a large gap is in small steps: let the weak supervisor teach a model of medium size, and let that
-# one label for the strong one (Burns et al. 2023, section 4.3; it was best on chess, and each step had fresh inputs,
-# where ours have the same ones). The student without a detour is that of hard labels from above.
+# Another way to bridge a large gap is to take small steps: the weak supervisor teaches a model of medium size, and that
+# model labels for the strong one (Burns et al. 2023, section 4.3). There it worked best on chess, and each step had fresh
+# inputs; our steps share theirs. The control, without the detour, is the student of hard labels from above.
 
 # %%
 room.predict(
@@ -323,8 +330,8 @@ assert second["rare-word"][0] > first["rare-word"][0] + 0.05 and second["negated
 
 # %% [markdown]
 # The model in the middle mends what looks random: rare words that it knows from its own pre-training, slips on plain
-# reviews. What the supervisor gets wrong *as a rule* it learns as a rule, and passes it on. Its labels are better on average,
-# and no better where the strong student would need it: rare words it would have mended by itself.
+# reviews. Where the supervisor's errors follow a rule, it learns the rule and passes it on. So its labels are better on
+# average, and hardly better where the strong student needs it. The rare words the student would have mended by itself.
 #
 # ## Why do papers disagree?
 #
@@ -356,7 +363,7 @@ assert abs(effects["sentiment, small gap", "at the trusted snapshot"].mean) < 0.
 # in time, one cannot tell any more: soft labels had overfitted, and stopping mends that as well. On the helpdesk task soft
 # labels are worse than hard ones, and the loss makes up for it (four seeds).
 #
-# **2. The number of seeds, 3. whether they are paired.** Both students of a seed share the split, the supervisor and
+# **2. The number of seeds, and 3. whether they are paired.** Both students of a seed share the split, the supervisor and
 # the order of the examples. The difference *within* a seed varies much less than the accuracies themselves.
 
 # %%
@@ -368,9 +375,9 @@ panel
 # After two seeds one would have published that bootstrapping hurts. Move the slider to the right. Then choose
 # `soft labels`, and see how long it takes to know that they help at the end of training, with pairing and without.
 #
-# **4. How many things were tried.** Of twenty intervals about nothing, one excludes 0 by chance; the studies mark what
-# survives Holm's correction. All claims about this notebook's remedies, generated from the result files; the verdict is that
-# of the trusted snapshot:
+# **4. How many things were tried.** Where twenty methods do nothing, about one of their twenty 95 % intervals excludes 0 by
+# chance. So the studies mark what survives Holm's correction. The table has all claims about this notebook's remedies, made
+# from the result files. Remedies are judged at the trusted snapshot, naive students at the moment that their row names:
 
 # %%
 room.findings_view(("naive", "confidence", "bootstrapping", "soft labels"))
@@ -380,8 +387,8 @@ room.findings_view(("naive", "confidence", "bootstrapping", "soft labels"))
 #
 # ## An open task
 #
-# **Open task · 20 minutes, hard.** Plan an experiment on two remedies or more, such as those of `room.findings_view()`. It may take 40
-# trainings. Five criteria ask what a careful reader would ask.
+# **Open task · 20 minutes, hard.** Plan an experiment on two remedies or more. The menu of `room.seed_count()` above has their
+# names. The experiment may take 40 trainings. Five criteria ask what a careful reader would ask.
 
 
 # %%
@@ -398,7 +405,7 @@ room.check(my_experiment)
 # %% [markdown]
 # <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
 #
-# The criteria pull at each other. More remedies cost trainings and make the correction stricter; more seeds make the
+# The criteria pull against each other. More remedies cost trainings and make the correction stricter; more seeds make the
 # intervals narrower. Two remedies with one control in common are cheaper than two with a control each. A remedy whose
 # students scatter widely cannot be judged with 40 trainings at all: the honest plan then has fewer remedies.
 #

@@ -135,12 +135,12 @@ room.check(best_of_each)
 
 # %% [markdown]
 # The package's own is `w2s.selection.keep(..., balanced=True)`, the flat line of the figure. Below, a student learns what
-# *your* function keeps, once it is right. Both keep the shares of the *labels*. Where the supervisor says one answer too
-# often, balance keeps it so: it cannot know better.
+# *your* function keeps, once it is right. Your function and the package's keep the shares of the *labels*. If the supervisor
+# gives one answer too often, so does the balanced half.
 #
 # ## Against the control
 #
-# Now the right way: the surest half, balanced, and beside it a random half. As many labels, as many steps.
+# Now the right way: the surest half, balanced, and beside it a random half. Both have as many labels and take as many steps.
 
 # %%
 verdicts = ["that of the surest half", "neither: less than 0.05 apart", "that of the random half"]
@@ -192,8 +192,9 @@ for tag, (right, _) in slices.items():
 # ## Eight runs
 #
 # A random half can be lucky. The study `methods`, which is shipped with the kit, has done this with eight seeds: other
-# splits, other supervisors, other draws. Each rule is compared with a random half of the *same* seed. Two rules also
-# shift the balance of answers, or keep more than half; they are compared with as many of each answer, drawn at random.
+# splits, other supervisors, other draws. Each rule is compared with a random half of the *same* seed. Two rules need another
+# control: *high IFD* shifts the balance of the answers, and *two supervisors agree* keeps more than half of the labels. Each
+# of them is compared with as many labels of each answer, drawn at random.
 
 # %%
 rows = room.measured("methods")["rows"]
@@ -215,10 +216,11 @@ effects = changes("accuracy")
 w2s.study_plots.effect_dots(effects, control_name="labels drawn at random", by_mean=True)
 plt.show()
 helping = [effect.name for effect in effects if effect.verdict == "helps"]
-print(f"At the end of training, {len(helping)} of {len(effects)} rules help: {', '.join(helping)}.")
+print(f"At the end of training, {len(helping)} of {len(effects)} rules help: {'; '.join(helping)}.")
 
 # %% [markdown]
-# That is the end. Trusted examples can also stop each student in time (notebook 04). What is left of the rules then?
+# So much for the end of training. Trusted examples can also stop each student in time (notebook 04). What is then left of
+# these gains?
 
 # %%
 stopped = changes("trusted_accuracy")
@@ -228,23 +230,23 @@ assert not any(w2s.effects.holm(stopped))
 
 # %% [markdown]
 # At the end it helps to keep what the supervisor is sure of. Stopped in time, the student of a random half is nearly as
-# good: less than half of the lead is left, and no rule survives Holm's correction. What a second supervisor agrees on is
-# right more often, and teaches no more than as many labels at random. One rule that is often recommended
-# comes last both times: **high IFD**.
+# good: less than half of the lead is left, and no gain survives Holm's correction. Labels on which a second supervisor
+# agrees are right more often, but one cannot tell whether they teach more than as many labels drawn at random. **High IFD**,
+# a rule that is often recommended, has the lowest mean both times; its intervals hold 0.
 #
 # ## Two sensible rules, opposite directions
 #
-# **Instruction-following difficulty** compares the perplexity of the answer behind its input with that of the answer
+# **Instruction-following difficulty** (IFD) compares the perplexity of the answer after its input with that of the answer
 # alone:
 #
 # $$\mathrm{IFD}(\hat y|x) = \frac{\mathrm{PPL}(\hat y|x)}{\mathrm{PPL}(\hat y)},
 # \qquad \mathrm{PPL} = \exp\Big(-\frac{1}{T}\sum_{t=1}^{T} \log \mathrm{Pr}^w(\hat y_t|\cdot)\Big)$$
 #
-# Below 1 the input helps to say the answer; from 1 on it does not, and the two are taken not to fit. *Superfiltering*
-# (Li et al. 2024, arXiv 2402.00530) computes it with a weak model and keeps the **highest** values below 1: what is
-# hard.
+# Below 1, the input makes the answer likelier. From 1 on it does not, and input and answer are taken for a mismatch.
+# *Superfiltering* (Li et al. 2024, arXiv 2402.00530) computes IFD with a weak model and keeps the **highest** values below
+# 1: what is hard.
 #
-# **By hand.** An answer of two tokens has the log-probability −0.4 behind its input, and −1.6 alone:
+# **By hand.** An answer of two tokens has the log-probability −0.4 after its input, and −1.6 alone:
 
 # %%
 math.exp(0.4 / 2) / math.exp(1.6 / 2)
@@ -292,14 +294,15 @@ room.outcome("07-ranks", found, "PPL(ŷ) is the same for all of them, so only PP
 # %% [markdown]
 # Neither rule is wrong. They answer different questions. Superfiltering filters data whose answers come from a *better*
 # source than the filter: most are right, and what is hard is worth learning. Here the labels come from the filter
-# itself: what is hard for it is what it gets wrong. And the two clouds lie apart, since the two answers alone are not
-# equally likely: IFD over all labels ranks answers, too.
+# itself: what is hard for it, it has often got wrong. And the two clouds lie apart, since without an input the two answers
+# are not equally likely: IFD over all labels ranks answers, too.
 #
 # ## Two more opinions
 #
-# A rule can ask somebody else. A **second supervisor** that saw the examples in another order: do the two agree? Or the
-# **student itself**, after one epoch: which labels have a small loss? A network learns what is regular before it learns
-# errors by heart (Han et al. 2018, arXiv 1804.06872; their co-teaching has two networks, which choose for each other).
+# A rule can ask another model. It may ask a **second supervisor**, which saw the examples in another order: do the two agree?
+# Or it may ask the **student itself**, after one epoch: which labels have a small loss? A network learns what is regular
+# before it learns errors by heart (Han et al. 2018, arXiv 1804.06872; their co-teaching has two networks, which choose for
+# each other).
 
 # %% tags=["nbval-ignore-output"]
 second = store.labels(bench.supervisor(seed=1000), splits.student_train)
@@ -328,7 +331,7 @@ for name, values in scores.items():
 # 3. Which kinds of review are missing among the surest half? Do they come back with *IFD*?
 # 4. Find the rule and the fraction with the best probe. Would you have known without the test set?
 # 5. *Real English*: film reviews that people wrote, labelled by a bag of words; the probe reads SmolLM2's features.
-#    Is what it is sure of right more often here, too? (`docs/real_english.md` says how to fetch them.)
+#    Are the labels that it is sure of right more often here, too? (`docs/real_english.md` says how to fetch reviews and model.)
 
 # %% tags=["nbval-ignore-output"]
 pool = labels.take(range(1000))
@@ -344,15 +347,15 @@ room.worlds(
 # %% [markdown]
 # ## Ask several supervisors
 #
-# An **ensemble** (figure 4.5d) does not choose labels, it makes better ones. Three supervisors vote; each learnt the
-# same examples, in another order. If they erred independently, how often would the majority be right?
+# An **ensemble** (figure 4.5d) does not choose among labels: it is meant to make better ones. Three supervisors vote. Each
+# learnt the same examples, in another order. If they erred independently, how often would the majority be right?
 #
-# **Exercise · 10 minutes, medium.** The probability that more than half of the voters are right.
+# **Exercise · 10 minutes, medium.** Compute the probability that more than half of the voters are right.
 
 
 # %%
 def vote_accuracy(p, voters):
-    """Accuracy of the majority of an odd number of voters, each right with probability p."""
+    """Accuracy of the majority of an odd number of voters, each right with probability p, independent of the rest."""
     ...  # your code here
 
 
@@ -368,11 +371,15 @@ expected = odds(np.mean(alone), 3)
 print(f"right alone: {', '.join(f'{a:.3f}' for a in alone)}; a vote of independent errors: {expected:.3f}")
 
 # %%
-hopes = ["about as much better as that", "hardly better than one of them", "worse than one of them"]
-room.predict("07-vote", "The real vote of these three supervisors will be", hopes)
+hopes = [
+    "nearly as good as independent errors would make it",
+    "hardly better than one supervisor",
+    "worse than one supervisor",
+]
+room.predict("07-vote", "How good will the real vote of these three supervisors be?", hopes)
 
 # %% [markdown]
-# **Exercise · 6 minutes, easy.** The vote itself.
+# **Exercise · 6 minutes, easy.** Now write the vote itself.
 
 
 # %%
@@ -390,7 +397,7 @@ voted = w2s.metrics.accuracy(elect([list(one.answers) for one in sets]), splits.
 gain = voted - float(np.mean(alone))
 assert voted < expected - 0.03
 found = hopes[0] if gain > 0.7 * (expected - np.mean(alone)) else hopes[2] if gain < -0.005 else hopes[1]
-room.outcome("07-vote", found, f"It is right on {voted:.3f}. Their errors are shared.")
+room.outcome("07-vote", found, f"It is right in {voted:.3f} of the cases: the supervisors share their errors.")
 
 # %% tags=["nbval-ignore-output"]
 truth = np.array(splits.student_train.answers)
@@ -404,7 +411,8 @@ print(f"stacking, fitted on {len(splits.validation)} trusted examples: {stacked.
 # %% [markdown]
 # They learnt from the same examples, with the same pre-training, so they fail on the same constructions. A vote cannot
 # mend what nobody knows, nor can **stacking** (a regression on what all of them say, fitted on a little truth; Wolpert
-# 1992). In the eight seeds of the study, against a student of one supervisor, at the end and where trusted examples stop it:
+# 1992). The study compares students of such labels with the student of one supervisor, over eight seeds, at the end and where
+# trusted examples stop them:
 
 # %%
 found = {name: select(rows, grid="sentiment", method=name) for name in (
@@ -418,20 +426,21 @@ right = np.mean(column(found["stacking (xs, s, m)"], "label_accuracy"))
 assert right > 0.99
 
 # %% [markdown]
-# Equally weak members add little. *Stacking* has supervisors of three sizes, of which pocket-m alone is right nearly always: the
-# line shows that trusted examples find the one to believe, and not that an ensemble helps.
+# Equally weak members add little: about two hundredths, or nothing that one can tell. *Stacking* has supervisors of three
+# sizes, and one of them, pocket-m, is nearly always right. So its line shows that trusted examples find the member to
+# believe, and not that an ensemble helps.
 #
 # ## Ask the strong model only where it matters
 #
 # So far the student replaces its supervisor. In a **cascade** (figure 4.5e; Chen et al. 2023, arXiv 2305.05176) both
 # stay: the weak model answers every item, and where its confidence is below a threshold, the strong one is asked.
 #
-# **Exercise · 5 minutes, easy.** What does that cost?
+# **Exercise · 5 minutes, easy.** Compute what that costs.
 
 
 # %%
 def cascade_cost(confidences, threshold, weak_cost, strong_cost):
-    """confidences: array [N] of the weak model; returns (fraction of items asked, mean cost per item)."""
+    """confidences: array [N] of the weak model; costs are per item; returns (fraction asked, mean cost per item)."""
     ...  # your code here
 
 
@@ -463,7 +472,7 @@ room.outcome("07-cascade", found, "Where the supervisor is sure, it is nearly al
 
 # %% [markdown]
 # Move the threshold. When is the cascade dearer than the strong model alone? How far is the fitted threshold from the
-# best one, which only the test set knows? Does the mean of three supervisors pay for its price?
+# best one, which only the test set knows? Is the mean of three supervisors worth its price?
 
 # %% tags=["nbval-ignore-output"]
 costs = [w2s.cascade.flops_per_item(model, splits.test) for model in (weak, strong)]
@@ -482,15 +491,17 @@ room.cascade_explorer(sides, answers, costs[1])
 # %% [markdown]
 # ## An open task
 #
-# **Open task · 15 minutes, medium.** Choose a rule of selection for a task of yours, and say what may be claimed for it: at the end, and where
-# trusted examples stop. Add one case in which you would not use it; the check lists those that it knows.
+# **Open task · 15 minutes, medium.** Choose a rule of selection for a team whose supervisor is like this one, and say what may be
+# claimed for it: at the end, and where trusted examples stop the student. Add one case in which you would not use the rule. The
+# check lists the cases that it knows.
 
 
 # %%
 def my_selection():
     """{"rule": ..., "control": ..., "at the end": ..., "at the trusted snapshot": ..., "wrong for": ...}
 
-    Claims are "helps", "hurts" or "cannot tell", no firmer than Holm's correction over all rules leaves them.
+    Rule and control are named as in *Eight runs*. Claims are "helps", "hurts" or "cannot tell", no firmer than Holm's
+    correction over all rules leaves them.
     """
     ...  # your code here
 
@@ -500,11 +511,13 @@ room.check(my_selection)
 # %% [markdown]
 # <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
 #
-# Several rules help at the end, and of none can it be told once students stop in time. One may still prefer a selected
-# half: it costs nothing, and forgives a training that goes on too long. One may as well keep all labels and stop.
+# Several rules help at the end. Once students stop in time, two intervals still lie above 0, and neither survives Holm's
+# correction. One may still prefer a selected half: it costs nothing, and forgives a training that goes on too long. One may as
+# well keep all labels and stop.
 #
 # Both answers depend on how the supervisor errs. Confidence ranks well here because this supervisor doubts what it does
-# not know. A rule that was good in one world is a hypothesis in another, and a random part of the same size is its test.
+# not know. A rule that was good in one world is a guess in another, and has to be tested there against a random part of the
+# same size.
 #
 # </details>
 #
@@ -516,9 +529,9 @@ room.quiz("07")
 # %% [markdown]
 # ## What this does not show
 #
-# The supervisor of this world doubts what it does not know. A model that is sure of its errors would put them on top of
-# every ranking. On the helpdesk task, where the supervisor does not know a whole rule, keeping its confident half did
-# not help in the study (`data/results/methods-tasks.png`). Selection also throws away what is hard. Here pre-training
-# made up for it; where fine-tuning has to teach something, it would be missing.
+# The supervisor of this world doubts what it does not know. A model that is sure of its errors would put them at the top of
+# every ranking by its own confidence. On the helpdesk task, where the supervisor does not know a whole rule, one cannot tell
+# whether its confident half helps (`data/results/methods-tasks.png`). Selection also throws away what is hard. Here
+# pre-training made up for it. Where fine-tuning has to teach something, it would be missing.
 #
 # **Next:** [08 · The flywheel](08_the_flywheel.ipynb): the models make the inputs, too.

@@ -36,9 +36,9 @@ store = w2s.Store()
 # | step | what happens | what can go wrong |
 # |---|---|---|
 # | propose | a **generator** samples new inputs | nonsense; always the same |
-# | filter the texts | no input of the task, or nearly in the pool: out | too strict: rare kinds vanish |
+# | filter the texts | drop what is no input of the task, and what nearly repeats the pool | too strict: rare kinds vanish |
 # | label | a **labeller** answers what is left | wrong answers |
-# | filter the answers | the labeller is unsure, one answer takes over: out | nothing is left |
+# | filter the answers | drop what the labeller is unsure of, and what upsets the balance of answers | nothing is left |
 # | retrain | the **student** learns the grown pool, from its pre-trained start | it learns the errors |
 #
 # Then the next round begins. Our task is the reviews of the other notebooks. The seed pool has 100 true answers, the
@@ -55,13 +55,13 @@ example = world.parse("The room was not gorgeous.")
 print(example.input, "→", example.answer, example.tags)
 
 # %% [markdown]
-# The last three lines are a luxury. Our world was made by a grammar, so a parser can tell whether a text is a review,
-# and what its true answer is. We use that truth for **measuring** only, never for training.
+# The last three lines of this cell are a luxury. Our world was made by a grammar, so a parser can tell whether a text is a
+# review, and what its true answer is. We use that truth for **measuring** only, never for training.
 #
 # ## Propose
 #
 # The generator was pre-trained on documents of this world: reviews, and much else. It writes new ones from the bare
-# start token on, sampled word by word from its own distribution.
+# start token on, sampled token by token from its own distribution.
 
 # %% tags=["nbval-ignore-output"]
 documents = proposals.sample_documents(generator, 300, temperature=1.0, seed=1)
@@ -110,7 +110,7 @@ room.check(rouge_l_of_tokens)
 # The package's own is `rouge_l`, which takes two texts. Look at the pair above: opposite meaning, and quite alike. It
 # counts words, and knows nothing of what they mean.
 #
-# **Exercise · 10 minutes, medium.** The filter. Go through the proposals in order. Keep a text if its ROUGE-L with every text of the pool,
+# **Exercise · 10 minutes, medium.** Write the filter. Go through the proposals in order. Keep a text if its ROUGE-L with every text of the pool,
 # and with every text kept before it, is **below** the threshold. Use `rouge_l`.
 
 
@@ -124,7 +124,7 @@ def without_near_repeats(proposed, pool, threshold):
 room.check(without_near_repeats)
 
 # %% [markdown]
-# How strict should it be? Self-Instruct refuses from 0.7 on. A fair test of a filter: show it texts that are surely
+# How strict should it be? Self-Instruct refuses a text from 0.7 on. To test a filter fairly, show it texts that are surely
 # good. Here are 300 **real** reviews, and a pool of 1,500 other real ones.
 
 # %%
@@ -207,8 +207,8 @@ room.outcome("08-temperature", found, "More of them are reviews, and they are mo
 # %% [markdown]
 # ## Answers
 #
-# Back to temperature 1. What is nearly in the seed pool goes, and the supervisor answers the rest. (`ground_truth`
-# only puts the parser's truth where it can be measured against; labelling does not look at it.)
+# Back to temperature 1. We drop what nearly repeats the seed pool, and the supervisor answers the rest. (`ground_truth`
+# only puts the parser's truth beside the inputs, to measure against; labelling does not look at it.)
 
 # %% tags=["nbval-ignore-output"]
 seed_texts, refuse_repeats = [example.input for example in seed_pool.examples], room.yours(without_near_repeats)
@@ -235,7 +235,7 @@ assert sure.label_accuracy > labels.label_accuracy
 # %% [markdown]
 # ## Does the student gain?
 #
-# Two students, each from the pre-trained start: one of the seed pool, one of the seed pool and what was accepted.
+# Two students, each from the pre-trained start: one learns the seed pool, the other the seed pool and what was accepted.
 
 # %% tags=["nbval-ignore-output"]
 pool = wheel.merged([seed_pool, accepted])
@@ -271,7 +271,7 @@ room.outcome("08-steps", found, "Always ask what the same effort would have done
 
 # %% [markdown]
 # Keep this control in mind below: the study that we are going to read compares each round with the seed pool at
-# **equal passes**, so part of what rises in it is steps. What *falls* in it falls in spite of more steps.
+# **equal passes**, so more steps explain a part of what rises in it. What *falls* in it falls in spite of more steps.
 #
 # ## The same in one call
 #
@@ -287,9 +287,9 @@ print(diagram.said)
 # %% [markdown]
 # ## Let go of the checks
 #
-# Now a wheel that feeds on itself, all in the name of saving effort: sampling at temperature 0.5, since the texts
-# look cleaner; the student answers its own proposals; every answer is accepted; the pool is what was accepted last;
-# and the generator goes on learning from that. Two rounds.
+# Now we turn a wheel that feeds on itself, all in the name of saving effort. It samples at temperature 0.5, since the texts
+# look cleaner. The student answers the proposals itself, and every answer is accepted. The pool is what was accepted last,
+# and the generator goes on learning from it. Two rounds.
 
 # %%
 room.predict(
@@ -306,7 +306,7 @@ for one in degrading:
 most = max(degrading[-1].answer_shares.values())
 options = ["both answers, about equally often", "one answer clearly more often", "one answer to nearly everything"]
 found = options[0 if most < 0.6 else 1 if most < 0.9 else 2]
-room.outcome("08-degrade", found, "A small lean of the labeller becomes the next labeller's lesson.")
+room.outcome("08-degrade", found, "Each labeller learns the lean of the one before it.")
 
 # %% [markdown]
 # ## Six dials
@@ -314,7 +314,7 @@ room.outcome("08-degrade", found, "A small lean of the labeller becomes the next
 # | dial | red | warns of |
 # |---|---|---|
 # | test accuracy | falls below the seed pool's | the outcome: too late |
-# | label accuracy | low; only our parser knows it | wrong answers |
+# | label accuracy | is low; only our parser knows it | wrong answers |
 # | answer balance | one answer becomes rare | drift of the labels |
 # | duplicate rate | rises | narrowing of the proposals |
 # | distinct-2 | falls | narrowing |
@@ -382,7 +382,7 @@ for seed in range(3):
 # %% [markdown]
 # ## When the policy changes
 #
-# Another way in which synthetic labels go wrong: they are consistent, plentiful and **out of date**. The helpdesk
+# There is another way in which synthetic labels go wrong: they are consistent, plentiful and **out of date**. The helpdesk
 # decides refunds by seven rules. One has changed: the return window was one month, and is two weeks now. The weak
 # supervisor learnt the old policy and has labelled all tickets by it; people have decided a few under the new one.
 
@@ -391,7 +391,7 @@ desk = policy.conflict_bench(store, "auto", 0)
 people = policy.human_set(desk)
 print(f"{len(desk.labels):,} weak labels under the old policy, {len(people)} human decisions under the new one")
 for rule, (right, count) in w2s.score(desk.labels).by_slice().items():
-    print(f"{rule:<16} {right:.2f} of {count:>4} weak labels are right now")
+    print(f"{rule:<16} {right:.2f} of {count:>4} weak labels agree with the new policy")
 
 # %% [markdown]
 # `rule-changed` are the tickets that the two policies decide by different rules. How should the human decisions be
@@ -456,7 +456,7 @@ print(f"Most is gained under the changed rule by: {best}. Most is lost in its ne
 #
 # **Open task · 15 minutes, hard.** The team has 250 tickets that people decided under the new policy; 100 of them are the human set of
 # the table. A model may write more tickets, and people can take over all tickets of some rules for good: a quarter of
-# the tickets at most. The system is good at `danger`, and that must stay. Return a dictionary:
+# the tickets at most. The system is good at `danger`, and must stay so. Return a dictionary:
 #
 # * `training`: one of the eight ways in the table,
 # * `people_decide`: a list of rules whose tickets go to people,
@@ -516,8 +516,8 @@ room.quiz("08")
 #   take a third more steps than the others. In the live run above it is the mixed student that takes more.
 # * Four rounds, three seeds, a small generator: how fast a wheel degrades is a matter of size, data and luck. That an
 #   unchecked one feeds on its own lean is the mechanism.
-# * One round gained little that more steps on the seed pool would not have gained. Whether a flywheel pays at all is
-#   to be measured against that.
+# * One round gained little that more steps on the seed pool would not have gained too. Measure against such steps whether a
+#   flywheel pays at all.
 #
 # **Next.** [09 · Scaling and budget](09_scaling_and_budget.ipynb): which pair of models, how many labels of which
 # kind, and where the next unit of money helps.

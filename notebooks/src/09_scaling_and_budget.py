@@ -29,7 +29,7 @@ scaling, budget = room.measured("scaling"), room.measured("budget")
 #
 # The kit's ladder has five pre-trained models; four of them were measured in these pairs, on the sentiment task. No
 # student is smaller than its supervisor, and a rung that makes next to no errors supervises only its own size. All are
-# fine-tuned for as many steps, each rung at the learning rate that its own validation set chose.
+# fine-tuned for equally many steps, each rung at the learning rate that its own validation set chose.
 
 # %%
 rungs = list(scaling["rates"])
@@ -79,7 +79,7 @@ print(f"{len(keys)} trainings asked for, {len(set(keys))} different ones")
 assert len(keys) == 9 and len(set(keys)) == 7
 
 # %% [markdown]
-# The whole study, with the part on the gap that comes below:
+# And in the whole study, with its part on the gap, which comes further down:
 
 # %%
 print("{asked for:,} trainings asked for, {different:,} different ones: {saved:,} saved".format(**scaling["trainings"]))
@@ -128,8 +128,8 @@ room.heat_map(scaling)
 # %% [markdown]
 # ## Three traps of a heat map
 #
-# **Undefined is not zero.** Where the ceiling is not above the supervisor there is no gap that could be recovered.
-# The cell is hatched, and a mean over the seeds in which it happens to be defined says so.
+# **Undefined is not zero.** Where the ceiling is not above the supervisor there is no gap that could be recovered. A cell
+# without any defined PGR is hatched. Where the PGR is defined in some seeds only, the cell says in how many.
 
 # %%
 for cell in scaling["cells"]:
@@ -139,15 +139,19 @@ for cell in scaling["cells"]:
         print(f"{cell['weak']:>9} → {cell['strong']:<9} defined in {at['n']} of {seeds} seeds; {three}")
 
 # %% [markdown]
-# **A dark cell may be a handful of examples.** PGR divides by the gap. Where the gap is small, a few test examples
-# make a large PGR. How many more examples does the student of the darkest cells get right, of 1,000?
+# **A dark cell may be one example.** PGR divides by the gap. Where the gap is small, a single test example makes a PGR
+# large, above 0 or below. Take two dark cells and a pale one. How many more examples does the student get right than its
+# supervisor, of 1,000?
 
 # %%
 tests = scaling["sizes"][2]
-for weak, strong in (("pocket-l", "pocket-l"), ("pocket-xs", "pocket-m")):
+for weak, strong in (("pocket-m", "pocket-m"), ("pocket-l", "pocket-l"), ("pocket-xs", "pocket-m")):
     plain = cells[weak, strong]["plain"]
-    more = tests * (plain["accuracy"]["mean"] - plain["weak"]["mean"])
-    print(f"{weak:>9} → {strong:<9} PGR {plain['pgr']['mean']:.2f}: {more:.0f} more of {tests:,} test examples right")
+    more = round(tests * (plain["accuracy"]["mean"] - plain["weak"]["mean"]))
+    side = "fewer" if more < 0 else "more"
+    print(
+        f"{weak:>9} → {strong:<9} PGR {plain['pgr']['mean']:+.2f}: {abs(more)} {side} of {tests:,} test examples right"
+    )
 
 # %% [markdown]
 # **The diagonal is a question of its own.** Supervisor and student of one size, trained for as many steps:
@@ -170,7 +174,7 @@ for rung in (weak for weak, strong in pairs if weak == strong):
 room.predict(
     "09-confidence",
     "Where does the confidence loss gain most against soft labels, if both students stop where trusted examples say?",
-    ["where the gap between supervisor and ceiling is small", "where the gap is large", "about the same everywhere"],
+    ["where the gap between supervisor and ceiling is small", "where the gap is large", "one cannot tell"],
 )
 
 # %%
@@ -188,9 +192,9 @@ for moment, key in (("at the end", "confidence against gap"), ("stopped", "confi
     print(f"{moment}: slope {fit['slope']:+.2f} [{fit['low']:+.2f}, {fit['high']:+.2f}], {fit['clusters']} seeds")
 
 # %%
-sides = ["where the gap between supervisor and ceiling is small", "where the gap is large", "about the same everywhere"]
+sides = ["where the gap between supervisor and ceiling is small", "where the gap is large", "one cannot tell"]
 found = sides[2 if fit["low"] <= 0 <= fit["high"] else 1 if fit["slope"] > 0 else 0]
-why = "At the end it gains where the gap is large: there the control has learnt most errors. Stopping undoes that."
+why = "At the end it gains where the gap is large: the control has learnt most errors. Stopped, it has learnt few."
 room.outcome("09-confidence", found, why)
 
 # %% [markdown]
@@ -209,12 +213,13 @@ room.outcome("09-confidence", found, why)
 # That is what is usually counted. But a weak label comes from a supervisor, and the supervisor learnt from truth that
 # somebody was paid for.
 #
-# **Exercise · 5 minutes, easy.** The cost of each plan, with the supervisor's truth, which is needed wherever there are weak labels.
+# **Exercise · 5 minutes, easy.** Compute the cost of each plan. Wherever there are weak labels, it includes the truth that the
+# supervisor learnt.
 
 
 # %%
 def plan_costs(plans, human_cost, weak_cost, taught):
-    """plans: list of (human labels, weak labels); taught: true examples of a supervisor. A list of costs."""
+    """plans: list of (human labels, weak labels); taught: how many truths a supervisor learnt. A list of costs."""
     ...  # your code here
 
 
@@ -240,9 +245,9 @@ for human in sorted({point.human for point in grid}):
 #
 # ## Which plans are worth their money?
 #
-# A plan is on the **Pareto frontier** if no plan that costs as much or less is as accurate.
+# A plan is on the **Pareto frontier** if no other plan that costs as much or less is at least as accurate.
 #
-# **Exercise · 12 minutes, hard.** The numbers of these plans, from the cheapest to the dearest.
+# **Exercise · 12 minutes, hard.** Return the numbers of these plans, from the cheapest to the dearest.
 
 
 # %%
@@ -255,8 +260,8 @@ def pareto_frontier(costs, accuracies):
 room.check(pareto_frontier)
 
 # %% [markdown]
-# **Exercise · 5 minutes, easy.** A team has a quality floor: the number of the cheapest plan whose accuracy is at least `floor`, or
-# None.
+# **Exercise · 5 minutes, easy.** A team has a quality floor. Return the number of the cheapest plan whose accuracy is at least `floor`,
+# or None.
 
 
 # %%
@@ -296,7 +301,9 @@ room.predict(
 start = next(point for point in grid if (point.human, point.weak) == (0, 500))
 human, weak = mixing.next_unit(grid, start, human_cost=10, weak_cost=1)
 for name, gain in (("human", human), ("weak", weak)):
-    print(f"{name:<6} {100 * gain.per_unit:+.4f} per 100 units, standard error {100 * gain.error:.4f}")
+    print(
+        f"{name:<6} {100 * gain.per_unit:+.4f} accuracy per 100 units of money, standard error {100 * gain.error:.4f}"
+    )
 found = "human labels" if human.per_unit > weak.per_unit else "weak labels"
 room.outcome("09-next", found, "A human label is dear, and gains more per unit of money here.")
 
@@ -308,8 +315,8 @@ room.outcome("09-next", found, "A human label is dear, and gains more per unit o
 room.budget_explorer(budget)
 
 # %% [markdown]
-# The frontier is chosen by measured means, so plans that were lucky look better than they are. And the explorer counts no supervisor. With its
-# truth in the bill, a human label at 10:
+# The frontier is chosen by measured means, so plans that were lucky look better than they are. And the explorer does not count
+# what the supervisor costs. With the supervisor's truth in the bill, and a human label at 10:
 
 # %%
 charge = room.yours(plan_costs)
@@ -323,13 +330,13 @@ for point in sorted(bills, key=bills.get):
 #
 # ## The same labels, used better
 #
-# Order and weight cost nothing. 100 human and 1,500 weak labels, mixed together: what changes if they are used
-# otherwise?
+# Order and weight cost nothing. Take 100 human and 1,500 weak labels, mixed together. What changes if they are used in another
+# way?
 
 # %%
 room.predict(
     "09-ways",
-    "Which of these helps most, against the human labels mixed in?",
+    "Which of these helps most, compared with the human labels mixed in?",
     ["every human label counts 5 times", "first the human labels", "the human labels last"],
 )
 
@@ -340,7 +347,7 @@ plt.show()
 names = {"counted 5 times": "every human label counts 5 times", "first": "first the human labels"}
 names |= {"last": "the human labels last"}
 best = max((way for way in ways if way.name in names), key=lambda way: way.mean)
-room.outcome("09-ways", names[best.name], f"{difference(best)}. Nothing is trained after it.")
+room.outcome("09-ways", names[best.name], f"{difference(best)}. No weak label is learnt after them.")
 
 # %% [markdown]
 # ## Design a pipeline
@@ -410,7 +417,7 @@ room.quiz("09")
 #   minutes. Nothing here says what happens between models that are each a million times larger.
 # * That very few human labels are enough holds where pre-training has the answer ready. On the helpdesk, where rules
 #   have to be learnt, a hundred true decisions leave more to be desired (notebook 08).
-# * Money is not all: latency, privacy, and people who can judge the answers at all. Where nobody can, there is no
+# * Money is not everything: latency, privacy, and people who can judge the answers at all. Where nobody can, there is no
 #   human label to buy, and weak supervision is not the cheap way but the only one.
 #
 # **Next.** [10 · Your models, your data](10_your_models_your_data.ipynb): the same ten lines with other models and

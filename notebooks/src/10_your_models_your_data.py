@@ -8,7 +8,7 @@
 # * read a file of your own, and have its mistakes shown to you by line number;
 # * name the answers so that a language model can use what it knows;
 # * run the same ten lines on any file or data set of the Hub, with any two causal language models;
-# * say before anything is downloaded what a training takes of a GPU's memory;
+# * say before anything is downloaded how much of a GPU's memory a training takes;
 # * tell when there is no gap, and say so.
 #
 # *About a minute of computing on a laptop the first time, seconds afterwards. With `HUB = False` nothing is fetched.*
@@ -93,7 +93,7 @@ for what, text in broken.items():
 
 # %% [markdown]
 # Not every slip is an error. The same review twice may be an accident, the same review with *two* answers is a
-# contradiction. Only the first row is kept, and it is said which ones went:
+# contradiction. Only the first row is kept, and a warning names the rows that were left out:
 
 # %%
 lines = ["text,liked", "Good soup.,yes", "Sour wine.,no", "Good soup.,no", "Sour wine.,no"]
@@ -273,12 +273,12 @@ print(f"Not always. {worst.label}: {worst.value:+.3f} [{worst.low:+.3f}, {worst.
 #
 # A GPU that is too small says so after the download. Counting is quicker. For fine-tuning in float32 with AdamW, each
 # *trained* parameter takes four numbers of 4 bytes: the weight, its gradient, and AdamW's two running averages (of the
-# gradient, and of its square). A *frozen* one is only there.
+# gradient, and of its square). A *frozen* one takes its weight alone.
 #
 # **By hand.** A thousand trained parameters: $1000 \cdot (4 + 4 + 8) = 16{,}000$ bytes. A million frozen and a thousand
 # trained ones: $4 \cdot 1{,}000{,}000 + 16 \cdot 1000 = 4{,}016{,}000$ bytes.
 #
-# **Exercise · 5 minutes, easy.** Bytes for weights, gradients and AdamW's averages.
+# **Exercise · 5 minutes, easy.** Count the bytes for weights, gradients and AdamW's averages.
 
 
 # %%
@@ -318,7 +318,8 @@ room.outcome("10-fits", found, f"It takes {whole.memory / 1e9:.1f} GB with a sin
 # **By hand.** A matrix from 4 numbers to 3, rank 1: $A$ has 4 entries, $B$ has 3, together 7; the matrix itself has 12.
 # At this size it hardly pays. From 2,048 to 2,048 with rank 16 it is 65,536 instead of 4,194,304.
 #
-# **Exercise · 5 minutes, easy.** All layers are alike, and `matrices` lists (in, out) of the matrices of one layer.
+# **Exercise · 5 minutes, easy.** Count the parameters of such updates. All layers are alike, and `matrices` lists (in, out) of the
+# matrices of one layer.
 
 
 # %%
@@ -340,8 +341,8 @@ print(f"{thin.memory / 1e9:.1f} GB with {thin.rows} examples at a time, not {who
 
 # %% [markdown]
 # Now move the sliders. What does **gradient checkpointing** change (it computes activations a second time on the way
-# back instead of keeping them)? What does the number of **tokens**? Which card would you need for all weights of the
-# model of 7 billion parameters?
+# back instead of keeping them)? What does the number of **tokens** change? Which card would you need to train all weights of
+# the model of 7 billion parameters?
 
 # %%
 room.memory_explorer()
@@ -408,8 +409,8 @@ print(w2s.plots.pgr_text(outcome.comparison))
 # ```
 #
 # The pairs are starting points: their rates come from the literature, and the authors of this kit have not run them.
-# Expect little at first. On open models, weak-to-strong generalization is far from sure (see `docs/findings.md`, and Burns et
-# al. 2023 for the cases where it failed).
+# Expect little at first. How much of the gap is recovered differs from task to task and from pair to pair, and may be nothing
+# (see `docs/findings.md`, and Burns et al. 2023).
 #
 # ## When there is no gap
 #
@@ -480,4 +481,4 @@ room.quiz("10")
 # [11 · Real English](11_real_english.ipynb): a real language model and sentences that people wrote, on a laptop.
 #
 # And your own question. The methods of notebooks 04 to 08 are one line each in a bench, and `w2s-lab study` runs such
-# lines over many seeds. Your progress is kept in notebook 00.
+# lines over many seeds. Notebook 00 shows your progress.

@@ -6,7 +6,7 @@
 # **At the end** you can
 #
 # * say how much of a student's gain here was told in pre-training;
-# * prove what a student answers that cannot tell some examples apart, and when a majority of right labels suffices;
+# * prove what a student must answer if it cannot tell some examples apart, and when a majority of right labels suffices;
 # * predict a student's corrections from its pre-trained features, before it is trained;
 # * hold such predictions against real students, early and late, and say what they do not explain;
 # * say what becomes of an aspect that a supervisor cannot see, and name the places where correction ends.
@@ -34,12 +34,12 @@ print(f"{labels.label_accuracy:.1%} of {len(labels):,} weak labels are right")
 # Every review in the corpus of the pocket ladder is closed by sentences that follow its verdict, such as *I want my money
 # back*. Burns et al. (2023) name this **pretraining leakage** among the ways in which such experiments differ from what
 # they stand for: about a task beyond us all, no document tells the answer. Here pre-training belongs to the kit, so the
-# share of reviews with such sentences is a dial. In the other reviews a coin stands for the verdict.
+# share of reviews with such sentences is a dial. In all other reviews these sentences follow a coin.
 
 # %%
 room.predict(
     "12-leakage",
-    "A model is pre-trained on as many reviews, and none of them tells its verdict. Where does it end as a student?",
+    "A model is pre-trained on as many reviews, of which none tells its verdict. Where does it end as a student?",
     ["below its supervisor", "level with its supervisor", "above its supervisor"],
 )
 
@@ -61,8 +61,8 @@ found = "above" if lead.low > 0 else "below" if lead.high < 0 else "level with"
 room.outcome("12-leakage", f"{found} its supervisor", "There is nothing to elicit: the ceiling is not above it either.")
 
 # %% [markdown]
-# (`w2s-lab study leakage`, 8 seeds; students stopped on 100 trusted examples. One pre-training a share.) What these
-# labels elicit from `pocket-m` was told in its pre-training, in other words than those of the task. The kit shows how labels
+# (`w2s-lab study leakage`, 8 seeds, students stopped on 100 trusted examples, one pre-training for each share.) What these
+# labels elicit from `pocket-m` was told in its pre-training, though not in the words of the task. The kit shows how labels
 # call up what is there. It does not show how a model finds out what nobody told it. On real English there is no such dial: the
 # pre-training of SmolLM2 is not ours.
 #
@@ -92,8 +92,8 @@ room.predict(
 )
 
 # %% [markdown]
-# **Exercise · 8 minutes, medium.** What does a student answer that tells apart nothing but the cells? Among equally frequent labels take the
-# alphabetically first.
+# **Exercise · 8 minutes, medium.** A student tells apart nothing but the cells. What does it answer? Among equally frequent labels
+# take the alphabetically first.
 
 
 # %%
@@ -154,8 +154,8 @@ reached = {k: one.label_accuracy for k, one in elected.items()}
 # %% tags=["nbval-ignore-output"]
 weak = bench.reference.label_accuracy
 line = Series(sizes, list(reached.values()), "student", "plurality of the weak labels")
-marks = (Mark(weak, "weak supervisor", across=True, role="weak"),)
-Chart("neighbours", "test accuracy", (line,), marks, (1, 450), (0.7, 1.0), log_x=True).show()
+level = Series((1, 405), (weak, weak), "weak", "weak supervisor", points=False)
+Chart("neighbours", "test accuracy", (line, level), x_range=(1, 450), y_range=(0.7, 1.0), log_x=True).show()
 lead = reached[405] - reached[5]
 found = "that of the 405 nearest" if lead > 0.02 else "that of the 5 nearest" if lead < -0.02 else "no difference"
 room.outcome("12-wide", found, "Wide neighbourhoods hold reviews of many kinds, and their errors are outvoted.")
@@ -178,23 +178,24 @@ print(f"{'the supervisor':<26} {at['mean']:.2f} [{at['low']:.2f}, {at['high']:.2
 #
 # ## Does a real student err where the plurality errs?
 #
-# Two that are both right in 90 % of the cases agree often, even if they err at different places. **Error consistency**
+# Two models that are both right in 90 % of the cases agree often, even if they err at different places. **Error consistency**
 # (Cohen's kappa; Geirhos et al. 2020, arXiv 2006.16736) takes that away: with accuracies $p$ and $q$, both are right or
 # both wrong by chance in $c = pq + (1-p)(1-q)$ of the cases, and $\kappa = (\text{same} - c)/(1 - c)$.
 #
-# **By hand.** Ten items, each errs on two of them, on one of these together: same = 0.8, and chance is
+# **By hand.** Of ten items, each model gets two wrong, and one of these is the same item. So both are right on seven and both
+# are wrong on one: same = 0.8. By chance it would be
 
 # %%
 by_chance = 0.8 * 0.8 + 0.2 * 0.2
 print(f"c = {by_chance:.2f}, kappa = {(0.8 - by_chance) / (1 - by_chance):.3f}")
 
 # %% [markdown]
-# **Exercise · 5 minutes, easy.** The same for two lists of right and wrong.
+# **Exercise · 5 minutes, easy.** Compute kappa from two lists that say which items are right.
 
 
 # %%
 def errors_in_common(first, second):
-    """Two lists of N True or False, right or wrong on the same items; Cohen's kappa out."""
+    """Two lists of N True or False in, whether each model is right on each of the N items; Cohen's kappa out."""
     ...  # your code here
 
 
@@ -202,12 +203,13 @@ def errors_in_common(first, second):
 room.check(errors_in_common)
 
 # %% [markdown]
-# The supervisor answered the same test reviews. How many errors has it in common with the pluralities of its labels?
+# The supervisor answered the same test reviews. How many errors does it share with the pluralities of its labels?
 
 # %% tags=["nbval-ignore-output"]
 kappa, supervisor = room.yours(errors_in_common), w2s.score(bench.reference).correct.tolist()
+print("neighbours  kappa")
 for k, one in elected.items():
-    print(f"{k:>3} neighbours: kappa {kappa(w2s.score(one).correct.tolist(), supervisor):.2f}")
+    print(f"{k:>10} {kappa(w2s.score(one).correct.tolist(), supervisor):>6.2f}")
 
 # %%
 room.predict(
@@ -313,7 +315,7 @@ room.outcome("12-easy", found, "The same words alone mislead a bag of words: pre
 # what was reviewed.
 #
 # In a *conflict* policy and verdict speak for different reviews. Take the conflicts that the ceiling, which learnt the
-# truth, gets right: in which share of them does the student choose by the verdict? That share it **gives up**.
+# truth, gets right: in which share of them does the student choose by the verdict? The student **gives up** that share.
 
 # %%
 room.predict(
@@ -338,7 +340,7 @@ room.outcome("12-blind", found, "Its labels can be explained without what it kno
 
 # %% [markdown]
 # (`w2s-lab study blind-spot`, 20 seeds, stopped on 100 trusted pairs.) As many errors at random places cost much, too: a
-# third of the labels is wrong. What is between the two is due to the blind spot. Does the student turn *against* the
+# third of the labels is wrong. The difference between the two is due to the blind spot. Does the student turn *against* the
 # policy? Look at the pairs that each aspect decides:
 
 # %%
@@ -389,10 +391,10 @@ room.check(my_forecast)
 # <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
 #
 # Wide neighbourhoods need labels and features alone, and beat the supervisor in the pocket world. That they are wide
-# enough was found with the truth of another seed; a team without any truth cannot know which width to believe, and may
-# at best look whether the pluralities of several widths agree. A late student errs as narrow neighbourhoods do, so the
+# enough was found with the truth of another seed; a team without any truth cannot know which width to believe. At best it can
+# look whether the pluralities of several widths agree. A late student errs as narrow neighbourhoods do, so the
 # two together say what there is to lose by training on. On film reviews one cannot tell whether the same width helps.
-# A forecast that fails in the second world one looks at is a reason to buy a hundred true answers.
+# A forecast that cannot be relied on in a second world is a reason to buy a hundred true answers.
 #
 # </details>
 #
@@ -409,5 +411,5 @@ room.quiz("12")
 # * The predictions use labels and features alone, but which $k$ predicts well was chosen on another seed, with the truth.
 # * To err on the same examples is not to err for the same reason.
 #
-# **Next:** your own question. A study of your own needs no change to the package: `docs/extending.md`. Your progress is kept
-# in notebook 00.
+# **Next:** your own question. A study of your own needs no change to the package: `docs/extending.md`. Notebook 00 shows your
+# progress.

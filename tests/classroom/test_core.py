@@ -1,6 +1,7 @@
 """The classroom's toolkit: charts, panels, checks of a learner's code, quizzes, progress."""
 
 import json
+import re
 from xml.etree import ElementTree
 
 import ipywidgets as widgets
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from pictures import SVG, pixels, sound, stored
+from places import ROOT
 
 from w2s_lab import assets, classroom
 from w2s_lab.classroom import overview, progress
@@ -161,7 +163,7 @@ SUM = Exercise(
         (lambda v: v.sum(-1) * 3, "wrong", "Factor: all your numbers are 3 times"),
         (lambda v: v.sum(), "wrong", "Shape: you returned a single number; expected [3]"),
         (lambda v: v.sum(0), "wrong", "Shape: you returned [4]; expected [3]"),
-        (lambda v: v.sum(-1) / 0, "wrong", "Not a number"),
+        (lambda v: v.sum(-1) / 0, "wrong", "An infinity came out"),
         (lambda v: v.sum(-1) + torch.tensor([0, 0, 1]), "wrong", "at [2]"),
         (lambda v: 1 / 0, "wrong", "raised ZeroDivisionError: division by zero"),
         (lambda v: "12", "wrong", "You returned a text; expected a tensor"),
@@ -294,6 +296,16 @@ def test_every_question_can_be_answered_and_every_option_has_feedback(name):
 def test_ids_are_unique_over_all_quizzes():
     names = [q.question["id"] for name in ALL_QUIZZES for q in classroom.quiz(name).questions]
     assert len(names) == len(set(names)) >= 55
+
+
+def test_effects_that_a_quiz_quotes_stand_in_the_findings():
+    page, effect = (
+        (ROOT / "docs" / "findings.md").read_text(encoding="utf-8"),
+        r"[+-]0\.\d{3} \[[+-]0\.\d{3}, [+-]0\.\d{3}\]",
+    )
+    texts = {path.name: path.read_text(encoding="utf-8").replace("−", "-") for path in assets.QUIZZES.glob("*.json")}
+    quoted = [(name, one) for name, text in texts.items() for one in re.findall(effect, text)]
+    assert len(quoted) > 4 and [(name, one) for name, one in quoted if one not in page] == []
 
 
 def test_one_right_option_lets_the_others_go():

@@ -1,4 +1,4 @@
-"""Notebook 11: real English or its rehearsal, what it reads of the studies; no sentence of the data in a notebook."""
+"""Notebook 11: real English or the pocket world, what it reads of studies; no sentence of the data in a notebook."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from w2s_lab import assets
 from w2s_lab import classroom as room
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import EXERCISES, NOTEBOOKS
-from w2s_lab.classroom.toolkit.stage import COMMANDS, REAL, REHEARSAL, Stage, stage
+from w2s_lab.classroom.toolkit.stage import COMMANDS, POCKET, REAL, Stage, stage
 from w2s_lab.data import fetch, film_texts, rated
 from w2s_lab.data.sources import read_examples
 
@@ -34,8 +34,8 @@ def nothing_fetched(tmp_path, monkeypatch):
 
 
 def test_without_the_download_it_says_what_to_run(nothing_fetched):
-    assert stage() == REHEARSAL and not stage().real
-    assert COMMANDS in stage().says and "rehearsal" in stage().says
+    assert stage() == POCKET and not stage().real
+    assert COMMANDS in stage().says and "pocket world" in stage().says
     assert f"`w2s-lab fetch {REAL.task} {REAL.model}`" in COMMANDS
     assert {REAL.task, REAL.model} <= set(fetch.FETCHABLE)
 
@@ -150,7 +150,7 @@ def test_no_sentence_of_the_data_is_in_a_notebook():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("solved", [False, True])
-def test_the_rehearsal_runs_to_its_end(solved, nothing_fetched, monkeypatch):
+def test_the_pocket_world_runs_to_its_end(solved, nothing_fetched, monkeypatch):
     """With nothing fetched, stubs left alone or solved: no cell fails, and the first one says what to do."""
     for variable, value in OFFLINE.items():
         monkeypatch.setenv(variable, value)

@@ -14,8 +14,8 @@ def test_every_criterion_of_the_forecast_can_be_missed():
     misses = [
         (changed(cells="verdict"), "`cells` are neighbours or clusters"),
         (changed(cells="20 clusters"), "is surely right more often"),
-        (changed(late="405 neighbours"), "`late` are such cells"),
-        (changed(late="the supervisor's own answer"), "`late` are such cells"),
+        (changed(late="405 neighbours"), "`late` are neighbours"),
+        (changed(late="the supervisor's own answer"), "`late` are neighbours"),
         (changed(real_English="helps"), "`real English` says"),
         (changed(made_of=["weak labels", "true answers"]), "`made of` names"),
         (changed(limits=["one seed only"]), "`limits` gives two reasons"),

@@ -441,7 +441,7 @@ def test_a_question_that_occurs_twice_is_kept_once():
         "distractor2": "other",
         "distractor3": "words",
     }
-    with pytest.warns(DataWarning, match="1 rows left out: the same question"):
+    with pytest.warns(DataWarning, match="1 row left out: the same question"):
         table = preset_table("hub:sciq", PRESETS["sciq"], [Rows(SCIQ[:10]), Rows([again]), Rows(SCIQ[10:20])])
     assert inputs(table) == [sciq(row).input for row in SCIQ[:20]]
 

@@ -81,7 +81,7 @@ def test_numbers_are_answers_as_they_are_written(kind):
 
 
 def test_equal_rows_are_left_out_with_a_warning():
-    with pytest.warns(DataWarning, match=r"1 rows left out.*row 61 as 1"):
+    with pytest.warns(DataWarning, match=r"1 row left out.*row 61 as 1"):
         _, examples, notes = read_examples([*ROWS, ROWS[0]])
     assert len(examples) == 60 and notes[0].startswith("61 rows read")
 

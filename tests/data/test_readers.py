@@ -177,7 +177,7 @@ def test_a_header_that_comes_again_is_left_out_and_told(tmp_path):
         content = table(HEADER + GOOD[:20]) + again + table(GOOD[20:])
         task, pairs, _, told = read(put(tmp_path, "a.csv", content))
         assert pairs == GOOD and set(task.answers) == {"neg", "pos"}
-        says(told, "1 rows left out: they repeat the header (line 22)")
+        says(told, "1 row left out: a repeat of the header (line 22)")
     assert len(read(tmp_path / "a.csv", header=False)[1]) == 62
 
 

@@ -167,7 +167,7 @@ def test_unknown_source():
 
 def test_options_reach_the_reader_and_warnings_come_through(tmp_path):
     path = put(tmp_path, "a.csv", rows([*[(t, "01"[a == "positive"]) for t, a in GOOD], ("film number 1 was fine", 1)]))
-    with pytest.warns(DataWarning, match="1 rows left out"):
+    with pytest.warns(DataWarning, match="1 row left out"):
         splits = load_splits(path, instruction="Good or bad?", answers={"0": "bad", "1": "good"})
     assert splits.task.answers == ("bad", "good")
     assert {e.instruction for e in splits.test.examples} == {"Good or bad?"}
@@ -401,8 +401,8 @@ def test_repeats_and_conflicts_are_reported(tmp_path):
     told = [str(w.message) for w in caught]
     assert len(told) == 2
     assert re.search(r"a\.csv: 3 rows left out: .*same answer.*line 82 as 3; line 84 as 5; line 85 as 5", told[0])
-    assert re.search(r"1 rows left out: .*another answer.*line 83 'positive' against 4 'negative'", told[1])
-    assert sum("rows left out" in note for note in notes) == 2
+    assert re.search(r"1 row left out: .*another answer.*line 83 'positive' against 4 'negative'", told[1])
+    assert sum(" left out" in note for note in notes) == 2
     assert "84 rows read, 80 examples kept, 0 blank lines skipped." in notes
 
 
@@ -491,7 +491,7 @@ def test_accounting_of_repeats(tmp_path, lines, header):
 
 def assert_accounts(content, suffix, examples, notes):
     """Data rows, counted here in another way, are the examples and the rows that a note gives as left out."""
-    lost = sum(int(note.split()[0]) for note in notes if "rows left out" in note)
+    lost = sum(int(note.split()[0]) for note in notes if " left out" in note)
     header = any("read as a header" in note for note in notes)
     if suffix == ".csv":
         found = sum(any(map(str.strip, cells)) for cells in csv.reader(io.StringIO(content, newline="")))
@@ -565,7 +565,7 @@ def test_hub_malformed(source):
 @pytest.mark.skipif(not SST2.exists(), reason=f"SST-2 is not at {SST2}")
 def test_sst2():
     task, examples, notes = quietly(SST2, answers={"0": "negative", "1": "positive"})
-    lost = sum(int(note.split()[0]) for note in notes if "rows left out" in note)
+    lost = sum(int(note.split()[0]) for note in notes if " left out" in note)
     assert any(note.startswith("6920 rows read") for note in notes)
     assert any("no header found" in note for note in notes)
     assert len(examples) == 6920 - lost

@@ -11,7 +11,7 @@ from w2s_lab.data.answers import closed_list, is_missing
 from w2s_lab.data.cells import Unusable, answer_of, look_alike_hint, own_instruction, parts_of, rows_error
 from w2s_lab.data.columns import choose_columns
 from w2s_lab.data.options import ReadOptions
-from w2s_lab.data.tables import MAX_CLASSES, PACKED, DataError, DataWarning, Row, Table, listed, shown
+from w2s_lab.data.tables import MAX_CLASSES, PACKED, DataError, DataWarning, Row, Table, listed, rows_in_words, shown
 from w2s_lab.records import Example, Task
 
 
@@ -124,9 +124,10 @@ def _without_repeats(table: Table, examples: list[Example]) -> tuple[list[Exampl
             conflicts.append(f"{table.unit} {row.line} {shown(example.answer)} against {line} {shown(earlier.answer)}")
     notes = []
     for left_out, text in (
-        (repeats, "rows left out: same input and same answer as an earlier row"),
-        (conflicts, "rows left out: same input as an earlier row but another answer; the first answer is kept"),
+        (repeats, "left out: same input and same answer as an earlier row"),
+        (conflicts, "left out: same input as an earlier row but another answer; the first answer is kept"),
     ):
         if left_out:
-            notes.append(f"{len(left_out)} {text} ({'; '.join(left_out[:5])}{'; ...' if len(left_out) > 5 else ''}).")
+            named = "; ".join([*left_out[:5], *(["..."] if len(left_out) > 5 else [])])
+            notes.append(f"{rows_in_words(len(left_out))} {text} ({named}).")
     return [example for _, example in first.values()], notes

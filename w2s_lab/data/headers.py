@@ -16,6 +16,7 @@ from w2s_lab.data.tables import (
     listed,
     numbered,
     recurs,
+    rows_in_words,
     shown,
 )
 
@@ -78,7 +79,7 @@ def named_table(
             f"if it is right, --header {'yes' if header else 'no'} ({bool(header)})."
         )
     if lost:
-        doubts.append(f"{len(lost)} rows left out: they repeat the header ({unit} {numbered(lost)}).")
+        doubts.append(f"{rows_in_words(len(lost))} left out: a repeat of the header ({unit} {numbered(lost)}).")
     rows = tuple(Row(line, dict(zip(columns, cells, strict=True))) for line, cells in filled)
     blank = len(records) - len(filled) - len(lost) - header
     return Table(name, columns, rows, (*notes, *([] if question else [note])), blank, unit, tuple(doubts))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from w2s_lab.data.examples import table_of
-from w2s_lab.data.tables import DataError, DataWarning, Table, listed, shown
+from w2s_lab.data.tables import DataError, DataWarning, Table, listed, rows_in_words, shown
 from w2s_lab.records import Example, content_key
 from w2s_lab.system.registry import Registry
 
@@ -208,7 +208,7 @@ def preset_table(source: str, preset: Preset, parts: list[Any]) -> Table:
             asked.add(question)
             kept.append(example)
     if repeats:
-        notes.append(f"{repeats} rows left out: the same question as an earlier row.")
+        notes.append(f"{rows_in_words(repeats)} left out: the same question as an earlier row.")
         warnings.warn(f"{source}: {notes[-1]}", DataWarning, stacklevel=4)
     if not kept:
         raise DataError(f"{source}: the data set has no rows")

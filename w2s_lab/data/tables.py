@@ -61,6 +61,11 @@ class Table:
         return f"{self.name}, {self.unit} {line}"
 
 
+def rows_in_words(count: int) -> str:
+    """A number of rows, such as "1 row"."""
+    return f"{count} row{'' if count == 1 else 's'}"
+
+
 def shown(value: object) -> str:
     """A value as messages show it: its repr, cut to 60 characters."""
     text = repr(value)

@@ -1,6 +1,7 @@
 """The bar that `train` shows in a terminal or a notebook: steps and snapshots done, time left, the last snapshot."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -92,7 +93,8 @@ def training_bar(
     learnt = PASSES * min(recipe.batch_size, len(labelled))
     total = steps * learnt + recipe.snapshots(len(labelled)) * len(watch or ())
     name = shortened(name, 30)
-    options = {"disable": False} if asked else {}  # else tqdm asks the variable TQDM_DISABLE
+    # In a terminal tqdm asks the variable itself, in a notebook it does not.
+    options: dict[str, Any] = {"disable": not asked and bool(os.environ.get("TQDM_DISABLE"))}
     options |= {"total": total, "bar_format": FORMAT, "delay": 0 if asked else SECONDS}
     with Bar(desc=f"training {name}", **options) as bar:
         yield TrainingBar(bar, name, steps, learnt)

@@ -12,6 +12,7 @@ from w2s_lab.studies.study import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, UNMET
 
 SIGN = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", CANNOT_TELL: "?", UNMET: "–"}
 ALL = "all"
+WIDE = '<div style="overflow-x:auto"><div style="min-width:640px">{}</div></div>'  # a narrow page scrolls it
 STAR = "A star marks what survives Holm's correction for all tests of its world at that moment."
 
 
@@ -36,7 +37,7 @@ def findings_view(about: Sequence[str] = (), results: Mapping[str, Mapping[str, 
         says = f"{len(found)} claims: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + "."
         says += "" if verdict == ALL else f" Shown: {len(own)}."
         head = ("claim", "measured here", "effect at the end", "effect that is judged", "verdict")
-        return View(f"{says} {STAR}", html=table(head, _cells(own)))
+        return View(f"{says} {STAR}", html=WIDE.format(table(head, _cells(own))))
 
     options = [("all", ALL), *((f"{SIGN[name]} {name}", name) for name in SIGN)]
     return Panel("Claims and what was measured here", {"verdict": choice("Verdict", options)}, draw)

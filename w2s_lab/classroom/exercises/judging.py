@@ -38,6 +38,7 @@ WHY = (
     ("'list' and 'list'", "lists have no arithmetic; go through them together with zip, or make arrays of them"),
     ("must match the size of tensor", "the shapes do not fit; after a sum, keepdim=True keeps them fitting"),
     ("cannot be multiplied", "@ is the matrix product; * multiplies entry by entry"),
+    ("nonzero on 0d", "== compares a list as a whole; np.array(the list) is compared entry by entry"),
 )
 
 
@@ -114,8 +115,8 @@ def _returns_nothing(exercise: Exercise, call: _Call) -> str:
         return f"Your function prints `{shown}`, and returns nothing. Write `return` where it prints."
     if call.changed:
         many = " and ".join(f"`{name}`" for name in call.changed)
-        return f"Your function changes {many} in place, and returns nothing. Wanted is a new value, after `return`."
-    return "Your function computes something and returns nothing. Is the `return` of its last line missing?"
+        return f"Your function changes {many} in place, and returns nothing. Leave it as it is, and return a new value."
+    return "Your function computes something and returns nothing. Is `return` missing in its last line?"
 
 
 def _judge_by_criteria(exercise: Exercise, function: Callable, calls: list[_Call]) -> Verdict:
@@ -131,7 +132,7 @@ def _judge_by_criteria(exercise: Exercise, function: Callable, calls: list[_Call
                     good = False
                     break
                 why = f"there is no key {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
-                says = f"What you returned, {in_short(call.result)}, cannot be read ({why}). Wanted: {words}."
+                says = f"What you returned, {in_short(call.result)}, cannot be read ({why}). Expected: {words}."
                 return Verdict("wrong", says, call.arguments)
             if not good:
                 break
@@ -155,7 +156,8 @@ def _compared(exercise: Exercise, calls: list[_Call]) -> Verdict:
     wanted = [_wanted(exercise, arguments) for arguments in asked]
     wrong = [i for i in range(len(calls)) if not same(given[i], wanted[i], exercise.tolerance)]
     if not wrong:
-        chosen = f" and {len(exercise.cases)} chosen ones" if exercise.cases else ""
+        count = len(exercise.cases)
+        chosen = f" and {count} chosen one{'s' if count > 1 else ''}" if count else ""
         right = Verdict("right", f"Your function and the package's agree on {ROUNDS} random inputs{chosen}.")
         return _unchanged(calls) or right
     for words, mistake in exercise.mistakes:
@@ -203,4 +205,4 @@ def _raised(exercise: Exercise, function: Callable, error: Exception) -> str:
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == name]
     where = f" in its line `{lines[-1].line}`" if lines and lines[-1].line else ""
     why = next((f" Hint: {words}." for sign, words in WHY if sign in str(error)), "")
-    return f"Your function raised {type(error).__name__}: {error}{where}.{why}"
+    return f"Your function raised {type(error).__name__}: {str(error).rstrip('.')}{where}.{why}"

@@ -101,7 +101,7 @@ EXERCISES = (
                 lambda logits, tokens: _picked(logits, tokens).sum(),
             ),
             (
-                "This is Pr(y|x), the product of the probabilities. Asked for is its logarithm, the sum of the logs.",
+                "This is Pr(y|x), the product of the probabilities. Return its logarithm, the sum of the logs.",
                 lambda logits, tokens: _picked(logits.softmax(-1), tokens).prod(),
             ),
             (
@@ -118,7 +118,7 @@ EXERCISES = (
                 lambda logits, tokens: _picked(logits.log_softmax(0), tokens).sum(),
             ),
             (
-                "Sign: this is minus log Pr(y|x), the loss. Asked for is log Pr(y|x), which is at most 0.",
+                "Sign: this is minus log Pr(y|x), the loss. Return log Pr(y|x), which is at most 0.",
                 lambda logits, tokens: -_picked(logits.log_softmax(-1), tokens).sum(),
             ),
         ),
@@ -160,7 +160,7 @@ EXERCISES = (
                 lambda logits, ids, start: _behind(logits, ids)[start - 1 :].mean(),
             ),
             (
-                "Sign: this is the loss. Asked for is log Pr(y|x), which is at most 0.",
+                "Sign: this is the loss. Return log Pr(y|x), which is at most 0.",
                 lambda logits, ids, start: -_behind(logits, ids)[start - 1 :].sum(),
             ),
         ),
@@ -185,7 +185,7 @@ EXERCISES = (
                 lambda lp, mask: -(torch.where(mask, lp, 0.0).sum(-1) / mask.sum(-1)).mean(),
             ),
             (
-                "The mask is missing: what stands behind the end of an answer is padding, and counts nothing.",
+                "The mask is missing: what comes after the end of an answer is padding, and does not count.",
                 lambda lp, mask: -lp.sum(-1).mean(),
             ),
             (

@@ -46,7 +46,7 @@ _LIST_MISTAKES = (
         lambda lp, mask: int((_sums(lp, mask) / mask.sum(-1)).argmax()),
     ),
     (
-        "The mask is missing: behind the end of a short answer stands padding, which is no part of it.",
+        "The mask is missing: what comes after the end of a short answer is padding, not a part of it.",
         lambda lp, mask: int(lp.sum(-1).argmax()),
     ),
     (
@@ -129,9 +129,16 @@ EXERCISES = (
         most_likely_answer,
         _closed_list,
         key=_key_most_likely,
-        mistakes=_LIST_MISTAKES,
+        mistakes=(
+            *_LIST_MISTAKES,
+            (
+                "You set the padding to the probability 0, so every answer with padding has the product 0. Padding "
+                "counts as 1 in a product, as 0 in a sum of logarithms.",
+                lambda lp, mask: int((lp.exp() * mask).prod(-1).argmax()),
+            ),
+        ),
         hints=(
-            "First one number per answer, log Pr(y|x), then the place of the largest.",
+            "Compute one number per answer, log Pr(y|x). Then return the place of the largest.",
             "A row holds more places than a short answer has tokens; `mask` says which ones count.",
             "torch.where(mask, token_log_probs, 0.0).sum(dim=-1), then argmax.",
         ),
@@ -159,20 +166,21 @@ EXERCISES = (
                 lambda lp: (lp - lp.max()).exp(),
             ),
             (
-                "Still logarithms: this is log-softmax. Asked for are the probabilities.",
+                "These are still logarithms: you took log-softmax. Return the probabilities.",
                 lambda lp: lp.log_softmax(-1),
             ),
         ),
         hints=(
             "A probability is exp of its logarithm.",
             "The answers of the list are all there is: scale the probabilities so that they add up to 1.",
-            "It is a softmax. Subtract the maximum first: exp of −800 would be 0 in all places.",
+            "It is a softmax. Subtract the maximum first: else, where all are very low, every exp is 0.",
         ),
     ),
     Exercise(
         calibration_error,
         _judged,
         key=lambda confidence, correct: metrics.calibration(confidence, correct).ece,
+        cases=((np.array([0.55, 0.7, 0.95, 0.97, 1.0]), np.array([True, False, True, True, False])),),  # 1 is in a bin
         mistakes=(
             (
                 "All bins weigh alike in your answer. A bin counts by its share of the labels.",
@@ -200,6 +208,14 @@ EXERCISES = (
                 "You took the lower edge of each bin for its confidence. Take the mean confidence of the labels in it.",
                 lambda c, r: sum(share * abs(right - int(sure * 10) / 10) for share, right, sure in _bins(c, r)),
             ),
+            (
+                "You took the middle of each bin for its confidence. Take the mean confidence of the labels in it.",
+                lambda c, r: sum(share * abs(right - int(sure * 10) / 10 - 0.05) for share, right, sure in _bins(c, r)),
+            ),
+            (
+                "A label with confidence 1 is in none of your bins. It belongs to the last one, from 0.9 to 1.",
+                lambda c, r: (c < 1).mean() * metrics.calibration(c[c < 1], r[c < 1]).ece,
+            ),
         ),
         hints=(
             "Ten bins: a label with confidence 0.63 is in the bin from 0.6 to 0.7, number int(0.63 * 10).",
@@ -213,7 +229,7 @@ EXERCISES = (
         criteria=of_the_result(
             (
                 (
-                    "a whole number of labels, at least 1, for each construction but rare-word",
+                    f"a whole number of labels, at least 1, for each of {', '.join(reading_plan())}",
                     lambda plan: plan.keys() == _slices().keys() and all(n == int(n) >= 1 for n in plan.values()),
                 ),
                 (f"at most {READ} labels in all", lambda plan: sum(plan.values()) <= READ),

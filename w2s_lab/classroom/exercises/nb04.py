@@ -269,13 +269,13 @@ EXERCISES = (
         _accuracies,
         key=_stop_key,
         mistakes=(
-            ("You allowed snapshot 0, the untrained model. It is nobody's choice: look at snapshots 1, 2, … only.",
+            ("You allowed snapshot 0, the untrained model. Never choose it: look at snapshots 1, 2, … only.",
              lambda trusted: int(np.argmax(trusted))),
             ("You left out snapshot 0 and then forgot it in the count: add 1 to the place in the shorter list.",
              lambda trusted: int(np.argmax(trusted[1:]))),
             ("Among equals you took the last. Later snapshots have learnt more of the weak errors: take the first.",
              lambda trusted: len(trusted) - 1 - int(np.argmax(trusted[:0:-1]))),
-            ("You returned the accuracy; wanted is the number of the snapshot.", lambda trusted: max(trusted[1:])),
+            ("You returned the accuracy. Return the number of the snapshot.", lambda trusted: max(trusted[1:])),
         ),
         hints=(
             "The place of the largest number, not the number.",
@@ -297,7 +297,7 @@ EXERCISES = (
              _gain_misfit(np.mean, to_truth=True)),
             ("You took a square root. The theorem is about squared distances; only they obey Pythagoras.",
              _gain_misfit(np.mean, root=True)),
-            ("You summed absolute differences; wanted are squared ones.", _gain_misfit(np.mean, power=1)),
+            ("You summed absolute differences. Square them instead.", _gain_misfit(np.mean, power=1)),
         ),
         hints=(
             "A distance of two tables [N, K]: square the differences, sum over K answers, mean over N examples.",
@@ -311,12 +311,12 @@ EXERCISES = (
         criteria=(
             ("it returns the number of a snapshot, never 0, the untrained model",
              lambda call, trusted, *_: all(0 < at < len(trusted) and at == int(at) for at in _chosen(call))),
-            ("on average over eight recorded courses, it saves at least 70 % of the oracle's gain over the end",
+            ("on average over eight recorded trainings, it saves at least 70 % of the oracle's gain over the end",
              lambda call, *_: _part_of_the_gain(call) >= 0.7),
-            ("in no course it ends below the last snapshot by more than 0.02",
+            ("in no training is the chosen snapshot more than 0.02 below the last one",
              lambda call, *_: all(test[at] >= test[-1] - 0.02
                                   for (*_, test), at in zip(_courses(), _chosen(call), strict=True))),
-            (f"training may end {PATIENCE} snapshots after the one that it takes: what comes later changes nothing",
+            (f"what comes more than {PATIENCE} snapshots after the chosen one does not change the choice",
              lambda call, *_: _decides_in_time(call)),
         ),
         hints=(

@@ -89,7 +89,7 @@ EXERCISES = (
                 lambda w, s: (w * s).mean(-1),
             ),
             (
-                "You summed over the examples too. One number is wanted for each example.",
+                "You summed over the examples too. Return one number for each example.",
                 lambda w, s: (w * s).sum(),
             ),
             (
@@ -149,7 +149,7 @@ EXERCISES = (
                 lambda p, t: p ** (1 / t),
             ),
             (
-                "Dividing by T and scaling back to sum 1 changes nothing: the T cancels. It belongs into the exponent.",
+                "Dividing by T and scaling back to sum 1 changes nothing: the T cancels. It belongs in the exponent.",
                 lambda p, t: p / t / (p / t).sum(-1, keepdim=True),
             ),
         ),
@@ -193,7 +193,7 @@ EXERCISES = (
         criteria=of_the_result(
             (
                 (
-                    "both settings were measured on their D: (dial, value), and for lambda its schedule",
+                    "both settings are among those measured on their D: (dial, value), and for lambda its schedule",
                     lambda found: all(len(_ends(found[answers], answers)) for answers in (WEAK_LABELS, TRUTH)),
                 ),
                 (

@@ -153,7 +153,7 @@ EXERCISES = (
                 lambda p, m, w: m * (p if p <= w else 1.0),
             ),
             (
-                "Your ramp does not stop: after the warm-up it goes on above max_weight.",
+                "Your ramp does not stop: after the warm-up the weight keeps rising, above max_weight.",
                 lambda p, m, w: m * p / w,
             ),
             (
@@ -189,7 +189,10 @@ EXERCISES = (
                     "`moments` are both: at the end, and at the trusted snapshot",
                     lambda p: set(p["moments"]) == {*MOMENTS},
                 ),
-                ("`correction` allows for several tests", lambda plan: plan["correction"] in ("Holm", "Bonferroni")),
+                (
+                    "`correction` is one for several tests, such as 'Holm'",
+                    lambda plan: plan["correction"] in ("Holm", "Bonferroni"),
+                ),
             )
         ),
         hints=(

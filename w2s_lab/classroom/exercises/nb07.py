@@ -103,6 +103,21 @@ def _asked(confidences: np.ndarray, threshold: float, weak_cost: float, strong_c
     return here.asked, here.cost
 
 
+# -- mistakes ----------------------------------------------------------------------------------------------------
+
+
+def _places_within(scores: np.ndarray, answers: list[str], fraction: float) -> list[int]:
+    kept = []
+    for answer in TASK.answers:
+        own = scores[[one == answer for one in answers]]
+        kept += np.argsort(-own)[: round(fraction * len(own))].tolist()
+    return sorted(kept)
+
+
+def _exactly(k: int, p: float, voters: int) -> float:
+    return math.comb(voters, k) * p**k * (1 - p) ** (voters - k)
+
+
 # -- random inputs -----------------------------------------------------------------------------------------------
 
 
@@ -120,7 +135,7 @@ def _log_probs(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _voices(rng: np.random.Generator) -> tuple[list[list[str]]]:
-    return (rng.choice(TASK.answers, (int(rng.choice([3, 5])), 10)).tolist(),)
+    return (rng.choice(TASK.answers, (int(rng.choice([3, 5])), 11)).tolist(),)  # 11: no supervisor gives both as often
 
 
 def _odds(rng: np.random.Generator) -> tuple[float, int]:
@@ -202,6 +217,10 @@ EXERCISES = (
                 ),
             ),
             (
+                "These are places among the rows of one answer. Return the numbers of the rows in the whole list.",
+                _places_within,
+            ),
+            (
                 "These are the right rows in another order: return the row numbers sorted.",
                 lambda s, a, f: sorted(_keep(s, a, f), key=lambda row: (a[row], -s[row])),
             ),
@@ -248,6 +267,18 @@ EXERCISES = (
             ("This asks that all of them are right; more than half is enough.", lambda p, n: p**n),
             ("This asks that one of them is right; a majority needs more than half.", lambda p, n: 1 - (1 - p) ** n),
             (
+                "This is right for three voters only. Add up over k, for any odd number.",
+                lambda p, n: 3 * p**2 - 2 * p**3,
+            ),
+            *(
+                ("A majority is k = voters // 2 + 1 … voters, both ends included: range stops before its end.", wrong)
+                for wrong in (
+                    lambda p, n: sum(_exactly(k, p, n) for k in range(n // 2, n)),
+                    lambda p, n: sum(_exactly(k, p, n) for k in range(n // 2, n + 1)),
+                    lambda p, n: sum(_exactly(k, p, n) for k in range(n // 2 + 1, n)),
+                )
+            ),
+            (
                 "You forgot in how many ways k of the voters can be the right ones: times `math.comb(voters, k)`.",
                 lambda p, n: sum(p**k * (1 - p) ** (n - k) for k in range(n // 2 + 1, n + 1)),
             ),
@@ -258,7 +289,7 @@ EXERCISES = (
             ("This is how often the vote is wrong.", lambda p, n: float(bdtr(n // 2, n, p))),
         ),
         hints=(
-            "How likely is it that exactly k of the voters are right? comb(voters, k) · pᵏ · (1 − p)ᵛᵒᵗᵉʳˢ⁻ᵏ.",
+            "How likely are exactly k voters to be right? math.comb(voters, k) * p**k * (1 - p) ** (voters - k).",
             "The vote is right where k is more than half: add up k = voters // 2 + 1 … voters.",
         ),
     ),
@@ -309,7 +340,7 @@ EXERCISES = (
                 lambda c, t, w, s: (np.sum(c < t), w + np.mean(c < t) * s),
             ),
             (
-                "You gave the cost of all items together; wanted is the mean for one.",
+                "You gave the cost of all items together. Return the mean cost of one item.",
                 lambda c, t, w, s: (np.mean(c < t), len(c) * w + np.sum(c < t) * s),
             ),
         ),
@@ -325,7 +356,7 @@ EXERCISES = (
             (
                 ("`rule` is one of those of the figure above", lambda plan: plan["rule"] in CHOICES),
                 (
-                    "`control` has as many labels, and as many of each answer where the rule shifts them",
+                    "`control` fits the rule: as many labels, and as many of each answer where the rule shifts them",
                     lambda plan: plan["control"] == _control(plan["rule"]),
                 ),
                 (
@@ -333,7 +364,7 @@ EXERCISES = (
                     lambda plan: _says(plan, "at the end"),
                 ),
                 (
-                    "the same of what you say `at the trusted snapshot`",
+                    "what you say `at the trusted snapshot` survives Holm's correction too, or is 'cannot tell'",
                     lambda plan: _says(plan, "at the trusted snapshot"),
                 ),
                 (
@@ -347,7 +378,7 @@ EXERCISES = (
             )
         ),
         hints=(
-            "The figure shows the end, the table below it the trusted snapshot; the cell has the controls.",
+            "The figure of *Eight runs* shows the end, the table below it the trusted snapshot; its cell, controls.",
             "A verdict is 'helps', 'hurts' or 'cannot tell'. w2s.effects.holm(effects) says which survive.",
         ),
     ),

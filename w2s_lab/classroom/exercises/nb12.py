@@ -123,7 +123,7 @@ def _like_the_late_student(cells: str) -> float:
 
 CRITERIA = (
     (
-        "`cells` are neighbours or clusters of the study majorities, which nobody needs the truth for",
+        "`cells` are neighbours or clusters of the study majorities: cells that need no true answer",
         lambda plan: plan["cells"] in _without_truth(),
     ),
     (
@@ -131,7 +131,7 @@ CRITERIA = (
         lambda plan: _against_supervisor("majorities", plan["cells"]).low > 0,
     ),
     (
-        "`late` are such cells, too, with which the late student surely has a kappa above 0.5",
+        "`late` are neighbours or clusters with which the late student surely has a kappa above 0.5",
         lambda plan: plan["late"] in _without_truth() and _like_the_late_student(plan["late"]) > 0.5,
     ),
     (
@@ -175,7 +175,7 @@ EXERCISES = (
         mistakes=(
             ("This is how often both are right or both wrong. What would chance give?", _same),
             (
-                "You took chance away, and did not divide by what is left to reach, 1 − chance.",
+                "You subtracted chance, and did not divide by what chance leaves to reach, 1 − chance.",
                 lambda a, b: _same(a, b) - _chance(a, b),
             ),
             (

@@ -17,7 +17,7 @@ from w2s_lab.assignments.forms import SET, TENSOR, Form, as_form, plain, tag
 
 MOST_PARTS = 4  # of a tuple whose parts may have been exchanged
 FACTORS = (
-    (100.0, "Per cent: your numbers are 100 times those expected. Wanted is a fraction."),
+    (100.0, "Per cent: your numbers are 100 times those expected. Return a fraction."),
     (0.01, "Per cent: your numbers are a hundredth of those expected. Do not divide by 100."),
     (1 / math.log(2), "Your logarithms have the base 2 (bits). The kit counts in nats: use the natural logarithm."),
     (1 / math.log(10), "Your logarithms have the base 10. The kit counts in nats: use the natural logarithm."),
@@ -25,12 +25,12 @@ FACTORS = (
 NUMERIC: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
     ("Sign: your numbers are right but for their sign.", lambda b: -b),
     ("Your numbers are 1 minus those expected: you counted the opposite.", lambda b: 1 - b),
-    ("You cut your numbers off at 0 and 1. Wanted is the value as it comes out, also outside.", lambda b: b.clip(0, 1)),
-    ("You cut your numbers off at 0. Wanted is the value as it comes out, also below 0.", lambda b: b.clip(0, None)),
-    ("You cut your numbers off at 1. Wanted is the value as it comes out, also above 1.", lambda b: b.clip(None, 1)),
-    ("You took the logarithm once too often: wanted are the values themselves.", lambda b: np.log(b)),
-    ("You took exp once too often, or left out a logarithm: wanted is the logarithm.", lambda b: np.exp(b)),
-    ("You took the absolute value. Wanted is the value with its sign.", lambda b: np.abs(b)),
+    ("You cut your numbers off at 0 and 1. Return the value as it comes out, also outside.", lambda b: b.clip(0, 1)),
+    ("You cut your numbers off at 0. Return the value as it comes out, also below 0.", lambda b: b.clip(0, None)),
+    ("You cut your numbers off at 1. Return the value as it comes out, also above 1.", lambda b: b.clip(None, 1)),
+    ("You took the logarithm once too often: return the values themselves.", lambda b: np.log(b)),
+    ("You took exp once too often, or left out a logarithm: return the logarithm.", lambda b: np.exp(b)),
+    ("You took the absolute value. Return the value with its sign.", lambda b: np.abs(b)),
     ("Upside down: your numbers are 1 divided by those expected.", lambda b: 1 / b),
     ("You rounded. Return the number as it is.", lambda b: b.round()),
     ("You rounded to two places. Return the number as it is.", lambda b: b.round(2)),
@@ -68,7 +68,7 @@ def what_is_wrong(
     if a.shape != b.shape:
         return f"Shape: you returned {_shape(a)}; expected {_shape(b)}. {_axis(a, b, there, asked[at], names)}", at
     if not np.isfinite(a).all() and np.isfinite(b).all():
-        return f"Not a number: {_not_finite(a, asked[at], names)}{shown}", at
+        return f"{_not_finite(a, asked[at], names)}{shown}", at
     if words := _same_slip(numbers, tolerance) or _same_factor(numbers) or _one_part(wanted, numbers, tolerance):
         return words, at
     if b.ndim == 2 and np.allclose(b.sum(-1), 1) and not np.allclose(a.sum(-1), 1):
@@ -88,7 +88,7 @@ def _parts(given: Sequence[Form], wanted: Sequence[Form], tolerance: float) -> s
             return "Rows and columns are exchanged: the values are right, and the table lies on its side."
     if all(a is not None and b is not None and a.ndim == b.ndim == 1 and set(a) <= {0.0, 1.0} for a, b in arrays):
         if all(np.array_equal(np.flatnonzero(a), b) for a, b in arrays) and any(len(a) != len(b) for a, b in arrays):
-            return "You returned a mask of true and false. Wanted are the numbers of the rows where it is true."
+            return "You returned a mask of true and false. Return the numbers of the rows where it is true."
     if all(a is not None and b is not None and a.shape == b.shape and _whole(a) and _whole(b) for a, b in arrays):
         for step, words in ((1, "You count from 1: numbers of places begin at 0."), (-1, "You are one too low.")):
             if all(np.array_equal(a, b + step) for a, b in arrays):
@@ -203,9 +203,9 @@ def _axis(a: np.ndarray, b: np.ndarray, wanted: Form, arguments: tuple, names: S
                 f"work along dimension {left[b.shape]}."
             )
     if not b.shape:
-        return "Wanted is one number for all of them."
+        return "Return one number for all of them."
     if isinstance(wanted, list) and not a.shape:
-        return f"Wanted are {len(wanted)} values, not one."
+        return f"Return {len(wanted)} values, not one."
     if a.ndim == b.ndim == 1:
         more = len(a) - len(b)
         return f"That is {abs(more)} too {'many' if more > 0 else 'few'}."
@@ -214,14 +214,17 @@ def _axis(a: np.ndarray, b: np.ndarray, wanted: Form, arguments: tuple, names: S
 
 def _not_finite(a: np.ndarray, arguments: tuple, names: Sequence[str]) -> str:
     if not np.isnan(a).any():
-        return "an infinity came out. Is there log(0), or a division by 0?"
+        return "An infinity came out. Is there log(0), or a division by 0?"
     for name, argument in zip(names, arguments, strict=False):
         array = np.asarray(argument) if isinstance(argument, (torch.Tensor, np.ndarray)) else np.ones(1)
         if array.dtype.kind == "f" and (array < 0).any():
-            return f"NaN came out. `{name}` has negative numbers; did you take a logarithm or a root of them?"
+            return f"NaN, not a number, came out. `{name}` has negative numbers; did you take a log or a root of them?"
         if array.dtype.kind == "f" and (array == 0).any():
-            return f"NaN came out. `{name}` holds zeros, and 0 · log 0 or 0 / 0 is no number to a computer."
-    return "NaN came out: 0 · log 0, 0 / 0, the mean of nothing, or the logarithm or root of a negative number."
+            return f"NaN, not a number, came out. `{name}` holds zeros; is there 0 · log 0, or 0 / 0?"
+    return (
+        "NaN, not a number, came out: from 0 · log 0, from 0 / 0, from the mean of nothing, or from the logarithm or "
+        "root of a negative number."
+    )
 
 
 def _first(a: np.ndarray, b: np.ndarray, given: Form, wanted: Form, tolerance: float) -> str:
@@ -255,10 +258,13 @@ def _arguments(names: Sequence[str], arguments: tuple) -> str:
 
 
 def in_short(value: object, most: int = 100) -> str:
-    """A value in so many letters; a large array by its shape."""
+    """A value in so many letters: a large array by its shape, the numbers of a small one to four digits."""
     if isinstance(value, torch.Tensor) and value.numel() > 8:
         return f"tensor {list(value.shape)}"
     if isinstance(value, np.ndarray) and value.size > 8:
         return f"array {list(value.shape)}"
-    text = repr(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value)
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        value = value.tolist()
+        value = [float(f"{x:.4g}") if type(x) is float else x for x in value] if isinstance(value, list) else value
+    text = repr(value)
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -1,4 +1,4 @@
-"""Where notebook 11 plays: on real English where that was fetched, else on the built-in world as a rehearsal.
+"""Where notebook 11 plays: on real English where that was fetched, else in the pocket world.
 
 The two differ in names only, so the same cells run with the download and without it.
 """
@@ -28,20 +28,20 @@ class Stage:
 
     @property
     def says(self) -> str:
-        """What is played, and if it is the rehearsal, how to get the real thing."""
+        """What is played, and if it is the pocket world, how to get real English."""
         if self.real:
             return f"Real English: the sentences of {self.task}, and the language model {self.model}."
         return (
             f"The real sentences and the real model are not on this machine: {COMMANDS}, then this "
-            f"notebook again. Until then it is a rehearsal on the built-in task {self.task} with {self.model}: what "
+            f"notebook again. Until then it works in the pocket world, on the task {self.task} with {self.model}: what "
             "the cells compute is about these; what they read from data/results was measured on real English."
         )
 
 
 REAL = Stage(TASK, MODEL, "bag-of-words:1500", (3, 9, 15, 21), True)
-REHEARSAL = Stage("sentiment", "pocket-l", "bag-of-words:1500", (1, 2, 3, 4), False)
+POCKET = Stage("sentiment", "pocket-l", "bag-of-words:1500", (1, 2, 3, 4), False)
 
 
 def stage() -> Stage:
-    """Real English if sentences and model were fetched, else the rehearsal. Nothing is loaded yet."""
-    return REAL if fetched() else REHEARSAL
+    """Real English if sentences and model were fetched, else the pocket world. Nothing is loaded yet."""
+    return REAL if fetched() else POCKET
