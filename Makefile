@@ -9,7 +9,8 @@ DEVELOPER := $(VENV)/.developer
 # links to Colab, Kaggle and Binder (docs/web.md). Empty: none.
 REPOSITORY ?=
 # Two test workers with one thread each: with more they fight over the cores. Who has finished takes tests of the other.
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist worksteal
+# Compiled modules are kept, also where the machine asks Python not to: else every process of the tests compiles them anew.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -q -n 2 --dist worksteal
 # Jupyter wants to be told that being root, as in a container, is meant.
 AS_ROOT = $(shell test "$$(id -u)" = 0 && echo --allow-root)
 

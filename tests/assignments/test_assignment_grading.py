@@ -657,6 +657,13 @@ def test_a_class_is_graded_and_goes_on_where_it_was(tmp_path):
     assert [one.points for one in marks] == [12.0, FULL, FULL, 12.0, FULL, FULL]
 
 
+def test_the_master_runs_once_for_submissions_one_after_another(tmp_path, monkeypatch):
+    opened, usual = [], Key._opened
+    monkeypatch.setattr(Key, "_opened", lambda key: opened.append(key) or usual(key))
+    marks = grade_all(ASSIGNMENT, find_submissions(class_of(tmp_path / "in", 2)), tmp_path, workers=1, limits=LIMITS)
+    assert [one.points for one in marks] == [12.0, FULL] and len(opened) == 1
+
+
 def test_ctrl_c_does_not_wait_for_an_endless_loop(tmp_path):
     """What is under way is dropped at once, and nothing is written about it."""
     for name, cells in (("ada", SOLUTION), ("ben", ["import time\ntime.sleep(10**6)"])):

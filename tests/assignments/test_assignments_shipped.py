@@ -30,7 +30,7 @@ QUESTIONS = {
     ),
     "one_week": ("tempered_loss", "seed_effect", "bill", "one_run", "report", "pipeline", "memo"),
 }  # fmt: skip
-TRAINS = ("one_run(", "with_wrong_labels(")  # not evaluated here: half a minute
+TRAINS = ("one_run(", "with_wrong_labels(")  # evaluated in one test only: seconds each
 TRUTH = ("positive", "negative", "negative") * 100
 
 
@@ -509,6 +509,20 @@ def test_made_up_students_do_not_follow_labels_that_are_turned_round(body, wante
     exec(f"def one_run(seed):\n    {body}", names)
     assert eval(check.criterion, {"given": given(check, names)}) is wanted
     assert names["prepared"] is usual
+
+
+@pytest.mark.slow
+def test_a_run_in_full_follows_its_labels():
+    """With the shipped sizes: the gap is there, and students of labels that are turned round are worse than a coin."""
+    cells = assignment("one_week").cells
+    names: dict = {}
+    for cell in cells[: next(i for i, cell in enumerate(cells) if cell.startswith("SEEDS ="))]:
+        exec(cell, names)
+    run = names["one_run"](0)
+    assert 0.5 < run["weak"] < run["ceiling"] - 0.05 and run["treated"] > run["weak"]
+    assert {arm: len(answers) for arm, answers in run["answers"].items()} == dict.fromkeys(run["answers"], 300)
+    (check,) = (one for one in assignment("one_week").checks if "with_wrong_labels" in one.call)
+    assert eval(check.criterion, {"given": given(check, names)}) is True
 
 
 # -- one week: the plan ------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Every notebook, solved, in a real browser: it runs, every check is green, its dashboards move, nothing leaves.
 
-The quiz of 00 and the live training of 03 are tried there, too, once the notebook has run.
+The quiz of 00 and the live training of 03 are tried there, too, once the notebook has run. Nothing counts as fetched,
+so 11 is the rehearsal, and says what to fetch; `test_notebooks` runs it on what is there.
 
 Screenshots are kept in $W2S_LAB_SCREENSHOTS, where that is set.
 """
@@ -17,6 +18,7 @@ from forked import forked
 from tests.jupyter import CHROMIUM, HANDLES, NOTEBOOKS, OFFLINE, WINDOW, WORDS, Page, browser, server
 from w2s_lab.classroom import build
 from w2s_lab.classroom.exercises import NOTEBOOKS as EXERCISES
+from w2s_lab.classroom.toolkit.stage import COMMANDS
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,7 +42,7 @@ def lab(tmp_path_factory):
     for name in NAMES:
         solved = build.solved(nbformat.read(NOTEBOOKS / name, as_version=4))
         nbformat.write(solved, folder / "notebooks" / name)
-    with server(folder, program=forked(), **OFFLINE) as (address, token):
+    with server(folder, program=forked(), W2S_LAB_FETCHED=str(folder / "nothing"), **OFFLINE) as (address, token):
         yield folder, address, token
 
 
@@ -84,7 +86,10 @@ def test_a_notebook_runs_solved_and_its_dashboards_move(name, tab, lab):
             tab.page.keyboard.press(key)
             try:
                 tab.page.wait_for_function(
-                    f"([element, before]) => ({WORDS})(element) !== before", arg=[handle, before], timeout=CHANGES / 5
+                    f"([element, before]) => ({WORDS})(element) !== before",
+                    arg=[handle, before],
+                    timeout=CHANGES / 5,
+                    polling=50,  # not at every frame
                 )
             except Exception:
                 continue
@@ -155,7 +160,15 @@ def live_training_starts_and_obeys_stop(tab, folder):
     keep(tab, "live-training-stopped")
 
 
-BESIDES = {"00": a_quiz_works_by_keyboard, "03": live_training_starts_and_obeys_stop}
+def it_says_what_to_fetch(tab, folder):
+    assert COMMANDS in json.dumps(tab.cells()[0][1], ensure_ascii=False)
+
+
+BESIDES = {
+    "00": a_quiz_works_by_keyboard,
+    "03": live_training_starts_and_obeys_stop,
+    "11": it_says_what_to_fetch,
+}
 
 
 def write(path: Path, code: str) -> None:

@@ -4,8 +4,10 @@ import builtins
 import hashlib
 import json
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -53,8 +55,8 @@ class Key:
         self.wanted: dict[str, object] = {}
         self.hidden_builtins: list[str] = []  # to which the master itself gives another meaning
         self.stop = threading.Event()  # once it is set, every thread that waits for a process stops
-        self._own = threading.local()  # a process for criteria, one for each thread of the grader
-        self._open: list[Session] = []
+        self._open: list[Session] = []  # processes of the master: that of the wanted values judges criteria, too
+        self._idle: deque[Session] = deque()  # and where two threads judge at once, there is a second one
         try:
             self._compute()
         except BaseException:
@@ -62,14 +64,17 @@ class Key:
             raise
 
     def _compute(self) -> None:
-        session = self._session()
+        with self._session() as session:
+            self._compute_in(session)
+
+    def _compute_in(self, session: Session) -> None:
         asked: dict[tuple[str, str], Form] = {}
         for check in self.assignment.checks:
             if (check.setup, check.call) not in asked:
                 asked[check.setup, check.call] = self._of_master(session, check, check.call)
             given = asked[check.setup, check.call]
             if check.criterion is not None:
-                answer = self._criterion(check, given)
+                answer = self._criterion(session, check, given)
                 if answer.kind or answer.value is not True:
                     raise ValueError(self._named(check, _missed(given, answer)))
                 continue
@@ -80,18 +85,29 @@ class Key:
     def _named(self, check: Check, what: str) -> str:
         return f"{self.assignment.path.name}, check {check.name!r} of {check.question}: {what}"
 
-    def _session(self) -> Session:
-        if not hasattr(self._own, "session"):
-            self._own.session = Session(limits=replace(self.limits, total=float("inf")), stop=self.stop)
-            self._open.append(self._own.session)
-            for number, cell in enumerate(self.assignment.cells, 1):
-                answer = self._own.session.cell(cell)
-                if answer.kind:
-                    name = self.assignment.path.name
-                    raise ValueError(f"{name}: code cell {number} fails with the solutions in it: {answer.reason}")
-            self.hidden_builtins = sorted(self._own.session.defined(dir(builtins)))
-            self._own.session.watch([], self.hidden_builtins)
-        return self._own.session
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """A process in which the master has run, for one thread at a time."""
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = self._opened()
+        try:
+            yield session
+        finally:
+            self._idle.append(session)
+
+    def _opened(self) -> Session:
+        session = Session(limits=replace(self.limits, total=float("inf")), stop=self.stop)
+        self._open.append(session)
+        for number, cell in enumerate(self.assignment.cells, 1):
+            answer = session.cell(cell)
+            if answer.kind:
+                name = self.assignment.path.name
+                raise ValueError(f"{name}: code cell {number} fails with the solutions in it: {answer.reason}")
+        self.hidden_builtins = sorted(session.defined(dir(builtins)))
+        session.watch([], self.hidden_builtins)
+        return session
 
     def _of_master(self, session: Session, check: Check, call: str) -> object:
         answer = session.call(check.setup, call, seconds=check.seconds)
@@ -101,11 +117,12 @@ class Key:
 
     def meets(self, check: Check, given: object) -> bool:
         """Whether a value meets the check's criterion; a criterion that cannot be evaluated is not met."""
-        answer = self._criterion(check, given)
+        with self._session() as session:
+            answer = self._criterion(session, check, given)
         return answer.kind == "" and answer.value is True
 
-    def _criterion(self, check: Check, given: object) -> Answer:
-        return self._session().call(check.setup, check.criterion, seconds=check.seconds, given=given)
+    def _criterion(self, session: Session, check: Check, given: object) -> Answer:
+        return session.call(check.setup, check.criterion, seconds=check.seconds, given=given)
 
     def compare(self, check: Check, given: object) -> tuple[bool, str]:
         """Whether a value is right, and if not, why, in words for its student."""
