@@ -32,9 +32,7 @@ except ImportError:
 SITE_BRANCH = "gh-pages"  # of the repository: where the site is, and in it the copies that the badges open
 COPIES = "open"  # their folder in the site
 SHOW, HIDE = "Guess first. Then show what the run says", "Hide it again"
-ALIVE = re.compile(
-    r"^room\.(?:worlds\(room\.)?(?:heat_map|budget_explorer|loss_explorer|findings_view|why_it_works)\(.*\)$", re.M
-)
+ALIVE = re.compile(r"^room\.(?:heat_map|budget_explorer|loss_explorer|findings_view|why_it_works)\(.*\)$", re.M)
 # Of a slider over many values, the stops that are drawn; the notebook has all of them.
 STOPS = {
     "human_price": (1, 2, 5, 10, 20, 50, 100),
@@ -91,8 +89,7 @@ def _panels(call: str) -> Iterator[Panel]:
         yield found
         return
     yield found.pocket
-    if "room.hard_or_soft" in call:
-        yield room.hard_or_soft()
+    yield room.hard_or_soft()
 
 
 def frames(panel: Panel) -> str:
