@@ -19,7 +19,6 @@ from w2s_lab.classroom.copies import without_outputs
 from w2s_lab.classroom.folds import guessing, unfold
 from w2s_lab.classroom.toolkit.panel import Panel, spoken
 from w2s_lab.classroom.toolkit.worlds import Worlds
-from w2s_lab.studies.dials import TRUTH
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 INSTALL = """\
@@ -82,8 +81,7 @@ def _panels(call: str) -> Iterator[Panel]:
     if "room.why_it_works" in call:  # recorded in both worlds, so that the site trains nothing
         yield from map(room.recorded, ("why", "english"))
         return
-    names = {"room": room, "TRUTH": TRUTH}
-    names |= {study: room.measured(study) for study in ("scaling", "budget")}
+    names = {"room": room} | {study: room.measured(study) for study in ("scaling", "budget")}
     found = eval(call, names)  # a line of our own notebook
     if not isinstance(found, Worlds):
         yield found

@@ -202,10 +202,12 @@ whole_text = after_fifteen_steps([prompt[:1] for prompt in prompts], whole)
 # %% [markdown]
 # Your function reads each new review with its true answer, under all three:
 
-
 # %% tags=["nbval-ignore-output"]
+score = room.yours(log_prob_behind_prompt)
+
+
 def cost(model):  # -log Pr(y|x) of the true answers of 100 new reviews, in nats: their mean
-    score, found = room.yours(log_prob_behind_prompt), []
+    found = []
     for example in splits.test.examples[:100]:
         (begin,), (end,) = strong.encode_prompts([example], strong.window)[0], strong.encode_answers([example.answer])
         ids = torch.tensor(begin + end)
@@ -280,10 +282,10 @@ a, theta = labels.label_accuracy, np.linspace(0.01, 0.99, 99)
 learns_labels = a * np.log(theta) + (1 - a) * np.log(1 - theta)
 best = theta[learns_labels.argmax()]
 axis, curves = ("θ, the student's probability of the true answer", theta), {"learns ŷ": learns_labels}
-marks = {"from here on it answers with the truth": 0.5, f"largest at θ = {best:.2f}": best}
+marks = {"θ = ½": 0.5, f"best: θ = {best:.2f}": best}
 curves |= {"learns y": np.log(theta)}
 room.lines(axis, "objective, nats per review", curves, role=["weak", "truth"], up=marks, y_range=(-3, 0.1)).show()
-print(f"With ŷ the sum is largest at θ = {best:.2f} (the labels: {a:.0%} right), with y at θ = 1.")
+print(f"With ŷ the sum is largest at θ = {best:.2f} (the labels: {a:.0%} right). From ½ on, the answer is the truth.")
 
 # %% tags=["nbval-ignore-output"]
 assert abs(best - a) < 0.02 and best > 0.5

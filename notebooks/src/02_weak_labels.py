@@ -121,7 +121,9 @@ distribution = room.yours(answer_distribution)
 by_hand = torch.stack([torch.as_tensor(distribution(row)) for row in scores])
 print("ŷ       ", labels.answers)
 print("log_prob", labels.log_prob.round(3))
-print("probs   ", labels.probs.round(3).tolist(), "and from the scores above", by_hand.numpy().round(3).tolist())
+print(
+    "probs   ", labels.probs.round(3).tolist(), "and from the scores above", by_hand.double().numpy().round(3).tolist()
+)
 assert torch.allclose(torch.tensor(labels.probs).float(), by_hand.float(), atol=1e-4)
 
 # %% [markdown]
@@ -356,10 +358,8 @@ room.label_browser(one)
 
 # %% tags=["nbval-ignore-output"]
 sample = np.random.default_rng(0).choice(len(labels), 60, replace=False)
-right = score.correct[sample].mean()
-half = 1.96 * np.sqrt(right * (1 - right) / 60)  # 95 % of a bell curve lie within 1.96 standard errors
-print(f"{60 * right:.0f} of 60 right: between {right - half:.2f} and {right + half:.2f} (95 % interval)")
-print(f"all {len(labels):,}: {score.accuracy:.2f}")
+right = {"60 that were read": (score.correct[sample].mean(), 60), "all labels": (score.accuracy, len(labels))}
+room.bars("fraction that is right, 95 % interval", right, role="weak")
 
 # %% [markdown]
 # ## An open task

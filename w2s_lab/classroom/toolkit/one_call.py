@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
@@ -108,6 +109,7 @@ def study_figure(question: str) -> Figure:
     """
     if question not in _FIGURES:
         raise ValueError(f"study_figure: there is no {question!r}; expected one of {', '.join(_FIGURES)}")
+    plt.show()  # none is open: it only prepares a notebook that has drawn nothing yet for figures
     return _FIGURES[question]()
 
 
@@ -121,7 +123,9 @@ def _when_to_stop() -> Figure:
 def _when_it_begins() -> Figure:
     from w2s_lab.studies.overfitting import curves  # torch, which takes seconds
 
-    return figures.overfitting_figure(curves(measured("overfitting")["rows"]), {})
+    figure = figures.figure_of(9.2, 6.9)
+    study_plots.overfitting_panels(curves(measured("overfitting")["rows"]), figure)
+    return figure
 
 
 def _gain_and_misfit() -> Figure:
