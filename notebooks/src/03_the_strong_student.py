@@ -43,8 +43,8 @@ room.predict(
 # 3. What does the line do afterwards, and which points does it gain by that?
 # 4. Choose *as many errors, at random places*. Why does the line stay?
 # 5. Choose *all in one class*. Does the line turn, or does it move?
-# 6. *Leakage*: each position has a network of its own, pre-trained on reviews of which fewer were followed by sentences
-#    that tell the verdict. At 0 %, what is left of the width of the cloud? Does the student pass its supervisor?
+# 6. *Leakage*: each position has a network of its own, pre-trained on reviews of which only this share were closed by
+#    sentences that follow the verdict. At 0 %, which labels lie left, and which right? Does the student pass its supervisor?
 # 7. *Real English*: a linear probe on SmolLM2's features learns the labels of a bag of words. Does its line ever stand
 #    upright? (`docs/real_english.md` says how to fetch model and sentences.)
 
@@ -76,8 +76,8 @@ for world, away in tilts["supervisor"].items():
 # a line as tilted as the supervisor's labels. So there this plane shows what overfitting does, and not the whole of why
 # the student was better. Both axes use the truth: the picture explains, and detects nothing.
 #
-# With little leakage the truth does not lie ready: the cloud is narrow, and the only direction that the labels share is
-# the habit. In each of eight seeds, at 0, 5 and 25 %, the student's best step stays below its supervisor (study `leakage`,
+# With little leakage the truth does not lie ready: all reviews lie in one cloud, and the only direction that the labels
+# share is the habit. In each of eight seeds, at 0, 5 and 25 %, the student's best step stays below its supervisor (study `leakage`,
 # notebook 12).
 #
 # Now such a training, piece by piece.

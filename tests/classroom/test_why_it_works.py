@@ -182,7 +182,7 @@ def test_the_leakage_is_a_third_world_whose_networks_learn_when_they_are_chosen(
     assert [label for label, _ in dial.options] == ["0%", "5%", "25%", "100%"] and asked == [0.0]
     for share, read in ((0.0, blind.read), (1.0, scene().read)):
         says = both.set(leakage=share, step=STEPS[1]).shown.view.says
-        assert f"In pre-training, {share:.0%} of the reviews" in says
+        assert f"In pre-training, {share:.0%} of the reviews were closed" in says
         assert f"right on {read:.0%} of the test examples" in says and LEARNING not in both.shown.children[-1].value
     assert asked == [0.0, 1.0] and scene().read > 0.9 > 0.6 > blind.read
     points = habit_plane(FEATURES, LABELS).points(FEATURES)[:SHOWN]

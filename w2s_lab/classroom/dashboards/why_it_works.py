@@ -141,8 +141,8 @@ def leakage_explorer(students: Mapping[float, Callable[[], Scene]]) -> Panel:
     and the panel says so meanwhile.
 
     Args:
-        students: share of the reviews whose closing sentences told the verdict in pre-training -> makes the scene of a
-            student of weak labels. All students share their steps.
+        students: share of the reviews whose closing sentences followed the verdict -> makes the scene of a student of
+            weak labels. All students share their steps.
 
     Raises:
         ValueError: the student of another share has other steps.
@@ -159,7 +159,8 @@ def leakage_explorer(students: Mapping[float, Callable[[], Scene]]) -> Panel:
                 raise ValueError(f"leakage_explorer: steps {scene.steps} at {leakage:g}; expected {steps}")
             made[leakage] = scene
         scene = made[leakage]
-        told = f"In pre-training, {leakage:.0%} of the reviews were followed by sentences that tell the verdict. "
+        told = f"In pre-training, {leakage:.0%} of the reviews were closed by sentences that follow their verdict, the "
+        told += "others by sentences that follow a coin. "
         told += f"The axis across alone is right on {scene.read:.0%} of the test examples. "
         return scene.view("weak", step, told)
 
