@@ -19,7 +19,6 @@ from w2s_lab.classroom.copies import without_outputs
 from w2s_lab.classroom.folds import guessing, unfold
 from w2s_lab.classroom.toolkit.panel import Panel, spoken
 from w2s_lab.classroom.toolkit.worlds import Worlds
-from w2s_lab.studies.dials import TRUTH
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 INSTALL = """\
@@ -32,9 +31,7 @@ except ImportError:
 SITE_BRANCH = "gh-pages"  # of the repository: where the site is, and in it the copies that the badges open
 COPIES = "open"  # their folder in the site
 SHOW, HIDE = "Guess first. Then show what the run says", "Hide it again"
-ALIVE = re.compile(
-    r"^room\.(?:worlds\(room\.)?(?:heat_map|budget_explorer|loss_explorer|findings_view|why_it_works)\(.*\)$", re.M
-)
+ALIVE = re.compile(r"^room\.(?:heat_map|budget_explorer|loss_explorer|findings_view|why_it_works)\(.*\)$", re.M)
 # Of a slider over many values, the stops that are drawn; the notebook has all of them.
 STOPS = {
     "human_price": (1, 2, 5, 10, 20, 50, 100),
@@ -84,15 +81,13 @@ def _panels(call: str) -> Iterator[Panel]:
     if "room.why_it_works" in call:  # recorded in both worlds, so that the site trains nothing
         yield from map(room.recorded, ("why", "english"))
         return
-    names = {"room": room, "TRUTH": TRUTH}
-    names |= {study: room.measured(study) for study in ("scaling", "budget")}
+    names = {"room": room} | {study: room.measured(study) for study in ("scaling", "budget")}
     found = eval(call, names)  # a line of our own notebook
     if not isinstance(found, Worlds):
         yield found
         return
     yield found.pocket
-    if "room.hard_or_soft" in call:
-        yield room.hard_or_soft()
+    yield room.hard_or_soft()
 
 
 def frames(panel: Panel) -> str:

@@ -11,7 +11,6 @@
 
 # %%
 import math
-from inspect import getsource
 
 import numpy as np
 import torch
@@ -19,9 +18,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
-from w2s_lab.models import llama
-from w2s_lab.models.encoding import prompt
 
 store = w2s.Store()
 
@@ -35,9 +31,9 @@ store = w2s.Store()
 splits = w2s.load_splits("sentiment", seed=0)
 strong = w2s.load_model("pocket-l")
 example = splits.student_train.examples[0]
-print(prompt(example), example.answer, end="\n\n")
 (prompt_ids,), _ = strong.encode_prompts([example], strong.window)
 (answer_ids,) = strong.encode_answers([example.answer])
+print(strong.tokenizer.decode(prompt_ids, skip_special_tokens=True), example.answer, end="\n\n")
 print(" ".join(strong.tokenizer.convert_ids_to_tokens(prompt_ids)))
 print(" ".join(strong.tokenizer.convert_ids_to_tokens(answer_ids)))
 
@@ -54,21 +50,18 @@ print(" ".join(strong.tokenizer.convert_ids_to_tokens(answer_ids)))
 #
 # $$\tilde\theta = \arg\max_\theta \prod_{x \in X} \Pr\nolimits_\theta(y|x)$$
 #
-# The wrong way first: compute it just so, for three answers, and for three thousand of probability one half each.
-
-# %%
-print(f"three answers {math.prod([0.9, 0.6, 0.8]):.4f}")
-print(f"three thousand {0.5**3000}")
-
-# %% [markdown]
 # ## Step 2. Take the logarithm
 #
-# The product is not 0, it is only too small for a computer's number. The logarithm turns the product into a sum. It
-# is an increasing function, so the weights where the one is largest are the weights where the other one is:
+# The logarithm turns the product into a sum. It is an increasing function, so the weights where the one is largest are
+# the weights where the other one is:
 #
 # $$\arg\max_\theta \prod_{x} \Pr\nolimits_\theta(y|x) = \arg\max_\theta \sum_{x} \log \Pr\nolimits_\theta(y|x)$$
+#
+# Compute both, for three answers, and for three thousand of probability one half each. The second product is not 0: it
+# is only too small for a computer's number.
 
 # %%
+print(f"three answers {math.prod([0.9, 0.6, 0.8]):.4f}, three thousand {0.5**3000}")
 logs = [math.log(p) for p in (0.9, 0.6, 0.8)]
 print(f"sum of the logs {sum(logs):.4f} nats, and back again {math.exp(sum(logs)):.4f}")
 print(f"three thousand halves {3000 * math.log(0.5):.1f} nats")
@@ -87,15 +80,8 @@ print(f"three thousand halves {3000 * math.log(0.5):.1f} nats")
 # $\Pr(\text{word}) = e^{z_\text{word}} / \sum_v e^{z_v}$.
 
 # %%
-words = ["not", "good", "bad", "<end>"]
-answer = ["not", "good", "<end>"]
-logits = [
-    [2.0, 1.0, 1.0, -1.0],  # after x
-    [-1.0, 2.0, 1.5, 0.0],  # after x and "not"
-    [-2.0, 0.0, 0.0, 3.0],  # after x and "not good"
-]
-
-# %%
+words, answer = ["not", "good", "bad", "<end>"], ["not", "good", "<end>"]
+logits = [[2.0, 1.0, 1.0, -1.0], [-1.0, 2.0, 1.5, 0.0], [-2.0, 0.0, 0.0, 3.0]]  # after x, "not", "not good"
 by_hand = 0.0
 for row, word in zip(logits, answer, strict=True):
     probability = math.exp(row[words.index(word)]) / sum(math.exp(z) for z in row)
@@ -119,32 +105,27 @@ room.check(log_prob_of_answer)
 
 # %% [markdown]
 # What you write is used: once it is right, the notebook goes on with it; until then the kit's own stands in, and a line
-# says which. The package's function does it for a batch of $B$ answers at once. All three ways agree:
+# says which. Both ways agree:
 
 # %%
-score = room.yours(log_prob_of_answer)
-table = torch.tensor([logits])  # [B, T, V] with B = 1
-tokens = torch.tensor([[words.index(word) for word in answer]])  # [B, T]
-by_package = w2s.objective.sequence_log_prob(table, tokens, mask=torch.ones_like(tokens))
-in_torch = float(score(table[0], tokens[0]))
-print(f"by hand {by_hand:.6f}   in torch {in_torch:.6f}   package {by_package.item():.6f}")
-assert abs(by_hand - by_package.item()) < 1e-5 and abs(by_hand - in_torch) < 1e-4
+score, tokens = room.yours(log_prob_of_answer), torch.tensor([words.index(word) for word in answer])
+in_torch = float(score(torch.tensor(logits), tokens))
+print(f"by hand {by_hand:.6f}   in torch {in_torch:.6f}")
+assert abs(by_hand - in_torch) < 1e-4
 
 # %% [markdown]
 # And a real model? Let it read the prompt, look up the first token of the answer, let it read that one, too, look up
-# the next. `log_prob` does the same with one reading of the whole text.
+# the next. The package's `log_prob` does the same with one reading of the whole text.
 
 # %% tags=["nbval-ignore-output"]
 log_probs = []
 for t, token in enumerate(answer_ids):
-    with torch.no_grad():
-        after_this = strong.network(torch.tensor([prompt_ids + answer_ids[:t]])).logits[0, -1]
+    after_this = strong.network(torch.tensor([prompt_ids + answer_ids[:t]])).logits[0, -1]
     log_probs.append(after_this.log_softmax(-1)[token].item())
 at_once = strong.log_prob([prompt_ids], [answer_ids]).item()
-print(" + ".join(f"({value:.3f})" for value in log_probs), f"= {sum(log_probs):.3f}")
-print(f"at once {at_once:.3f}")
+print(" + ".join(f"({value:.3f})" for value in log_probs), f"= {sum(log_probs):.3f}; at once {at_once:.3f}")
 assert abs(sum(log_probs) - at_once) < 1e-3
-room.fold_up("w2s_lab/models/llama.py, the whole network", getsource(llama))
+room.fold_up(strong.network)
 
 # %% [markdown]
 # This model has only been pre-trained. It has never been asked such a question, and finds a plain *positive* or
@@ -200,15 +181,13 @@ room.predict(
 
 
 # %%
-def after_fifteen_steps(prompts, answers):
-    """A copy of the strong model that has taken fifteen steps of 32 texts each."""
+def after_fifteen_steps(prompts, answers):  # of 32 texts each: a copy of the strong model that has taken them
     model = strong.copy()
     optimizer = torch.optim.AdamW(model.network.parameters(), lr=1e-4)
     for at in range(0, 480, 32):
-        loss = -model.log_prob(prompts[at : at + 32], answers[at : at + 32]).mean()
-        optimizer.zero_grad()
-        loss.backward()
+        (-model.log_prob(prompts[at : at + 32], answers[at : at + 32]).mean()).backward()
         optimizer.step()
+        optimizer.zero_grad()
     return model
 
 
@@ -220,23 +199,28 @@ answer_only = after_fifteen_steps(prompts, answers)
 whole = [prompt[1:] + answer for prompt, answer in zip(prompts, answers, strict=True)]
 whole_text = after_fifteen_steps([prompt[:1] for prompt in prompts], whole)
 
+# %% [markdown]
+# Your function reads each new review with its true answer, under all three:
+
 # %% tags=["nbval-ignore-output"]
-score, new = room.yours(log_prob_behind_prompt), splits.test.take(range(100))
-prompts, _ = strong.encode_prompts(new.examples, strong.window)
-texts = [p + a for p, a in zip(prompts, strong.encode_answers(new.answers), strict=True)]
-cost = []
-for model in (strong, answer_only, whole_text):
-    with torch.no_grad():
-        read = [model.network(torch.tensor([ids])).logits[0] for ids in texts]
-    sums = [float(score(*one)) for one in zip(read, map(torch.tensor, texts), map(len, prompts), strict=True)]
-    cost.append(-np.mean(sums))
-bars = [Bar(*row) for row in zip(("before", "answer only", "whole text"), cost, strict=True)]
-BarChart("−log Pr(y|x), mean over new reviews, in nats", tuple(bars), x_range=(0.0, 1.1 * cost[0])).show()
-print(f"After the same fifteen steps: {cost[1]:.1f} nats with the mask, {cost[2]:.1f} without it.")
-better = "answer only" if cost[1] < cost[2] else "whole text"
-assert cost[1] < cost[2] < cost[0]
+score = room.yours(log_prob_behind_prompt)
+
+
+def cost(model):  # -log Pr(y|x) of the true answers of 100 new reviews, in nats: their mean
+    found = []
+    for example in splits.test.examples[:100]:
+        (begin,), (end,) = strong.encode_prompts([example], strong.window)[0], strong.encode_answers([example.answer])
+        ids = torch.tensor(begin + end)
+        found.append(float(score(model.network(ids[None]).logits[0].detach(), ids, len(begin))))
+    return -np.mean(found)
+
+
+# %% tags=["nbval-ignore-output"]
+costs = {"whole text": cost(whole_text), "answer only": cost(answer_only)}
+room.bars("−log Pr(y|x), mean over new reviews, in nats", {"before": cost(strong), **costs}).show()
+assert costs["answer only"] < costs["whole text"]
 why = "Without the mask most of each step goes into predicting the reviews' own words."
-room.outcome("01-mask", f"the one that learns the {better}", why)
+room.outcome("01-mask", f"the one that learns the {min(costs, key=costs.get)}", why)
 
 # %% [markdown]
 # ## Step 4. From one answer to a loss
@@ -276,6 +260,7 @@ plan = w2s.Plan()
 start = w2s.load_model(plan.weak)
 weak = store.train(start, splits.supervisor_train, plan.weak_recipe, role="weak supervisor")
 labels = store.labels(weak, splits.student_train)
+few = labels.take(range(960))  # x with ŷ, for the trainings below
 print(f"{labels.label_accuracy:.0%} of {len(labels):,} weak labels are right")
 
 # %% [markdown]
@@ -296,15 +281,11 @@ room.predict(
 a, theta = labels.label_accuracy, np.linspace(0.01, 0.99, 99)
 learns_labels = a * np.log(theta) + (1 - a) * np.log(1 - theta)
 best = theta[learns_labels.argmax()]
-Chart(
-    "θ, the student's probability of the true answer",
-    "objective, nats per review",
-    (Series(theta, np.log(theta), "truth", "learns y", points=False),
-     Series(theta, learns_labels, "weak", "learns ŷ", points=False)),
-    (Mark(best, f"largest at θ = {best:.2f}", role="weak"), Mark(0.5, "from here on it answers with the truth")),
-    x_range=(0.0, 1.0), y_range=(-3.0, 0.1),
-).show()  # fmt: skip
-print(f"With ŷ the sum is largest at θ = {best:.2f} (the labels: {a:.0%} right), with y at θ = 1.")
+axis, curves = ("θ, the student's probability of the true answer", theta), {"learns ŷ": learns_labels}
+marks = {"θ = ½": 0.5, f"best: θ = {best:.2f}": best}
+curves |= {"learns y": np.log(theta)}
+room.lines(axis, "objective, nats per review", curves, role=["weak", "truth"], up=marks, y_range=(-3, 0.1)).show()
+print(f"With ŷ the sum is largest at θ = {best:.2f} (the labels: {a:.0%} right). From ½ on, the answer is the truth.")
 
 # %% tags=["nbval-ignore-output"]
 assert abs(best - a) < 0.02 and best > 0.5
@@ -333,17 +314,17 @@ room.outcome(
 # network as one text; `carries` is true where a token carries loss.
 
 # %% tags=["nbval-ignore-output"]
-few, my_loss = labels.take(range(960)), room.yours(batch_loss)  # x with ŷ
-mine, losses = strong.copy(), []
+mine, losses, my_loss = strong.copy(), [], room.yours(batch_loss)
 optimizer = torch.optim.AdamW(mine.network.parameters(), lr=1e-4)
+pairs = list(zip(mine.encode_prompts(few.examples, mine.window)[0], mine.encode_answers(few.answers), strict=True))
+texts = [torch.tensor(p + a) for p, a in pairs]
+masks = [torch.tensor([False] * len(p) + [True] * len(a)) for p, a in pairs]
+
+# %% tags=["nbval-ignore-output"]
 for at in range(0, len(few), 16):
-    prompts, _ = mine.encode_prompts(few.examples[at : at + 16], mine.window)
-    both = list(zip(prompts, mine.encode_answers(few.answers[at : at + 16]), strict=True))
-    ids = pad_sequence([torch.tensor(p + a) for p, a in both], batch_first=True)
-    carries = pad_sequence([torch.tensor([0] * len(p) + [1] * len(a)) for p, a in both], batch_first=True).bool()
-    logits = mine.network(ids).logits  # forward: row t predicts token t + 1
-    log_probs = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
-    loss = my_loss(log_probs, carries[:, 1:])
+    ids, carries = (pad_sequence(part[at : at + 16], batch_first=True) for part in (texts, masks))
+    log_probs = mine.network(ids).logits[:, :-1].log_softmax(-1)  # forward: row t predicts token t + 1
+    loss = my_loss(log_probs.gather(-1, ids[:, 1:, None])[..., 0], carries[:, 1:])
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -359,9 +340,8 @@ recipe = w2s.Recipe(epochs=1, learning_rate=1e-4, batch_size=16, eval_every=4)
 student = store.train(strong, few, recipe, role="strong student, briefly")
 theirs = [snapshot.train_loss for snapshot in student.history[1:]]  # means of four steps
 ours = np.array(losses).reshape(-1, 4).mean(-1)
-after = range(4, len(losses) + 1, 4)
-lines = Series(after, ours, "student", "in the open"), Series(after, theirs, "ceiling", "the package's train")
-Chart("steps", "loss, nats per answer", lines, y_range=None).show()
+curves = {"in the open": ours, "the package's train": theirs}
+room.lines(("steps", range(4, len(losses) + 1, 4)), "loss, nats per answer", curves, y_range=None).show()
 print(f"last four steps: {ours[-1]:.3f} nats per answer in the open, {theirs[-1]:.3f} by the package")
 assert max(ours[-1], theirs[-1]) < 0.2 * min(ours[0], theirs[0])
 
@@ -441,12 +421,12 @@ def slope_at_logits(logits, label):
 room.check(slope_at_logits)
 
 # %% [markdown]
-# The package leaves derivatives to torch, which finds the same:
+# Torch finds the same derivative:
 
 # %%
 slope = room.yours(slope_at_logits)
 z = torch.tensor([2.0, 1.0, 0.0], requires_grad=True)
-(-w2s.objective.token_log_probs(z, torch.tensor(1))).backward()
+(-z.log_softmax(-1)[1]).backward()
 print("p             ", z.detach().softmax(-1).numpy().round(3))
 print("p - onehot(1) ", slope(z.detach(), 1).numpy().round(3))
 print("torch         ", z.grad.numpy().round(3))
@@ -474,22 +454,17 @@ room.predict(
 # %% tags=["nbval-ignore-output"]
 steps = w2s.training_steps(student.copy(), one, w2s.Recipe(epochs=8, learning_rate=1e-4), watch=one)
 path = [float(snapshot.evaluation.probs[0, column[truth]]) for snapshot in steps]
-Chart(
-    "steps on this one wrong label",
-    "the student's Pr(truth|x)",
-    (Series(range(len(path)), path, "student", ""),),
-    (Mark(0.5, "below this it says what the label says", across=True),),
-).show()
+axis, half = ("steps on this one wrong label", range(len(path))), {"below this it says what the label says": 0.5}
+room.lines(axis, "the student's Pr(truth|x)", {"": path}, role="student", across=half).show()
 print(f"Pr(truth|x) {path[0]:.3f}, after one step {path[1]:.3f}, after {len(path) - 1} steps {path[-1]:.3f}")
-found = "falls" if path[1] < path[0] else "rises: it knows better"
 assert path[-1] < path[0]
 why = "The objective rewards Pr(ŷ|x) and nothing else: the truth does not occur in it."
-room.outcome("01-wrong-label", found, why)
+room.outcome("01-wrong-label", "falls" if path[1] < path[0] else "rises: it knows better", why)
 
 # %% [markdown]
 # The surer the student is of the truth, the *harder* a wrong label pulls: with $1 - p_{\hat y}$. A right label hardly
-# pulls at all then. So what becomes of the balance while the student learns? Measure it where the answer is decided, at
-# its first token, with $p$ over the whole vocabulary as above.
+# pulls at all then. So what becomes of the balance while the student learns? Measure $1 - p_{\hat y}$, with $p$ over the
+# two answers.
 
 # %%
 room.predict(
@@ -498,25 +473,13 @@ room.predict(
     ["less than their share of the labels", "about the same", "more than their share of the labels"],
 )
 
-
 # %% tags=["nbval-ignore-output"]
-def pulls(model):
-    """1 - p of each label's first token, [N]"""
-    read, _ = model.encode_prompts(few.examples, model.window)
-    firsts = [ids[:1] for ids in model.encode_answers(few.answers)]
-    with torch.no_grad():
-        parts = [model.log_prob(read[i : i + 96], firsts[i : i + 96]) for i in range(0, len(few), 96)]
-    return 1 - torch.cat(parts).exp().numpy()
-
-
-is_wrong = np.isin(np.arange(len(few)), wrong)
-before, after = (pull[is_wrong].sum() / pull.sum() for pull in map(pulls, (strong, student)))
-BarChart(
-    "fraction",
-    (Bar("wrong labels among all", is_wrong.mean(), "weak"),
-     Bar("their share of the pull, before", before, "same"),
-     Bar("their share of the pull, after", after, "same")),
-).show()  # fmt: skip
+rows, given = np.arange(len(few)), [column[answer] for answer in few.answers]
+pulls = [1 - store.labels(model, few).probs[rows, given] for model in (strong, student)]
+before, after = (pull[wrong].sum() / pull.sum() for pull in pulls)
+is_wrong = np.isin(rows, wrong)
+shares = {"wrong labels among all": is_wrong.mean(), "their share of the pull, before": before}
+room.bars("fraction", {**shares, "their share of the pull, after": after}, role=["weak", "same", "same"]).show()
 print(f"{is_wrong.mean():.0%} of the labels are wrong; {after:.0%} of the pull is theirs after one pass.")
 
 # %% tags=["nbval-ignore-output"]

@@ -16,7 +16,6 @@ import torch
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab import metrics
 
 store = w2s.Store()
 
@@ -75,18 +74,18 @@ def most_likely_answer(token_log_probs, mask):
 room.check(most_likely_answer)
 
 # %% [markdown]
-# The package reads each prompt once and scores all answers behind it: a table $[B, K]$ of $\log\Pr^w(y_k|x)$.
+# The package reads each prompt once and scores all answers behind it, *positive* and *negative*: a table $[B, K]$ of
+# $\log\Pr^w(y_k|x)$.
 
 # %% tags=["nbval-ignore-output"]
 some = splits.student_train.take(range(4))
 prompts, _ = weak.encode_prompts(some.examples, weak.window)
 with torch.no_grad():
     scores = weak.log_probs(prompts, weak.encode_answers(splits.task.answers))
-likeliest = room.yours(most_likely_answer)
+likeliest, all_of_it = room.yours(most_likely_answer), torch.ones(2, 1, dtype=torch.bool)
 for example, row in zip(some.examples, scores, strict=True):
-    listed = "   ".join(f"{a} {value:.3f}" for a, value in zip(splits.task.answers, row.tolist(), strict=True))
-    best = likeliest(row[:, None], torch.ones(len(row), 1, dtype=torch.bool))  # one number for each answer
-    print(f"{listed} → {splits.task.answers[best]:<8}   {example.input[:60]}")
+    best = likeliest(row[:, None], all_of_it)  # one number for each answer
+    print(row.numpy().round(3), "→", f"{splits.task.answers[best]:<8}", example.input[:60])
 
 # %% [markdown]
 # ## How sure is it?
@@ -119,11 +118,11 @@ room.check(answer_distribution)
 # %% tags=["nbval-ignore-output"]
 labels = w2s.weak_labels(weak, some)  # store.labels(weak, some) keeps them
 distribution = room.yours(answer_distribution)
-by_hand = torch.stack([torch.as_tensor(distribution(row)) for row in scores])
+by_hand = torch.stack([torch.as_tensor(distribution(row)) for row in scores]).double().numpy()
 print("ŷ       ", labels.answers)
 print("log_prob", labels.log_prob.round(3))
-print("probs   ", labels.probs.round(3).tolist(), "and from the scores above", by_hand.numpy().round(3).tolist())
-assert torch.allclose(torch.tensor(labels.probs).float(), by_hand.float(), atol=1e-4)
+print("probs   ", labels.probs.round(3).tolist(), "and from the scores above", by_hand.round(3).tolist())
+assert np.allclose(labels.probs, by_hand, atol=1e-4)
 
 # %% [markdown]
 # ## Why the other half?
@@ -148,7 +147,8 @@ by_heart = store.train(start, learnt, long, role="weak supervisor, by heart")
 sets = {"usual, own half": (weak, splits.supervisor_train), "usual, other half": (weak, splits.student_train)}
 sets |= {"by heart, own reviews": (by_heart, learnt), "by heart, other half": (by_heart, splits.student_train)}
 scores = {name: w2s.score(store.labels(supervisor, inputs)) for name, (supervisor, inputs) in sets.items()}
-room.right_bars(scores).show()
+right = {name: (one.accuracy, len(one)) for name, one in scores.items()}
+room.bars("fraction that is right, 95 % interval", right, role="weak").show()
 usual, other, own, new = (one.accuracy for one in scores.values())
 flattered = [usual - other, own - new]
 print(f"Own labels look better by {flattered[0]:+.2f} (usual recipe) and {flattered[1]:+.2f} (by heart).")
@@ -177,7 +177,8 @@ room.predict(
 labels = store.labels(weak, splits.student_train)
 score = w2s.score(labels)  # the labels, read as answers and compared with the truth
 rows = sorted(score.by_slice().items(), key=lambda item: item[1])
-room.slice_bars(score).show()
+right = {f"{tag} ({n})": (share, n) for tag, (share, n) in rows}
+room.bars("fraction of the slice that is right, 95 % interval", right, role="weak", marks={"a coin": 0.5}).show()
 (worst, (least, _)), (best, (most, _)) = rows[0], rows[-1]
 print(f"{score.accuracy:.0%} of all labels are right; {least:.0%} in {worst}, {most:.0%} in {best}.")
 
@@ -195,11 +196,7 @@ room.outcome("02-errors", found, why)
 # the pages.
 
 # %% tags=["nbval-ignore-output"]
-real = room.real_english(store)  # reads nothing before it is asked for
-room.worlds(
-    room.label_browser(labels).set(show="wrong", slice=worst, order="surest first"),
-    lambda: room.label_browser(real.labels).set(show="wrong", order="surest first"),
-)
+room.label_browser(labels, store).set(show="wrong", slice=worst, order="surest first")
 
 # %% [markdown]
 # *Real English* shows sentences that people wrote about films, and the labels of a bag of words, which cannot read a
@@ -279,7 +276,7 @@ room.outcome("02-confidence", found, why)
 # supervisor's distribution, $H(\Pr^w) = -\sum_y \Pr^w(y|x)\log\Pr^w(y|x)$.
 
 # %% tags=["nbval-ignore-output"]
-entropy = w2s.objective.entropy(torch.tensor(labels.probs)).numpy()
+entropy = -(labels.probs * np.log(labels.probs)).sum(-1)
 when_right, when_wrong = entropy[score.correct].mean(), entropy[~score.correct].mean()
 print(f"mean entropy {entropy.mean():.3f} nats per label, at most {np.log(len(splits.task.answers)):.3f}")
 print(f"where the label is right {when_right:.3f}, where it is wrong {when_wrong:.3f}")
@@ -298,10 +295,7 @@ assert when_wrong > when_right
 
 # %%
 first = {"likes": 0.6, "dislikes": 0.4}
-second = {
-    "likes": {"the plot": 0.40, "the cast": 0.35, "it": 0.25},
-    "dislikes": {"it": 0.85, "the plot": 0.15},
-}
+second = {"likes": {"the plot": 0.40, "the cast": 0.35, "it": 0.25}, "dislikes": {"it": 0.85, "the plot": 0.15}}
 whole = {f"{a} {b}": first[a] * p for a in first for b, p in second[a].items()}
 greedy = max(first, key=first.get)
 print("greedy:", greedy, max(second[greedy], key=second[greedy].get))
@@ -328,10 +322,8 @@ room.predict(
 # %% tags=["nbval-ignore-output"]
 inputs = summaries.student_train.take(range(240))
 one, four = store.labels(writer, inputs), store.labels(writer, inputs, beams=4)
-print(f"{'':<8} log Pr(ŷ|x)   exactly right   F1 of the parts")
 for name, found in (("greedy", one), ("4 beams", four)):
-    f1 = metrics.summary_f1(found.answers, [example.answer for example in inputs.examples])
-    print(f"{name:<8} {found.log_prob.mean():>11.4f} {found.label_accuracy:>15.3f} {f1:>17.3f}")
+    print(f"{name:<8} mean log Pr(ŷ|x) {found.log_prob.mean():.4f}, exactly right {found.label_accuracy:.3f}")
 
 # %% tags=["nbval-ignore-output"]
 gain = four.label_accuracy - one.label_accuracy
@@ -364,10 +356,8 @@ room.label_browser(one)
 
 # %% tags=["nbval-ignore-output"]
 sample = np.random.default_rng(0).choice(len(labels), 60, replace=False)
-right = int(score.correct[sample].sum())
-low, high = metrics.wilson_interval(right, 60)
-print(f"{right} of 60 right: between {low:.2f} and {high:.2f} (95 % interval)")
-print(f"all {len(labels):,}: {score.accuracy:.2f}")
+right = {"60 that were read": (score.correct[sample].mean(), 60), "all labels": (score.accuracy, len(labels))}
+room.bars("fraction that is right, 95 % interval", right, role="weak")
 
 # %% [markdown]
 # ## An open task

@@ -20,10 +20,6 @@ import torch
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
-from w2s_lab.studies.study import column, select
-from w2s_lab.training.gradient import BatchGradient
-from w2s_lab.training.loop import batches
 
 store = w2s.Store()
 
@@ -47,7 +43,9 @@ room.predict(
 # 3. What does the line do afterwards, and which points does it gain by that?
 # 4. Choose *as many errors, at random places*. Why does the line stay?
 # 5. Choose *all in one class*. Does the line turn, or does it move?
-# 6. *Real English*: a linear probe on SmolLM2's features learns the labels of a bag of words. Does its line ever stand
+# 6. *Leakage*: each position has a network of its own, pre-trained on reviews of which only this share were closed by
+#    sentences that follow the verdict. At 0 %, which labels lie left, and which right? Does the student pass its supervisor?
+# 7. *Real English*: a linear probe on SmolLM2's features learns the labels of a bag of words. Does its line ever stand
 #    upright? (`docs/real_english.md` says how to fetch model and sentences.)
 
 # %% tags=["nbval-ignore-output"]
@@ -77,6 +75,10 @@ for world, away in tilts["supervisor"].items():
 # own labels. On real English it turns, too, and never stands upright: at its best the probe is above its supervisor with
 # a line as tilted as the supervisor's labels. So there this plane shows what overfitting does, and not the whole of why
 # the student was better. Both axes use the truth: the picture explains, and detects nothing.
+#
+# With little leakage the truth does not lie ready: all reviews lie in one cloud, and the only direction that the labels
+# share is the habit. In each of eight seeds, at 0, 5 and 25 %, the student's best step stays below its supervisor (study `leakage`,
+# notebook 12).
 #
 # Now such a training, piece by piece.
 #
@@ -116,23 +118,18 @@ print(f"untrained: accuracy {before.accuracy:.3f}, agreement with the supervisor
 # %% tags=["nbval-ignore-output"]
 student, history = strong.copy(), []
 recipe = w2s.Recipe(epochs=1, learning_rate=5e-5, eval_every=6)
-print("step  examples   loss  accuracy  agreement")
 for snapshot in w2s.training_steps(student, labels, recipe, watch=watch, reference=reference):
     history.append(snapshot)
     loss, now = snapshot.train_loss or float("nan"), snapshot.evaluation
-    print(f"{snapshot.step:4} {snapshot.examples_seen:9,} {loss:6.1f}", end="  ")
-    print(f"{now.accuracy:8.3f}  {now.agreement:9.3f}")
-gained = history[-1].evaluation.accuracy - reference.label_accuracy
-where = "above" if gained > 0.02 else "below" if gained < -0.02 else "level with"
-because = "It took from the labels what is asked for, and answers by what it knows itself."
-room.outcome("03-first-pass", f"{where} its supervisor", because)
+    print(f"step {snapshot.step:2}: loss {loss:5.1f}, accuracy {now.accuracy:.3f}, agreement {now.agreement:.3f}")
 
 # %% tags=["nbval-ignore-output"]
 w2s.plots.learning_curves(history, weak=reference.label_accuracy)
 plt.show()
-last, best = history[-1].evaluation, max(s.evaluation.accuracy for s in history)
-print(f"Accuracy goes from {before.accuracy:.2f} up to {best:.2f}; agreement ends at {last.agreement:.2f}.")
-assert best > reference.label_accuracy
+gained = now.accuracy - reference.label_accuracy
+where = "above" if gained > 0.02 else "below" if gained < -0.02 else "level with"
+because = "It took from the labels what is asked for, and answers by what it knows itself."
+room.outcome("03-first-pass", f"{where} its supervisor", because)
 
 # %% [markdown]
 # **Accuracy** compares with the truth, **agreement** with the weak supervisor. A perfect student would agree exactly as
@@ -212,39 +209,39 @@ room.check(schedule_rates)
 # %%
 schedule, (steps, _) = room.yours(schedule_rates), recipe.steps(len(labels))
 rates = schedule(steps, recipe.learning_rate, 5)
-line = Series(range(1, steps + 1), rates, "student", "", points=False)
-Chart("step", "learning rate", (line,), (Mark(5, "end of the warm-up"),), y_range=(0, 6e-5)).show()
+axis, warm = ("step", range(1, steps + 1)), {"end of the warm-up": 5}
+room.lines(axis, "learning rate", {"": rates}, role="student", up=warm, y_range=(0, 6e-5)).show()
 print(f"{steps} steps; the highest rate, {max(rates):.0e}, comes at step {int(np.argmax(rates)) + 1}.")
+small, few = w2s.load_model("pocket-s"), labels.take(range(256))
+(prompts, _), answers = small.encode_prompts(few.examples, small.window), small.encode_answers(few.answers)
 
 # %% [markdown]
-# With the schedule known, the whole loop fits on one screen. A small model and 256 labels, to be quick:
+# With the schedule known, the whole loop fits on one screen. It trains the small model on 256 labels, to be quick:
+
 
 # %%
-few, small = labels.take(range(256)), w2s.Recipe(epochs=1, learning_rate=5e-4, eval_every=8)
-
-
-def train_with(rates):
-    """The batches' mean losses, in nats per answer, of a training with these eight learning rates."""
-    model, losses = w2s.load_model("pocket-s"), []
-    gradient, rng = BatchGradient(model, few, small), np.random.default_rng(small.seed)
-    optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.0, weight_decay=small.weight_decay)
-    for step, rows in enumerate(batches(gradient.lengths, small.batch_size, rng)):
-        optimizer.param_groups[0]["lr"] = rates[step]
-        losses.append(float(gradient(rows, step / 8)))  # the batch's mean loss; leaves its gradient behind
+def train_with(rates):  # the batches' mean losses, in nats per answer, of a training with these eight learning rates
+    model, losses = small.copy(), []
+    optimizer = torch.optim.AdamW(model.network.parameters())
+    for at, rate in zip(range(0, len(few), 32), rates, strict=True):
+        loss = -model.log_prob(prompts[at : at + 32], answers[at : at + 32]).mean()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
+        optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
         optimizer.zero_grad()
+        losses.append(loss.item())
     return losses
 
 
 # %% tags=["nbval-ignore-output"]
-losses = train_with(schedule(8, small.learning_rate, 1))  # your schedule, or the kit's
-*_, end = w2s.training_steps(w2s.load_model("pocket-s"), few, small)
-print(f"mean loss of the eight steps: {np.mean(losses):.4f} by hand, {end.train_loss:.4f} by the package")
-assert abs(np.mean(losses) - end.train_loss) < 0.01 * end.train_loss
+losses = train_with(schedule(8, 5e-4, 1))  # your schedule, or the kit's
+print("nats per answer:", *(f"{loss:.1f}" for loss in losses))
+assert losses[-1] < 0.8 * losses[0]
 
 # %% [markdown]
-# The same numbers. `training_steps` adds snapshots, checkpoints and large batches in pieces, and no other mathematics.
+# `training_steps` is this loop. It draws the order of the examples from a seed, and adds snapshots, checkpoints and large
+# batches in pieces. The mathematics is the same.
 #
 # ## Watch it, stop it
 #
@@ -257,15 +254,9 @@ assert abs(np.mean(losses) - end.train_loss) < 0.01 * end.train_loss
 # 3. Labels: **truth** instead of weak labels. Which curve changes places?
 
 # %% tags=["nbval-ignore-output"]
-panel = room.live_training(
-    strong,
-    {"weak labels": labels, "truth": splits.student_train},
-    recipe,
-    watch=watch,
-    reference=reference,
-    weak=reference.label_accuracy,
-    example=history,
-)
+both = {"weak labels": labels, "truth": splits.student_train}
+watched = {"watch": watch, "reference": reference, "weak": reference.label_accuracy}
+panel = room.live_training(strong, both, recipe, example=history, **watched)
 panel
 
 # %% [markdown]
@@ -287,11 +278,9 @@ outcome = bench.student(labels)
 result = outcome.comparison
 w2s.plots.accuracy_bars(result)
 plt.show()
-three = [getattr(result, role).accuracy for role in ("weak", "student", "ceiling")]
-print("weak {:.3f} · student {:.3f} · ceiling {:.3f}".format(*three))
-assert three == sorted(three)
+assert result.weak.accuracy < result.student.accuracy < result.ceiling.accuracy
 part = options[int(np.searchsorted([0.25, 0.5, 0.75], result.pgr))]
-reached = max(s.evaluation.accuracy for s in outcome.curve)
+reached = outcome.best.evaluation.accuracy
 room.outcome("03-gap", part, f"On its way it had been at {reached:.3f} already: notebook 04 is about that.")
 
 # %% [markdown]
@@ -309,7 +298,7 @@ student_right = np.array([1, 1, 0, 1, 1, 0])
 ceiling_right = np.array([1, 1, 1, 1, 1, 0])
 for draw in ([0, 1, 2, 3, 4, 5], [0, 0, 0, 3, 4, 5]):
     w, s, c = (right[draw].mean() for right in (weak_right, student_right, ceiling_right))
-    print(f"draw {draw}: weak {w:.2f}, student {s:.2f}, ceiling {c:.2f}, PGR {w2s.metrics.pgr(w, s, c):.2f}")
+    print(f"draw {draw}: weak {w:.2f}, student {s:.2f}, ceiling {c:.2f}, PGR {(s - w) / (c - w):.2f}")
 
 # %% [markdown]
 # **Exercise · 8 minutes, medium.** `weak`, `student` and `ceiling` are arrays of N zeros and ones, right or wrong on each test item. `rows`
@@ -333,14 +322,10 @@ room.check(resampled_pgrs)
 rows = np.random.default_rng(0).integers(0, 1000, (2000, 1000))
 resample, right = room.yours(resampled_pgrs), [e.correct for e in (result.weak, result.student, result.ceiling)]
 drawn, (low, high) = np.asarray(resample(*right, rows)), result.pgr_interval(seed=0)
-ax = w2s.plots.styled_axes(None, (8, 4))
-ax.hist(drawn, 50, color=w2s.plots.ROLE["student"].color)
-for end in (low, high):
-    ax.axvline(end, color="black", linestyle=":", linewidth=2)
-ax.set_xlabel("PGR of a resample of the test reviews", fontsize=13)
-ax.set_ylabel("resamples", fontsize=13)
-plt.show()
-print(f"PGR {result.pgr:.2f}; 95 % interval over test reviews [{low:.2f}, {high:.2f}] (dotted)")
+counts, edges = np.histogram(drawn, 30)
+axis, ends = ("PGR of a resample of the test reviews", edges[:-1]), {f"{low:.2f}": low, f"{high:.2f}": high}
+room.lines(axis, "resamples", {"": counts}, role="student", up=ends, y_range=None).show()
+print(f"PGR {result.pgr:.2f}; 95 % interval over test reviews [{low:.2f}, {high:.2f}] (dashed)")
 assert np.allclose(np.percentile(drawn, [2.5, 97.5]), [low, high], atol=0.03)
 
 # %% [markdown]
@@ -348,10 +333,7 @@ assert np.allclose(np.percentile(drawn, [2.5, 97.5]), [low, high], atol=0.03)
 
 # %% tags=["nbval-ignore-output"]
 generator = np.random.default_rng(1)
-w, s, c = (
-    e.correct[generator.integers(0, 1000, (2000, 1000))].mean(axis=1)
-    for e in (result.weak, result.student, result.ceiling)
-)
+w, s, c = (one[generator.integers(0, 1000, (2000, 1000))].mean(axis=1) for one in right)
 ends = np.percentile((s - w) / (c - w), [2.5, 97.5])
 print(f"paired: width {high - low:.3f};  unpaired: width {ends[1] - ends[0]:.3f}")
 
@@ -365,11 +347,12 @@ print(f"paired: width {high - low:.3f};  unpaired: width {ends[1] - ends[0]:.3f}
 # order of the examples would have given other models.
 
 # %%
+options = ["narrower: three runs know more than one", "about the same", "wider"]
 room.predict(
     "03-seeds",
     "Three whole runs, seeds 0, 1 and 2: will the 95 % interval of their mean PGR be narrower or wider "
     "than the one over test reviews?",
-    ["narrower: three runs know more than one", "about the same", "wider"],
+    options,
 )
 
 # %% [markdown]
@@ -395,11 +378,13 @@ room.check(pgr_over_seeds)
 # %% tags=["nbval-ignore-output"]
 runs = {task: room.measured(f"run-{task}") for task in ("sentiment", "helpdesk", "summary", "topic")}
 over, average = runs["sentiment"]["pgr"], room.yours(pgr_over_seeds)
-pgrs = column(select(room.measured("methods")["rows"], grid="sentiment", method="plain weak labels"), "pgr")
+rows = [row for row in room.measured("methods")["rows"] if row["grid"] == "sentiment"]
+pgrs = [row["pgr"] for row in rows if row["method"] == "plain weak labels"]
 for n, t in ((3, 4.303), (8, 2.365)):  # the first three of these eight seeds are those of the question
     print("{} seeds: mean PGR {:.2f}, 95 % interval [{:.2f}, {:.2f}]".format(n, *average(pgrs[:n], t)))
+
+# %% tags=["nbval-ignore-output"]
 ratio = (over["high"] - over["low"]) / (high - low)
-options = ["narrower: three runs know more than one", "about the same", "wider"]
 found = options[int(np.searchsorted([0.8, 1.2], ratio))]
 because = f"{ratio:.1f} times as wide: the luck of a run is larger than the luck of the test set."
 room.outcome("03-seeds", found, because)
@@ -421,31 +406,22 @@ room.predict(
 
 # %%
 topic = {role: found["mean"] for role, found in runs["topic"]["accuracy"].items()}
-print(topic, "PGR", w2s.metrics.pgr(*topic.values()))
+print(topic, "PGR", runs["topic"]["pgr"])
 room.outcome("03-topic", "undefined", "There is no gap: no part of it to recover, and no whole.")
 
 # %% [markdown]
 # 0 divided by 0 is no number. Nor is it a matter of rounding: just *beside* it the PGR is a number that means nothing.
-# Say that the ceiling is right on one more of 1,000 examples than the supervisor, and look what one example does:
-
-# %%
-for right in (997, 998, 999, 1000):
-    pgr = w2s.metrics.pgr(0.998, right / 1000, 0.999)
-    print(f"weak 0.998, student {right / 1000:.3f}, ceiling 0.999: PGR {pgr:+.0f}")
-
-# %% [markdown]
+# Say that the ceiling is right on one more of 1,000 examples than the supervisor: then each example that the student
+# gets right moves its PGR by 1.
+#
 # So look at the gap first. Four of the built-in tasks, three seeds each:
 
 # %%
 for task, run in runs.items():
-    weak, _, ceiling = (run["accuracy"][role]["mean"] for role in topic)
-    said = "undefined" if run["pgr"] is None else f"{run['pgr']['mean']:+.2f}"
-    print(f"{task:<10} gap {ceiling - weak:.3f}   PGR {said:<10} undefined seeds: {run['pgr_undefined']} of 3")
-bars = []
-for task, run in runs.items():
-    pgr = run["pgr"] or {"mean": None, "low": None, "high": None}
-    bars.append(Bar(task, pgr["mean"], "student", pgr["low"], pgr["high"]))
-BarChart("PGR, mean over three seeds with 95 % interval", tuple(bars), (-0.3, 1.0)).show()
+    weak, _, ceiling = (found["mean"] for found in run["accuracy"].values())
+    print(f"{task:<10} gap {ceiling - weak:.3f}   PGR undefined in {run['pgr_undefined']} of 3 seeds")
+pgrs = {task: run["pgr"] for task, run in runs.items()}
+room.bars("PGR, mean over three seeds with 95 % interval", pgrs, x_range=(-0.3, 1.0)).show()
 print("Needed: a gap (topic has none), and knowledge to draw out (summary seems to have none).")
 
 # %% [markdown]
@@ -474,16 +450,14 @@ room.predict(
 )
 
 # %%
-every = room.measured("methods")["rows"]
-blank = select(every, grid="sentiment, no pre-training", method="plain weak labels")
-for name, key in (("taught the truth", "ceiling"), ("weak supervisor", "weak"), ("taught weak labels", "accuracy")):
-    at = w2s.metrics.mean_interval(column(blank, key))
-    print(f"{name:<18} {at.mean:.3f} [{at.low:.3f}, {at.high:.3f}], {at.n} seeds")
-lead = w2s.metrics.mean_interval([row["accuracy"] - row["weak"] for row in blank])
-assert lead.high < 0 or lead.low > 0
-found = "near chance" if at.mean < 0.6 else f"{'below' if lead.high < 0 else 'above'} the weak supervisor"
+blank = room.measured("methods")["summary"]["sentiment, no pre-training"]["plain"]
+end, weak = blank["accuracy"], blank["weak"]
+shown = {"taught the truth": blank["ceiling"], "weak supervisor": weak, "taught weak labels": end}
+room.bars("accuracy, mean over 8 seeds, 95 % interval", shown, role=["ceiling", "weak", "student"]).show()
+assert end["n"] == 8 and (end["high"] < weak["low"] or end["low"] > weak["high"])
+where = f"{'below' if end['high'] < weak['low'] else 'above'} the weak supervisor"
 because = "It learns what its labels say, and has nothing of its own to correct them with."
-room.outcome("03-scratch", found, f"By {lead.mean:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]. {because}")
+room.outcome("03-scratch", "near chance" if end["mean"] < 0.6 else where, because)
 
 # %% [markdown]
 # ## An open task
@@ -501,7 +475,7 @@ def my_schedule(steps, peak):
 room.check(my_schedule)
 
 # %% tags=["nbval-ignore-output"]
-own = train_with(room.yours(my_schedule)(8, small.learning_rate))
+own = train_with(room.yours(my_schedule)(8, 5e-4))
 print(f"last loss {losses[-1]:.3f} with the usual schedule, {own[-1]:.3f} with this one, nats per answer")
 
 # %% [markdown]

@@ -22,11 +22,6 @@ import numpy as np
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
-from w2s_lab.experiments.procedure import split_curve
-from w2s_lab.studies.figures import misfit_figure
-from w2s_lab.studies.methods import misfit_points
-from w2s_lab.studies.overfitting import curves
 
 store = w2s.Store()  # finished trainings are kept here, so the second time is fast
 
@@ -41,9 +36,9 @@ store = w2s.Store()  # finished trainings are kept here, so the second time is f
 splits = w2s.load_splits("sentiment", seed=0)
 splits = replace(splits, test=splits.test.take(range(500)))  # asked often, so half of them will do
 bench = w2s.Bench(splits, w2s.Plan(), store, seed=0)
-labels, weak = bench.labels, w2s.score(bench.reference, bench.reference)
+labels = bench.labels
 print(f"The supervisor is right on {labels.label_accuracy:.1%} of {len(labels):,} reviews that it labels,")
-print(f"and on {weak.accuracy:.1%} of the test reviews.")
+print(f"and on {bench.reference.label_accuracy:.1%} of the test reviews.")
 
 # %% [markdown]
 # ## Longer
@@ -60,19 +55,17 @@ room.predict(
 
 # %% tags=["nbval-ignore-output"]
 recipe = w2s.Recipe(epochs=4, learning_rate=1e-4, eval_every=16)
-watched = {"watch": bench.watch, "reference": bench.watched}  # test reviews; behind them, trusted ones
-student = bench.train(bench.strong, labels, recipe, "strong student", **watched)
-curve, trusted = split_curve(student.history, splits)
+outcome = bench.student(labels, recipe)
+curve, weak = outcome.curve, outcome.comparison.weak  # snapshots, and the supervisor, on the test reviews
 
 # %% tags=["nbval-ignore-output"]
-print("step    loss  accuracy  agreement  says positive")
 for snapshot in curve:
     loss, now = snapshot.train_loss or np.nan, snapshot.evaluation
     positive = now.predictions.count("positive") / len(now)
-    print(f"{snapshot.step:4}  {loss:6.2f}  {now.accuracy:8.3f}  {now.agreement:9.3f}  {positive:13.2f}")
-best, end = w2s.stopping.oracle(curve), curve[-1]
-assert best.evaluation.accuracy > weak.accuracy + 0.05
-assert best.evaluation.accuracy > end.evaluation.accuracy + 0.05
+    print(f"step {snapshot.step:3}: loss {loss:5.2f}, accuracy {now.accuracy:.3f}", end=", ")
+    print(f"agreement {now.agreement:.3f}, says positive {positive:.2f}")
+best, end = outcome.best, curve[-1]
+assert best.evaluation.accuracy > max(weak.accuracy, end.evaluation.accuracy) + 0.05
 room.outcome("04-fall", "it rises, then falls back", "First it learns what is asked, then its supervisor's habits.")
 
 # %% tags=["nbval-ignore-output"]
@@ -83,7 +76,7 @@ print(f"From the best snapshot to the end: accuracy {top.accuracy:.2f} → {last
 print(f"agreement with the supervisor {top.agreement:.2f} → {last.agreement:.2f}.")
 
 # %% [markdown]
-# The first steps are jagged. Look at the last column of the table: a fresh student leans towards one answer, now more,
+# The first steps are jagged. Look at the last number of each line: a fresh student leans towards one answer, now more,
 # now less, until it has found the balance. What comes after the peak is of another kind: there the balance is right,
 # and the accuracy does not come back.
 #
@@ -114,8 +107,6 @@ assert repeated >= bound
 # something that makes it err in the same places.
 
 # %% tags=["nbval-ignore-output"]
-w2s.plots.error_curves(curve)
-plt.show()
 print(f"Of {(~weak.correct).sum()} weak errors the student corrects {top.correction:.0%} at its best,")
 print(f"and {last.correction:.0%} at the end.")
 
@@ -174,11 +165,7 @@ print(f"{share:.0%} of the own errors lie in the supervisor's weak slices: {', '
 # against. In the column *course*, a row of full dots that ends in empty ones is a review that was lost.
 
 # %% tags=["nbval-ignore-output"]
-real = room.real_english(store)  # reads nothing before it is asked for
-room.worlds(
-    room.flip_inspector(curve, splits.test),
-    lambda: room.flip_inspector(real.history, real.test),
-)
+room.flip_inspector(curve, splits.test, store)
 
 # %% [markdown]
 # * Compare each step with the *previous* one. Between which two snapshots does most imitation begin?
@@ -218,17 +205,14 @@ spoil, truth = room.yours(wrong_at_random), splits.student_train
 random = replace(truth, answers=tuple(spoil(list(truth.answers), labels.label_accuracy, 0)), source="errors of mine")
 print(f"right: {labels.label_accuracy:.4f} of the weak labels, {random.label_accuracy:.4f} of these")
 assert abs(random.label_accuracy - labels.label_accuracy) < 1e-3
-control = bench.train(bench.strong, random, recipe, "student on random errors", **watched)
-control_curve, _ = split_curve(control.history, splits)
+control = bench.student(random, recipe)
 
 # %% tags=["nbval-ignore-output"]
-steps, spared = [snapshot.step for snapshot in curve], control_curve[-1].evaluation
-lines = (
-    Series(steps, [s.evaluation.accuracy for s in control_curve], "random", "random errors"),
-    Series(steps, [s.evaluation.accuracy for s in curve], "student", "weak labels"),
-)
-marks = (Mark(labels.label_accuracy, "labels that are right", across=True, role="weak"),)
-Chart("optimizer steps", "accuracy (test reviews)", lines, marks, y_range=(0.5, 1)).show()
+both, steps = {"random errors": control.curve, "weak labels": curve}, [snapshot.step for snapshot in curve]
+curves = {name: [snapshot.evaluation.accuracy for snapshot in one] for name, one in both.items()}
+level, spared = {"labels that are right": labels.label_accuracy}, control.curve[-1].evaluation
+look = {"role": ["random", "student"], "across": level, "y_range": (0.5, 1)}
+room.lines(("optimizer steps", steps), "accuracy (test reviews)", curves, **look).show()
 print(f"At the end: {last.accuracy:.2f} with weak labels, {spared.accuracy:.2f} with random errors.")
 
 # %% tags=["nbval-ignore-output"]
@@ -244,10 +228,11 @@ room.outcome("04-random", found, "No rule says where these errors are.")
 # Why? Look at the labels that the two students were *trained* on. How many of the wrong ones do they repeat?
 
 # %% tags=["nbval-ignore-output"]
-for name, model, given in (("weak labels", student, labels), ("random errors", control, random)):
-    truth = [example.answer for example in given.examples]
-    wrong = given.take([answer != true for answer, true in zip(given.answers, truth, strict=True)])
-    repeated = w2s.metrics.accuracy(store.labels(model, wrong).answers, wrong.answers)
+watched = {"watch": bench.watch, "reference": bench.watched}  # so the store has this training, and hands it back
+for name, given in (("weak labels", labels), ("random errors", random)):
+    model = bench.train(bench.strong, given, recipe, "strong student", **watched)
+    wrong = given.take([a != example.answer for a, example in zip(given.answers, given.examples, strict=True)])
+    repeated = np.mean(np.array(store.labels(model, wrong).answers) == wrong.answers)
     print(f"{name:<14} {repeated:.0%} of {len(wrong)} wrong training labels repeated")
 
 # %% [markdown]
@@ -265,10 +250,7 @@ for name, model, given in (("weak labels", student, labels), ("random errors", c
 # the slider. The dotted line is a student as good as its labels.
 
 # %% tags=["nbval-ignore-output"]
-room.worlds(
-    room.error_simulator("pocket-l", labels, bench.reference).set(kind="slice"),
-    lambda: room.error_simulator(real.features, real.labels, real.reference, C=real.C),
-)
+room.error_simulator("pocket-l", labels, bench.reference, store).set(kind="slice")
 
 # %% [markdown]
 # * Errors *in one class*: from how many on is the probe **worse** than its labels? Count what is wrong *within* the
@@ -306,29 +288,24 @@ def stop_at(trusted):
 room.check(stop_at)
 
 # %% [markdown]
-# Other rules need no trusted reviews: stop after a fixed number of passes, or at the last moment at which the agreement
-# is not above the supervisor's accuracy (of which the trusted reviews give an estimate).
+# The oracle's choice saves all of its gain, the end saves nothing. And yours?
 
 # %% tags=["nbval-ignore-output"]
+choose, trusted = room.yours(stop_at), list(outcome.trusted_curve)
 print("accuracy on the trusted reviews:", *(f"{value:.2f}" for value in trusted))
-choose = room.yours(stop_at)
-estimate = bench.trusted(bench.watched).label_accuracy  # the supervisor on the same reviews
-rules = {
-    "the oracle (not allowed)": best,
-    "100 trusted reviews": curve[choose(list(trusted))],
-    "agreement": w2s.stopping.at_agreement(curve, estimate),
-    "one pass": w2s.stopping.at_examples(curve, len(labels)),
-    "the end": end,
-}
-chosen = {name: curve[steps.index(rule.step)] for name, rule in rules.items()}  # on the test reviews
-for name, snapshot in chosen.items():
-    gained, found = w2s.stopping.recovered(snapshot, end, best), snapshot.evaluation.accuracy
-    print(f"{name:<25} step {snapshot.step:3}   test accuracy {found:.3f}   {gained:4.0%} of the gain")
+chosen = curve[choose(trusted)]
+for name, snapshot in (("the oracle (not allowed)", best), ("100 trusted reviews", chosen), ("the end", end)):
+    print(f"{name:<25} step {snapshot.step:3}   test accuracy {snapshot.evaluation.accuracy:.3f}")
+saved = (chosen.evaluation.accuracy - last.accuracy) / (top.accuracy - last.accuracy)
+print(f"saved: {saved:.0%} of the oracle's gain")
+
+# %% [markdown]
+# Other rules need no trusted reviews: stop after a fixed number of passes, or at the last moment at which the agreement
+# is not above the supervisor's accuracy. The study `mechanism` tried them all:
 
 # %% tags=["nbval-ignore-output"]
-gained = w2s.stopping.recovered(chosen["100 trusted reviews"], end, best)
 options = ["less than a third", "about half", "more than two thirds"]
-found = options[sum(gained > limit for limit in (1 / 3, 2 / 3))]
+found = options[sum(saved > limit for limit in (1 / 3, 2 / 3))]
 for name, at in room.measured("mechanism")["means"].items():
     if name.startswith("recovered by "):
         print(f"over {at['n']} seeds, {name}: {at['mean']:.2f} of the gain [{at['low']:.2f}, {at['high']:.2f}]")
@@ -356,15 +333,9 @@ print(f"trained on 100 true answers alone: accuracy {np.mean(taught):.3f}, mean 
 # makes them anew). In the figure 0 is the weak supervisor and 1 the strong ceiling: the PGR.
 
 # %% tags=["nbval-ignore-output"]
-study = room.measured("mechanism")
-scattered = "random errors,\nend"
-columns = {f"weak labels,\n{when}": f"pgr_at_{when}" for when in ("best", "trusted", "end")}
-columns |= {scattered: "random_pgr_at_end"}
-values = {name: [row[key] for row in study["seeds"]] for name, key in columns.items()}
-w2s.plots.pgr_dots(values, roles={scattered: "random"})
-plt.show()
-up = study["means"]["imitation_end_minus_best"]
+up = room.measured("mechanism")["means"]["imitation_end_minus_best"]
 print(f"From best to end, imitation rises by {up['mean']:.2f} [{up['low']:.2f}, {up['high']:.2f}].")
+room.study_figure("when to stop")
 
 # %% [markdown]
 # And when does it begin? The study `overfitting` varies the passes, the learning rate and the kind of errors. At the
@@ -379,11 +350,9 @@ print(f"From best to end, imitation rises by {up['mean']:.2f} [{up['low']:.2f}, 
 # recover more than the first row (notebook 03), about as much as the rehearsal.
 
 # %% tags=["nbval-ignore-output"]
-found = curves(room.measured("overfitting")["rows"])
-w2s.study_plots.overfitting_panels(found)
-plt.show()
 for rule, pgr in room.measured("recipes")["rules"].items():
     print(f"{rule:<42} PGR {pgr['mean']:.2f} [{pgr['low']:.2f}, {pgr['high']:.2f}]")
+room.study_figure("when it begins")
 
 # %% [markdown]
 # ## Gain and misfit
@@ -440,9 +409,9 @@ room.misfit_plane(weak, {"untrained": curve[0].evaluation, "best": top, "end": l
 # A linear probe fitted by least squares is such a best fit in a convex class. The truth need not be in that class:
 
 # %% tags=["nbval-ignore-output"]
-students = misfit_points(room.measured("methods")["rows"])  # kind -> (misfit, gain, seed) of each student
-probes = students.pop("linear probe, ridge")
-misfit, gain, _ = np.mean(probes, axis=0)
+rows = [row for row in room.measured("methods")["rows"] if row["grid"] == "sentiment"]
+probes = [(row["misfit"], row["gain"]) for row in rows if row["method"] == "linear probe, ridge"]
+misfit, gain = np.mean(probes, axis=0)
 print(f"linear probe: misfit {misfit:.3f}, gain {gain:.3f}, mean over {len(probes)} seeds")
 assert 0 < gain < misfit
 
@@ -458,7 +427,7 @@ room.predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-misfit_figure(students)
+room.study_figure("gain and misfit")
 
 # %% tags=["nbval-ignore-output"]
 fit = room.measured("methods")["gain against misfit"]

@@ -16,18 +16,13 @@
 # %%
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
 import w2s_lab as w2s
 from w2s_lab import classroom as room
-from w2s_lab.studies.losses import SCHEDULES, TRUTH, WEAK_LABELS, Dial, rows_at
 
 store = w2s.Store()
-plt.rc("axes", labelsize=13)
-plt.rc("legend", fontsize=12, frameon=False)
-kd = w2s.objective  # the losses: pure functions on tensors
 THREE = ["lower by more than a hundredth", "within a hundredth", "higher by more than a hundredth"]
 
 # %% [markdown]
@@ -127,7 +122,8 @@ room.check(kl_to_weak)
 before = store.labels(bench.strong, splits.student_train)
 weak, student = torch.tensor(labels.probs), torch.tensor(before.probs)
 expect, divergence = room.yours(expected_log_prob), room.yours(kl_to_weak)
-left, right = expect(weak, student.log()), -divergence(weak, student) - kd.entropy(weak)
+entropy = -(weak * weak.log()).sum(-1)
+left, right = expect(weak, student.log()), -divergence(weak, student) - entropy
 print(f"E log Pr^s = {left.mean():.6f}   −KL − H = {right.mean():.6f}")
 print(f"largest difference over the examples: {(left - right).abs().max():.0e}")
 assert torch.allclose(left, right)
@@ -150,14 +146,9 @@ for draws in (1, 10, 100):
 p = np.linspace(0.01, 0.99, 99)
 soft = 0.8 * np.log(p) + 0.2 * np.log(1 - p)
 best = p[soft.argmax()]
-ax = w2s.plots.styled_axes(None)
-ax.plot(p, np.log(p), color=w2s.plots.ROLE["weak"].color, linestyle="--", label="hard label: log p")
-ax.plot(p, soft, color=w2s.study_plots.SERIES[0].color, label="drawn labels: 0.8 log p + 0.2 log(1 − p)")
-ax.axvline(best, color="black", linestyle=":")
-ax.set(ylim=(-2.2, 0.05), xlabel="student's p of the first answer", ylabel="objective (nats)")
-ax.legend(loc="lower right")
-plt.show()
-print(f"The hard label pulls p towards 1. Drawn labels are best served at p = {best:.2f}.")
+curves = {"drawn labels: 0.8 log p + 0.2 log(1 − p)": soft, "hard label: log p": np.log(p)}
+axis, mark = ("student's p of the first answer", p), {f"best: p = {best:.2f}": best}
+room.lines(axis, "objective (nats)", curves, up=mark, y_range=(-2.2, 0.05)).show()
 found = "the supervisor's own" if abs(best - 0.8) < 0.02 else "all on the supervisor's likeliest answer"
 room.outcome("05-average", found, "There the KL is 0; elsewhere it is positive. No truth is in sight.")
 
@@ -206,12 +197,11 @@ found = THREE[1 + (gain > 0.01) - (gain < -0.01)]
 room.outcome("05-soft", found, f"Imitation of weak errors changes by {b.imitation - a.imitation:+.2f}.")
 
 # %% tags=["nbval-ignore-output"]
-figure, axes = plt.subplots(1, 2, figsize=(13, 6), sharey=True, layout="constrained")
-for ax, name, outcome in zip(axes, ("hard", "soft"), (hard_student, soft_student), strict=True):
-    below, above = (e.accuracy for e in (outcome.comparison.weak, outcome.comparison.ceiling))
-    w2s.plots.learning_curves(outcome.curve, ax, weak=below, ceiling=above)
-    ax.set_title(f"{name} labels", fontsize=14)
-plt.show()
+both, same = {"hard labels": hard_student.curve, "soft labels": soft_student.curve}, hard_student.comparison
+curves = {name: [snapshot.evaluation.accuracy for snapshot in one] for name, one in both.items()}
+levels = {"weak supervisor": same.weak.accuracy, "strong ceiling": same.ceiling.accuracy}
+axis = "optimizer steps", [snapshot.step for snapshot in soft_student.curve]
+room.lines(axis, "accuracy (test reviews)", curves, across=levels, y_range=(0.4, 1.03)).show()
 answers = [snapshot.evaluation.predictions for snapshot in soft_student.curve[1:4]]
 said = np.array([own.count("positive") for own in answers]) / len(splits.test)
 print("soft labels: share of “positive” before, in and after the dip:", said.round(2))
@@ -265,11 +255,7 @@ room.check(softened)
 # multiplied by T². Here the weak labels alone are softened.)
 
 # %% tags=["nbval-ignore-output"]
-real = room.real_english(store)  # reads nothing before it is asked for
-room.worlds(
-    room.temperature_view(labels).set(temperature=3.0),
-    lambda: room.temperature_view(real.labels).set(temperature=3.0),
-)
+room.temperature_view(labels, store).set(temperature=3.0)
 
 # %%
 room.predict(
@@ -283,14 +269,18 @@ room.predict(
 # hard and soft labels were measured, and no other temperature:
 
 # %%
-room.worlds(room.loss_explorer("temperature").set(value=4.0), room.hard_or_soft)
+room.loss_explorer("temperature", real=True).set(value=4.0)
 
 # %%
 rows = room.measured("losses")["rows"]
-ends = [[row["end"] for row in rows_at(rows, Dial("temperature", t))] for t in (1.0, 4.0)]
-gain = np.mean(ends[1]) - np.mean(ends[0])
-found = THREE[1 + (gain > 0.01) - (gain < -0.01)]
-room.outcome("05-temperature", found, f"Mean over {len(ends[0])} seeds: {gain:+.3f}.")
+
+
+def end(**position):  # test accuracy at the end, mean over the seeds at this position of the dials
+    return np.mean([row["end"] for row in rows if position.items() <= row.items()])
+
+
+gain = end(dial="temperature", value=4.0) - end(dial="temperature", value=1.0)
+room.outcome("05-temperature", THREE[1 + (gain > 0.01) - (gain < -0.01)], f"Mean over seeds: {gain:+.3f}.")
 
 # %% [markdown]
 # The ranking of the answers is the same at every temperature, only the distances shrink. A label of which the supervisor
@@ -318,15 +308,13 @@ hard, soft, weight = np.array([1.0, 0.0]), np.array([0.7, 0.3]), 1.0
 print("target:", (hard + weight * soft) / (1 + weight))
 
 # %% [markdown]
-# λ = 0 is the hard label, a large λ the soft one. With the package's own loss, on six random students:
+# λ = 0 is the hard label, a large λ the soft one. With your KL, on six random students:
 
 # %%
 torch.manual_seed(0)
-students = torch.randn(6, 2).log_softmax(-1)
-probs, first_answer = torch.tensor([[0.7, 0.3]]).repeat(6, 1), torch.zeros(6, dtype=torch.long)
-targets = kd.Targets(probs, first_answer, class_balance=(0.5, 0.5))
-combined = w2s.Distillation(weight=1.0)(students, targets)
-mixed = 2 * kd.expected_nll(students, torch.tensor([0.85, 0.15]))
+students, supervisor = torch.randn(6, 2).softmax(-1), torch.tensor([[0.7, 0.3]]).repeat(6, 1)
+combined = -students[:, 0].log() + 1.0 * divergence(supervisor, students)  # the loss of ŷ, and λ times the KL
+mixed = -2 * (torch.tensor([0.85, 0.15]) * students.log()).sum(-1)
 print("difference of the two losses:", (combined - mixed).numpy().round(4))
 
 # %% [markdown]
@@ -346,13 +334,9 @@ room.check(lambda_now)
 
 # %%
 progress, at_moment = np.linspace(0, 1, 101), room.yours(lambda_now)
-ax = w2s.plots.styled_axes(None, (7.5, 3.8))
-weights = np.array([at_moment(at, 1.0) for at in progress])
-for schedule, look, line in zip(SCHEDULES, w2s.study_plots.SERIES, weights.T, strict=False):
-    ax.plot(progress, line, color=look.color, linestyle=look.line, label=schedule)
-ax.set(xlabel="fraction of the training done", ylabel="λ, as a fraction of the first")
-ax.legend()
-plt.show()
+schedules, weights = ("constant", "linear", "cosine"), np.array([at_moment(at, 1.0) for at in progress])
+curves, axis = dict(zip(schedules, weights.T, strict=True)), ("fraction of the training done", progress)
+room.lines(axis, "λ, as a fraction of the first", curves, y_range=(0, 1.03)).show()
 print("Linear and cosine end at 0: in the end the student learns the answers of D alone.")
 
 # %%
@@ -364,29 +348,22 @@ room.predict(
 )
 
 # %%
-room.loss_explorer("lambda").set(answers=TRUTH, value=4.0)
-
+room.loss_explorer("lambda").set(answers="true answers", value=4.0)
 
 # %%
-def end(value, schedule, answers):
-    """Accuracy at the end, mean over seeds."""
-    own = rows_at(rows, Dial("lambda", value, schedule, answers))
-    return np.mean([row["end"] for row in own])
-
-
-change = end(4.0, "constant", TRUTH) - end(0.0, "constant", TRUTH)
+at = {"dial": "lambda", "answers": "true answers"}
+change = end(value=4.0, schedule="constant", **at) - end(value=0.0, **at)
 found = THREE[1 + (change > 0.01) - (change < -0.01)]
 room.outcome("05-lambda", found, f"Mean over seeds: {change:+.3f}.")
 
 # %%
-print("accuracy at the end   λ = 0   " + "   ".join(f"λ = 4, {s:<8}" for s in SCHEDULES))
-found = {}
-for answers in (WEAK_LABELS, TRUTH):
-    with_kl = [end(4.0, schedule, answers) for schedule in SCHEDULES]
-    found[answers] = (alone := end(0.0, "constant", answers), *with_kl)
+print("accuracy at the end   λ = 0   " + "   ".join(f"λ = 4, {s:<8}" for s in schedules))
+for answers in ("weak labels", "true answers"):
+    at = {"dial": "lambda", "answers": answers}
+    alone, *with_kl = end(value=0.0, **at), *(end(value=4.0, schedule=schedule, **at) for schedule in schedules)
     print(f"D: {answers:<18} {alone:.3f}   " + "   ".join(f"{value:<15.3f}" for value in with_kl))
-assert found[WEAK_LABELS][0] < found[WEAK_LABELS][2] < found[WEAK_LABELS][1]
-assert found[TRUTH][1] < found[TRUTH][2] <= found[TRUTH][0]
+    constant, linear, _ = with_kl
+    assert alone < linear < constant if answers == "weak labels" else constant < linear <= alone
 
 # %% [markdown]
 # Read it by rows, three seeds, at the end. Where D holds weak labels, the second term puts doubt beside hard answers: λ helps,
@@ -412,21 +389,12 @@ room.predict(
 )
 
 # %%
-mine = [row for row in rows if row["answers"] == WEAK_LABELS]
+mine = [row for row in rows if row["answers"] == "weak labels"]
 same, right = np.array([(row["agreement"][-1], row["end"]) for row in mine]).T
 together = np.corrcoef(same, right)[0, 1]
-ax = w2s.plots.styled_axes(None)
-names = {"lambda": "hard and soft mixed (λ)", "temperature": "soft (T)", "alpha": "edited (α, see 06)"}
-for (kind, name), look in zip(names.items(), w2s.study_plots.SERIES, strict=False):
-    own = np.array([row["dial"] == kind for row in mine])
-    ax.plot(same[own], right[own], look.marker, color=look.color, markersize=9, label=name)
-perfect = np.mean([row["weak"] for row in mine])
-ax.axvline(perfect, color="black", linestyle=":", label="agreement of a perfect student")
-ax.set(xlabel="agreement with the supervisor (fraction)", ylabel="test accuracy (fraction)")
-w2s.plots.legend_below(ax)
-plt.show()
 print(f"{len(mine)} students: correlation of agreement and accuracy {together:+.2f}.")
 assert together < -0.5
+room.study_figure("agreement and accuracy")
 
 # %%
 options = ["more often right", "neither more nor less often right", "less often right"]

@@ -118,6 +118,26 @@ def test_its_shape(name):
         assert len(picture) > 10, "a picture without alt text"
 
 
+def test_the_first_six_show_the_lesson_and_not_the_plumbing():
+    """At most 40 names of the package; cells of at most eight lines, but for stubs and a loop in the open."""
+    names, long = set(), []
+    for path in SOURCES[:6]:
+        for cell in code(build.read_source(path)):
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("w2s_lab"):
+                    names |= {alias.name for alias in node.names} - {"classroom"}
+                elif isinstance(node, ast.Attribute) and re.fullmatch(
+                    r"(w2s|room)(\.[a-z_]+)?", ast.unparse(node.value)
+                ):
+                    names.add(ast.unparse(node))
+            lines = [line for line in cell.source.splitlines() if line.strip() and not line.startswith("#")]
+            if len(lines) > 8 and "..." not in cell.source and "backward()" not in cell.source:
+                long.append(cell.id)
+    assert not long
+    modules = {name.rpartition(".")[0] for name in names}
+    assert len(names - modules) <= 40, sorted(names - modules)
+
+
 def handed_on(cell: str, exercise: str) -> str | None:
     """What `room.yours(exercise)` is called in a cell; "" where it is called at once, None without it."""
     for node in ast.walk(ast.parse(cell)):

@@ -7,7 +7,11 @@ import pytest
 from pictures import sound, stored
 
 from w2s_lab import classroom as room
-from w2s_lab.classroom.dashboards.why_it_works import KINDS, SHOWN, wrong_labels
+from w2s_lab.classroom.dashboards import why_it_works
+from w2s_lab.classroom.dashboards.why_it_works import KINDS, LEARNING, SHOWN, Scene, wrong_labels
+from w2s_lab.classroom.toolkit.worlds import LEAKAGE, POCKET, REAL
+from w2s_lab.data.sources import SplitSizes
+from w2s_lab.experiments.store import Store
 from w2s_lab.methods.tilt import decision_line, habit_plane
 from w2s_lab.records import Example, LabelledSet, Snapshot, Task
 from w2s_lab.training.evaluation import score
@@ -149,3 +153,59 @@ def test_what_does_not_fit_is_refused(students):
     alone = [replace(one, evaluation=replace(one.evaluation, reference=None)) for one in HISTORY]
     with pytest.raises(ValueError, match="step 0 was not compared with the supervisor's labels"):
         room.tilt_explorer((FEATURES, TESTS), {"weak": (LABELS, alone)})
+
+
+# -- the leakage of pre-training ---------------------------------------------------------------------------------------
+
+
+def scene(history=HISTORY) -> Scene:
+    return Scene((FEATURES, TESTS), {"weak": (LABELS, history)})
+
+
+def test_the_leakage_is_a_third_world_whose_networks_learn_when_they_are_chosen(monkeypatch, panel):
+    """Each with the plane of its own features; the words say what it was told, and what is being made."""
+    asked, noise = [], np.random.default_rng(3).normal(size=(N + M, D))
+    blind = Scene((noise[:N], noise[N:]), {"weak": (LABELS, HISTORY)})
+
+    def told(store, seed, share):
+        if asked:
+            assert LEARNING in both.shown.children[-1].value
+        asked.append(share)
+        return scene() if share == 1.0 else blind
+
+    monkeypatch.setattr(why_it_works, "_pocket", lambda store, seed: panel)
+    monkeypatch.setattr(why_it_works, "_told", told)
+    both = room.why_it_works(None)
+    assert both.switch.options == (POCKET, LEAKAGE, REAL) and asked == []
+    both.set(world=LEAKAGE)
+    dial = both.shown.controls["leakage"]
+    assert [label for label, _ in dial.options] == ["0%", "5%", "25%", "100%"] and asked == [0.0]
+    for share, read in ((0.0, blind.read), (1.0, scene().read)):
+        says = both.set(leakage=share, step=STEPS[1]).shown.view.says
+        assert f"In pre-training, {share:.0%} of the reviews were closed" in says
+        assert f"right on {read:.0%} of the test examples" in says and LEARNING not in both.shown.children[-1].value
+    assert asked == [0.0, 1.0] and scene().read > 0.9 > 0.6 > blind.read
+    points = habit_plane(FEATURES, LABELS).points(FEATURES)[:SHOWN]
+    drawn_here = np.concatenate([np.stack([s.x, s.y], 1) for s in both.shown.view.charts[0].series if not s.line])
+    assert np.sort(drawn_here, 0) == pytest.approx(np.sort(points, 0))
+    both.set(leakage=0.0, step=STEPS[-1])
+    assert asked == [0.0, 1.0] and f"Step {STEPS[-1]}:" in both.shown.view.says
+
+
+def test_a_network_whose_student_has_other_steps_is_refused():
+    shifted = [replace(one, step=one.step + 1) for one in HISTORY]
+    panel = why_it_works.leakage_explorer({0.0: scene, 1.0: lambda: scene(shifted)})
+    before = panel.view
+    panel.set(leakage=1.0)
+    assert "leakage_explorer: steps [1, 11, 21, 31] at 1; expected [0, 10, 20, 30]" in panel.children[-1].value
+    assert panel.view is before
+
+
+@pytest.mark.slow
+def test_the_student_of_a_share_learns_from_the_studys_checkpoint(tmp_path, monkeypatch):
+    """As in the study, in small: the checkpoint of the share, the supervisor of all shares, few examples."""
+    monkeypatch.setattr(why_it_works.leakage, "SIZES", SplitSizes(1500, 64, 100, 10))
+    found = why_it_works._told(Store(tmp_path), 0, 0.0)
+    runs = {run["role"]: run["start"] for run in Store(tmp_path).runs()}
+    assert "pocket-m-0" in str(runs["strong student"]) and "pocket-s" in str(runs["weak supervisor"])
+    assert len(found.steps) >= 2 and 0 <= found.read <= 1

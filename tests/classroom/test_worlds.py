@@ -136,6 +136,19 @@ def test_every_dashboard_takes_the_parts(real):
     assert all("60" in one for one in (words[0], words[1])) and "of 40 answers" in words[2] and "30 labels" in words[3]
 
 
+def test_with_a_store_a_dashboard_has_the_switch(real):
+    """Its other side is made of the parts of real English; without a store there is the panel alone."""
+    both = room.label_browser(real.labels, real.store).set(show="right")
+    assert both.pocket.controls["show"].value == "right" and both.real is None
+    assert both.set(world=REAL).shown is both.real and both.real.controls["show"].value == "wrong"
+    assert "in the whole set" in both.real.view.says and "600" in both.real.set(show="all").view.says
+    warm = room.temperature_view(real.labels, real.store).set(temperature=5.0).set(world=REAL)
+    assert warm.real.controls["temperature"].value == 3.0 and warm.pocket.title == warm.real.title
+    losses = room.loss_explorer("temperature", real=True).set(world=REAL)
+    assert losses.real.title == room.hard_or_soft().title != losses.pocket.title
+    assert isinstance(room.label_browser(real.labels), Panel) and isinstance(room.loss_explorer("temperature"), Panel)
+
+
 def test_the_history_is_gradient_descent_on_the_log_loss():
     """Long enough, and where the classes overlap, it ends at scikit-learn's own solution without regularisation."""
     from sklearn.linear_model import LogisticRegression

@@ -52,12 +52,6 @@ from .dashboards.probe_explorer import (
 from .dashboards.race import (
     race as race,
 )
-from .dashboards.right_bars import (
-    right_bars as right_bars,
-)
-from .dashboards.right_bars import (
-    slice_bars as slice_bars,
-)
 from .dashboards.schematics import (
     four_roles as four_roles,
 )
@@ -123,6 +117,15 @@ from .quizzes import (
 )
 from .toolkit.measured import (
     measured as measured,
+)
+from .toolkit.one_call import (
+    bars as bars,
+)
+from .toolkit.one_call import (
+    lines as lines,
+)
+from .toolkit.one_call import (
+    study_figure as study_figure,
 )
 from .toolkit.panel import (
     fold_up as fold_up,

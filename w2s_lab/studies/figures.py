@@ -8,8 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from w2s_lab.experiments.effects import Effect
-from w2s_lab.figures import study_plots
+from w2s_lab.figures import plots, study_plots
 from w2s_lab.figures.plots import ROLE
+from w2s_lab.studies.dials import WEAK_LABELS
 
 GUESS = (ROLE["truth"], 0.5)  # of two answers
 
@@ -56,6 +57,28 @@ def misfit_figure(groups: Mapping[str, Sequence[tuple[float, float, int]]]) -> F
     unit = "squared distance of the probabilities"
     figure = figure_of(9, 8)
     study_plots.misfit_scatter(misfit, gain, figure.subplots(), groups=names, clusters=seeds, unit=unit)
+    return figure
+
+
+DIALS = {"lambda": "hard and soft mixed (λ)", "temperature": "soft (T)", "alpha": "edited (α)"}
+
+
+def agreement_figure(rows: Sequence[Mapping]) -> Figure:
+    """Test accuracy against agreement with the supervisor, at the end; a point for each student of the study `losses`.
+
+    Only students of weak labels are shown. A student without errors agrees as often as the supervisor is right.
+    """
+    shown = [row for row in rows if row["answers"] == WEAK_LABELS]
+    figure = figure_of(7.5, 6)
+    ax = plots.styled_axes(figure.subplots())
+    for (dial, name), look in zip(DIALS.items(), study_plots.SERIES, strict=False):
+        points = [(row["agreement"][-1], row["end"]) for row in shown if row["dial"] == dial]
+        ax.plot(*zip(*points, strict=True), look.marker, color=look.color, markersize=9, label=name)
+    perfect = sum(row["weak"] for row in shown) / len(shown)
+    ax.axvline(perfect, color="black", linestyle=":", label="agreement of a perfect student")
+    ax.set_xlabel("agreement with the supervisor (fraction)", fontsize=study_plots.SIZE)
+    ax.set_ylabel("test accuracy (fraction)", fontsize=study_plots.SIZE)
+    plots.legend_below(ax)
     return figure
 
 

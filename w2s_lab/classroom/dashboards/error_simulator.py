@@ -13,6 +13,8 @@ import numpy as np
 from w2s_lab import metrics
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, slider, stops, table
+from w2s_lab.classroom.toolkit.worlds import Worlds, in_both_worlds
+from w2s_lab.experiments.store import Store
 from w2s_lab.figures.plots import ROLE, Role
 from w2s_lab.figures.study_plots import SERIES
 from w2s_lab.methods import probe, simulated
@@ -144,9 +146,10 @@ def error_simulator(
     model: str | LanguageModel | tuple[np.ndarray, np.ndarray],
     labels: LabelledSet,
     reference: LabelledSet,
+    store: Store | None = None,
     *,
     C: float = 0.01,
-) -> Panel:
+) -> Panel | Worlds:
     """Sliders for how many labels are wrong, and where; a probe on the model's features is fitted at every move.
 
     The curves show the probe's accuracy on the test examples for each kind of errors; the dotted line shows the
@@ -158,6 +161,7 @@ def error_simulator(
             the features themselves: those of `labels` [N, d] and of `reference` [M, d].
         labels: a weak supervisor's labels of training examples; the first EXAMPLES are used.
         reference: the same supervisor's labels of test examples.
+        store: with one, a switch to film reviews that people wrote; None: none.
         C: see `Simulator`.
 
     Raises:
@@ -169,7 +173,11 @@ def error_simulator(
     else:
         model = load_model(model, device="cpu") if isinstance(model, str) else model
         train, test = (probe.features(model, one) for one in (labels, reference))
-    return simulator_panel(Simulator(train, labels, test, reference, C=C))
+    return in_both_worlds(
+        simulator_panel(Simulator(train, labels, test, reference, C=C)),
+        store,
+        lambda real: error_simulator(real.features, real.labels, real.reference, C=real.C),
+    )
 
 
 def simulator_panel(simulator: Simulator) -> Panel:

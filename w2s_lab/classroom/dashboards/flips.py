@@ -15,6 +15,8 @@ import numpy as np
 
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops, table
+from w2s_lab.classroom.toolkit.worlds import Worlds, in_both_worlds
+from w2s_lab.experiments.store import Store
 from w2s_lab.figures.plots import GREY, ROLE, Role
 from w2s_lab.records import Evaluation, Example, LabelledSet, Snapshot
 
@@ -88,7 +90,7 @@ def count_kinds(found: Sequence[Flip]) -> dict[str, int]:
     return {kind: counts[kind] for kind in KINDS}
 
 
-def flip_inspector(history: Sequence[Snapshot], watch: LabelledSet) -> Panel:
+def flip_inspector(history: Sequence[Snapshot], watch: LabelledSet, store: Store | None = None) -> Panel | Worlds:
     """A slider over the snapshots of a training: which answers changed, to what, and on which examples.
 
     The curves are correction and imitation (of the weak supervisor's errors) and accuracy (of all watched examples).
@@ -98,6 +100,7 @@ def flip_inspector(history: Sequence[Snapshot], watch: LabelledSet) -> Panel:
     Args:
         history: snapshots of one training, evaluated on `watch` with the weak supervisor's labels as reference.
         watch: the examples, with their texts.
+        store: with one, a switch to film reviews that people wrote, on which a linear probe learns; None: none.
 
     Raises:
         ValueError: fewer than two snapshots, other examples, or no weak labels to compare with.
@@ -134,7 +137,8 @@ def flip_inspector(history: Sequence[Snapshot], watch: LabelledSet) -> Panel:
         "kind": choice("show", kinds, "imitated", width="440px"),
         "tag": choice("tag", [("all", "all"), *((tag, tag) for tag in tags)], width="220px"),
     }
-    return Panel("Flip inspector: which answers change, and to what", controls, draw)
+    panel = Panel("Flip inspector: which answers change, and to what", controls, draw)
+    return in_both_worlds(panel, store, lambda real: flip_inspector(real.history, real.test))
 
 
 def _evaluation(snapshot: Snapshot, watch: LabelledSet) -> Evaluation:

@@ -11,6 +11,8 @@ import numpy as np
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, table
 from w2s_lab.classroom.toolkit.sketch import WIDTH, Box, Line, Sketch, Words
 from w2s_lab.classroom.toolkit.svg import Drawing
+from w2s_lab.classroom.toolkit.worlds import Worlds, in_both_worlds
+from w2s_lab.experiments.store import Store
 from w2s_lab.figures.plots import GREY, ROLE
 from w2s_lab.records import LabelledSet
 
@@ -209,11 +211,12 @@ def confidence_picture(
     return Sketch(tuple(items), foot + 48, said)
 
 
-def label_browser(labels: LabelledSet) -> Panel:
+def label_browser(labels: LabelledSet, store: Store | None = None) -> Panel | Worlds:
     """Browse weak labels: right or wrong, by slice, by confidence; PAGE of them at a time.
 
     Args:
         labels: of a model, with their truth inside the examples.
+        store: with one, a switch to the labels of film reviews that people wrote; None: none.
 
     Raises:
         ValueError: the set is empty, a truth is unknown, or the labels have no probabilities.
@@ -245,4 +248,8 @@ def label_browser(labels: LabelledSet) -> Panel:
         "page": turner,
         "confidence": sure,
     }
-    return Panel("Weak labels", controls, draw)
+    return in_both_worlds(
+        Panel("Weak labels", controls, draw),
+        store,
+        lambda real: label_browser(real.labels).set(show="wrong", order="surest first"),
+    )

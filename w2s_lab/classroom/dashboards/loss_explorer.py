@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from w2s_lab.classroom.dashboards.hard_or_soft import hard_or_soft
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
 from w2s_lab.classroom.toolkit.measured import measured
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
@@ -23,6 +25,9 @@ from w2s_lab.studies.dials import (
     rows_at,
 )
 
+if TYPE_CHECKING:
+    from w2s_lab.classroom.toolkit.worlds import Worlds
+
 SYMBOL = {"lambda": "λ", "temperature": "T", "alpha": "α"}
 VALUES = {"lambda": WEIGHTS, "temperature": TEMPERATURES, "alpha": ALPHAS}
 TITLE = {
@@ -40,12 +45,13 @@ REFERENCE = Role("student of plain weak labels", GREY, "s", "", "--")
 ALONE = Role("student of the true answers alone", SERIES[3].color, "D", "", "-.")
 
 
-def loss_explorer(dial: str = "lambda", study: Mapping | None = None) -> Panel:
+def loss_explorer(dial: str = "lambda", study: Mapping | None = None, *, real: bool = False) -> "Panel | Worlds":
     """Move a dial of the loss over the values that were measured; see the student's curve, and where it ends.
 
     Args:
         dial: "lambda" (with its schedule and both sets D), "temperature" or "alpha".
         study: a result such as `classroom.measured("losses")`; None: that one.
+        real: whether a switch leads to hard and soft labels on real English.
 
     Raises:
         ValueError: there is no such dial, or the study has no row of it.
@@ -72,7 +78,12 @@ def loss_explorer(dial: str = "lambda", study: Mapping | None = None) -> Panel:
         line = [replace(at, value=v) for v in values]
         return View(says, (_curves(rows, own, alone, show, says), _ends(rows, line, value, says)))
 
-    return Panel(TITLE[dial], controls, draw)
+    panel = Panel(TITLE[dial], controls, draw)
+    if not real:
+        return panel
+    from w2s_lab.classroom.toolkit.worlds import worlds  # torch, which takes seconds
+
+    return worlds(panel, hard_or_soft)
 
 
 def _first(dial: str) -> str:

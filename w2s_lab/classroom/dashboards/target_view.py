@@ -7,6 +7,8 @@ import torch
 
 from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, slider
+from w2s_lab.classroom.toolkit.worlds import Worlds, in_both_worlds
+from w2s_lab.experiments.store import Store
 from w2s_lab.figures.plots import GREY, Role
 from w2s_lab.figures.study_plots import SERIES
 from w2s_lab.objective import entropy, with_temperature
@@ -18,11 +20,14 @@ SAME = Role("target = own prediction", GREY, "o", "", ":")
 QUANTILES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the supervisor's confidence: the examples that are offered
 
 
-def temperature_view(labels: LabelledSet, rows: Sequence[int] | None = None) -> Panel:
+def temperature_view(
+    labels: LabelledSet, store: Store | None = None, *, rows: Sequence[int] | None = None
+) -> Panel | Worlds:
     """The distribution of one weak label, and what a temperature makes of it as a target.
 
     Args:
         labels: weak labels with distributions.
+        store: with one, a switch to film reviews that people wrote; None: none.
         rows: which of them may be chosen; None: five, from the most to the least confident one.
 
     Raises:
@@ -53,7 +58,8 @@ def temperature_view(labels: LabelledSet, rows: Sequence[int] | None = None) -> 
         "example": choice("Review", options, width="600px"),
         "temperature": slider("Temperature", 1.0, 0.1, 8.0, 0.1, form=".1f"),
     }
-    return Panel("One weak label as a target", controls, draw)
+    panel = Panel("One weak label as a target", controls, draw)
+    return in_both_worlds(panel, store, lambda real: temperature_view(real.labels).set(temperature=3.0))
 
 
 def relabelling_view() -> Panel:

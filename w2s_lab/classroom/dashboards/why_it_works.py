@@ -5,7 +5,7 @@ label (see `methods.tilt`): across lies the truth, up what else the supervisor g
 student's answers to test examples at one step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import ipywidgets as widgets
@@ -14,7 +14,7 @@ import numpy as np
 from w2s_lab.classroom.toolkit.chart import MINUS, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.classroom.toolkit.real_world import RealEnglish, probe_history, real_english
-from w2s_lab.classroom.toolkit.worlds import Worlds, worlds
+from w2s_lab.classroom.toolkit.worlds import Worlds
 from w2s_lab.data.sources import load_splits
 from w2s_lab.experiments.procedure import Bench, Plan, split_curve
 from w2s_lab.experiments.store import Store
@@ -23,6 +23,7 @@ from w2s_lab.methods.simulated import class_conditional_errors, random_errors
 from w2s_lab.methods.tilt import DecisionLine, decision_line, habit_plane
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Evaluation, LabelledSet, Snapshot
+from w2s_lab.studies import leakage
 
 SHOWN = 300  # inputs that are drawn
 TESTS = 500  # test examples, of which the line is made
@@ -30,6 +31,10 @@ RECIPE = Recipe(epochs=4, learning_rate=1e-4, eval_every=16)  # that of notebook
 WIDE, HIGH, AROUND = 592, 290, 66  # pixels: of the plane, and above and below it; a unit is as long across as up
 STEADY = 15  # degrees from upright that still look upright
 EVERY = 600  # milliseconds between two steps of Play
+LEARNING = (
+    "A network of this leakage reads the reviews and learns the weak labels. That takes some seconds the first time; "
+    "the store then keeps what it has learnt."
+)
 KINDS = {"weak": "the supervisor's labels", "random": "as many errors, at random places",
          "class": "as many errors, all in one class"}  # fmt: skip
 RIGHT, WRONG = "#888888", ROLE["same"].color
@@ -38,6 +43,7 @@ NOW, BEST = (
     Role("at its best", ROLE["student"].color, "", "", "--"),
 )
 
+Features = tuple[np.ndarray, np.ndarray]
 Students = Mapping[str, tuple[LabelledSet, Sequence[Snapshot]]]
 
 
@@ -56,7 +62,57 @@ class Moment:
     line: DecisionLine | None
 
 
-def tilt_explorer(features: tuple[np.ndarray, np.ndarray], students: Students) -> Panel:
+class Scene:
+    """Students in the plane of one network's features: what there is to be seen at each of their steps.
+
+    Attributes:
+        steps: that all students share.
+        read: fraction of the test examples that lie on the side of their answer, by the axis of the truth alone.
+
+    Args, Raises: as of `tilt_explorer`.
+    """
+
+    def __init__(self, features: Features, students: Students) -> None:
+        plane = habit_plane(features[0], students["weak"][0])
+        points, self._tests = (plane.points(table) for table in (features[0][:SHOWN], features[1]))
+        self._students = students
+        self._courses = {kind: _course(self._tests, history) for kind, (_, history) in students.items()}
+        self.steps = [moment.step for moment in self._courses["weak"]]
+        if any([m.step for m in course] != self.steps for course in self._courses.values()) or len(self.steps) < 2:
+            raise ValueError(
+                f"tilt_explorer: the students have other steps than {self.steps}; expected two or more in common"
+            )
+        self._half = 1.04 * max(np.abs(points[:, 0]).max(), np.abs(points[:, 1]).max() * WIDE / HIGH)
+        self._marks = {kind: _marks(points, labels) for kind, (labels, _) in students.items()}
+        said = self._courses["weak"][0].evaluation
+        second = np.array(said.truth) == (said.task.answers or ("", ""))[1]
+        middle = np.quantile(self._tests[:, 0], 1 - second.mean())
+        self.read = float(np.mean((self._tests[:, 0] > middle) == second))
+
+    def view(self, learns: str, step: int, before: str = "") -> View:
+        """The plane, the curve and the words; `before` comes before these."""
+        labels, steps, half = self._students[learns][0], self.steps, self._half
+        first, second = labels.task.answers or ("", "")
+        course = self._courses[learns]
+        now, best = course[steps.index(step)], _best(course)
+        says = before + _says(labels, now, best, len(self._tests))
+        dashed = replace(BEST, name=f"at its best (step {best.step})")
+        lines = [_drawn(best.line, dashed, half)] * (best is not now) + [_drawn(now.line, NOW, half)]
+        seen = Chart(
+            f"across: what is {first} (left) and {second} (right); standard deviations",
+            "up: what else the supervisor goes by", (*self._marks[learns], *lines), x_range=(-half, half),
+            y_range=(-half * HIGH / WIDE, half * HIGH / WIDE), said=says, height=HIGH + AROUND,
+        )  # fmt: skip
+        weak = Series(steps, [_weak(now.evaluation)] * len(steps), "weak", points=False)
+        accuracy = Series(steps, [moment.evaluation.accuracy for moment in course], "student")
+        below = Chart(
+            "optimizer steps", "accuracy on test", (weak, accuracy), (Mark(step),), x_range=(steps[0], steps[-1]),
+            y_range=(0.45, 1.0), said=says, height=130,
+        )  # fmt: skip
+        return View(says, (seen, below))
+
+
+def tilt_explorer(features: Features, students: Students) -> Panel:
     """A slider over the steps of a student, Play, and a menu of what it learns; the line is that of its answers.
 
     The plane is that of the supervisor for all students. It starts at the end of the first student's training.
@@ -73,44 +129,53 @@ def tilt_explorer(features: tuple[np.ndarray, np.ndarray], students: Students) -
     """
     if "weak" not in students or not set(students) <= set(KINDS):
         raise ValueError(f"tilt_explorer: students of {list(students)}; expected 'weak' among {list(KINDS)}")
-    plane = habit_plane(features[0], students["weak"][0])
-    points, tests = (plane.points(table) for table in (features[0][:SHOWN], features[1]))
-    courses = {kind: _course(tests, history) for kind, (_, history) in students.items()}
-    steps = [moment.step for moment in courses["weak"]]
-    if any([moment.step for moment in course] != steps for course in courses.values()) or len(steps) < 2:
-        raise ValueError(f"tilt_explorer: the students have other steps than {steps}; expected two or more in common")
-    half = 1.04 * max(np.abs(points[:, 0]).max(), np.abs(points[:, 1]).max() * WIDE / HIGH)
-    marks = {kind: _marks(points, labels) for kind, (labels, _) in students.items()}
-    first, second = students["weak"][0].task.answers or ("", "")
+    scene = Scene(features, students)
+    learns = choice("student learns", [(KINDS[kind], kind) for kind in students], "weak", width="320px")
+    return _played(scene.steps, "learns", learns, lambda step, learns: scene.view(learns, step))
 
-    def draw(step: int, learns: str) -> View:
-        labels, _ = students[learns]
-        course = courses[learns]
-        now, best = course[steps.index(step)], _best(course)
-        says = _says(labels, now, best, len(tests))
-        dashed = replace(BEST, name=f"at its best (step {best.step})")
-        lines = [_drawn(best.line, dashed, half)] * (best is not now) + [_drawn(now.line, NOW, half)]
-        seen = Chart(
-            f"across: what is {first} (left) and {second} (right); standard deviations",
-            "up: what else the supervisor goes by", (*marks[learns], *lines), x_range=(-half, half),
-            y_range=(-half * HIGH / WIDE, half * HIGH / WIDE), said=says, height=HIGH + AROUND,
-        )  # fmt: skip
-        weak = Series(steps, [_weak(now.evaluation)] * len(steps), "weak", points=False)
-        accuracy = Series(steps, [moment.evaluation.accuracy for moment in course], "student")
-        below = Chart(
-            "optimizer steps", "accuracy on test", (weak, accuracy), (Mark(step),), x_range=(steps[0], steps[-1]),
-            y_range=(0.45, 1.0), said=says, height=130,
-        )  # fmt: skip
-        return View(says, (seen, below))
 
-    controls = {
-        "step": stops("step", steps, steps[-1], width="250px"),
-        "learns": choice("student learns", [(KINDS[kind], kind) for kind in students], "weak", width="320px"),
-    }
+def leakage_explorer(students: Mapping[float, Callable[[], Scene]]) -> Panel:
+    """A slider over the leakage of pre-training, and the steps of the student that began as such a network.
+
+    Each network has a plane of its own. The first one is there at once; another one is made when it is first chosen,
+    and the panel says so meanwhile.
+
+    Args:
+        students: share of the reviews whose closing sentences followed the verdict -> makes the scene of a student of
+            weak labels. All students share their steps.
+
+    Raises:
+        ValueError: the student of another share has other steps.
+    """
+    shares, made = list(students), {}
+    made[shares[0]] = students[shares[0]]()
+    steps = made[shares[0]].steps
+
+    def draw(step: int, leakage: float) -> View:
+        if leakage not in made:
+            panel.tell(LEARNING)
+            scene = students[leakage]()
+            if scene.steps != steps:
+                raise ValueError(f"leakage_explorer: steps {scene.steps} at {leakage:g}; expected {steps}")
+            made[leakage] = scene
+        scene = made[leakage]
+        told = f"In pre-training, {leakage:.0%} of the reviews were closed by sentences that follow their verdict, the "
+        told += "others by sentences that follow a coin. "
+        told += f"The axis across alone is right on {scene.read:.0%} of the test examples. "
+        return scene.view("weak", step, told)
+
+    dial = stops("leakage", [(f"{share:.0%}", share) for share in shares], shares[0], width="250px")
+    panel = _played(steps, "leakage", dial, draw)
+    return panel
+
+
+def _played(steps: Sequence[int], name: str, control: widgets.Widget, draw: Callable[..., View]) -> Panel:
+    """A panel with a slider over the steps, Play, and one more control; it starts at the last step."""
+    controls = {"step": stops("step", steps, steps[-1], width="250px"), name: control}
     panel = Panel("Why it works: the student's line between truth and habit", controls, draw)
     play = widgets.Play(value=len(steps) - 1, min=0, max=len(steps) - 1, interval=EVERY)
     widgets.link((play, "value"), (controls["step"], "index"))
-    panel.children[1].children = (controls["step"], play, controls["learns"])
+    panel.children[1].children = (controls["step"], play, control)
     return panel
 
 
@@ -187,6 +252,8 @@ def _look(tilt: float) -> str:
     if away <= STEADY:
         return "so it is nearly upright and follows the truth"
     habit = "the supervisor's habit" if tilt > 0 else "the opposite of the supervisor's habit"
+    if abs(away - 90) <= STEADY:
+        return f"so it is nearly level and follows {habit}, hardly the truth"
     if away <= 45:
         return f"so it follows the truth more than {habit}"
     return f"so it follows {habit} more than the truth" if away <= 90 else "so it follows the opposite of the truth"
@@ -199,13 +266,29 @@ def why_it_works(store: Store, *, seed: int = 0) -> Worlds:
     """The picture in both worlds: students of weak labels, of as many random errors, of as many errors in one class.
 
     In the pocket world `pocket-l` is fine-tuned three times, in the way of notebook 04; on real English a linear probe
-    learns on SmolLM2's features by gradient descent.
+    learns on SmolLM2's features by gradient descent. *Leakage* is the pocket world with `pocket-m`, pre-trained on
+    reviews of which fewer told their verdict, as in the study `leakage`.
 
     Args:
         store: keeps trainings and features.
         seed: of the split and of the places of the errors.
     """
-    return worlds(_pocket(store, seed), lambda: _real(real_english(store, seed=seed)))
+    told = {share: lambda share=share: _told(store, seed, share) for share in sorted(leakage.SHARES)}
+    return Worlds(
+        _pocket(store, seed), lambda: _real(real_english(store, seed=seed)), (lambda: leakage_explorer(told), LEARNING)
+    )
+
+
+def _told(store: Store, seed: int, share: float) -> Scene:
+    """A student that began as the network of this leakage."""
+    splits = load_splits("sentiment", seed=seed, sizes=leakage.SIZES)
+    bench = Bench(splits, leakage.plan_of(share), store, seed)
+    watched = {"watch": bench.watch, "reference": bench.watched}
+    model = bench.train(bench.strong, bench.labels, bench.plan.recipe, "strong student", **watched)
+    curve, _ = split_curve(model.history, splits)
+    parts = (splits.student_train, splits.test)
+    features = tuple(store.features(bench.strong, part, pool="mean") for part in parts)
+    return Scene(features, {"weak": (bench.labels, curve)})
 
 
 def _pocket(store: Store, seed: int) -> Panel:

@@ -4,6 +4,7 @@ Live it is a widget. In a stored, untrusted or hosted notebook it is a picture (
 in words, which is also what a screen reader hears when a control moves.
 """
 
+import inspect
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,10 @@ class Panel(widgets.VBox):
         self._picture.value = "".join(chart.svg() for chart in view.charts) + view.html
         self._words.value = spoken(view.says)
 
+    def tell(self, words: str) -> None:
+        """Put words in the place of the view's, until the next view: what is being computed now."""
+        self._words.value = spoken(words)
+
     def set(self, **values: object) -> "Panel":
         """Move controls from code, by name; returns the panel."""
         for name, value in values.items():
@@ -148,9 +153,10 @@ def folded_error(error: BaseException) -> str:
     return _fold("traceback", text, 12)
 
 
-def fold_up(title: str, text: str) -> HTML:
-    """A text of many lines, such as a page of code, behind its title: a click unfolds it."""
-    return HTML(_fold(title, text, 13))
+def fold_up(thing: object) -> HTML:
+    """The page of code in which a thing's class is defined, such as that of a network: a click unfolds it."""
+    module = inspect.getmodule(type(thing))
+    return HTML(_fold(f"{module.__name__.replace('.', '/')}.py", inspect.getsource(module), 13))
 
 
 def _fold(title: str, text: str, size: int) -> str:

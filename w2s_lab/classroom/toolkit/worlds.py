@@ -1,4 +1,4 @@
-"""One dashboard in two worlds: a switch above it, and a second panel that is made when it is first asked for."""
+"""One dashboard in two worlds or more: a switch above it, and panels that are made when they are first asked for."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,16 @@ import ipywidgets as widgets
 
 from w2s_lab.classroom.toolkit.care import CLASS
 from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, Panel, folded_error, guarded, spoken
-from w2s_lab.classroom.toolkit.real_world import COMMANDS, fetched
+from w2s_lab.classroom.toolkit.real_world import COMMANDS, RealEnglish, fetched, real_english
 from w2s_lab.data.fetch import FetchError
+from w2s_lab.experiments.store import Store
 
-POCKET, REAL = "pocket world", "real English"
+POCKET, LEAKAGE, REAL = "pocket world", "leakage", "real English"
+TIPS = {
+    POCKET: "generated reviews, and a model that was pre-trained on such",
+    LEAKAGE: "the same reviews, and models whose pre-training told less of them",
+    REAL: "people's sentences, and SmolLM2",
+}
 MAKING = (
     "This is being made. If the language model has to read the sentences first, it takes about a minute for a "
     "thousand; the store then keeps what it has read."
@@ -17,20 +23,23 @@ MAKING = (
 
 
 class Worlds(widgets.VBox):
-    """A switch *pocket world · real English* above one of two panels. Made by `worlds`.
+    """A switch *pocket world · real English* above one of its panels. Made by `worlds`.
 
     Attributes:
-        switch: the two buttons.
+        switch: its buttons.
         pocket: the panel that is there from the beginning.
-        real: the other panel; None before it is first chosen, and after it could not be made.
         says: the words between switch and panel: what is being made, or why it could not be made.
     """
 
-    def __init__(self, pocket: Panel, real: Callable[[], Panel]) -> None:
-        self.pocket, self.real, self.says, self._make = pocket, None, "", real
+    def __init__(
+        self, pocket: Panel, real: Callable[[], Panel], leakage: tuple[Callable[[], Panel], str] | None = None
+    ) -> None:
+        self.pocket, self.says, self._panels = pocket, "", {POCKET: pocket}
+        self._makers = {**({LEAKAGE: leakage} if leakage else {}), REAL: (real, MAKING)}
+        names = [POCKET, *self._makers]
         self.switch = widgets.ToggleButtons(
-            options=[POCKET, REAL], value=POCKET, description="world", style={"description_width": "initial"},
-            tooltips=["generated reviews, and a model that was pre-trained on such", "people's sentences, and SmolLM2"],
+            options=names, value=POCKET, description="world", style={"description_width": "initial"},
+            tooltips=[TIPS[name] for name in names],
         )  # fmt: skip
         self._note, self._below = widgets.HTML(), widgets.VBox([pocket])
         self.switch.observe(guarded(self._switched, self._note), names="value")
@@ -38,9 +47,14 @@ class Worlds(widgets.VBox):
         self.add_class(CLASS)
 
     @property
+    def real(self) -> Panel | None:
+        """The panel on real English; None before it is first chosen, and after it could not be made."""
+        return self._panels.get(REAL)
+
+    @property
     def shown(self) -> Panel:
         """The panel that is on the screen."""
-        return self.pocket if self.switch.value == POCKET or self.real is None else self.real
+        return self._panels.get(self.switch.value, self.pocket)
 
     def set(self, *, world: str | None = None, **values: object) -> "Worlds":
         """Choose a world from code, and move controls of its panel, by name; returns the whole."""
@@ -50,15 +64,16 @@ class Worlds(widgets.VBox):
         return self
 
     def _switched(self, change: object) -> None:
-        if self.switch.value == REAL and self.real is None and not self._made():
+        if self.switch.value not in self._panels and not self._made(self.switch.value):
             self.switch.value = POCKET  # so that the other button can be pressed again
         self._below.children = [self.shown]
 
-    def _made(self) -> bool:
-        """Make the real panel; False where it could not be made, and then the words above say why."""
-        self._tell(MAKING)
+    def _made(self, world: str) -> bool:
+        """Make the panel of a world; False where it could not be made, and then the words above say why."""
+        make, making = self._makers[world]
+        self._tell(making)
         try:
-            self.real = self._make()
+            self._panels[world] = make()
         except Exception as error:
             self._tell(explained(error))
             if not isinstance(error, FetchError):
@@ -100,3 +115,16 @@ def worlds(pocket: Panel, real: Callable[[], Panel]) -> Worlds:
         real: makes the same dashboard on real English; often from the parts of `real_english`.
     """
     return Worlds(pocket, real)
+
+
+def in_both_worlds(pocket: Panel, store: Store | None, real: Callable[[RealEnglish], Panel]) -> Panel | Worlds:
+    """What a dashboard of weak labels returns: its panel; with a store, the panel under a switch to real English.
+
+    Args:
+        pocket: the dashboard on what it was given.
+        store: keeps the features of real English; None: no switch.
+        real: makes the same dashboard from the parts of real English.
+    """
+    if store is None:
+        return pocket
+    return worlds(pocket, lambda: real(real_english(store)))
