@@ -23,6 +23,7 @@ from nbformat import NotebookNode
 from w2s_lab import assets
 from w2s_lab.classroom.exercises import EXERCISES
 from w2s_lab.classroom.folds import fold_guesses
+from w2s_lab.system.files import replacing
 from w2s_lab.system.output import readable_streams
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -146,7 +147,8 @@ def build(path: Path, *, solutions: bool = False) -> tuple[Path, float]:
     notebook = run(solved(notebook) if solutions else notebook, path.parents[1])
     target = path.parents[1] / f"{path.stem}.ipynb"
     if not solutions:
-        nbformat.write(fold_guesses(notebook), target)
+        with replacing(target) as new:
+            nbformat.write(fold_guesses(notebook), new)
     return target, time.monotonic() - started
 
 

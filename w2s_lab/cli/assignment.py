@@ -107,6 +107,7 @@ def _collect(arguments: argparse.Namespace) -> None:
     """Unpack a download into one folder for each student. What is damaged, encrypted, a link, too large, twice there or
     leads elsewhere is left out and named, and the rest arrives."""
     from w2s_lab.assignments.grading.collect import LIST, unpack
+    from w2s_lab.system.files import replacing
 
     output = Path(arguments.output)
     found = unpack(Path(arguments.archive), output)
@@ -114,7 +115,8 @@ def _collect(arguments: argparse.Namespace) -> None:
     for line in lines[:LINES]:
         print(line)
     if lines:
-        (output / LIST).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with replacing(output / LIST) as new:
+            new.write_text("\n".join(lines) + "\n", encoding="utf-8")
         more = f"{len(lines) - LINES} more such lines; " * (len(lines) > LINES)
         print(f"{more}all of them are in {output / LIST}")
     print(f"{len(found.students)} students in {arguments.output}")
@@ -245,7 +247,8 @@ def _write(assignment, marks: list, output: Path, roster: str | None) -> None:
     text = summary.summary_text(assignment, marks, similar.twins(marks, assignment))
     with replacing(output / "summary.txt") as new:
         new.write_text(text + "\n", encoding="utf-8")
-    summary.distribution(assignment, marks).savefig(output / "distribution.png", dpi=150)
+    with replacing(output / "distribution.png") as new:
+        summary.distribution(assignment, marks).savefig(new, dpi=150)
     print(text)
     print(f"\nFor students: {output / 'feedback'}. The rest shows what hidden checks got back: it is for you alone.")
     for name in ("gradebook.csv", "canvas.csv", "gradescope/", "feedback/", "summary.txt", "distribution.png"):

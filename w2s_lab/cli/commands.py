@@ -20,6 +20,7 @@ from w2s_lab.cli import run as run_command
 from w2s_lab.cli.arguments import add_device, add_import, add_store, path_text, positive
 from w2s_lab.studies import STUDIES
 from w2s_lab.system import output
+from w2s_lab.system.files import replacing
 from w2s_lab.system.registry import load_plugin
 from w2s_lab.version import __version__
 
@@ -177,7 +178,8 @@ def _pretrain(arguments: argparse.Namespace) -> None:
     cards = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("pocket-*/card.json")]
     path = Path(arguments.figure or folder / "ladder.png")
     ax = plots.loss_against_size(cards)
-    ax.figure.savefig(path, dpi=150, bbox_inches="tight")
+    with replacing(path) as new:
+        ax.figure.savefig(new, dpi=150, bbox_inches="tight")
     print(f"figure: {path}")
 
 

@@ -21,6 +21,7 @@ from w2s_lab.classroom.toolkit.chart import Bar, BarChart, Chart, Mark, Series
 from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
 from w2s_lab.classroom.toolkit.sketch import Box, Line, Sketch, Words
 from w2s_lab.figures.plots import GREY, ROLE, Role
+from w2s_lab.system.files import replacing
 
 RECORDS = {kind.__name__: kind for kind in (View, Chart, Series, Mark, Role, Bar, BarChart, Sketch, Box, Words, Line)}
 COLORS = {"grey": GREY, **{name: role.color for name, role in ROLE.items()}}
@@ -50,9 +51,9 @@ def read_recording(name: str) -> dict[str, Any]:
 
 def write_recording(name: str, found: Mapping[str, Any]) -> None:
     """Write values of JSON; the same values give the same bytes."""
-    place_of(name).parent.mkdir(exist_ok=True)
     text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
-    place_of(name).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    with replacing(place_of(name)) as new:
+        new.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
 def recorded(name: str) -> Panel:
