@@ -73,7 +73,7 @@ print(f"right: {labels.label_accuracy:.1%} of the student's sentences, {referenc
 # $$w_j = \log \frac{n^+_j + 1}{N^+ + V} - \log \frac{n^-_j + 1}{N^- + V}$$
 #
 # where $n^+_j$ counts the word in positive sentences and $N^+$ counts all words there. To label a sentence, it adds the
-# weights of its words, and once the logarithm of how much more frequent positive sentences are than negative ones.
+# weights of its words, and adds once the logarithm of how much more frequent positive sentences are than negative ones.
 # Above 0, it says *positive*.
 #
 # **By hand.** A word occurs 8 times among 1,000 words of positive sentences, and twice among 1,000 of negative ones.
@@ -116,8 +116,8 @@ negation = bag.vocabulary_.get("not")
 print("The weight of 'not':", "never seen" if negation is None else f"{weights[negation]:+.2f}")
 
 # %% [markdown]
-# These weights are the whole supervisor. Order plays no part: *not* is a word among others, and changes nothing about
-# the word behind it. Sum up the weights of every test sentence, and you have its answers:
+# These weights are nearly the whole supervisor. Order plays no part: *not* is a word among others, and changes nothing about
+# the word after it. Add up the weights of every test sentence, and you have the supervisor's answers:
 
 # %% tags=["nbval-ignore-output"]
 prior = math.log(np.mean(true == "positive") / np.mean(true == "negative"))
@@ -127,7 +127,7 @@ print(f"the sum of the weights gives the supervisor's answer for {same:.1%} of t
 assert same > 0.999
 
 # %% [markdown]
-# One of its errors in which a negation stands, word by word:
+# One of its errors, on a sentence with a negation, word by word:
 
 # %% tags=["nbval-ignore-output", "shows-texts"]
 wrong = [i for i, e in enumerate(splits.test.examples) if reference.answers[i] != e.answer]
@@ -299,7 +299,7 @@ print("drop from the best C to the largest:", {one.name: round(max(one.y) - one.
 # %% [markdown]
 # The figure above looks at the test set for every C; it explains, and it chooses nothing.
 #
-# ## One true fine-tuning
+# ## One fine-tuning
 #
 # A probe can only use what lies open in the states. Fine-tuning changes the states themselves, and all weights
 # of the model.
@@ -344,8 +344,8 @@ found = parts[2] if recovered[1] - recovered[0] >= 0.1 else parts[0] if recovere
 room.outcome("11-tuned", found, f"Mean PGR {recovered[0]:.2f} with probes, {recovered[1]:.2f} fine-tuned.")
 
 # %% [markdown]
-# The two studies differ in the number of labels and in the ceiling as well, so this compares two ways of work, not one
-# cause.
+# The two studies also differ in the number of labels and in the ceiling. So this compares two ways of working, and does not
+# name one cause.
 #
 # ## What kind of sentence?
 #
@@ -408,8 +408,8 @@ best = max((kind for kind in mended if mended[kind][1] >= 10), key=lambda kind: 
 room.outcome("11-kinds", best, "Of kinds with ten errors or more. A coin would correct half of every kind.")
 
 # %% [markdown]
-# A student that only answers at random corrects half of the errors, and spoils half of the right answers. So a
-# correction counts only beside its price. The last column says how often a coin, thrown for every sentence on which the
+# A student that answers at random corrects half of the errors, and spoils half of the right answers. So corrections count
+# only beside their price. The last column says how often a coin, thrown for every sentence on which the
 # two differ, would part them at least as unevenly:
 
 # %% tags=["nbval-ignore-output"]
@@ -430,7 +430,7 @@ for words_first, rows in (("corrected", ~right & own), ("repeated", ~right & ~ow
 # %% [markdown]
 # ## Read them
 #
-# The rule sees words. You see sentences. Give each error a kind; only then you see what the student answers. Your bars
+# The rule sees words. You see sentences. Give each error a kind; only then do you see what the student answers. Your bars
 # stand above those of the rule. Where do you and the rule part? How many did you call irony?
 
 # %% tags=["nbval-ignore-output"]
