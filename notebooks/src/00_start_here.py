@@ -126,8 +126,8 @@ print(f"The student stands {recovered:.0%} of the way from its supervisor to the
 round((0.85 - 0.70) / (0.90 - 0.70), 2)
 
 # %% [markdown]
-# **Exercise · 3 minutes, easy.** Write it as a function. (It stays as it is where the numbers fall outside 0 and 1: Burns et al. 2023,
-# arXiv 2312.09390, do not clip it, and neither do we.)
+# **Exercise · 3 minutes, easy.** Write it as a function. (Do not clip it below 0 or above 1: Burns et al. 2023,
+# arXiv 2312.09390, do not, and neither do we.)
 
 
 # %%

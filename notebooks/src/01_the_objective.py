@@ -57,8 +57,8 @@ print(" ".join(strong.tokenizer.convert_ids_to_tokens(answer_ids)))
 #
 # $$\arg\max_\theta \prod_{x} \Pr\nolimits_\theta(y|x) = \arg\max_\theta \sum_{x} \log \Pr\nolimits_\theta(y|x)$$
 #
-# Compute both, for three answers, and for three thousand of probability one half each. The second product is not 0: it
-# is only too small for a computer's number.
+# Compute both, for three answers, and for three thousand of probability one half each. The second product is not 0. It
+# is too small for a floating-point number.
 
 # %%
 print(f"three answers {math.prod([0.9, 0.6, 0.8]):.4f}, three thousand {0.5**3000}")
@@ -90,7 +90,7 @@ for row, word in zip(logits, answer, strict=True):
 print(f"log Pr(y|x) = {by_hand:.3f} nats, Pr(y|x) = {math.exp(by_hand):.3f}")
 
 # %% [markdown]
-# **Exercise · 8 minutes, medium.** The same in torch, for any answer. `logits` has a row for each of the $T$ tokens of the answer and a
+# **Exercise · 8 minutes, medium.** Compute the same in torch, for any answer. `logits` has a row for each of the $T$ tokens of the answer and a
 # column for each of the $V$ words; `tokens` holds the $T$ numbers of the answer's words.
 
 
@@ -114,8 +114,8 @@ print(f"by hand {by_hand:.6f}   in torch {in_torch:.6f}")
 assert abs(by_hand - in_torch) < 1e-4
 
 # %% [markdown]
-# And a real model? Let it read the prompt, look up the first token of the answer, let it read that one, too, look up
-# the next. The package's `log_prob` does the same with one reading of the whole text.
+# And a real model? It reads the prompt, and we look up the probability of the answer's first token. Then it reads that
+# token, and we look up the next. The package's `log_prob` does the same with one reading of the whole text.
 
 # %% tags=["nbval-ignore-output"]
 log_probs = []
@@ -129,7 +129,7 @@ room.fold_up(strong.network)
 
 # %% [markdown]
 # This model has only been pre-trained. It has never been asked such a question, and finds a plain *positive* or
-# *negative* behind "Answer:" very unlikely. That is the first thing that training will change.
+# *negative* after "Answer:" very unlikely. That is the first thing that training will change.
 #
 # ### The network, all of it
 #
@@ -155,7 +155,7 @@ room.loss_mask(strong, example, example.answer)
 #
 # Second trap: the logits in row $t$ are computed after token $t$ has been read, so they predict token $t + 1$.
 #
-# **Exercise · 10 minutes, hard.** Now with the whole text. `logits[t]` was computed after the token `ids[t]`; the answer begins at
+# **Exercise · 10 minutes, hard.** Now do it with the whole text. `logits[t]` was computed after the token `ids[t]`; the answer begins at
 # `ids[start]`, and everything before is the prompt.
 
 
@@ -229,7 +229,7 @@ room.outcome("01-mask", f"the one that learns the {min(costs, key=costs.get)}", 
 # batch; and the sign is turned, because optimizers minimise. Answers differ in length. The shorter ones are padded at the
 # end, and a second mask says where.
 #
-# **Exercise · 8 minutes, medium.** From the log-probabilities of the tokens to the loss of the batch.
+# **Exercise · 8 minutes, medium.** Turn the log-probabilities of the tokens into the loss of the batch.
 
 
 # %%
@@ -273,7 +273,7 @@ print(f"{labels.label_accuracy:.0%} of {len(labels):,} weak labels are right")
 # %%
 room.predict(
     "01-parameter",
-    "Which $\\theta$ makes this sum as large as can be, and how often is the student's *answer* then right?",
+    "Which $\\theta$ makes this sum as large as can be, and how often is the student's answer then right?",
     ["θ = 1, and it is always right", "θ = a, and it is right as often as the labels", "θ = a, and it is always right"],
 )
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 · Weak labels
 #
-# **Question.** Where does $\hat y$ come from, where is it wrong, and does the one who gives it know?
+# **Question.** Where does $\hat y$ come from, where is it wrong, and does the supervisor know?
 #
 # **At the end** you can find $\hat y = \arg\max_y \Pr^w(y|x)$ exactly for a closed list of answers and by search for
 # open ones, say why a supervisor labels the *other* half, browse its errors by slice, and judge what its confidence
@@ -22,7 +22,7 @@ store = w2s.Store()
 # %% [markdown]
 # ## A supervisor
 #
-# A small model, trained on the **truth** of its own part of the data. Before that it does what pre-training has
+# The supervisor is a small model, trained on the **truth** of its own part of the data. Before that it does what pre-training has
 # taught it.
 
 # %%
@@ -60,8 +60,8 @@ for answer, probabilities in tokens.items():
 # The first token points to *approve and refund*, and so does the mean of the logs per token. Only the product of all
 # tokens is $\Pr(y|x)$, and it says *deny*.
 #
-# **Exercise · 6 minutes, easy.** The likeliest of $K$ answers, from the log-probabilities of their tokens. `mask` is true at the tokens
-# of an answer, false at the padding behind it.
+# **Exercise · 6 minutes, easy.** Find the likeliest of $K$ answers from the log-probabilities of their tokens. `mask` is true at the tokens
+# of an answer, false at the padding after it.
 
 
 # %%
@@ -100,7 +100,7 @@ assert (on_the_list <= 1 + 1e-5).all()
 # %% [markdown]
 # Over the list alone, the probabilities are scaled so that they add up to 1. That of the label is its **confidence**.
 #
-# **Exercise · 5 minutes, easy.** From the log-probabilities of the $K$ answers to a distribution over them.
+# **Exercise · 5 minutes, easy.** Turn the log-probabilities of the $K$ answers into a distribution over them.
 
 
 # %%
@@ -118,11 +118,11 @@ room.check(answer_distribution)
 # %% tags=["nbval-ignore-output"]
 labels = w2s.weak_labels(weak, some)  # store.labels(weak, some) keeps them
 distribution = room.yours(answer_distribution)
-by_hand = torch.stack([torch.as_tensor(distribution(row)) for row in scores]).double().numpy()
+by_hand = torch.stack([torch.as_tensor(distribution(row)) for row in scores]).double().numpy().round(3)
 print("ŷ       ", labels.answers)
 print("log_prob", labels.log_prob.round(3))
-print("probs   ", labels.probs.round(3).tolist(), "and from the scores above", by_hand.round(3).tolist())
-assert np.allclose(labels.probs, by_hand, atol=1e-4)
+print("probs   ", labels.probs.round(3).tolist(), "and from the scores above", by_hand.tolist())
+assert np.allclose(labels.probs, by_hand, atol=1e-3)
 
 # %% [markdown]
 # ## Why the other half?
@@ -191,9 +191,9 @@ why = f"Plain reviews are {plain.mean():.0%} of the set and {in_plain:.0%} of it
 room.outcome("02-errors", found, why)
 
 # %% [markdown]
-# The errors are **systematic**: they follow the way a sentence is built. Near the coin the supervisor does not know;
-# clearly below it, it follows a rule, and the wrong one. Read some yourself: choose right or wrong, a slice, and turn
-# the pages.
+# The errors are **systematic**: they follow the way a sentence is built. Where the supervisor is right as
+# often as a coin, it does not know. Where it is right clearly less often, it follows a wrong rule. Read some yourself:
+# choose right or wrong, a slice, and turn the pages.
 
 # %% tags=["nbval-ignore-output"]
 room.label_browser(labels, store).set(show="wrong", slice=worst, order="surest first")
@@ -226,7 +226,7 @@ print(f"Lowest bin: confidence {low.confidence:.2f}, right {low.accuracy:.2f}. "
 print(f"{60 / 100 * abs(48 / 60 - 0.9) + 40 / 100 * abs(26 / 40 - 0.6):.3f}")
 
 # %% [markdown]
-# **Exercise · 12 minutes, hard.** The same from single labels, in ten bins of equal width: from 0 to 0.1, and so on; 1 belongs to the
+# **Exercise · 12 minutes, hard.** Compute the same from single labels, in ten bins of equal width: from 0 to 0.1, and so on; 1 belongs to the
 # last.
 
 
@@ -380,10 +380,10 @@ room.check(reading_plan)
 # <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
 #
 # Two aims pull apart. Each construction by itself needs about as many labels as any other, most where the share of right
-# labels is near one half. The whole is known best if large constructions get most. 250 labels are enough for both, hardly
-# more. If you know nothing before, read a few of each first, and divide the rest by what they say.
+# labels is near one half. The whole is known best if large constructions get most. 250 labels are just enough for
+# both. If you know nothing before, read a few of each first, and divide the rest by what they say.
 #
-# What would another reader object? A plan by construction needs somebody who knows the constructions. A random sample
+# What would another reader object to? A plan by construction needs somebody who knows the constructions. A random sample
 # needs nothing, tells of the whole, and finds the slices that nobody has thought of.
 #
 # </details>

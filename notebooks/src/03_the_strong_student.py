@@ -87,7 +87,7 @@ for world, away in tilts["supervisor"].items():
 # A *bench* holds what all experiments of one seed share: the split, the weak supervisor and its labels, the strong
 # model, the ceiling. Each part is made when it is first asked for, or read from the store.
 #
-# While the student trains we watch it on 300 test reviews: enough to see the course of things, few enough to be swift.
+# While the student trains we watch it on 300 test reviews: enough to see the course of things, few enough to be quick.
 # `reference` holds what the weak supervisor says about the same reviews.
 
 # %% tags=["nbval-ignore-output"]
@@ -438,7 +438,7 @@ for name, taught in (("weak labels", labels), ("truth", splits.student_train)):
     print(f"random weights, one pass over the {name:<11}: accuracy {untaught.comparison.student.accuracy:.3f}")
 
 # %% [markdown]
-# The second number says what the first is worth. Random weights do not learn the *truth* in one pass, so that they fail
+# The second number says what the first is worth. Random weights do not learn the *truth* in one pass. So their failure
 # on weak labels shows nothing yet. The study `methods` gives them eight passes, at the rate at which they learn the truth
 # best.
 

@@ -262,8 +262,8 @@ room.error_simulator("pocket-l", labels, bench.reference, store).set(kind="slice
 #
 # ## When to stop
 #
-# The best snapshot was found with the truth of the test set. That is an **oracle**: nobody has it who needs weak
-# labels. What may one do instead? Burns et al. (2023, arXiv 2312.09390) measure what the oracle would
+# The best snapshot was found with the truth of the test set. That is an **oracle**: nobody who needs weak labels
+# has it. What may one do instead? Burns et al. (2023, arXiv 2312.09390) measure what the oracle would
 # gain. We have 100 trusted reviews.
 
 # %%
@@ -343,11 +343,12 @@ room.study_figure("when to stop")
 # best moment is missed. On the right, 40 % of the labels are wrong, far more than the weak supervisor gets wrong; the
 # student makes much better use of them.
 #
-# Then who may choose the rate and the number of passes? The study `recipes` compares, from no truth at all to the test set.
+# Then who may choose the rate and the number of passes? The study `recipes` compares rules that need no truth at
+# all, some truth, or the test set.
 # A *rehearsal* needs only the true examples that the supervisor has had: a third of them trains a weaker supervisor, which
 # labels half of them for students, and the rest says which rate and which moment were best. All these are moments of
 # trainings that were planned for six passes. Three passes that are planned as three, so that the rate falls to 0 by then,
-# recover more than the first row (notebook 03), about as much as the rehearsal.
+# recover more than the first row (notebook 03), and as much as the rehearsal as far as one can tell.
 
 # %% tags=["nbval-ignore-output"]
 for rule, pgr in room.measured("recipes")["rules"].items():
@@ -459,10 +460,10 @@ room.check(my_stop)
 # <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
 #
 # Patience is the dial: a rule that waits longer is fooled less often by the noise of a hundred reviews, and trains longer.
-# In these courses waiting for three snapshots saves most of the gain. Agreement above the supervisor's accuracy is a
+# In these trainings waiting for three snapshots saves most of the gain. Agreement above the supervisor's accuracy is a
 # second sign that needs no truth; alone it comes late or never.
 #
-# Eight courses of one task chose this rule, so its part of the gain is flattering. An honest number comes from seeds that
+# Eight trainings on one task chose this rule, so its part of the gain is flattering. An honest number comes from seeds that
 # were not looked at while the rule was made.
 #
 # </details>

@@ -8,7 +8,7 @@
 #
 # * derive why maximum likelihood on sampled weak labels is minimising a KL divergence, and check it in numbers;
 # * say what a hard label throws away, what a temperature changes, and what it cannot change;
-# * write the combined objective with its λ and its schedule, and choose both by what D is;
+# * write the combined objective with its λ and its schedule, and choose both by the labels that it is used on;
 # * say where the analogy ends.
 #
 # *About a minute of computing on a laptop the first time, seconds afterwards; no network.*
@@ -65,7 +65,7 @@ drawn = 0.8 * np.log(0.6) + 0.2 * np.log(0.4)
 print(f"E log Pr^s(ŷ) = 0.8 · log 0.6 + 0.2 · log 0.4 = {drawn:.4f}")
 
 # %% [markdown]
-# **Exercise · 4 minutes, easy.** The same for many examples and any number of answers.
+# **Exercise · 4 minutes, easy.** Compute the same for many examples and any number of answers.
 
 
 # %%
@@ -98,7 +98,7 @@ print(f"KL = {kl:.4f}, H = {h:.4f}, −KL − H = {-kl - h:.4f}")
 assert np.isclose(-kl - h, drawn)
 
 # %% [markdown]
-# **Exercise · 8 minutes, medium.** The divergence. Take care of an answer to which the supervisor gives no probability at all.
+# **Exercise · 8 minutes, medium.** Compute the divergence. Take care of an answer to which the supervisor gives no probability at all.
 
 
 # %%
@@ -129,7 +129,7 @@ print(f"largest difference over the examples: {(left - right).abs().max():.0e}")
 assert torch.allclose(left, right)
 
 # %% [markdown]
-# And with real draws? Draw each label so many times, take the mean, and see by how much it misses; 100 repetitions.
+# And with real draws? Draw each label 1, 10 or 100 times, take the mean, and see by how much it misses; 100 repetitions.
 
 # %% tags=["nbval-ignore-output"]
 rng = np.random.default_rng(0)
@@ -235,7 +235,7 @@ roots = np.sqrt([0.8, 0.2])
 print(roots.round(3), "→", (roots / roots.sum()).round(3))
 
 # %% [markdown]
-# **Exercise · 6 minutes, medium.** The same for a table of distributions.
+# **Exercise · 6 minutes, medium.** Compute the same for a table of distributions.
 
 
 # %%
@@ -265,7 +265,7 @@ room.predict(
 )
 
 # %% [markdown]
-# Trained once for each temperature and seed (`w2s-lab study losses`), and shipped. Move the slider. On *real English*
+# The study `losses` trained once for each temperature and seed. Move the slider. On *real English*
 # hard and soft labels were measured, and no other temperature:
 
 # %%
@@ -284,9 +284,9 @@ room.outcome("05-temperature", THREE[1 + (gain > 0.01) - (gain < -0.01)], f"Mean
 
 # %% [markdown]
 # The ranking of the answers is the same at every temperature, only the distances shrink. A label of which the supervisor
-# was sure is still the surest one; but nothing pulls the student to certainty any more. One reading: what fits its own
-# knowledge it learns in a few steps; what does not, the weak errors among it, it has less reason to learn by heart. The
-# price is a student that is never sure (choose the KL in the menu).
+# was sure is still the surest one; but nothing pulls the student to certainty any more. One reading: the student
+# learns in a few steps what fits its own knowledge. It has less reason to learn by heart what does not fit, such as weak
+# errors. The price is a student that is never sure (choose the KL in the menu).
 #
 # ## Two terms: the answers of a set, and the supervisor's distribution
 #
@@ -320,7 +320,7 @@ print("difference of the two losses:", (combined - mixed).numpy().round(4))
 # %% [markdown]
 # The same number six times, $-\lambda H(\Pr^w)$: it does not depend on the student, so the two losses teach the same.
 #
-# **Exercise · 6 minutes, easy.** λ over the training, for the three schedules. `progress` runs from 0 to 1.
+# **Exercise · 6 minutes, easy.** Compute λ over the training, for the three schedules. `progress` runs from 0 to 1.
 
 
 # %%
@@ -463,7 +463,7 @@ room.quiz("05")
 #
 # One task with two answers, one pair of models, three seeds for the dials. The KL was taken on the inputs of D; a KL on
 # other, unlabelled inputs beside a small trusted set is possible too, and was not measured here. For an open task, such as
-# summaries, the KL is taken token by token (`w2s.token_targets`); there soft labels gained nothing that could be told
-# from nothing (`docs/findings.md`).
+# summaries, the KL is taken token by token (`w2s.token_targets`); there one cannot tell whether soft labels gained
+# anything (`docs/findings.md`).
 #
 # **Next:** `06_confidence_and_bootstrapping.ipynb`. If the student knows better, may it say so in its own labels?
