@@ -463,8 +463,8 @@ room.outcome("01-wrong-label", "falls" if path[1] < path[0] else "rises: it know
 
 # %% [markdown]
 # The surer the student is of the truth, the *harder* a wrong label pulls: with $1 - p_{\hat y}$. A right label hardly
-# pulls at all then. So what becomes of the balance while the student learns? Measure $1 - p_{\hat y}$, with $p$ over the
-# two answers.
+# pulls at all then. So what becomes of the balance while the student learns? Measure it where the answer is decided, at
+# its first token, with $p$ over the whole vocabulary as above.
 
 # %%
 room.predict(
@@ -473,11 +473,17 @@ room.predict(
     ["less than their share of the labels", "about the same", "more than their share of the labels"],
 )
 
+
+# %%
+@torch.no_grad()
+def pulls(model):  # 1 - p of each label's first token, [N]
+    prompts, _ = model.encode_prompts(few.examples, model.window)
+    return 1 - model.log_prob(prompts, [ids[:1] for ids in model.encode_answers(few.answers)]).exp().numpy()
+
+
 # %% tags=["nbval-ignore-output"]
-rows, given = np.arange(len(few)), [column[answer] for answer in few.answers]
-pulls = [1 - store.labels(model, few).probs[rows, given] for model in (strong, student)]
-before, after = (pull[wrong].sum() / pull.sum() for pull in pulls)
-is_wrong = np.isin(rows, wrong)
+is_wrong = np.isin(np.arange(len(few)), wrong)
+before, after = (pull[is_wrong].sum() / pull.sum() for pull in map(pulls, (strong, student)))
 shares = {"wrong labels among all": is_wrong.mean(), "their share of the pull, before": before}
 room.bars("fraction", {**shares, "their share of the pull, after": after}, role=["weak", "same", "same"]).show()
 print(f"{is_wrong.mean():.0%} of the labels are wrong; {after:.0%} of the pull is theirs after one pass.")
