@@ -23,13 +23,19 @@ def test_the_effects_by_hand():
         | {"trusted_accuracy": weak + 0.1 + more, "accuracy": weak + 0.06 + more}
         for p in pretrainings.SEEDS
         for seed, weak in enumerate((0.7, 0.72))
-        for name, more in ((methods.PLAIN, 0), ("random errors", 0.05), *((n, 0.01 * seed) for n in NAMES))
+        for name, more in (
+            (methods.PLAIN, 0),
+            ("random errors", 0.05),
+            (pretrainings.LONG, 0),
+            *((n, 0.01 * seed) for n in NAMES),
+        )
     ]
     found = {name: effect.mean for name, effect in pretrainings.main_effects(rows, 1).items()}
     assert found == pytest.approx({
         pretrainings.GAP: 0.2,
         pretrainings.GAIN: 0.1,
         pretrainings.OVERFITTING: -0.04,
+        pretrainings.LATER: -0.04,
         "soft labels against plain weak labels": 0.005,
         "confidence loss 0.5 against soft labels": 0.0,
         "confident half against random half": 0.0,
@@ -62,7 +68,9 @@ def test_the_study_from_end_to_end(tmp_path, monkeypatch):
     assert made == ["pocket-l-seed-1", "pocket-s-seed-1"]
     rows = facts["rows"]
     assert {(row["pretraining"], row["seed"]) for row in rows} == {(0, 0), (0, 1), (1, 0), (1, 1)}
-    assert {row["method"] for row in rows} == {methods.PLAIN, *pretrainings.METHODS} and len(rows) == 24
+    assert {row["method"] for row in rows} == {methods.PLAIN, *pretrainings.METHODS, pretrainings.LONG} and len(
+        rows
+    ) == 28
     for seed in (0, 1):
         shipped, own = ({row["weak"] for row in select(rows, pretraining=p, seed=seed)} for p in (0, 1))
         assert len(shipped) == len(own) == 1  # one supervisor for all methods

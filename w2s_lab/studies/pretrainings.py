@@ -33,7 +33,9 @@ from w2s_lab.system.jobs import Job
 
 SEEDS = (0, 1, 2)  # of pre-training; 0 is the shipped one
 PAIR = (USUAL.weak, USUAL.strong)
-METHODS = (SOFT, "confidence loss 0.5", RANDOM, "confident half", "random errors")  # and PLAIN
+METHODS = (SOFT, "confidence loss 0.5", RANDOM, "confident half", "random errors")  # and PLAIN, and LONG
+PASSES = 6  # twice as many as usual
+LONG = f"plain weak labels, {PASSES} passes"
 
 
 def _models(store: str | Path, seed: int) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ def _stages(setting: Setting) -> list[list[Job]]:
     others = [
         Job(f"pre-training {p}, seed {s}, {name}", cell, (_method, setting, p, s, name))
         for p, s in cells
-        for name in METHODS
+        for name in (*METHODS, LONG)
     ]
     return [made, shared, others]
 
@@ -80,23 +82,27 @@ def _shared(store: Store, device: str, pretraining: int, seed: int) -> Rows:
 
 
 def _method(store: Store, device: str, pretraining: int, seed: int, name: str) -> Rows:
-    outcome = method(name).learn(_bench(store, device, pretraining, seed))
+    own = _bench(store, device, pretraining, seed)
+    longer = replace(own.plan.recipe, epochs=PASSES)
+    outcome = own.student(own.labels, longer) if name == LONG else method(name).learn(own)
     return [{"pretraining": pretraining, "seed": seed, "method": name} | outcome_numbers(outcome)]
 
 
 # -- what was found ----------------------------------------------------------------------------------------------
 
 GAP, GAIN, OVERFITTING = "ceiling minus supervisor", "student minus supervisor", "end minus trusted snapshot"
+LATER = f"the same, {PASSES} passes"
 
 
 def main_effects(rows: Rows, pretraining: int) -> dict[str, Effect]:
     """Effect -> what one pre-training shows, in accuracy, paired by seed; methods at the trusted snapshot."""
-    plain = select(rows, pretraining=pretraining, method=PLAIN)
+    plain, longer = (select(rows, pretraining=pretraining, method=name) for name in (PLAIN, LONG))
 
-    def within(name: str, treated: str, control: str) -> Effect:
-        return paired_effect(name, column(plain, treated), column(plain, control))
+    def within(name: str, treated: str, control: str, own: Rows = plain) -> Effect:
+        return paired_effect(name, column(own, treated), column(own, control))
 
     found = [within(GAP, "ceiling", "weak"), within(GAIN, AT_TRUSTED, "weak"), within(OVERFITTING, AT_END, AT_TRUSTED)]
+    found += [within(LATER, AT_END, AT_TRUSTED, longer)]
     for name in METHODS:
         if name != RANDOM:
             against = method(name).control
