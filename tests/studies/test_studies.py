@@ -286,7 +286,7 @@ JOBS = {  # study -> how many jobs two seeds have, and the first digits of the S
     "tilt": (5, "022037671f7d"),
     "methods": (106, "1c76308cde8e"),
     "scaling": (82, "14ea207cb416"),
-    "pretrainings": (40, "53b998840dfc"),
+    "pretrainings": (46, "6c27c34c4a15"),
     "overfitting": (10, "946d489e99c6"),
     "losses": (54, "efeacf6939ea"),
     "budget": (30, "6fd023acb135"),
