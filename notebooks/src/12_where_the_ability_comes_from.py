@@ -298,7 +298,7 @@ for arm, at in hard.items():
 own, weak = hard["truth of easy cases"], hard["the supervisor"]
 options = ["hardly more often than a coin", "about as often as the weak supervisor", "in more than 80 % of the cases"]
 found = options[2 if own["low"] > 0.8 else 1 if own["mean"] > weak["mean"] - 0.05 else 0]
-room.outcome("12-easy", found, "The same words mislead a bag of words. Pre-training may be the reason; nobody tested it.")
+room.outcome("12-easy", found, "The same words mislead a bag of words. Pre-training is the likely reason.")
 
 # %% [markdown]
 # (`w2s-lab study easy-to-hard`, 8 seeds, stopped on easy trusted examples.) As many truths of all kinds teach the hard cases
