@@ -426,7 +426,7 @@ room.outcome("08-order", chosen, "Mixed in, few voices are outvoted by many that
 # %% [markdown]
 # But look at `window`: tickets that were, and still are, in time. They get **worse**. A few examples of the new rule
 # spill over to its neighbour. This is a **regression**: what worked before breaks, and the mean over all tickets
-# hides it. The shipped study has eight ways of using the human decisions, over four seeds:
+# hides it. The shipped study has eight ways of using the human decisions, over eight seeds:
 
 # %%
 conflict = room.measured("policy")

@@ -7,6 +7,7 @@ import pytest
 from places import ROOT
 
 from w2s_lab.data.sources import SplitSizes
+from w2s_lab.experiments.effects import paired_effect
 from w2s_lab.pocket import pretrain
 from w2s_lab.recipe import Recipe
 from w2s_lab.studies import methods, pretrainings, study
@@ -77,3 +78,55 @@ def test_the_study_from_end_to_end(tmp_path, monkeypatch):
     known, fresh = (select(rows, pretraining=p, method=methods.PLAIN) for p in (0, 1))
     assert [row["weak"] for row in known] != [row["weak"] for row in fresh]
     assert "seed 0 (shipped)" in text and [one["pretraining"] for one in facts["pretrainings"]] == [0, 1]
+
+
+# -- what is shipped -------------------------------------------------------------------------------------------------
+
+
+def shipped() -> list[dict]:
+    return json.loads((RESULTS / "pretrainings.json").read_text())["rows"]
+
+
+def test_the_shipped_pair_is_that_of_the_methods():
+    """The same trainings, so the same numbers."""
+    known = json.loads((RESULTS / "methods.json").read_text())["rows"]
+    for row in select(shipped(), pretraining=0):
+        if row["method"] != pretrainings.LONG:
+            (own,) = select(known, grid="sentiment", method=row["method"], seed=row["seed"])
+            assert {name: own[name] for name in row if name != "pretraining"} | {"pretraining": 0} == row
+
+
+def test_the_page_shows_what_was_measured():
+    rows = shipped()
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert pretrainings.pretrainings_table(rows) in page
+    said = " ".join(page.split())
+    found = pretrainings.levels(rows)
+    for name in ("weak", "trusted_pgr"):
+        words = [f"{one[name]['mean']:.2f} [{one[name]['low']:.2f}, {one[name]['high']:.2f}]" for one in found]
+        assert f"{words[0]}, {words[1]} and {words[2]}" in said
+    assert min(one["ceiling"]["low"] for one in found) > 0.99
+
+
+def test_what_is_said_of_the_numbers_is_in_the_rows():
+    rows = shipped()
+    effects = [pretrainings.main_effects(rows, p) for p in pretrainings.SEEDS]
+
+    def verdicts(name: str) -> list[str]:
+        return [found[name].verdict for found in effects]
+
+    assert {row["seed"] for row in rows} == set(range(8))
+    for name in (pretrainings.GAP, pretrainings.GAIN):
+        assert all(found[name].low > 0 for found in effects)
+    assert [found[pretrainings.OVERFITTING].high < 0 for found in effects] == [True, False, False]
+    assert effects[1][pretrainings.OVERFITTING].low > -0.01
+    assert all(found[pretrainings.LATER].high < 0 for found in effects)
+    for p in pretrainings.SEEDS:
+        own = select(rows, pretraining=p, method=pretrainings.LONG)
+        assert paired_effect("", [row["accuracy"] for row in own], [row["weak"] for row in own]).low > 0
+    assert verdicts("random errors against plain weak labels") == ["helps", "cannot tell", "helps"]
+    assert verdicts("confident half against random half") == ["cannot tell", "cannot tell", "helps"]
+    for name in ("soft labels against plain weak labels", "confidence loss 0.5 against soft labels"):
+        assert set(verdicts(name)) == {"cannot tell"}
+    errors = [1 - one["weak"]["mean"] for one in pretrainings.levels(rows)]
+    assert 0.28 < errors[1] / errors[0] < 0.38

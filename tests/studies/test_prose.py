@@ -85,7 +85,11 @@ def test_the_numbers_between_the_tables_are_those_of_the_rows():
     window = {one["name"]: one for one in facts("policy")["by rule"]["window"]}
     for arm in ("human set last", "human set only"):
         assert "({mean:+.2f} [{low:+.2f}, {high:+.2f}])".format(**window[arm]) in page
-    assert window["human set last"]["high"] < 0 < window["human set only"]["high"]
+        assert window[arm]["high"] < 0
+    every = {one["name"]: one for one in facts("policy")["effects"]}
+    assert "({mean:+.2f} [{low:+.2f}, {high:+.2f}])".format(**every["changed rule filtered"]) in page
+    last, only = ({"arm": f"human set {when}"} for when in ("last", "only"))
+    assert apart("policy", "accuracy", last, only).verdict == "cannot tell"
 
 
 def test_random_weights_leave_hardly_a_gap():

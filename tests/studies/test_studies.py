@@ -732,7 +732,7 @@ def test_rules_that_people_take_over_are_right_and_counted():
     rows = json.loads((RESULTS / "policy.json").read_text())["rows"]
     share, right = policy.with_people(rows, "mixed", ["window", "defect"])
     parts, expected = [], []
-    for seed in range(4):
+    for seed in range(8):
         row = next(row for row in rows if row["arm"] == "mixed" and row["seed"] == seed)
         test = load_splits("helpdesk-v2", seed=seed, sizes=policy.SIZES).test
         theirs = [tag for example in test.examples for tag in example.tags if tag in ("window", "defect")]

@@ -120,4 +120,4 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     return facts, "\n".join(lines), figures
 
 
-STUDY = Study("overfitting", "when does a student begin to learn its supervisor's errors?", 3, _stages, _finish)
+STUDY = Study("overfitting", "when does a student begin to learn its supervisor's errors?", 8, _stages, _finish)

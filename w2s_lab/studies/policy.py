@@ -158,4 +158,4 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     return facts, text, {"policy.png": effects_figure(shown, CONTROL)}
 
 
-STUDY = Study("policy", "what mends labels of an outdated policy?", 4, _stages, _finish)
+STUDY = Study("policy", "what mends labels of an outdated policy?", 8, _stages, _finish)
