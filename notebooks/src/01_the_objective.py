@@ -473,23 +473,18 @@ room.predict(
     ["less than their share of the labels", "about the same", "more than their share of the labels"],
 )
 
-
-# %%
-@torch.no_grad()
-def pulls(model):  # 1 - p of each label's first token, [N]
-    prompts, _ = model.encode_prompts(few.examples, model.window)
-    return 1 - model.log_prob(prompts, [ids[:1] for ids in model.encode_answers(few.answers)]).exp().numpy()
-
-
 # %% tags=["nbval-ignore-output"]
-is_wrong = np.isin(np.arange(len(few)), wrong)
-before, after = (pull[is_wrong].sum() / pull.sum() for pull in map(pulls, (strong, student)))
-shares = {"wrong labels among all": is_wrong.mean(), "their share of the pull, before": before}
+firsts = [ids[:1] for ids in strong.encode_answers(few.answers)]
+prompts, _ = strong.encode_prompts(few.examples, strong.window)
+with torch.no_grad():
+    pulls = [1 - model.log_prob(prompts, firsts).exp().numpy() for model in (strong, student)]
+share, (before, after) = len(wrong) / len(few), (pull[wrong].sum() / pull.sum() for pull in pulls)
+shares = {"wrong labels among all": share, "their share of the pull, before": before}
 room.bars("fraction", {**shares, "their share of the pull, after": after}, role=["weak", "same", "same"]).show()
-print(f"{is_wrong.mean():.0%} of the labels are wrong; {after:.0%} of the pull is theirs after one pass.")
+print(f"{share:.0%} of the labels are wrong; {after:.0%} of the pull is theirs after one pass.")
 
 # %% tags=["nbval-ignore-output"]
-more = after - is_wrong.mean()
+more = after - share
 found = f"{'more' if more > 0 else 'less'} than their share of the labels"
 found = found if abs(more) > 0.05 else "about the same"
 assert after > before
