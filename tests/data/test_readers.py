@@ -547,7 +547,8 @@ def test_text_that_is_left_out_is_told(tmp_path):
         _, pairs, notes, told = read(path, input_column=wanted)
         assert pairs == joined and told == []
         says(notes, "joins the columns 'title', 'review'", "a line each")
-    assert read(path, input_column="review")[3] == [], "whoever names the column has chosen"
+    says(read(path, input_column="review")[3], "'title' holds text and could be the answer too", "--answer-column")
+    assert read(path, input_column="review", answer_column="stars")[3] == [], "whoever names both has chosen"
     fails(path, "'nothing'", input_column="title,nothing")
     fails(path, "different columns", input_column="title,title")
     fails(path, "cannot be both", input_column="title,stars", answer_column="stars")
