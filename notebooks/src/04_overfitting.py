@@ -478,6 +478,8 @@ room.quiz("04")
 #
 # * The world was built so that a small supervisor misreads some constructions and a larger model does not. Whether a
 #   real supervisor's errors are systematic, and simple enough to be learnt, is a question about that supervisor.
+# * When the student begins to overfit depends on the pre-training of this one pair. On two others, three passes are not
+#   seen to cost anything, and six are (`w2s-lab study pretrainings`, `docs/findings.md`).
 # * Trusted reviews from the same world choose well. Where the trusted examples are few, or of another kind than those
 #   that matter, they may choose badly.
 # * To stop early is not to learn what the supervisor cannot teach: the best snapshot is still below the ceiling.
