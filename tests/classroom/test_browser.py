@@ -1,7 +1,7 @@
 """Every notebook, solved, in a real browser: it runs, every check is green, its dashboards move, nothing leaves.
 
 The quiz of 00 and the live training of 03 are tried there, too, once the notebook has run. Nothing counts as fetched,
-so 11 is the rehearsal, and says what to fetch; `test_notebooks` runs it on what is there.
+so 11 works in the pocket world, and says what to fetch; `test_notebooks` runs it on what is there.
 
 Screenshots are kept in $W2S_LAB_SCREENSHOTS, where that is set.
 """

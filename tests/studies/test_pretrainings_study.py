@@ -10,7 +10,7 @@ from w2s_lab.data.sources import SplitSizes
 from w2s_lab.experiments.effects import paired_effect
 from w2s_lab.pocket import pretrain
 from w2s_lab.recipe import Recipe
-from w2s_lab.studies import methods, pretrainings, study
+from w2s_lab.studies import both_worlds, methods, pretrainings, study
 from w2s_lab.studies.study import select
 
 RESULTS = ROOT / "data" / "results"
@@ -103,7 +103,7 @@ def test_the_page_shows_what_was_measured():
     said = " ".join(page.split())
     found = pretrainings.levels(rows)
     for name in ("weak", "trusted_pgr"):
-        words = [f"{one[name]['mean']:.2f} [{one[name]['low']:.2f}, {one[name]['high']:.2f}]" for one in found]
+        words = [both_worlds._ended(one[name]) for one in found]
         assert f"{words[0]}, {words[1]} and {words[2]}" in said
     assert min(one["ceiling"]["low"] for one in found) > 0.99
 

@@ -57,7 +57,8 @@ def _stages(setting: Setting) -> list[list[Job]]:
         for name in reversed(PAIR)
     ]
     cells = [(p, s) for p in SEEDS for s in range(setting.seeds)]
-    shared = [Job(f"pre-training {p}, seed {s}, shared", cell, (_shared, setting, p, s)) for p, s in cells]
+    # the student of plain weak labels comes first, and with it what all methods need
+    shared = [Job(f"pre-training {p}, seed {s}, shared", cell, (_method, setting, p, s, PLAIN)) for p, s in cells]
     others = [
         Job(f"pre-training {p}, seed {s}, {name}", cell, (_method, setting, p, s, name))
         for p, s in cells
@@ -74,11 +75,6 @@ def _pretrain(store: Store, device: str, name: str, seed: int) -> Rows:
 def _bench(store: Store, device: str, pretraining: int, seed: int) -> Bench:
     weak, strong = _models(store.root, pretraining)
     return bench(store, "sentiment", replace(USUAL, weak=weak, strong=strong, device=device), seed, SIZES)
-
-
-def _shared(store: Store, device: str, pretraining: int, seed: int) -> Rows:
-    """The student of plain weak labels, and with it what all methods need."""
-    return _method(store, device, pretraining, seed, PLAIN)
 
 
 def _method(store: Store, device: str, pretraining: int, seed: int, name: str) -> Rows:

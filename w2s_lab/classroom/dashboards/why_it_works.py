@@ -283,12 +283,10 @@ def _told(store: Store, seed: int, share: float) -> Scene:
     """A student that began as the network of this leakage."""
     splits = load_splits("sentiment", seed=seed, sizes=leakage.SIZES)
     bench = Bench(splits, leakage.plan_of(share), store, seed)
-    watched = {"watch": bench.watch, "reference": bench.watched}
-    model = bench.train(bench.strong, bench.labels, bench.plan.recipe, "strong student", **watched)
-    curve, _ = split_curve(model.history, splits)
+    student = _student(bench, bench.labels, bench.plan.recipe, "strong student")
     parts = (splits.student_train, splits.test)
     features = tuple(store.features(bench.strong, part, pool="mean") for part in parts)
-    return Scene(features, {"weak": (bench.labels, curve)})
+    return Scene(features, {"weak": student})
 
 
 def _pocket(store: Store, seed: int) -> Panel:
@@ -296,13 +294,18 @@ def _pocket(store: Store, seed: int) -> Panel:
     splits = replace(splits, test=splits.test.take(range(TESTS)))
     bench = Bench(splits, Plan(), store, seed)
     names = {"weak": "strong student", "random": "student on random errors", "class": "student on errors in one class"}
-    students = {}
-    for kind, labels in wrong_labels(bench.labels, seed=seed).items():
-        watched = {"watch": bench.watch, "reference": bench.watched}
-        model = bench.train(bench.strong, labels, RECIPE, names[kind], **watched)
-        students[kind] = labels, split_curve(model.history, splits)[0]
+    students = {
+        kind: _student(bench, labels, RECIPE, names[kind])
+        for kind, labels in wrong_labels(bench.labels, seed=seed).items()
+    }
     features = tuple(store.features(bench.strong, part) for part in (splits.student_train, splits.test))
     return tilt_explorer(features, students)
+
+
+def _student(bench: Bench, labels: LabelledSet, recipe: Recipe, role: str) -> tuple[LabelledSet, Sequence[Snapshot]]:
+    """What a student of these labels learnt, and its snapshots on the test examples."""
+    model = bench.train(bench.strong, labels, recipe, role, watch=bench.watch, reference=bench.watched)
+    return labels, split_curve(model.history, bench.splits)[0]
 
 
 def _real(real: RealEnglish) -> Panel:
