@@ -12,6 +12,7 @@ from forked import forked
 
 from w2s_lab.experiments import store as store_module
 from w2s_lab.experiments.store import Store
+from w2s_lab.models import language_model
 from w2s_lab.models.loading import save_model
 from w2s_lab.objective import SoftTargets
 from w2s_lab.recipe import Recipe
@@ -422,6 +423,22 @@ def test_features_are_computed_once_layer_by_layer(store, llama, closed_set, rea
     assert len(read) == 2
     last = store.features(llama, closed_set)
     np.testing.assert_allclose(last, store_module.probe.features(llama, closed_set), atol=1e-5)
+
+
+def test_work_in_another_precision_is_other_work(store, calls, llama, train_set, watch_set, monkeypatch):
+    """Where "auto" means bfloat16, nothing that was done in float32 is taken from the store, nor the reverse."""
+    monkeypatch.setattr(language_model, "BFLOAT16_PAYS", 0)
+    found = {}
+    for able in (False, True, False, True):
+        monkeypatch.setattr(language_model, "_instructions", lambda able=able: {"avx512_bf16"} if able else set())
+        model = store.train(llama, train_set, RECIPE, role="strong student", device="cpu")
+        labels = store.labels(model, watch_set)
+        known = found.setdefault(able, (model.digest, labels.probs))
+        assert model.digest == known[0] and np.array_equal(labels.probs, known[1])
+    assert found[False][0] != found[True][0] and len(calls) == 4
+    named = replace(RECIPE, precision="bfloat16")  # by its name it is the same work
+    monkeypatch.setattr(language_model, "_instructions", lambda: set())
+    assert store.train(llama, train_set, named, role="strong student").digest == found[True][0] and len(calls) == 4
 
 
 def test_features_of_other_models_inputs_and_pools_do_not_mix(store, llama, gpt2, closed_set, read):

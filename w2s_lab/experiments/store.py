@@ -108,7 +108,7 @@ class Store:
         options["progress"] = False
         if recipe.lora is None:  # the weights that an adapter freezes may be rounded: other answers
             options["untrained"] = self.labels if share_start else None
-        key = training_key(start, labelled, recipe)
+        key = training_key(start, labelled, recipe, device)
         if key is None:
             warnings.warn(
                 f"the training of the {role} is not stored: {recipe.unknown_source}. Hint: define "
@@ -116,7 +116,7 @@ class Store:
                 stacklevel=2,
             )
             return replace(train(start, labelled, recipe, **options), name=f"{start.name} ({role})")
-        place = self.place(start, labelled, recipe, watch=watch, reference=reference)
+        place = self.place(start, labelled, recipe, watch=watch, reference=reference, device=device)
         self.asked.append(place)
         folder = self.stored(self.root / "trainings" / place)
         checkpoint = Checkpoint(self.root / "unfinished" / f"{place}.safetensors", place, on_failure=self._on_failure)
@@ -194,14 +194,15 @@ class Store:
         *,
         watch: LabelledSet | None = None,
         reference: LabelledSet | None = None,
+        device: str | None = None,
     ) -> str | None:
         """The name of a training's folder; None if it cannot be stored."""
-        key = training_key(start, labelled, recipe)
+        key = training_key(start, labelled, recipe, device)
         return key and content_key(key, watch and watch.digest, reference and reference.digest)
 
     def labels_path(self, model: LanguageModel, inputs: LabelledSet, *, beams: int = 1) -> Path:
         """The file of a labelling."""
-        read_as = (model.max_tokens, model.template, model.precision)
+        read_as = (model.max_tokens, model.template, model.chosen_precision(model.precision, model.device))
         key = content_key("labels", model.digest, read_as, inputs.task.answers, inputs.ids, beams, __version__)
         return self.root / "labels" / f"{key}.json"
 

@@ -146,12 +146,18 @@ class LanguageModel(Encoding, InnerStates):
     @property
     def in_bfloat16(self) -> bool:
         """Whether matrix products are computed in bfloat16."""
-        if self.precision != "auto":
-            return self.precision == "bfloat16"
-        if self.device.type == "cuda":
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-        able = self.device.type == "cpu" and {"avx512_bf16", "amx_bf16"} & _instructions()
-        return bool(able) and self._size >= BFLOAT16_PAYS
+        return self.chosen_precision(self.precision, self.device) == "bfloat16"
+
+    def chosen_precision(self, precision: str, device: torch.device) -> str:
+        """The precision of a recipe, with "bfloat16" for an "auto" that means it on this device."""
+        if precision != "auto":
+            return precision
+        if device.type == "cuda":
+            pays = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            able = device.type == "cpu" and {"avx512_bf16", "amx_bf16"} & _instructions()
+            pays = bool(able) and self._size >= BFLOAT16_PAYS
+        return "bfloat16" if pays else precision
 
     @cached_property
     def _size(self) -> int:

@@ -215,16 +215,18 @@ class _Reader(Store):
         self.shared = store.shared
         self.found: Counter = Counter()
 
-    def train(self, start, labelled, recipe, *, role, watch=None, reference=None, **options):
-        place = self.place(start, labelled, recipe, watch=watch, reference=reference)
+    def train(self, start, labelled, recipe, *, role, watch=None, reference=None, device=None, **options):
+        place = self.place(start, labelled, recipe, watch=watch, reference=reference, device=device)
         folder = self.stored(self.root / "trainings" / str(place))
         if place is None or not (folder / "run.json").is_file():
             raise _Missing
         self.found[role, recipe.steps(len(labelled))[0]] += 1
         rows = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
         history = tuple(snapshot_from_json(row, watch, reference) for row in rows)
-        model = replace(start, digest=training_key(start, labelled, recipe), history=history)
+        model = replace(start, digest=training_key(start, labelled, recipe, device), history=history)
         model.read_as(recipe)
+        if device:  # the weights stay where they are; what is asked for is what a model there would be asked
+            model.precision = model.chosen_precision(model.precision, pick_device(device))
         return model
 
     def labels(self, model, inputs, *, beams=1, on_rows=None):

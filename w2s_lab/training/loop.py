@@ -47,15 +47,20 @@ class NonFiniteLoss(ArithmeticError):
         self.step, self.learning_rate, self.ids, self.snapshot = step, learning_rate, ids, snapshot
 
 
-def training_key(model: LanguageModel, labelled: LabelledSet, recipe: Recipe) -> str | None:
+def training_key(model: LanguageModel, labelled: LabelledSet, recipe: Recipe, device: str | None = None) -> str | None:
     """Content key of a training: its first model, its labelled set, its recipe, and the version of the kit.
+
+    A recipe's precision "auto" counts as what it means on the device (auto, cpu, cuda; None: that of the model), so
+    that a training in bfloat16 is never taken for one in float32.
 
     None if the code of the recipe's loss cannot be read (see `Recipe.unknown_source`).
     """
     if recipe.unknown_source:
         return None
     template = [model.tokenizer.get_chat_template()] if recipe.chat_template and has_template(model.tokenizer) else []
-    return content_key("train", model.digest, labelled.digest, recipe.to_dict(), __version__, *template)
+    precision = model.chosen_precision(recipe.precision, pick_device(device) if device else model.device)
+    settings = recipe.to_dict() | {"precision": precision}
+    return content_key("train", model.digest, labelled.digest, settings, __version__, *template)
 
 
 def batches(lengths: list[int], batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
