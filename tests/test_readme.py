@@ -302,15 +302,25 @@ def test_what_100_true_answers_teach_is_that_of_the_results():
 
 
 @pytest.mark.parametrize(
-    ("study", "part", "arms"),
+    ("begin", "study", "part", "arms"),
     [
-        ("policy", "effects", ("mixed", "mixed, human x 5", "human set last", "human set only")),
-        ("flywheel", "end against seed pool", ("temperature 1", "degrading", "answers checked", "healthy")),
+        ("An outdated policy", "policy", "effects", ("mixed", "mixed, human x 5", "human set last", "human set only")),
+        (
+            "A flywheel can degrade",
+            "flywheel",
+            "end against seed pool",
+            ("degrading", "temperature 1", "answers checked", "healthy"),
+        ),
+        (
+            "No wheel is ahead",
+            "flywheel",
+            "end against as many steps on the seed pool",
+            ("healthy", "temperature 1, answers checked", "temperature 1, answers checked, seed kept"),
+        ),
     ],
 )
-def test_the_effects_in_the_prose_are_those_of_the_results(study, part, arms):
-    begin = {"policy": "* **An outdated policy**", "flywheel": "* **A flywheel can degrade"}[study]
-    paragraph = text(DOCS / "findings.md").partition(begin)[2].partition("\n*" if study == "policy" else "\n##")[0]
+def test_the_effects_in_the_prose_are_those_of_the_results(begin, study, part, arms):
+    paragraph = re.split(r"\n[*#]", text(DOCS / "findings.md").partition(f"* **{begin}")[2])[0]
     said = re.findall(r"[+-]\d\.\d{3} \[[^]]*\]", " ".join(paragraph.split()))
     found = {one["name"]: one for one in read(study)[part]}
     assert said == [f"{found[a]['mean']:+.3f} [{found[a]['low']:+.3f}, {found[a]['high']:+.3f}]" for a in arms]
