@@ -292,8 +292,8 @@ def test_what_100_true_answers_teach_is_that_of_the_results():
     taught, page = [], text(DOCS / "findings.md")
     for human in (100, 30):
         rows = [row for row in read("budget")["rows"] if (row["human"], row["weak_labels"]) == (human, 0)]
-        assert len({row["way"] for row in rows}) == 1 and len(rows) == 3
-        taught.append(sum(row["accuracy"] for row in rows) / 3)
+        assert len({row["way"] for row in rows}) == 1 and len(rows) == 8
+        taught.append(sum(row["accuracy"] for row in rows) / 8)
     said = re.search(r"on 100 true answers gives accuracy (0\.\d+), on 30 of them (0\.\d+)", " ".join(page.split()))
     assert said.groups() == tuple(f"{one:.3f}" for one in taught)
     stopped = [row["student_accuracy_at_trusted"] for row in read("mechanism")["seeds"]]
