@@ -257,7 +257,9 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "its control: of selection, a random half;\nof an ensemble, its first member; of the confidence loss, soft\n"
         "weak labels; of the others, (hard) weak labels"
     )
-    parts, facts = [_means(own)], {}
+    (learnt,) = (row for row in rows if row["question"] == "adaptation")
+    read = "perplexity of {texts} unseen reviews: {before:.1f}, after the adaptation {after:.1f}".format(**learnt)
+    parts, facts = [_means(own), read], {}
     for moment, groups in effects.items():
         family = [effect for group in groups.values() for effect in group]
         facts[moment] = [
@@ -265,7 +267,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         ]
         parts += [moment, effects_table(family)]
     result = {"model": MODEL, "task": TASK, "supervisor": SUPERVISOR, "sizes": astuple(SIZES), "layer": LAYER}
-    result |= {"path": PATH, "effects": facts, "rows": rounded(rows)}
+    result |= {"path": PATH, "adapt": ADAPT.to_dict(), "adapted to": ADAPT_TO, "effects": facts, "rows": rounded(rows)}
     return result, "\n\n".join(parts), {"real-methods.png": moments_figure(effects, control)}
 
 
