@@ -687,6 +687,8 @@ def test_what_the_reasons_on_real_english_say_is_in_the_rows():
     assert mean(real_methods.SHARED, right) - mean(real_methods.SHARE, right) > 0.01
     assert abs(mean(real_methods.EARLIER, right) - mean(plain, right)) < 0.005
     assert mean(real_methods.EARLIER, imitation) - mean(plain, imitation) > 0.03
+    (learnt,) = (row for row in rows if row["question"] == "adaptation")
+    assert learnt["after"] < learnt["before"] / 2 and 0 < mean(real_methods.ADAPTED, end) - mean(plain, end) < 0.01
     stopping = {name: mean(name, trusted) - mean(name, end) for name in (plain, real_methods.TRUTH)}
     assert 0.15 < stopping[real_methods.TRUTH] / stopping[plain] < 0.25
     moments = json.loads((RESULTS / "real-methods.json").read_text())["effects"]

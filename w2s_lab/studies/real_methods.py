@@ -425,6 +425,18 @@ CLAIMS = (
             "pocket world labels better, and does not help either.",
         ),
     ),
+    _claim(
+        "On real English, generative adaptation to unlabelled inputs helps a probe",
+        f"{BURNS}, section 5.2.2, reward modelling",
+        ADAPTED,
+        "Generative adaptation to the unlabelled inputs helps",
+        (
+            NOT_REPRODUCED,
+            "At the end of the course it helps, by less than a hundredth. Where trusted examples choose, no more than a "
+            "hundredth can be between the two, although the adapted model predicts reviews far better: the perplexity "
+            "of those that it has not read falls to less than half. All seeds share one adaptation.",
+        ),
+    ),
 )
 STUDY = Study(
     "real-methods", "which methods help a probe of a real model on real English?", 20, _stages, _finish, CLAIMS
