@@ -270,8 +270,8 @@ found = options[0 if part < 0.25 else 1 if part < 0.75 else 2]
 room.outcome("08-steps", found, "Always ask what the same effort would have done without the new data.")
 
 # %% [markdown]
-# Keep this control in mind below: the study that we are going to read compares each round with the seed pool at
-# **equal passes**, so more steps explain a part of what rises in it. What *falls* in it falls in spite of more steps.
+# Keep this control in mind: the dashboard below compares each round with the seed pool at **equal passes**, so more steps
+# explain a part of what rises in it. The study has both controls, and we shall come back to them.
 #
 # ## The same in one call
 #
@@ -321,7 +321,7 @@ room.outcome("08-degrade", found, "Each labeller learns the lean of the one befo
 # | perplexity of real documents under the generator | rises | the real world becomes unlikely to it |
 #
 # The last is what Shumailov et al. (2023, arXiv 2305.17493) call model collapse. Move the round, change the run:
-# yours, or those of the shipped study (three seeds, four rounds). Which dial turns red first, and which last?
+# yours, or those of the shipped study (eight seeds, four rounds). Which dial turns red first, and which last?
 
 # %% tags=["nbval-ignore-output"]
 live = {"degrading, turned here": degrading, "healthy, turned here": healthy}
@@ -364,7 +364,7 @@ room.predict(
 ends = {name: study_rounds(study, name)[-1]["accuracy"] for name in study["configurations"]}
 begin = study_rounds(study, "healthy")[0]["accuracy"]
 bars = tuple(Bar(name, end, "student" if end >= begin else "same") for name, end in ends.items())
-BarChart("test accuracy after round 4 (mean of 3 seeds)", bars, marks=(Mark(begin, "seed pool"),)).show()
+BarChart("test accuracy after round 4 (mean of 8 seeds)", bars, marks=(Mark(begin, "seed pool"),)).show()
 print("At or above the seed pool: " + "; ".join(name for name, end in ends.items() if end >= begin) + ".")
 enough = [name for name in singles if ends[name] >= begin] or ["none of them alone"]
 room.outcome("08-mend", enough[0], "Two causes need two cures: varied proposals, and answers that somebody checks.")
@@ -372,14 +372,25 @@ room.outcome("08-mend", enough[0], "Two causes need two cures: varied proposals,
 # %% [markdown]
 # Go back to the dashboard, choose a mended run, and find the dial that still gives warning.
 #
-# A filter can also be **too** strict. In one of the healthy runs the supervisor was a poor one, and hardly ever 80 %
-# sure:
+# And now the fair control, over all seeds: the last student of each wheel, against the seed pool **alone** after as many
+# optimizer steps. A filter can also be **too** strict: in one of the healthy runs the supervisor was a poor one, and hardly
+# ever 80 % sure.
 
 # %%
-for seed in range(3):
-    print(f"seed {seed}: {diagnosis(study_rounds(study, 'healthy', seed))}")
+longer = study["end against as many steps on the seed pool"]
+longer = [
+    w2s.effects.Effect(**{key: value for key, value in one.items() if key not in ("verdict", "holm")}) for one in longer
+]
+w2s.study_plots.effect_dots(longer, control_name="seed pool alone, as many steps")
+plt.show()
+print("Ahead of the seed pool:", ", ".join(one.name for one in longer if one.low > 0) or "none")
+print("seed 0:", diagnosis(study_rounds(study, "healthy", 0)))
 
 # %% [markdown]
+# Four rounds of a careful wheel do no harm, and bring nothing that more passes over the seed pool do not bring. That is a
+# fact about this pool: these hundred examples are enough for this task. A wheel may pay where the seed pool is learnt by
+# heart and its student is still wrong. Whether it does is a comparison with this control.
+#
 # ## When the policy changes
 #
 # There is another way in which synthetic labels go wrong: they are consistent, plentiful and **out of date**. The helpdesk
@@ -514,10 +525,10 @@ room.quiz("08")
 #   matter more, and are harder to write.
 # * In the shipped policy study a human set that comes first or last gets a training of its own, so these two students
 #   take a third more steps than the others. In the live run above it is the mixed student that takes more.
-# * Four rounds, three seeds, a small generator: how fast a wheel degrades is a matter of size, data and luck. That an
+# * Four rounds, one small generator: how fast a wheel degrades is a matter of size, data and luck. That an
 #   unchecked one feeds on its own lean is the mechanism.
-# * One round gained little that more steps on the seed pool would not have gained too. Measure against such steps whether a
-#   flywheel pays at all.
+# * No wheel is ahead of its seed pool after as many steps, because that pool is enough here. Where it is not enough, the answer
+#   may be another one: this study cannot say.
 #
 # **Next.** [09 · Scaling and budget](09_scaling_and_budget.ipynb): which pair of models, how many labels of which
 # kind, and where the next unit of money helps.

@@ -227,7 +227,7 @@ def plan_costs(plans, human_cost, weak_cost, taught):
 room.check(plan_costs)
 
 # %% [markdown]
-# The package's `mixing.cost` prices what it is told. The plans that were measured, mean accuracy over three seeds,
+# The package's `mixing.cost` prices what it is told. The plans that were measured, mean accuracy over eight seeds,
 # each student with as many optimizer steps:
 
 # %%
@@ -308,7 +308,7 @@ found = "human labels" if human.per_unit > weak.per_unit else "weak labels"
 room.outcome("09-next", found, "A human label is dear, and gains more per unit of money here.")
 
 # %% [markdown]
-# Three seeds: a difference below two standard errors is a hint and no more. Now with your own prices. What is the
+# Eight seeds: a difference below two standard errors is a hint and no more. Now with your own prices. What is the
 # price of a human label at which weak labels alone are the best that you can pay?
 
 # %%
@@ -393,7 +393,7 @@ room.check(my_pipeline)
 # what would the control have done? Every student took as many optimizer steps:
 
 # %%
-for seed in range(3):
+for seed in range(8):
     found = {(row["human"], row["weak_labels"]): row for row in select(budget["rows"], way="mixed in", seed=seed)}
     alone, both = (found[100, weak]["accuracy"] for weak in (0, 500))
     print(f"seed {seed}: 100 human labels alone {alone:.3f}, with 500 weak ones mixed in {both:.3f}")
@@ -411,8 +411,7 @@ room.quiz("09")
 # %% [markdown]
 # ## What this does not show
 #
-# * The plans of the budget have three seeds, so their intervals are wide; and a heat map of means hides the intervals of its
-#   cells. Read the sentence under it.
+# * A heat map of means hides the intervals of its cells. Read the sentence under it.
 # * The ladder spans a factor of about two hundred in parameters and ends at a model that a laptop fine-tunes in
 #   minutes. Nothing here says what happens between models that are each a million times larger.
 # * That very few human labels are enough holds where pre-training has the answer ready. On the helpdesk, where rules

@@ -102,7 +102,7 @@ def test_a_live_round_has_what_the_dials_read():
 def test_controls_lead_to_what_the_study_found():
     panel = flywheel_dashboard(STUDY).set(run="temperature 1", round=3)
     rounds = study_rounds(STUDY, "temperature 1")
-    assert panel.view.says == f"temperature 1, mean of 3 seeds, round 3 of 4. {diagnosis(rounds, 3)}"
+    assert panel.view.says == f"temperature 1, mean of 8 seeds, round 3 of 4. {diagnosis(rounds, 3)}"
     before = panel.view.charts[0].svg()
     panel.set(seed=1, round=1)
     assert f"seed 1, round 1 of 4. {diagnosis(study_rounds(STUDY, 'temperature 1', 1), 1)}" in panel.view.says

@@ -82,6 +82,11 @@ def test_the_numbers_between_the_tables_are_those_of_the_rows():
     )
     doubled = facts("mechanism")["slices"]["double-negation"]
     assert f"({100 * doubled['student at best']:.0f}% against {100 * doubled['weak']:.0f}%)" in page
+    (learnt,) = (row for row in facts("real-methods")["rows"] if row["question"] == "adaptation")
+    words = "perplexity of {texts} that it has not read falls from {before:.0f} to {after:.0f}"
+    assert words.format(**learnt) in page
+    adapted, plain = ({"question": "methods", "method": one} for one in (real_methods.ADAPTED, real_methods.HARD))
+    assert f"gains {difference(apart('real-methods', AT_TRUSTED, adapted, plain))} over" in page
     window = {one["name"]: one for one in facts("policy")["by rule"]["window"]}
     for arm in ("human set last", "human set only"):
         assert "({mean:+.2f} [{low:+.2f}, {high:+.2f}])".format(**window[arm]) in page

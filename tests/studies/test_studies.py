@@ -21,7 +21,7 @@ from w2s_lab.experiments.procedure import Outcome, Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.methods import probe
 from w2s_lab.methods.flywheel import HEALTHY
-from w2s_lab.objective import AuxiliaryConfidence, Distillation, MaximumLikelihood, SoftTargets, Targets
+from w2s_lab.objective import AuxiliaryConfidence, Distillation, MaximumLikelihood, NextToken, SoftTargets, Targets
 from w2s_lab.recipe import Recipe
 from w2s_lab.records import Comparison, Evaluation, Snapshot, Task
 from w2s_lab.studies import (
@@ -92,9 +92,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(
         flywheel, "CONFIGURATIONS", {"healthy": turning, "again": replace(turning, trains_generator=True)}
     )
-    grids = [replace(grid, plan=PLAN, sizes=TINY, seeds=1) for grid in methods.GRIDS]
-    grids[0] = replace(grids[0], seeds=2)  # the one with all methods
-    monkeypatch.setattr(methods, "GRIDS", tuple(grids))
+    monkeypatch.setattr(methods, "GRIDS", tuple(replace(grid, plan=PLAN, sizes=TINY) for grid in methods.GRIDS))
 
 
 @pytest.fixture
@@ -125,7 +123,9 @@ def pocket_for_real(monkeypatch):
         monkeypatch.setattr(real_probe, name, value)
     for name in ("MODEL", "TASK", "OTHERS", "SIZES"):
         monkeypatch.setattr(real_tuning, name, small[name])
-    for name, value in {"TASK": "sentiment", "SIZES": TINY, "LAYER": 2, "EARLY": 1, "FEW": 10}.items():
+    few = {"TASK": "sentiment", "SIZES": TINY, "LAYER": 2, "EARLY": 1, "FEW": 10, "MODEL": "pocket-s"}
+    adaptation = {"ADAPT": replace(QUICK, loss=NextToken()), "ADAPT_TO": 30, "UNSEEN": 10}
+    for name, value in {**few, **adaptation}.items():
         monkeypatch.setattr(real_methods, name, value)
     monkeypatch.setattr(real_tuning, "SUPERVISOR", "bag-of-words:30")
     monkeypatch.setattr(real_tuning, "ELSEWHERE", 20)
@@ -202,7 +202,7 @@ def test_the_study_of_the_tilt_from_end_to_end(pocket_for_real, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_the_study_of_methods_on_real_english_from_end_to_end(pocket_for_real, tmp_path):
+def test_the_study_of_methods_on_real_english_from_end_to_end(pocket_for_real, tmp_path, monkeypatch):
     text, facts = run("real-methods", tmp_path)
     of = {(row["seed"], row["method"]): row for row in facts["rows"] if row["question"] == "methods"}
     controls = {name: one for methods in real_methods.CONTROLS.values() for name, one in methods.items()}
@@ -223,6 +223,16 @@ def test_the_study_of_methods_on_real_english_from_end_to_end(pocket_for_real, t
     effect = next(one for one in facts["effects"]["at the end of the course"] if one["name"] == real_methods.SMALL)
     apart = [of[s, real_methods.SMALL]["accuracy"] - of[s, real_methods.RANDOM]["accuracy"] for s in (0, 1)]
     assert effect["mean"] == pytest.approx(np.mean(apart), abs=1e-4)
+    adapted, plain = of[0, real_methods.ADAPTED], of[0, real_methods.HARD]
+    assert adapted["label_accuracy"] == plain["label_accuracy"] and adapted["curve"] != plain["curve"]
+    (learnt,) = (row for row in facts["rows"] if row["question"] == "adaptation")
+    assert learnt["texts"] == 10 and learnt["after"] != learnt["before"]
+    texts, unseen = real_methods.reviews_of_no_test(2)
+    tested = {one for s in (0, 1) for one in load_splits("sentiment", seed=s, sizes=TINY).test.ids}
+    assert (len(texts), len(unseen)) == (30, 10) and not set(texts.ids) & {*unseen.ids, *tested}
+    monkeypatch.setattr(real_methods, "ADAPT_TO", 6000)
+    with pytest.raises(ValueError, match="examples are in no test set; the adaptation takes 6,010"):
+        real_methods.reviews_of_no_test(2)
     assert all(name in text for name in arms) and (tmp_path / "real-methods.png").stat().st_size > 10_000
 
 
@@ -677,6 +687,8 @@ def test_what_the_reasons_on_real_english_say_is_in_the_rows():
     assert mean(real_methods.SHARED, right) - mean(real_methods.SHARE, right) > 0.01
     assert abs(mean(real_methods.EARLIER, right) - mean(plain, right)) < 0.005
     assert mean(real_methods.EARLIER, imitation) - mean(plain, imitation) > 0.03
+    (learnt,) = (row for row in rows if row["question"] == "adaptation")
+    assert learnt["after"] < learnt["before"] / 2 and 0 < mean(real_methods.ADAPTED, end) - mean(plain, end) < 0.01
     stopping = {name: mean(name, trusted) - mean(name, end) for name in (plain, real_methods.TRUTH)}
     assert 0.15 < stopping[real_methods.TRUTH] / stopping[plain] < 0.25
     moments = json.loads((RESULTS / "real-methods.json").read_text())["effects"]

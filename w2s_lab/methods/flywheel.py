@@ -105,7 +105,7 @@ DEGRADING = FlywheelRecipe(
 
 # Two things go wrong, and no single change repairs both. Temperature 1 restores the variety of the proposals, and with
 # it the perplexity, but the student still ends up giving nearly the same answer to everything. Checking the answers
-# repairs the labels, but the proposals still narrow. Refusing duplicates or keeping the seed only slows the decline.
+# repairs the labels, but the proposals still narrow. Refusing duplicates or keeping the seed repairs neither.
 _CHECKED = {"labeller": "supervisor", "min_confidence": HEALTHY.min_confidence, "balanced": True}
 MENDED: dict[str, FlywheelRecipe] = {
     "temperature 1": replace(DEGRADING, temperature=1.0),

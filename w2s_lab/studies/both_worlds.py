@@ -293,6 +293,7 @@ def _method_tables(results: Results) -> str:
         return [f"{facts['path'][place]:g}", *(_ended(one, 3) for one in cells)]
 
     course = ("C", f"accuracy, {HARD}", f"imitation of weak errors, {HARD}", f"accuracy, {PROBE_OF_TRUTH}")
+    (learnt,) = (row for row in facts["rows"] if row["question"] == "adaptation")
     says = {name: _ended(mean_of(of_labels, name)) for name in ("ece", "sure", "sure_right", "wrong_sure")}
     return "\n\n".join([
         f"**Methods.** A probe of layer {facts['layer']} learns {labels:,} labels of a bag of words, or what a method "
@@ -304,6 +305,8 @@ def _method_tables(results: Results) -> str:
         f"Labels to which the supervisor gives a probability above {SURE}: {says['sure']} of all. How many of these "
         f"are right: {says['sure_right']}. How many of its wrong labels are among them: {says['wrong_sure']}. Its "
         f"expected calibration error: {says['ece']}.",
+        f"The adaptation read {facts['adapted to']:,} other reviews once. It took the perplexity of {learnt['texts']} "
+        f"reviews that it had not read from {learnt['before']:.0f} to {learnt['after']:.0f}.",
     ])  # fmt: skip
 
 

@@ -148,4 +148,4 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     return facts, "\n".join([*lines, head, effects_table(effects)]), figures
 
 
-STUDY = Study("budget", "what does a budget of human and weak labels buy?", 3, _stages, _finish)
+STUDY = Study("budget", "what does a budget of human and weak labels buy?", 8, _stages, _finish)

@@ -1,12 +1,16 @@
-"""The self-instruct flywheel, round by round: one that improves, one that degrades, and what mends it."""
+"""The self-instruct flywheel, round by round: one that improves, one that degrades, and what mends it.
+
+A grown pool is also a longer training. So the last student has two controls: the student of the seed pool after as many
+passes, and after as many optimizer steps.
+"""
 
 from dataclasses import asdict, replace
 
 from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes
-from w2s_lab.experiments.effects import effects_table, paired_effect
-from w2s_lab.experiments.procedure import Plan
+from w2s_lab.experiments.effects import Effect, effects_table, holm, paired_effect
+from w2s_lab.experiments.procedure import Bench, Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.methods.flywheel import DEGRADING, HEALTHY, MENDED, SEED_EXAMPLES, FlywheelRecipe, flywheel_rows
 from w2s_lab.models.language_model import LanguageModel
@@ -18,6 +22,7 @@ from w2s_lab.records import LabelledSet
 from w2s_lab.studies.figures import flywheel_figure
 from w2s_lab.studies.study import Rows, Setting, Study, bench, cell, column, mean_of, rounded, select
 from w2s_lab.system.jobs import Job
+from w2s_lab.training.evaluation import score
 
 SIZES = SplitSizes(supervisor_train=1500, student_train=100, test=500, validation=0)
 CONFIGURATIONS: dict[str, FlywheelRecipe] = {"healthy": HEALTHY, "degrading": DEGRADING} | MENDED
@@ -60,10 +65,19 @@ def _turn(store: Store, device: str, name: str, seed: int) -> Rows:
         label=store.labels,
         seed_examples=SEED_EXAMPLES,
     )
+    found[-1]["as_many_steps"] = as_many_steps(own, CONFIGURATIONS[name].student, found[-1]["pool"])
     return [
         {"configuration": name, "seed": seed, "answer_balance": _balance(row["answer_shares"])} | _flat(row)
         for row in found
     ]
+
+
+def as_many_steps(own: Bench, recipe: Recipe, size: int) -> float:
+    """Test accuracy of a student of the seed pool alone, in as many optimizer steps as one of a pool of this size."""
+    pool = own.splits.supervisor_train.take(range(SEED_EXAMPLES))
+    longer = recipe.lasting(recipe.steps(size)[0], len(pool))
+    student = own.train(own.plan.strong, pool, longer, "student of the seed pool, as many steps")
+    return score(own.store.labels(student, own.splits.test)).accuracy
 
 
 def _flat(row: dict) -> dict:
@@ -96,6 +110,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     ends = {name: select(rows, configuration=name, round=last) for name in CONFIGURATIONS}
     begun = select(rows, configuration="healthy", round=0)
     effects = [paired_effect(n, column(e, "accuracy"), column(begun, "accuracy")) for n, e in ends.items()]
+    longer = [paired_effect(n, column(e, "accuracy"), column(e, "as_many_steps")) for n, e in ends.items()]
     heads = ("accuracy", "label accuracy", "duplicates", "distinct-2", "perplexity", "balance")
     lines = [f"{f'after round {last}':<44}" + "".join(f"{head:>16}" for head in heads)]
     for name, rounds in means.items():
@@ -105,15 +120,21 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "task": "sentiment",
         "configurations": {name: recipe.to_dict() for name, recipe in CONFIGURATIONS.items()},
         "means": means,
-        "end against seed pool": [asdict(effect) | {"verdict": effect.verdict} for effect in effects],
+        "end against seed pool": _facts(effects),
+        "end against as many steps on the seed pool": _facts(longer),
         "rows": rounded(rows),
     }
     names = {"accuracy": "test_accuracy", "perplexity": "document_perplexity"}
     drawn = {n: [{names.get(k, k): v for k, v in one.items()} for one in means[n]] for n in DRAWN if n in means}
-    text = "\n".join(
-        [*lines, "", "test accuracy after the last round; control: the seed pool alone", effects_table(effects)]
-    )
+    head = "test accuracy after the last round; control: the seed pool alone, as many"
+    text = "\n".join([*lines, "", f"{head} passes", effects_table(effects), "", f"{head} steps", effects_table(longer)])
     return facts, text, {"flywheel.png": flywheel_figure(drawn)}
 
 
-STUDY = Study("flywheel", "does a self-instruct flywheel improve or degrade, and what mends it?", 3, _stages, _finish)
+def _facts(effects: list[Effect]) -> list[dict]:
+    """Effects of one control, which are one family of tests, as JSON values."""
+    stars = zip(effects, holm(effects), strict=True)
+    return [asdict(effect) | {"verdict": effect.verdict, "holm": star} for effect, star in stars]
+
+
+STUDY = Study("flywheel", "does a self-instruct flywheel improve or degrade, and what mends it?", 8, _stages, _finish)

@@ -181,4 +181,4 @@ def _levels(ax: Axes, rows: Rows) -> None:
     ax.grid(axis="y", color="#E6E6E6")
 
 
-STUDY = Study("losses", "what does each dial of the losses change, against plain weak labels?", 3, _stages, _finish)
+STUDY = Study("losses", "what does each dial of the losses change, against plain weak labels?", 8, _stages, _finish)

@@ -260,14 +260,13 @@ def method(name: str) -> Method:
 
 @dataclass(frozen=True)
 class Grid:
-    """Methods measured on one task with one pair of models; `seeds`: how many of the study's seeds, at most."""
+    """Methods measured on one task with one pair of models."""
 
     name: str
     task: str
     plan: Plan
     methods: tuple[str, ...]
     sizes: SplitSizes = SIZES
-    seeds: int = 99
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -305,16 +304,15 @@ GRIDS = (
     Grid("sentiment", "sentiment", USUAL, CLOSED),
     Grid("sentiment, small gap", "sentiment", ABLE, GAP),
     Grid("sentiment, no pre-training", "sentiment", UNTAUGHT, (PLAIN, "random errors")),
-    Grid("helpdesk", "helpdesk", USUAL, DECISIONS, replace(SIZES, supervisor_train=1000), seeds=4),
+    Grid("helpdesk", "helpdesk", USUAL, DECISIONS, replace(SIZES, supervisor_train=1000)),
     Grid(
         "summary",
         "summary",
         Plan("pocket-m", "pocket-l", OPEN_RECIPE, OPEN_RECIPE),
         (PLAIN, OPEN[0], RANDOM, OPEN[2], "high IFD", "adapted to the inputs"),
         replace(SIZES, supervisor_train=1000),
-        seeds=3,
     ),
-    Grid("topic", "topic", LEARNT, (PLAIN, "adapted to the inputs"), SplitSizes(700, 1500, 700, 100), seeds=3),
+    Grid("topic", "topic", LEARNT, (PLAIN, "adapted to the inputs"), SplitSizes(700, 1500, 700, 100)),
 )
 
 
@@ -334,7 +332,7 @@ MISFIT_GRIDS = ("sentiment", "sentiment, small gap")
 
 
 def _stages(setting: Setting) -> list[list[Job]]:
-    cells = [(number, seed) for number, grid in enumerate(GRIDS) for seed in range(min(setting.seeds, grid.seeds))]
+    cells = [(number, seed) for number in range(len(GRIDS)) for seed in range(setting.seeds)]
     first = [Job(f"{GRIDS[n].name}, seed {s}, shared", cell, (_shared, setting, n, s)) for n, s in cells]
     second = [
         Job(f"{GRIDS[n].name}, seed {s}, {name}", cell, (_method, setting, n, s, name))

@@ -71,6 +71,15 @@ class States:
     table: np.ndarray
     row: dict[str, int]
 
+    @classmethod
+    def read(
+        cls, store: Store, model: LanguageModel, layers: Sequence[int], task: str, instruction: str | None = None
+    ) -> "States":
+        """The mean states of all examples of a task, with its own instruction or another one."""
+        worded, plain = _worded(task, instruction)
+        table = store.features_of_layers(model, worded, layers, pool="mean")
+        return cls(tuple(layers), table, {one: i for i, one in enumerate(plain.ids)})
+
     def of(self, inputs: LabelledSet) -> dict[int, np.ndarray]:
         """Layer -> features [N, d] of some of the examples."""
         rows = [self.row[one] for one in inputs.ids]
@@ -90,13 +99,11 @@ def states_of(
     Without `layers`: all `LAYERS` of the task itself, those of `CHOSEN` of the texts that its students are tried on,
     those of `WORDED` of the second task and with another instruction.
     """
-    worded, plain = _worded(task, instruction)
     if not layers:
         layers = LAYERS if task == TASK else CHOSEN
         if instruction is not None or task == SECOND:
             layers = WORDED
-    table = Store(store).features_of_layers(load_model(MODEL, device=device), worded, layers, pool="mean")
-    return States(layers, table, {one: i for i, one in enumerate(plain.ids)})
+    return States.read(Store(store), load_model(MODEL, device=device), layers, task, instruction)
 
 
 @cache
