@@ -268,11 +268,15 @@ sizes = Counter(tag for example in splits.student_train.examples for tag in exam
 print(f"of {len(splits.student_train):,}:", ", ".join(f"{tag} {count}" for tag, count in sizes.most_common()))
 
 # %% [markdown]
-# **Open task · 25 minutes, hard.** Spoil the labels of the first 600 training reviews: `budget` of them, a fifth, may be wrong, about as
-# many as the supervisor's. As in the simulator, a linear probe on the strong model's features learns what you return. It shall repeat at
-# least half of your wrong labels, and on new reviews it shall be right less often, by 0.07 or more, than after as many errors at random
-# places. And whoever counts answers shall notice nothing: at least two of five wrong labels are positive, and at least two of five
-# negative. The first check takes some seconds, since the model has to read the reviews.
+# **Open task · 25 minutes, hard.** Spoil the labels of the first 600 training reviews. As in the simulator, a linear probe on
+# the strong model's features learns what you return. Make errors that it learns:
+#
+# * at most `budget` labels are wrong: a fifth, about as many as the supervisor's;
+# * the probe repeats at least half of the wrong labels;
+# * on new reviews its accuracy is at least 0.07 lower than after as many errors at random places;
+# * counting answers gives nothing away: at least two of five wrong labels are positive, and at least two of five negative.
+#
+# The first check takes some seconds, since the model has to read the reviews.
 
 
 # %%
@@ -294,7 +298,7 @@ room.check(my_errors)
 # What counts as a rule depends on who learns. That a text has an odd number of letters is a rule, too. The features of this student
 # hardly show it, so for the student these errors are at random places. Try it.
 #
-# Errors in one class would cost as much, and whoever counts answers would notice. Your errors can be noticed, too: check a few labels of
+# Errors in one class would cost at least as much, and whoever counts answers would notice. Your errors can be noticed, too: check a few labels of
 # each slice, as your reading plan of notebook 02 did. In some slices most would be wrong. So where few labels can be checked, it matters
 # which.
 #

@@ -133,7 +133,7 @@ def last_of_equals(trusted):
 
 shares = {n: (saved_by(choose, n), saved_by(last_of_equals, n)) for n in (5, 20, 100)}
 for n, (first, late) in shares.items():
-    print(f"{n:3} trusted reviews save {first:4.0%} by your rule, {late:4.0%} where the last of equals is taken")
+    print(f"{n:3} trusted reviews save {first:4.0%} by your rule, {late:4.0%} with the last of equals")
 assert shares[5][0] - shares[5][1] > 0.2 > shares[100][0] - shares[100][1]
 
 # %% [markdown]
