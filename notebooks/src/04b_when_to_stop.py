@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 04b · When to stop
 #
-# **Question.** A student gets worse while it trains. How does one stop in time without the truth?
+# **Question.** A student gets worse while it trains. How can it be stopped in time where nobody knows the truth?
 #
 # **At the end** you can
 #
@@ -51,7 +51,7 @@ print(f"agreement with the supervisor {top.agreement:.2f} → {last.agreement:.2
 #
 # The best snapshot was found with the truth of the test set. That is an **oracle**: nobody who needs weak labels
 # has that truth. Burns et al. (2023, arXiv 2312.09390) measure what the oracle would gain. What may one do instead? We have
-# 100 **trusted** reviews, whose answers somebody has checked. They are neither trained on nor tested on.
+# 100 **trusted** reviews, whose answers somebody has checked. No student is trained on them, and they are not among the test reviews.
 
 # %%
 room.predict(
@@ -138,13 +138,13 @@ assert shares[5][0] - shares[5][1] > 0.2 > shares[100][0] - shares[100][1]
 
 # %% [markdown]
 # Five do as well as a hundred, but not because five can tell. With so few reviews many snapshots are equal, and the first
-# of them is taken. That the good moment comes early is a guess, and in this training it is right. Whoever does not make it
+# of them is taken. That the good moment comes early is a guess, and in this training it is right. Without that guess one
 # needs more reviews.
 #
-# %% [markdown]
 # ## To choose, or to teach?
 #
-# Is that the best use of 100 true answers? One may also *train* on them. The study `budget` did, without any weak label:
+# Is it the best use of 100 true answers to let them choose? One may also *train* on them. The study `budget` did so, without any
+# weak label:
 
 # %%
 taught = [row["accuracy"] for row in room.measured("budget")["rows"] if (row["human"], row["weak_labels"]) == (100, 0)]

@@ -131,7 +131,7 @@ def my_errors(reviews, slices, truth, budget):
 
 LEARNT, TOLD = 600, 400  # reviews that the probe learns from, and new ones that it is asked about
 BUDGET = LEARNT // 5  # about as many as the supervisor's
-REPEATED, COST = 0.5, 0.07  # of the wrong labels; in accuracy on new reviews, below errors at random places
+COST = 0.07  # in accuracy on new reviews, against as many errors at random places
 
 
 @cache
@@ -183,7 +183,7 @@ def _both_answers(call, *given) -> bool:
 
 
 def _is_repeated(call, *given) -> bool:
-    return _taught(tuple(call(*given)))[0] >= REPEATED
+    return _taught(tuple(call(*given)))[0] >= 0.5
 
 
 def _costs_more(call, *given) -> bool:
@@ -245,7 +245,7 @@ EXERCISES = (
             ("of the wrong labels at least two of five are positive and at least two of five negative, so that "
              "counting answers gives nothing away", _both_answers),
             ("the probe repeats at least half of the wrong labels", _is_repeated),
-            ("on new reviews the probe's accuracy is at least 0.07 lower than after as many errors at random places",
+            (f"on new reviews the probe's accuracy is at least {COST} lower than after as many errors at random places",
              _costs_more),
         ),
         hints=(
