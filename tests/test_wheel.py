@@ -125,7 +125,7 @@ WHERE = 'from w2s_lab import assets; print(assets.store_folder(), assets.progres
 def test_notebooks_find_the_same_store_wherever_they_are_run(installed, tmp_path):
     programs, env = installed
     said = run(programs / "w2s-lab", "notebooks", "mine", cwd=tmp_path, env=env)
-    assert "13 notebooks" in said and len(list((tmp_path / "mine").glob("*.ipynb"))) == 13
+    assert "14 notebooks" in said and len(list((tmp_path / "mine").glob("*.ipynb"))) == 14
     (tmp_path / "elsewhere").mkdir()
     folders = [tmp_path / "mine", tmp_path / "elsewhere", tmp_path]
     places = {run(programs / "python", "-c", WHERE, cwd=folder, env=env) for folder in folders}

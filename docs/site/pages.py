@@ -15,6 +15,7 @@ import ipywidgets as widgets
 import nbformat
 
 from w2s_lab import classroom as room
+from w2s_lab.classroom.build import notebook_number
 from w2s_lab.classroom.copies import without_outputs
 from w2s_lab.classroom.folds import guessing, unfold
 from w2s_lab.classroom.toolkit.panel import Panel, spoken
@@ -51,7 +52,8 @@ def read(text: str, repository: str = "") -> nbformat.NotebookNode:
             cell.id = f"alive-{number}"
     if repository:
         title = notebook.cells[0].source.partition("\n")[0].removeprefix("# ")
-        add_badges(notebook, next(path.stem for path in NOTEBOOKS if path.name.startswith(title[:2])), repository)
+        own = title.partition(" · ")[0]
+        add_badges(notebook, next(p.stem for p in NOTEBOOKS if notebook_number(p.name) == own), repository)
     return notebook
 
 

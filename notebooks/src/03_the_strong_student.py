@@ -499,7 +499,7 @@ room.quiz("03")
 #
 # * One task, one pair of models, one recipe. Where the student stands after three passes depends on all of them.
 # * The intervals over three seeds are wide, and rest on the assumption that PGRs of seeds scatter like a bell curve.
-# * A hundred true answers, learnt alone, teach this student more than all its weak labels: notebook 04 shows it. Weak
+# * A hundred true answers, learnt alone, teach this student more than all its weak labels: notebook 04b shows it. Weak
 #   labels are for tasks that a few true answers cannot teach.
 # * Here the truth is known, so accuracy can be drawn while the student trains. Where weak labels are really needed, it
 #   is not, and only loss and agreement remain.
@@ -507,4 +507,4 @@ room.quiz("03")
 # ## Next
 #
 # You may have seen in the live panel that accuracy can fall while agreement rises. **Notebook 04** looks into that:
-# which examples flip, when, and how to stop in time.
+# which examples flip, when, and to what. How to stop in time is in notebook 04b.

@@ -219,7 +219,7 @@ helping = [effect.name for effect in effects if effect.verdict == "helps"]
 print(f"At the end of training, {len(helping)} of {len(effects)} rules help: {'; '.join(helping)}.")
 
 # %% [markdown]
-# So much for the end of training. Trusted examples can also stop each student in time (notebook 04). What is then left of
+# So much for the end of training. Trusted examples can also stop each student in time (notebook 04b). What is then left of
 # these gains?
 
 # %%

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tests.jupyter import HANDLES, NOTEBOOKS, TITLE, WINDOW, WORDS, Page, browser, server
+from w2s_lab.classroom.build import notebook_number
 from w2s_lab.experiments.report import versions
 
 GOAL = {"median": 100.0, "p95": 200.0}  # milliseconds
@@ -75,13 +76,13 @@ def measure(page: Page, presses: int) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--presses", type=int, default=20, help="for each slider (default: 20)")
-    parser.add_argument("--only", nargs="*", default=[""], help="notebooks whose names begin so")
+    parser.add_argument("--only", nargs="*", help="notebooks of these numbers")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     facts = []
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (address, token), browser() as chromium:
         for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-            if not path.name.startswith(tuple(arguments.only)):
+            if arguments.only and notebook_number(path.stem) not in arguments.only:
                 continue
             page = Page(chromium.new_page(viewport=WINDOW), address, token).watch()
             page.open_notebook(path.name)
@@ -90,7 +91,8 @@ def main() -> None:
                 facts.append({"notebook": path.stem, **row})
                 over = [name for name, most in GOAL.items() if row[name] is None or row[name] > most]
                 numbers = " ".join(f"{name} {row[name]} ms" for name in GOAL)
-                sys.stdout.write(f"{path.stem[:2]}  {row['dashboard'][:60]:<60} {numbers} {'  OVER' if over else ''}\n")
+                where = f"{notebook_number(path.stem):<3} {row['dashboard'][:60]:<60}"
+                sys.stdout.write(f"{where} {numbers} {'  OVER' if over else ''}\n")
                 sys.stdout.flush()
             page.close()
     if arguments.json:

@@ -119,6 +119,19 @@ def changed(name, **parts):
     return lambda: {**EXERCISES[name].answer(), **parts}
 
 
+def errors_in(where, *, most=120, either=60):
+    """An answer to `my_errors`: the other answer where where(text, slices) says so, up to these numbers."""
+
+    def labels(reviews, slices, truth, budget):
+        found, made = list(truth), {"positive": 0, "negative": 0}
+        for i, answer in enumerate(truth):
+            if where(reviews[i], slices[i]) and made[answer] < either and sum(made.values()) < most:
+                found[i], made[answer] = COIN[answer], made[answer] + 1
+        return found
+
+    return labels
+
+
 MISSES = [  # an open task, a design that misses one criterion, and that criterion
     ("reading_plan", changed("reading_plan", plain=120), "at most 250 labels"),
     ("reading_plan", changed("reading_plan", plain=2), "in all is known to"),
@@ -133,6 +146,14 @@ MISSES = [  # an open task, a design that misses one criterion, and that criteri
     ("my_stop", lambda trusted, agreement, weak: 1, "more than 0.02 below the last"),
     ("my_stop", lambda trusted, agreement, weak: len(trusted) - 1, "saves at least 70 %"),
     ("my_stop", lambda trusted, agreement, weak: len(trusted) // 8, "does not change the choice"),
+    ("my_errors", lambda reviews, slices, truth, budget: list(truth), "at least one and at most `budget`"),
+    ("my_errors", lambda reviews, slices, truth, budget: truth[1:], "one answer comes back for each"),
+    ("my_errors", lambda reviews, slices, truth, budget: ["good"] * len(truth), "one answer comes back for each"),
+    ("my_errors", errors_in(lambda text, slices: "not" in text, most=300, either=300), "at most `budget`"),
+    ("my_errors", errors_in(lambda text, slices: "but" in text, either=0), "at least one"),
+    ("my_errors", lambda reviews, slices, truth, budget: ["negative"] * budget + truth[budget:], "two of five neg"),
+    ("my_errors", errors_in(lambda text, slices: len(text) % 2), "repeats at least half"),
+    ("my_errors", errors_in(lambda text, slices: "rare-word" in slices), "0.07 lower"),
     ("my_objectives", changed("my_objectives", **{"weak labels": ("temperature", 3.0)}), "among those measured"),
     ("my_objectives", changed("my_objectives", **{"weak labels": ("lambda", 1.0, "cosine")}), "the mean gain is at"),
     ("my_objectives", changed("my_objectives", **{"weak labels": ("lambda", 0.0, "constant")}), "in every seed"),
@@ -175,6 +196,8 @@ def test_open_tasks_have_more_than_one_right_answer():
         ("reading_plan", changed("reading_plan", plain=75)),
         ("my_schedule", lambda n, peak: [peak * rate for rate in (0.5, *[1.0] * (n - 3), 0.5, 0.0)]),
         ("my_stop", lambda trusted, *_: 1 + int(np.argmax(trusted[1:]))),
+        ("my_errors", errors_in(lambda text, slices: {"negated", "reported-and-wrong"} & set(slices))),
+        ("my_errors", lambda *given: np.array(errors_in(lambda text, slices: ", but " in text)(*given))),
         ("my_objectives", lambda: {"weak labels": ("alpha", 0.5), "true answers": ("lambda", 0.0, "constant")}),
         ("my_experiment", changed("my_experiment", pairs=[("vote of 3 (order)", "plain weak labels"),
                                                           ("confidence loss 0.5", "soft labels")])),

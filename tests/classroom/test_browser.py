@@ -74,7 +74,7 @@ def test_a_notebook_runs_solved_and_its_dashboards_move(name, tab, lab):
     tab.open_notebook(name)
     tab.run_all(timeout=560)
     said = [given[0]["data"]["text/plain"] for source, given in tab.cells() if "room.check(" in source]
-    assert len(said) == len(EXERCISES[name[:2]])
+    assert len(said) == len(EXERCISES[build.notebook_number(name)])
     assert all(text.startswith("✓ Right") for text in said), said
     for number, handle in enumerate(tab.page.query_selector_all(HANDLES)):
         handle.scroll_into_view_if_needed()
@@ -101,8 +101,8 @@ def test_a_notebook_runs_solved_and_its_dashboards_move(name, tab, lab):
         arrow_keys_choose_in_a_menu(tab, menu)
     if not tab.page.query_selector_all(HANDLES):
         keep(tab, Path(name).stem)
-    if name[:2] in BESIDES:
-        BESIDES[name[:2]](tab, lab[0])
+    if besides := BESIDES.get(build.notebook_number(name)):
+        besides(tab, lab[0])
     assert tab.outside == []
     assert tab.errors == []
 

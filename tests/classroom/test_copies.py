@@ -21,7 +21,7 @@ def an_installed_kit(tmp_path, monkeypatch):
 def test_copies_are_the_notebooks_as_if_never_run(tmp_path):
     written, left = write_copies(tmp_path / "mine")
     assert [path.name for path in written] == sorted(path.name for path in assets.NOTEBOOKS.glob("*.ipynb"))
-    assert len(written) == 13 and not left
+    assert len(written) == 14 and not left
     for path in written:
         copy, stored = (nbformat.read(one, as_version=4) for one in (path, assets.NOTEBOOKS / path.name))
         nbformat.validate(copy)
@@ -33,7 +33,7 @@ def test_copies_are_the_notebooks_as_if_never_run(tmp_path):
 
 def test_work_that_is_there_stays(tmp_path, capsys):
     assert commands.main(["notebooks", "mine"]) == 0
-    assert "13 notebooks written to mine" in capsys.readouterr().out
+    assert "14 notebooks written to mine" in capsys.readouterr().out
     (tmp_path / "mine" / "03_the_strong_student.ipynb").write_text("my work")
     (tmp_path / "mine" / "04_overfitting.ipynb").unlink()
     assert commands.main(["notebooks", "mine"]) == 0

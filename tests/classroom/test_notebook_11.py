@@ -116,7 +116,7 @@ def test_stored_cells_that_show_texts_hold_one_line(name):
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     tagged = [cell for cell in code(notebook) if build.SHOWS_TEXTS in cell.metadata.get("tags", [])]
     assert all(texts(cell) == [build.TEXTS] for cell in tagged)
-    assert bool(tagged) == (name[:2] == "11")
+    assert bool(tagged) == (build.notebook_number(name) == "11")
 
 
 def _plain(text: str) -> str:

@@ -49,9 +49,16 @@ def texts(cell) -> list[str]:
 # -- what is stored ----------------------------------------------------------------------------------------------------
 
 
-def test_there_are_thirteen():
-    assert [name[:2] for name in NAMES] == [f"{number:02d}" for number in range(13)]
+def test_there_are_fourteen():
+    assert [build.notebook_number(name) for name in NAMES] == [*"00 01 02 03 04 04b 05 06 07 08 09 10 11 12".split()]
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
+
+
+def test_a_number_means_one_notebook():
+    assert [path.stem for path in build.sources(["04"])] == ["04_overfitting"]
+    assert [path.stem for path in build.sources(["05_distillation", "04b"])] == ["04b_when_to_stop", "05_distillation"]
+    with pytest.raises(ValueError, match="no source is called '4'; there are 00_start_here, "):
+        build.sources(["4"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,17 +107,19 @@ def test_its_shape(name):
     """A title, what it is about, minutes; short cells; guesses, exercises, a quiz; limits; what comes next."""
     notebook, cells = stored(name), code(stored(name))
     first, text = notebook.cells[0].source, "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    assert first.startswith(f"# {name[:2]} · ") and "?" in first and re.search("minute|second", first)
+    assert (
+        first.startswith(f"# {build.notebook_number(name)} · ") and "?" in first and re.search("minute|second", first)
+    )
     assert 20 <= len(cells) <= 40
     assert statistics.median(len(cell.source.splitlines()) for cell in cells) <= 6
     source = "\n".join(cell.source for cell in cells)
-    assert f'room.quiz("{name[:2]}")' in source
+    assert f'room.quiz("{build.notebook_number(name)}")' in source
     assert source.count("room.predict(") >= 1 and source.count("room.predict(") <= source.count("room.outcome(")
     for cell in cells:
         body = ast.parse(cell.source).body
         hidden = [line for line in body[:-1] if ast.unparse(line).startswith(("room.outcome(", "room.predict("))]
         assert not hidden, f"only the last line of a cell is shown: {cell.source}"
-    for exercise in NOTEBOOKS[name[:2]]:
+    for exercise in NOTEBOOKS[build.notebook_number(name)]:
         assert f"def {exercise}(" in source and f"room.check({exercise}" in source
     assert "does not show" in text.lower()
     assert "pip install" not in source and "%pip" not in source
@@ -118,10 +127,10 @@ def test_its_shape(name):
         assert len(picture) > 10, "a picture without alt text"
 
 
-def test_the_first_six_show_the_lesson_and_not_the_plumbing():
+def test_00_to_05_show_the_lesson_and_not_the_plumbing():
     """At most 40 names of the package; cells of at most eight lines, but for stubs and a loop in the open."""
     names, long = set(), []
-    for path in SOURCES[:6]:
+    for path in SOURCES[: NAMES.index("06_confidence_and_bootstrapping")]:
         for cell in code(build.read_source(path)):
             for node in ast.walk(ast.parse(cell.source)):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("w2s_lab"):
@@ -155,7 +164,7 @@ def handed_on(cell: str, exercise: str) -> str | None:
 def test_what_a_learner_writes_is_used(path):
     """Behind its check, the function that `room.yours` hands on is called; decisions of an open task need no call."""
     cells = [cell.source for cell in code(build.read_source(path))]
-    for exercise in NOTEBOOKS[path.stem[:2]]:
+    for exercise in NOTEBOOKS[build.notebook_number(path.stem)]:
         checked = next(i for i, cell in enumerate(cells) if f"room.check({exercise})" in cell)
         behind = "\n".join(cells[checked + 1 :]).partition(f"room.yours({exercise})")[2]
         name = next((name for cell in cells[checked + 1 :] if (name := handed_on(cell, exercise)) is not None), None)
@@ -168,7 +177,7 @@ def test_what_a_learner_writes_is_used(path):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_exercise_says_its_minutes_and_how_hard_it_is(name):
     cells = stored(name).cells
-    for exercise in NOTEBOOKS[name[:2]]:
+    for exercise in NOTEBOOKS[build.notebook_number(name)]:
         at = next(i for i, cell in enumerate(cells) if f"def {exercise}(" in cell.source)
         text = next(cell.source for cell in reversed(cells[:at]) if cell.cell_type == "markdown")
         assert re.search(r"\*\*(Exercise|Open task) · \d+ minutes, (easy|medium|hard)\.\*\*", text), exercise
@@ -176,10 +185,10 @@ def test_an_exercise_says_its_minutes_and_how_hard_it_is(name):
 
 @pytest.mark.parametrize("name", NAMES[2:])
 def test_it_ends_in_an_open_task_with_a_folded_discussion(name):
-    cells, exercise = stored(name).cells, EXERCISES[NOTEBOOKS[name[:2]][-1]]
+    cells, exercise = stored(name).cells, EXERCISES[NOTEBOOKS[build.notebook_number(name)][-1]]
     at = next(i for i, cell in enumerate(cells) if f"room.check({exercise.id})" in cell.source)
     assert exercise.criteria and not any(f"room.check({other})" in cell.source for cell in cells[at:]
-                                         for other in NOTEBOOKS[name[:2]][:-1])  # fmt: skip
+                                         for other in NOTEBOOKS[build.notebook_number(name)][:-1])  # fmt: skip
     behind = "\n".join(cell.source for cell in cells[at:])
     assert "**Open task · " in "\n".join(cell.source for cell in cells[:at])
     assert "<details><summary>A sample discussion." in behind and "</details>" in behind
@@ -193,13 +202,13 @@ def test_it_gives_no_solution_away(name):
         for cell in stored(name).cells
         for line in [cell.source, *(texts(cell) if cell.cell_type == "code" else [])]
     )
-    for exercise in NOTEBOOKS[name[:2]]:
+    for exercise in NOTEBOOKS[build.notebook_number(name)]:
         tree = ast.parse(textwrap.dedent(EXERCISES[exercise].solution)).body[0]
         lines = [ast.unparse(part) for part in tree.body if not isinstance(part, ast.Expr)]
         assert not all(line in shown for line in lines), f"{exercise} is solved in {name}"
 
 
-@pytest.mark.parametrize("name", NAMES[:10])
+@pytest.mark.parametrize("name", NAMES[: NAMES.index("10_your_models_your_data")])
 def test_it_asks_for_nothing_from_the_network(name):
     source = "\n".join(cell.source for cell in code(stored(name)))
     assert not re.search(r"https?://|hub:|urlopen|requests\.|socket", source)

@@ -1,6 +1,6 @@
 """Notebooks from their sources: `notebooks/src/NN_name.py` (jupytext, percent format) to executed `NN_name.ipynb`.
 
-`python -m w2s_lab.classroom.build` builds all of them; with names such as `01 04`, only those. Outputs are kept, run
+`python -m w2s_lab.classroom.build` builds all of them; with numbers such as `01 04b`, only those. Outputs are kept, run
 times and live widget views are not: a stored notebook shows the picture and the words that every dashboard carries.
 From a guess to its outcome the outputs are folded (see `folds`).
 """
@@ -33,17 +33,22 @@ UNSEEN = 1.0  # root mean square, of 255: how far the colours of a stored pictur
 STUB = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
 
+def notebook_number(name: str) -> str:
+    """The number of a notebook from its name: "04b" of `04b_when_to_stop` or of `04b_when_to_stop.ipynb`."""
+    return name.partition("_")[0]
+
+
 def sources(names: Sequence[str] = (), folder: Path = assets.NOTEBOOKS) -> list[Path]:
-    """The source files whose names begin with one of `names` (all, where there are none), in order.
+    """The source files of these numbers or names (04b or 04b_when_to_stop; all, where there are none), in order.
 
     Raises:
         ValueError: a name fits no source.
     """
     found = sorted((folder / "src").glob("*.py"))
     for name in names:
-        if not any(path.name.startswith(name) for path in found):
-            raise ValueError(f"no source begins with {name!r}; there are {', '.join(path.stem for path in found)}")
-    return [path for path in found if not names or path.name.startswith(tuple(names))]
+        if not any(name in (path.stem, notebook_number(path.stem)) for path in found):
+            raise ValueError(f"no source is called {name!r}; there are {', '.join(path.stem for path in found)}")
+    return [path for path in found if not names or {path.stem, notebook_number(path.stem)} & set(names)]
 
 
 def read_source(path: Path) -> NotebookNode:
@@ -57,7 +62,7 @@ def read_source(path: Path) -> NotebookNode:
     }
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for place, cell in enumerate(notebook.cells):
-        cell.id = f"{path.stem[:2]}-{place:03d}"
+        cell.id = f"{notebook_number(path.stem)}-{place:03d}"
         tags = cell.metadata.get("tags", [])
         cell.metadata = {"tags": tags} if tags else {}
     return notebook
@@ -71,7 +76,8 @@ def solved(notebook: NotebookNode) -> NotebookNode:
         for name in names:
             if name in EXERCISES:
                 _, check, rest = cell.source.partition("\nroom.check(")  # it may stand in the same cell
-                cell.source = f"from w2s_lab.classroom.exercises.nb{cell.id[:2]} import *\n\n{EXERCISES[name].solution}"
+                module = f"w2s_lab.classroom.exercises.nb{cell.id.partition('-')[0]}"
+                cell.source = f"from {module} import *\n\n{EXERCISES[name].solution}"
                 cell.source += check + rest
     return copy
 
@@ -155,7 +161,7 @@ def build(path: Path, *, solutions: bool = False) -> tuple[Path, float]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m w2s_lab.classroom.build", description=__doc__)
-    parser.add_argument("names", nargs="*", help="beginnings of source names, such as 01 (default: all)")
+    parser.add_argument("names", nargs="*", help="numbers or names, such as 04b or 01_the_objective (default: all)")
     parser.add_argument("--solved", action="store_true", help="run with all solutions filled in; nothing is written")
     with readable_streams():
         _build_all(parser.parse_args(arguments))

@@ -109,7 +109,7 @@ def loss_mask(model: LanguageModel, example: Example, answer: str) -> Sketch:
     return Sketch(tuple(items), 202, said)
 
 
-# -- 04: gain and misfit ---------------------------------------------------------------------------------------------
+# -- 04b: gain and misfit --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ One module per notebook, each with a tuple EXERCISES. Solutions are code, so the
 """
 
 from importlib import import_module
-from importlib.util import find_spec
+from pkgutil import iter_modules
 from types import MappingProxyType
 
 from w2s_lab.classroom.exercises.exercise import Exercise
 
-_NUMBERS = tuple(f"{number:02d}" for number in range(13) if find_spec(f"{__name__}.nb{number:02d}"))
+_NUMBERS = tuple(sorted(one.name[2:] for one in iter_modules(__path__) if one.name.startswith("nb")))
 _LISTS: dict[str, tuple[Exercise, ...]] = {n: import_module(f"{__name__}.nb{n}").EXERCISES for n in _NUMBERS}
 
 NOTEBOOKS = MappingProxyType({number: tuple(one.id for one in own) for number, own in _LISTS.items()})

@@ -1,16 +1,15 @@
-"""Exercises of notebook 04: flips, errors at random places, when to stop, gain and misfit."""
+"""Exercises of notebook 04: flips, errors at random places, errors of one's own choice."""
 
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 
 from w2s_lab.classroom.dashboards.flips import KINDS, Flip, count_kinds
 from w2s_lab.classroom.exercises.exercise import Exercise
-from w2s_lab.classroom.toolkit.measured import measured
-from w2s_lab.records import Comparison, Evaluation, Example, Snapshot, Task
-from w2s_lab.studies.study import gain_and_misfit
-from w2s_lab.training import stopping
+from w2s_lab.data.sources import load_splits
+from w2s_lab.methods import probe, simulated
+from w2s_lab.models.loading import load_model
+from w2s_lab.records import Example, LabelledSet, Task
 
 _TASK = Task("sentiment", ("negative", "positive"))
 
@@ -35,18 +34,6 @@ def wrong_at_random(truth, accuracy, seed):
     return answers
 
 
-def stop_at(trusted):
-    return 1 + int(np.argmax(trusted[1:]))
-
-
-def squared_gain_and_misfit(weak, student, truth):
-    def distance(a, b):
-        return ((a - b) ** 2).sum(-1).mean()
-
-    gain = distance(weak, truth) - distance(student, truth)
-    return gain, distance(student, weak)
-
-
 # -- the package's own computations, with the arguments of the exercises -----------------------------------------------
 
 
@@ -57,29 +44,6 @@ def _examples(truth) -> tuple[Example, ...]:
 def _flips_key(before, after, weak, truth) -> dict[str, int]:
     rows = zip(_examples(truth), before, after, weak, strict=True)
     return count_kinds([Flip(example, b, a, w) for example, b, a, w in rows if a != b])
-
-
-def _stop_key(trusted) -> int:
-    ids = tuple(map(str, range(20)))
-    truth = ("positive",) * 20
-
-    def snapshot(step: int, accuracy: float) -> Snapshot:
-        right = round(20 * accuracy)
-        said = ("positive",) * right + ("negative",) * (20 - right)
-        return Snapshot(step, 32 * step, None, Evaluation(_TASK, ids, said, truth))
-
-    return stopping.best_on([snapshot(step, accuracy) for step, accuracy in enumerate(trusted)], ids).step
-
-
-def _misfit_key(weak, student, truth) -> tuple[float, float]:
-    ids = tuple(map(str, range(len(truth))))
-    answers = tuple(_TASK.answers[k] for k in truth.argmax(-1))
-
-    def evaluation(probs: np.ndarray) -> Evaluation:
-        return Evaluation(_TASK, ids, tuple(_TASK.answers[k] for k in probs.argmax(-1)), answers, None, probs)
-
-    found = gain_and_misfit(Comparison(evaluation(weak), evaluation(student), evaluation(truth)))
-    return found["gain"], found["misfit"]
 
 
 # -- random inputs -----------------------------------------------------------------------------------------------------
@@ -97,20 +61,6 @@ def _answers(rng: np.random.Generator) -> tuple[list[str], ...]:
 
 def _truth(rng: np.random.Generator) -> tuple[list[str], float, int]:
     return rng.choice(_TASK.answers, 40).tolist(), round(float(rng.uniform(0.6, 0.9)), 2), int(rng.integers(1000))
-
-
-def _accuracies(rng: np.random.Generator) -> tuple[list[float]]:
-    """Eight accuracies on 20 trusted examples: the untrained model leads, and the best one after it is there twice."""
-    trusted = (rng.choice(np.arange(8, 16), 8, replace=False) / 20).tolist()
-    trusted[0] = 19 / 20
-    first = int(rng.integers(1, 6))
-    trusted[first] = trusted[int(rng.integers(first + 2, 8))] = 17 / 20
-    return (trusted,)
-
-
-def _distributions(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    weak, student = (rng.dirichlet((1.0, 1.0), 6) for _ in range(2))
-    return weak, student, np.eye(2)[rng.integers(0, 2, 6)]
 
 
 def _all_wrong_answers(before, after, weak, truth) -> dict[str, int]:
@@ -166,63 +116,80 @@ def _any_place(call, truth, accuracy, seed) -> bool:
     return bool(np.any([_wrong(call, truth, accuracy, one) for one in range(300)], axis=0).all())
 
 
-def _gain_misfit(reduce, *, power=2, root=False, to_truth=False, sign=1):
-    """The mistake of another distance, or of another pair of tables."""
-
-    def made(weak, student, truth):
-        def distance(a, b):
-            each = (np.abs(a - b) ** power).sum(-1)
-            return reduce(np.sqrt(each) if root else each)
-
-        gain = sign * (distance(weak, truth) - distance(student, truth))
-        return gain, distance(student, truth if to_truth else weak)
-
-    return made
-
-
 # -- the open task -----------------------------------------------------------------------------------------------------
 
 
-def my_stop(trusted, agreement, weak):
-    best = 1
-    for now in range(2, len(trusted)):
-        if trusted[now] > trusted[best]:
-            best = now
-        elif now - best >= 3:
-            break
-    return best
+def my_errors(reviews, slices, truth, budget):
+    other = {"positive": "negative", "negative": "positive"}
+    labels, left = list(truth), {"positive": budget // 2, "negative": budget // 2}
+    for i, answer in enumerate(truth):
+        if {"reported-and-wrong", "but-overall"} & set(slices[i]) and left[answer]:
+            labels[i] = other[answer]
+            left[answer] -= 1
+    return labels
 
 
-PATIENCE = 3  # snapshots after the chosen one, until a rule has to know
+LEARNT, TOLD = 600, 400  # reviews that the probe learns from, and new ones that it is asked about
+BUDGET = LEARNT // 5  # about as many as the supervisor's
+COST = 0.07  # in accuracy on new reviews, against as many errors at random places
 
 
 @cache
-def _courses() -> tuple[tuple[list[float], list[float], float, list[float]], ...]:
-    """Of each seed of the study `tilt`: trusted accuracies, agreements, the supervisor's accuracy, test accuracies."""
-    rows = [r for r in measured("tilt")["rows"] if (r["world"], r["labels"]) == ("pocket world", "weak labels")]
-    found = []
-    for seed in sorted({row["seed"] for row in rows}):
-        own = [row for row in rows if row["seed"] == seed]
-        lists = ([row[name] for row in own] for name in ("trusted_accuracy", "agreement", "accuracy"))
-        trusted, agreement, test = lists
-        found.append((trusted, agreement, own[0]["weak"], test))
-    return tuple(found)
+def _reviews() -> tuple[LabelledSet, LabelledSet]:
+    """The reviews that the probe learns from, and the new ones, with their truth."""
+    splits = load_splits("sentiment", seed=0)
+    return splits.student_train.take(range(LEARNT)), splits.test.take(range(TOLD))
 
 
-def _chosen(call: Callable) -> list[int]:
-    return [call(list(trusted), list(agreement), weak) for trusted, agreement, weak, _ in _courses()]
+@cache
+def _features() -> list[np.ndarray]:
+    """Of both, in `pocket-l` before it is fine-tuned: the notebook's strong model. This takes seconds, once."""
+    model = load_model("pocket-l", device="cpu")
+    return [probe.features(model, one) for one in _reviews()]
 
 
-def _part_of_the_gain(call: Callable) -> float:
-    """Mean over the courses: (chosen - end) / (best - end), in test accuracy."""
-    pairs = zip(_chosen(call), (test for *_, test in _courses()), strict=True)
-    return float(np.mean([(test[at] - test[-1]) / (max(test[1:]) - test[-1]) for at, test in pairs]))
+@cache
+def _taught(labels: tuple[str, ...]) -> tuple[float, float]:
+    """What a probe of these labels does: the share of the wrong ones that it repeats, its accuracy on new reviews."""
+    given, new = _reviews()
+    fitted = probe.fit_probe(_features()[0], LabelledSet(given.task, given.examples, labels), C=0.01)
+    again, said = (
+        np.array(probe.predict(fitted, table, one).answers)
+        for table, one in zip(_features(), (given, new), strict=True)
+    )
+    wrong = np.array(labels) != given.answers
+    repeated = float((again == labels)[wrong].mean()) if wrong.any() else 0.0
+    return repeated, float((said == new.answers).mean())
 
 
-def _decides_in_time(call: Callable) -> bool:
-    """The same choice where the course ends PATIENCE snapshots after it."""
-    seen = zip(_courses(), _chosen(call), strict=True)
-    return all(call(t[: at + PATIENCE + 1], a[: at + PATIENCE + 1], weak) == at for (t, a, weak, _), at in seen)
+@cache
+def _at_random(count: int) -> float:
+    """Accuracy on new reviews after `count` errors at random places, mean over five draws."""
+    draws = (simulated.random_errors(_reviews()[0], 1 - count / LEARNT, seed=seed) for seed in range(5))
+    return float(np.mean([_taught(draw.answers)[1] for draw in draws]))
+
+
+def _within_the_budget(call, *given) -> bool:
+    labels = list(call(*given))
+    if len(labels) != LEARNT or not set(labels) <= set(_TASK.answers):
+        return False
+    return 0 < sum(label != answer for label, answer in zip(labels, _reviews()[0].answers, strict=True)) <= BUDGET
+
+
+def _both_answers(call, *given) -> bool:
+    """Of the wrong labels, at least two of five are positive, and at least two of five negative."""
+    said = [label for label, answer in zip(call(*given), _reviews()[0].answers, strict=True) if label != answer]
+    return min(said.count(answer) for answer in _TASK.answers) >= 0.4 * len(said) > 0
+
+
+def _is_repeated(call, *given) -> bool:
+    return _taught(tuple(call(*given)))[0] >= 0.5
+
+
+def _costs_more(call, *given) -> bool:
+    labels = tuple(call(*given))
+    count = sum(label != answer for label, answer in zip(labels, _reviews()[0].answers, strict=True))
+    return _taught(labels)[1] <= _at_random(count) - COST
 
 
 EXERCISES = (
@@ -265,63 +232,27 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        stop_at,
-        _accuracies,
-        key=_stop_key,
-        mistakes=(
-            ("You allowed snapshot 0, the untrained model. Never choose it: look at snapshots 1, 2, … only.",
-             lambda trusted: int(np.argmax(trusted))),
-            ("You left out snapshot 0 and then forgot it in the count: add 1 to the place in the shorter list.",
-             lambda trusted: int(np.argmax(trusted[1:]))),
-            ("Among equals you took the last. Later snapshots have learnt more of the weak errors: take the first.",
-             lambda trusted: len(trusted) - 1 - int(np.argmax(trusted[:0:-1]))),
-            ("You returned the accuracy. Return the number of the snapshot.", lambda trusted: max(trusted[1:])),
+        my_errors,
+        lambda rng: (
+            [example.input for example in _reviews()[0].examples],
+            [example.tags for example in _reviews()[0].examples],
+            list(_reviews()[0].answers),
+            BUDGET,
         ),
-        hints=(
-            "The place of the largest number, not the number.",
-            "np.argmax gives the first of equals. Of trusted[1:], and then one must be added.",
-        ),
-    ),
-    Exercise(
-        squared_gain_and_misfit,
-        _distributions,
-        key=_misfit_key,
-        mistakes=(
-            ("You summed over the examples; both are means over examples (a sum over answers inside).",
-             _gain_misfit(np.sum)),
-            ("You took the mean over answers as well: with two answers everything is half of what it should be.",
-             _gain_misfit(lambda each: each.mean() / 2)),
-            ("Sign: the gain is the supervisor's distance from the truth minus the student's.",
-             _gain_misfit(np.mean, sign=-1)),
-            ("Your misfit is the student's distance from the truth. Misfit is how far it is from its supervisor.",
-             _gain_misfit(np.mean, to_truth=True)),
-            ("You took a square root. The theorem is about squared distances; only they obey Pythagoras.",
-             _gain_misfit(np.mean, root=True)),
-            ("You summed absolute differences. Square them instead.", _gain_misfit(np.mean, power=1)),
-        ),
-        hints=(
-            "A distance of two tables [N, K]: square the differences, sum over K answers, mean over N examples.",
-            "Gain: distance(weak, truth) − distance(student, truth). It is above 0 where the student is nearer.",
-            "Misfit: distance(student, weak). Return gain, misfit, in this order.",
-        ),
-    ),
-    Exercise(
-        my_stop,
-        lambda rng: _courses()[int(rng.integers(len(_courses())))][:3],
         criteria=(
-            ("it returns the number of a snapshot, never 0, the untrained model",
-             lambda call, trusted, *_: all(0 < at < len(trusted) and at == int(at) for at in _chosen(call))),
-            ("on average over eight recorded trainings, it saves at least 70 % of the oracle's gain over the end",
-             lambda call, *_: _part_of_the_gain(call) >= 0.7),
-            ("in no training is the chosen snapshot more than 0.02 below the last one",
-             lambda call, *_: all(test[at] >= test[-1] - 0.02
-                                  for (*_, test), at in zip(_courses(), _chosen(call), strict=True))),
-            (f"what comes more than {PATIENCE} snapshots after the chosen one does not change the choice",
-             lambda call, *_: _decides_in_time(call)),
+            ('one answer comes back for each review, "positive" or "negative", and at least one and at most `budget` '
+             "of them are wrong", _within_the_budget),
+            ("of the wrong labels at least two of five are positive and at least two of five negative, so that "
+             "counting answers gives nothing away", _both_answers),
+            ("the probe repeats at least half of the wrong labels", _is_repeated),
+            (f"on new reviews the probe's accuracy is at least {COST} lower than after as many errors at random places",
+             _costs_more),
         ),
         hints=(
-            "Go through the snapshots in order, remember the best trusted accuracy so far, and its number.",
-            "Stop when the best one is three snapshots old. Agreement above `weak` may be a second sign.",
+            "An error is learnt where a rule makes it, and where the student can see what the rule goes by. Begin with "
+            "one slice: go through the places i and ask whether its name is in slices[i].",
+            "If one slice is too small for the budget, take another one beside it, or a word of the reviews.",
+            "Keep two counts, one for each true answer, and stop making either wrong at half of the budget.",
         ),
     ),
 )  # fmt: skip
