@@ -11,7 +11,7 @@
 # * fine-tune a real language model, watch it, and stop it;
 # * sort a supervisor's errors by kind, and say which kinds the student corrects.
 #
-# *About 3 minutes of computing on a laptop. The first time, add about 3 minutes in which the model reads the sentences.
+# *About 3 minutes of computing on a laptop. The first time, add about 2 minutes in which the model reads the sentences.
 # The fine-tuning starts only if you press Start: about 2 minutes and 5 GB of memory. After the download, no network.*
 
 # %% tags=["nbval-ignore-output"]
@@ -243,7 +243,7 @@ room.outcome("11-random", found, f"Here the difference is {apart:+.3f}. Would it
 #    table says how many wrong labels each has learnt by heart.
 # 2. Give the supervisor fewer true labels. Does its student stay above it?
 # 3. Read an early layer, then a late one. What changes more, the student or the ceiling?
-# 4. Leave out the instruction: the model then reads the bare sentences, in a minute or two the first time. Does it
+# 4. Leave out the instruction: the model then reads the bare sentences, in about a minute the first time. Does it
 #    matter?
 #
 # Do not believe small differences: on 600 sentences an accuracy of 0.8 has a standard error of 0.016.
