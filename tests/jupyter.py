@@ -116,6 +116,12 @@ class Page:
         return self.page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
             .filter(c => c.type === 'code').map(c => [c.sharedModel.source, c.sharedModel.outputs])""")
 
+    def wait_until_idle(self, *, timeout: float = 300) -> None:
+        """Until the kernel has done what a control asked for; a moment first, in which it is told."""
+        self.page.wait_for_timeout(500)
+        idle = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+        self.page.wait_for_function(idle, timeout=timeout * 1000, polling=300)
+
     def leave_notebook(self) -> bool:
         """Shut the kernel down, so that the next notebook has the memory; whether the tab can open another one."""
         with contextlib.suppress(Exception):

@@ -40,6 +40,8 @@ include_patterns = [
     "*.md", "docs/*.md", "data/README.md", "data/results/README.md", "notebooks/*.ipynb", "notebooks/README.md",
     "notebooks/assignments/README.md", "docs/site/api/index.rst", *(f"{name}.py" for name in MODULES),
 ]  # fmt: skip
+# Not searched for pages: what is installed, fetched and computed here, tens of thousands of files.
+exclude_patterns = [".*", "build", "dist", "my_notebooks", "runs", "tests"]
 source_suffix = {".rst": "restructuredtext", ".py": "restructuredtext"}  # beside those of myst_nb
 nb_custom_formats = {".ipynb": ("pages.read", {"repository": REPOSITORY})}
 nb_execution_mode = "off"

@@ -115,6 +115,7 @@ def arrow_keys_choose_in_a_menu(tab, menu):
     tab.page.keyboard.press("ArrowUp" if before else "ArrowDown")
     after, focused = menu.evaluate(place)
     assert after != before and focused
+    tab.wait_until_idle()  # what was chosen may have to learn first
 
 
 def a_quiz_works_by_keyboard(tab, folder):

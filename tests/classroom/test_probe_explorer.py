@@ -6,7 +6,14 @@ from pictures import stored
 
 from w2s_lab import classroom as room
 from w2s_lab import metrics
-from w2s_lab.classroom.dashboards.probe_explorer import ERRORS, STRENGTHS, ProbeLab, fit_path, probe_explorer
+from w2s_lab.classroom.dashboards.probe_explorer import (
+    ERRORS,
+    READING,
+    STRENGTHS,
+    ProbeLab,
+    fit_path,
+    probe_explorer,
+)
 from w2s_lab.methods import probe
 from w2s_lab.methods.simulated import random_errors
 from w2s_lab.records import Example, LabelledSet, Task
@@ -101,6 +108,31 @@ def test_features_that_are_missing_are_said(panel):
     assert "no features of layer 1" in panel.view.says and panel.view.charts == ()
     panel.set(layer=2)
     assert panel.view.charts
+
+
+def test_a_wording_is_read_when_it_is_first_chosen(panel):
+    """Words and a bar say so meanwhile; it is read once, and then the pictures are the same."""
+    heard = []
+
+    def read(report):
+        report(150, 200)
+        heard.append(lazy.children[-1].value)
+        return STATES["without"]
+
+    lazy = probe_explorer({"with": STATES["with"], "without": read}, LABELS, layer=2, seed=3)
+    assert not heard
+    for C in STRENGTHS[:2]:
+        assert lazy.set(instruction="without", C=C).view.says == panel.set(instruction="without", C=C).view.says
+        assert lazy.children[-1].value == panel.children[-1].value
+    assert len(heard) == 1 and READING in heard[0] and '<progress aria-label="done" value="0.8"' in heard[0]
+
+
+def test_a_wording_of_other_examples_is_refused_when_it_is_read():
+    lab = ProbeLab({"with": STATES["with"], "without": lambda report: {2: (TEST_FEATURES, FEATURES)}}, LABELS)
+    assert not lab.knows("without") and not lab.has("without", 2)
+    with pytest.raises(ValueError, match="expected 200 and 150"):
+        lab.read("without")
+    assert not lab.knows("without")
 
 
 def test_without_a_gap_the_pgr_is_undefined():

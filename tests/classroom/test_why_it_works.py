@@ -8,7 +8,7 @@ from pictures import sound, stored
 
 from w2s_lab import classroom as room
 from w2s_lab.classroom.dashboards import why_it_works
-from w2s_lab.classroom.dashboards.why_it_works import KINDS, LEARNING, SHOWN, Scene, wrong_labels
+from w2s_lab.classroom.dashboards.why_it_works import FITTING, KINDS, LEARNING, SHOWN, Scene, wrong_labels
 from w2s_lab.classroom.toolkit.worlds import LEAKAGE, POCKET, REAL
 from w2s_lab.data.sources import SplitSizes
 from w2s_lab.experiments.store import Store
@@ -128,6 +128,46 @@ def test_play_and_the_slider_move_together(panel):
     assert step.value == STEPS[1] and f"Step {STEPS[1]}:" in panel.view.says
     panel.set(step=STEPS[2])
     assert play.value == 2 and learns.value == "weak"
+
+
+def test_a_student_learns_when_it_is_first_chosen(students):
+    """Words and a bar say so meanwhile; it learns once, and the picture is that of one that had learnt before."""
+    before = room.tilt_explorer((FEATURES, TESTS), {"weak": students["weak"], "random": (LABELS, HISTORY)})
+    heard = []
+
+    def learn(report):
+        words = panel.children[-1]
+        assert FITTING in words.value
+        report(2, 40)
+        report(20, 40)
+        heard.append(words.value)
+        return HISTORY
+
+    panel = room.tilt_explorer((FEATURES, TESTS), {"weak": students["weak"], "random": (LABELS, learn)})
+    assert not heard
+    for step in STEPS[:2]:
+        views = [one.set(learns="random", step=step).view for one in (before, panel)]
+        assert views[0].says == views[1].says and panel.children[-1].value == before.children[-1].value
+        assert [chart.svg() for chart in views[0].charts] == [chart.svg() for chart in views[1].charts]
+    assert len(heard) == 1 and '<progress aria-label="done" value="0.5"' in heard[0]
+
+
+def test_a_student_that_cannot_learn_leaves_the_picture_and_may_try_again(students):
+    tries = []
+
+    def learn(report):
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError("the disk is full")
+        return HISTORY[:1] + HISTORY[2:] if len(tries) == 2 else HISTORY
+
+    panel = room.tilt_explorer((FEATURES, TESTS), {"weak": students["weak"], "random": (LABELS, learn)})
+    for said in ("OSError: the disk is full", "other steps than [0, 10, 20, 30]"):
+        before = panel.view
+        panel.set(learns="random")
+        assert said in panel.children[-1].value and FITTING not in panel.children[-1].value and panel.view is before
+        panel.set(learns="weak")
+    assert panel.set(learns="random").view is not before and len(tries) == 3
 
 
 def test_as_many_labels_are_wrong_in_every_kind():

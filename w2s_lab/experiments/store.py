@@ -141,11 +141,11 @@ class Store:
             model = None  # freed before it is loaded, so that a device need not hold it twice
             heap.give_back()
         checkpoint.discard()  # also that of a run that was killed before it came here
-        model = load_model(str(folder), device=device or str(start.device), like=start)
+        model = load_model(str(folder), device=device or str(start.device), like=start, digest=key)
         model.read_as(recipe)
         rows = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
         history = tuple(snapshot_from_json(row, watch, reference) for row in rows)
-        return replace(model, name=f"{start.name} ({role})", digest=key, history=history)
+        return replace(model, name=f"{start.name} ({role})", history=history)
 
     def stored(self, path: Path) -> Path:
         """The path in `shared` if something is only there, else `path`, which lies in `root`."""

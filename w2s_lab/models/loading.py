@@ -97,6 +97,7 @@ def load_model(
     device: str = "auto",
     name: str | None = None,
     like: LanguageModel | None = None,
+    digest: str | None = None,
 ) -> LanguageModel:
     """A language model by ladder name (`pocket-l`), a name of `w2s-lab fetch`, local folder, or Hub id.
 
@@ -113,6 +114,7 @@ def load_model(
         device: auto, cpu, cuda or mps.
         name: what messages and tables call the model; None: the name that was given, or that of the network.
         like: a model that this one was trained from: its tokenizer is this one's, and its network was measured already.
+        digest: of the model of a folder, for who knows it already, such as the store; None: it is computed.
 
     Raises:
         TypeError: `start` is none of these.
@@ -144,7 +146,8 @@ def load_model(
         raise ValueError(f"model {name!r} cannot be loaded: {_loading_problem(error)}") from error
     network = _unscaled(network).to(chosen_device).eval()
     _check_model(name, tokenizer, network, unusable)
-    model = _wrapped(own_name or name, network, tokenizer, like, None if scratch else folder)
+    digest = digest or network_digest(network, tokenizer, read_from=None if scratch else folder)
+    model = _wrapped(own_name or name, network, tokenizer, digest, like)
     return model if scratch else replace(model, **_read_card(folder, tokenizer))
 
 
@@ -152,15 +155,15 @@ def _wrapped(
     name: str,
     network: Any,
     tokenizer: PreTrainedTokenizerBase,
+    digest: str,
     like: LanguageModel | None = None,
-    read_from: Path | None = None,
 ) -> LanguageModel:
     if not isinstance(network, Llama):
         from transformers import GenerationConfig
 
         # plain argmax, not the sampling settings of the model's authors
         network.generation_config = GenerationConfig.from_model_config(network.config)
-    model = LanguageModel(name, network_digest(network, tokenizer, read_from=read_from), tokenizer, network)
+    model = LanguageModel(name, digest, tokenizer, network)
     if like is not None:
         model.behaves_like(like)
     elif isinstance(network, Llama):  # of one architecture, all behave alike, since the code is ours
@@ -199,7 +202,7 @@ def _of_objects(
     network, tokenizer = copy.deepcopy((network, tokenizer))
     network = _unscaled(network).to(device, torch.float32).eval().requires_grad_(True)
     _check_model(name, tokenizer, network, [])
-    return _wrapped(name, network, tokenizer)
+    return _wrapped(name, network, tokenizer, network_digest(network, tokenizer))
 
 
 def _locate(name: str, revision: str | None, *, weights: bool) -> Path:
@@ -325,7 +328,7 @@ def _check_model(name: str, tokenizer: PreTrainedTokenizerBase, network: Any, un
     # where the tokenizer's file is missing, transformers makes up an empty tokenizer
     if not tokenizer("Answer:", add_special_tokens=False)["input_ids"]:
         raise ValueError(f"model {name!r} cannot be loaded: its tokenizer is missing or has an empty vocabulary")
-    if not reads_forward(network):
+    if not isinstance(network, Llama) and not reads_forward(network):
         raise ValueError(
             f"model {name!r} is an encoder ({type(network).__name__}): its prediction of a token depends on the tokens "
             "after it, so it has no Pr(y|x). Expected a causal language model"

@@ -15,7 +15,7 @@ from w2s_lab.system.token_budget import TokenBudget
 
 MAX_NEW_TOKENS = 48  # tokens of a generated answer
 OnRows = Callable[[int, int], None]  # (examples answered, of how many)
-TOKENS = {"cpu": 4_096, "cuda": 65_536}  # padded tokens that go through the network at once; more gains no speed
+TOKENS = {"cpu": 2_048, "cuda": 65_536}  # padded tokens that go through the network at once; more gains no speed
 
 
 @torch.no_grad()

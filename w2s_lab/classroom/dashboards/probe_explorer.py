@@ -5,7 +5,7 @@ labels or as many errors at random places, which layer is read, whether the mode
 strongly the probe is held back. The whole path of C is fitted at once, so that overfitting is a line and not a point.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from w2s_lab import metrics
 from w2s_lab.classroom.toolkit.chart import Chart, Mark, Series
-from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops, table
+from w2s_lab.classroom.toolkit.panel import Panel, Report, View, choice, stops, table
 from w2s_lab.methods.simulated import random_errors
 from w2s_lab.records import LabelledSet
 
@@ -24,7 +24,14 @@ ERRORS = {"weak": "the supervisor's labels", "random": "as many errors, at rando
 ROLES = {"weak": ("student", "student of weak labels"), "random": ("random", "of as many random errors"),
          "truth": ("ceiling", "of the truth: strong ceiling")}  # fmt: skip
 
+READING = (
+    "The model reads all examples with this instruction. It takes about a minute for a thousand sentences the first "
+    "time; the store then keeps what it has read."
+)
+
 Features = tuple[np.ndarray, np.ndarray]  # of the student's and of the test examples: [N, d], [M, d]
+Layers = Mapping[int, Features]
+States = Mapping[str, Layers | Callable[[Report | None], Layers]]
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,8 @@ class ProbeLab:
         examples, tests: how many the student has, and the test.
 
     Args:
-        states: wording -> layer -> features of the student's and of the test examples.
+        states: wording -> layer -> features of the student's and of the test examples; or wording -> a function that
+            makes them when `read` asks for them (those of the first wording: now).
         labels: true answers -> the supervisor's labels of both, with the truth inside.
         seed: of the places of random errors.
 
@@ -93,38 +101,52 @@ class ProbeLab:
 
     def __init__(
         self,
-        states: Mapping[str, Mapping[int, Features]],
+        states: States,
         labels: Mapping[int, tuple[LabelledSet, LabelledSet]],
         *,
         seed: int = 0,
     ) -> None:
         if not labels or not states or not all(states.values()):
-            raise ValueError(
-                f"ProbeLab: {len(labels)} supervisors and {sum(map(len, states.values()))} layers; expected at least "
-                "one of each"
-            )
-        self._labels, self._states, self._seed = dict(sorted(labels.items())), states, seed
+            layers = sum(len(made) for made in states.values() if not callable(made))
+            raise ValueError(f"ProbeLab: {len(labels)} supervisors and {layers} layers; expected at least one of each")
+        self._labels, self._states, self._seed = dict(sorted(labels.items())), {}, seed
         first = next(iter(self._labels.values()))
         self._truth = tuple(LabelledSet.ground_truth(one.task, one.examples) for one in first)
         self.answers = first[0].task.answers
         if self.answers is None or len(self.answers) != 2:
             raise ValueError(f"ProbeLab: the task {first[0].task.name!r} does not have two answers")
         self.examples, self.tests = map(len, first)
-        for layers in states.values():
-            for train, test in layers.values():
-                if len(train) != self.examples or len(test) != self.tests:
-                    raise ValueError(
-                        f"ProbeLab: features of {len(train)} and {len(test)} examples; expected {self.examples} and "
-                        f"{self.tests}"
-                    )
-        self.wordings, self.amounts = tuple(states), tuple(self._labels)
-        self.layers = tuple(next(iter(states.values())))
+        self.wordings, self.amounts, self._makers = tuple(states), tuple(self._labels), dict(states)
+        for place, (wording, layers) in enumerate(states.items()):
+            if place == 0 or not callable(layers):
+                self.read(wording)
+        self.layers = tuple(self._states[self.wordings[0]])
         self._standard = lru_cache(maxsize=None)(self._standardised)
         self._weights = lru_cache(maxsize=None)(self._fitted)
 
+    def knows(self, wording: str) -> bool:
+        """Whether the features with this instruction have been made."""
+        return wording in self._states
+
+    def read(self, wording: str, report: Report | None = None) -> None:
+        """Make the features with this instruction; `report` goes to the function that does.
+
+        Raises:
+            ValueError: they are of other numbers of examples than the labels.
+        """
+        made = self._makers[wording]
+        layers = made(report) if callable(made) else made
+        for train, test in layers.values():
+            if len(train) != self.examples or len(test) != self.tests:
+                raise ValueError(
+                    f"ProbeLab: features of {len(train)} and {len(test)} examples; expected {self.examples} and "
+                    f"{self.tests}"
+                )
+        self._states[wording] = layers
+
     def has(self, wording: str, layer: int) -> bool:
-        """Whether there are features for it."""
-        return layer in self._states[wording]
+        """Whether there are features for it, of those that have been made."""
+        return layer in self._states.get(wording, ())
 
     def weak(self, amount: int) -> float:
         """The supervisor's accuracy on the test examples."""
@@ -181,7 +203,7 @@ class ProbeLab:
 
 
 def probe_explorer(
-    states: Mapping[str, Mapping[int, Features]],
+    states: States,
     labels: Mapping[int, tuple[LabelledSet, LabelledSet]],
     *,
     layer: int | None = None,
@@ -191,7 +213,9 @@ def probe_explorer(
     """Sliders for supervisor, layer, instruction and C; the curves are the probes' accuracies along C.
 
     Args:
-        states: wording -> layer -> features of the student's and of the test examples; a layer may be missing.
+        states: wording -> layer -> features of the student's and of the test examples; a layer may be missing. Or
+            wording -> a function that makes them: it is called when the wording is first chosen (the first one: at
+            once), with a function of (examples done, of how many) to tell how far it is, or None.
         labels: true answers of the supervisor -> its labels of both, with the truth inside.
         layer: where the slider begins; None: the middle one.
         C: where its slider begins, one of STRENGTHS.
@@ -203,6 +227,9 @@ def probe_explorer(
     lab = ProbeLab(states, labels, seed=seed)
 
     def draw(true_answers: int, learns: str, layer: int, instruction: str, C: float) -> View:
+        if not lab.knows(instruction):
+            with panel.working(READING) as report:
+                lab.read(instruction, report)
         if not lab.has(instruction, layer):
             return View(f"There are no features of layer {layer} with the instruction {instruction!r}.")
         paths = {errors: lab.path(errors, true_answers, instruction, layer) for errors in ERRORS}
@@ -226,7 +253,8 @@ def probe_explorer(
         "instruction": choice("instruction", lab.wordings, width="230px"),
         "C": stops("C", [(f"{c:g}", c) for c in STRENGTHS], C, width="230px"),
     }
-    return Panel("Probe explorer: a student on the strong model's states", controls, draw)
+    panel = Panel("Probe explorer: a student on the strong model's states", controls, draw)
+    return panel
 
 
 def _curve(path: Sequence[Fitted], errors: str, chosen: bool) -> Series:

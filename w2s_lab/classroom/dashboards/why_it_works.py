@@ -7,12 +7,13 @@ student's answers to test examples at one step.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import ipywidgets as widgets
 import numpy as np
 
 from w2s_lab.classroom.toolkit.chart import MINUS, Chart, Mark, Series
-from w2s_lab.classroom.toolkit.panel import Panel, View, choice, stops
+from w2s_lab.classroom.toolkit.panel import Panel, Report, View, choice, stops
 from w2s_lab.classroom.toolkit.real_world import RealEnglish, probe_history, real_english
 from w2s_lab.classroom.toolkit.worlds import Worlds
 from w2s_lab.data.sources import load_splits
@@ -35,6 +36,10 @@ LEARNING = (
     "A network of this leakage reads the reviews and learns the weak labels. That takes some seconds the first time; "
     "the store then keeps what it has learnt."
 )
+FITTING = (
+    "A student learns these labels. That takes about half a minute the first time; the store then keeps what it has "
+    "learnt."
+)
 KINDS = {"weak": "the supervisor's labels", "random": "as many errors, at random places",
          "class": "as many errors, all in one class"}  # fmt: skip
 RIGHT, WRONG = "#888888", ROLE["same"].color
@@ -44,7 +49,8 @@ NOW, BEST = (
 )
 
 Features = tuple[np.ndarray, np.ndarray]
-Students = Mapping[str, tuple[LabelledSet, Sequence[Snapshot]]]
+History = Sequence[Snapshot]
+Students = Mapping[str, tuple[LabelledSet, History | Callable[[Report | None], History]]]
 
 
 @dataclass(frozen=True)
@@ -75,13 +81,10 @@ class Scene:
     def __init__(self, features: Features, students: Students) -> None:
         plane = habit_plane(features[0], students["weak"][0])
         points, self._tests = (plane.points(table) for table in (features[0][:SHOWN], features[1]))
-        self._students = students
-        self._courses = {kind: _course(self._tests, history) for kind, (_, history) in students.items()}
-        self.steps = [moment.step for moment in self._courses["weak"]]
-        if any([m.step for m in course] != self.steps for course in self._courses.values()) or len(self.steps) < 2:
-            raise ValueError(
-                f"tilt_explorer: the students have other steps than {self.steps}; expected two or more in common"
-            )
+        self._students, self._courses, self.steps = students, {}, []
+        for kind, (_, history) in sorted(students.items(), key=lambda item: item[0] != "weak"):
+            if kind == "weak" or not callable(history):
+                self.learn(kind)
         self._half = 1.04 * max(np.abs(points[:, 0]).max(), np.abs(points[:, 1]).max() * WIDE / HIGH)
         self._marks = {kind: _marks(points, labels) for kind, (labels, _) in students.items()}
         said = self._courses["weak"][0].evaluation
@@ -89,8 +92,28 @@ class Scene:
         middle = np.quantile(self._tests[:, 0], 1 - second.mean())
         self.read = float(np.mean((self._tests[:, 0] > middle) == second))
 
+    def knows(self, kind: str) -> bool:
+        """Whether the student of these labels has learnt them."""
+        return kind in self._courses
+
+    def learn(self, kind: str, report: Report | None = None) -> None:
+        """Have the student of these labels learn them, and note its course; `report` is told of every step.
+
+        Raises:
+            ValueError: it has other steps than the student of weak labels, or fewer than two.
+        """
+        history = self._students[kind][1]
+        course = _course(self._tests, history(report) if callable(history) else history)
+        steps = [moment.step for moment in course]
+        if len(steps) < 2 or self.steps not in ([], steps):
+            shared = self.steps or steps
+            raise ValueError(
+                f"tilt_explorer: the students have other steps than {shared}; expected two or more in common"
+            )
+        self._courses[kind], self.steps = course, steps
+
     def view(self, learns: str, step: int, before: str = "") -> View:
-        """The plane, the curve and the words; `before` comes before these."""
+        """The plane, the curve and the words; `before` comes before these. The student has to have learnt."""
         labels, steps, half = self._students[learns][0], self.steps, self._half
         first, second = labels.task.answers or ("", "")
         course = self._courses[learns]
@@ -115,13 +138,15 @@ class Scene:
 def tilt_explorer(features: Features, students: Students) -> Panel:
     """A slider over the steps of a student, Play, and a menu of what it learns; the line is that of its answers.
 
-    The plane is that of the supervisor for all students. It starts at the end of the first student's training.
+    The plane is that of the supervisor for all students. It starts at the end of the training on weak labels.
 
     Args:
         features: [N, d] of the inputs that the students learn, [M, d] of the test examples: of the network that they
             began as.
-        students: key of KINDS -> what the student learnt, and its snapshots on the test examples, with the
-            supervisor's labels as reference. All share their steps; "weak" has to be there.
+        students: key of KINDS -> what the student learns, and its snapshots on the test examples, with the
+            supervisor's labels as reference. All share their steps; "weak" has to be there. In place of snapshots, a
+            function that trains and returns them: it is called when the student is first chosen ("weak": at once), with
+            a function of (steps done, of how many) to tell how far it is, or None.
 
     Raises:
         ValueError: there is no student of weak labels, a student has other steps, or there is no such plane (see
@@ -130,8 +155,16 @@ def tilt_explorer(features: Features, students: Students) -> Panel:
     if "weak" not in students or not set(students) <= set(KINDS):
         raise ValueError(f"tilt_explorer: students of {list(students)}; expected 'weak' among {list(KINDS)}")
     scene = Scene(features, students)
-    learns = choice("student learns", [(KINDS[kind], kind) for kind in students], "weak", width="320px")
-    return _played(scene.steps, "learns", learns, lambda step, learns: scene.view(learns, step))
+
+    def draw(step: int, learns: str) -> View:
+        if not scene.knows(learns):
+            with panel.working(FITTING) as report:
+                scene.learn(learns, report)
+        return scene.view(learns, step)
+
+    menu = choice("student learns", [(KINDS[kind], kind) for kind in students], "weak", width="320px")
+    panel = _played(scene.steps, "learns", menu, draw)
+    return panel
 
 
 def leakage_explorer(students: Mapping[float, Callable[[], Scene]]) -> Panel:
@@ -153,8 +186,8 @@ def leakage_explorer(students: Mapping[float, Callable[[], Scene]]) -> Panel:
 
     def draw(step: int, leakage: float) -> View:
         if leakage not in made:
-            panel.tell(LEARNING)
-            scene = students[leakage]()
+            with panel.working(LEARNING):
+                scene = students[leakage]()
             if scene.steps != steps:
                 raise ValueError(f"leakage_explorer: steps {scene.steps} at {leakage:g}; expected {steps}")
             made[leakage] = scene
@@ -265,8 +298,9 @@ def _look(tilt: float) -> str:
 def why_it_works(store: Store, *, seed: int = 0) -> Worlds:
     """The picture in both worlds: students of weak labels, of as many random errors, of as many errors in one class.
 
-    In the pocket world `pocket-l` is fine-tuned three times, in the way of notebook 04; on real English a linear probe
-    learns on SmolLM2's features by gradient descent. *Leakage* is the pocket world with `pocket-m`, pre-trained on
+    In the pocket world `pocket-l` is fine-tuned in the way of notebook 04: on the weak labels at once, on the other
+    labels when they are first chosen. On real English a linear probe learns on SmolLM2's features by gradient descent.
+    *Leakage* is the pocket world with `pocket-m`, pre-trained on
     reviews of which fewer told their verdict, as in the study `leakage`.
 
     Args:
@@ -283,7 +317,7 @@ def _told(store: Store, seed: int, share: float) -> Scene:
     """A student that began as the network of this leakage."""
     splits = load_splits("sentiment", seed=seed, sizes=leakage.SIZES)
     bench = Bench(splits, leakage.plan_of(share), store, seed)
-    student = _student(bench, bench.labels, bench.plan.recipe, "strong student")
+    student = (bench.labels, _learn(bench, bench.labels, bench.plan.recipe, "strong student"))
     parts = (splits.student_train, splits.test)
     features = tuple(store.features(bench.strong, part, pool="mean") for part in parts)
     return Scene(features, {"weak": student})
@@ -295,17 +329,18 @@ def _pocket(store: Store, seed: int) -> Panel:
     bench = Bench(splits, Plan(), store, seed)
     names = {"weak": "strong student", "random": "student on random errors", "class": "student on errors in one class"}
     students = {
-        kind: _student(bench, labels, RECIPE, names[kind])
+        kind: (labels, partial(_learn, bench, labels, RECIPE, names[kind]))
         for kind, labels in wrong_labels(bench.labels, seed=seed).items()
     }
     features = tuple(store.features(bench.strong, part) for part in (splits.student_train, splits.test))
     return tilt_explorer(features, students)
 
 
-def _student(bench: Bench, labels: LabelledSet, recipe: Recipe, role: str) -> tuple[LabelledSet, Sequence[Snapshot]]:
-    """What a student of these labels learnt, and its snapshots on the test examples."""
-    model = bench.train(bench.strong, labels, recipe, role, watch=bench.watch, reference=bench.watched)
-    return labels, split_curve(model.history, bench.splits)[0]
+def _learn(bench: Bench, labels: LabelledSet, recipe: Recipe, role: str, report: Report | None = None) -> History:
+    """A student's snapshots on the test examples."""
+    watched = {"watch": bench.watch, "reference": bench.watched, "on_step": report}
+    model = bench.train(bench.strong, labels, recipe, role, **watched)
+    return split_curve(model.history, bench.splits)[0]
 
 
 def _real(real: RealEnglish) -> Panel:

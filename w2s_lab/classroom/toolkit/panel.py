@@ -4,9 +4,10 @@ Live it is a widget. In a stored, untrusted or hosted notebook it is a picture (
 in words, which is also what a screen reader hears when a control moves.
 """
 
+import contextlib
 import inspect
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from w2s_lab.classroom.toolkit.care import CARE, CLASS
 from w2s_lab.classroom.toolkit.svg import Drawing, with_png
 
 MAX_WIDTH = "760px"
+Report = Callable[[int, int], None]  # what long work calls: (done, of how many)
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,23 @@ class Panel(widgets.VBox):
         self._picture.value = "".join(chart.svg() for chart in view.charts) + view.html
         self._words.value = spoken(view.says)
 
-    def tell(self, words: str) -> None:
-        """Put words in the place of the view's, until the next view: what is being computed now."""
+    @contextlib.contextmanager
+    def working(self, words: str) -> Iterator[Report]:
+        """Words in the place of the view's while something is computed, and a bar below them once it is reported.
+
+        The bar moves in tenths, so that a screen reader is not told of every step.
+        """
+        before = self._words.value
+
+        def report(done: int, of: int) -> None:
+            bar = f'<progress aria-label="done" value="{done / of:.1f}" style="width:260px"></progress>'
+            self._words.value = spoken(words) + bar
+
         self._words.value = spoken(words)
+        try:
+            yield report
+        finally:
+            self._words.value = before
 
     def set(self, **values: object) -> "Panel":
         """Move controls from code, by name; returns the panel."""
