@@ -134,7 +134,7 @@ def flip_inspector(history: Sequence[Snapshot], watch: LabelledSet, store: Store
     controls = {
         "step": stops("step", steps, steps[-1]),
         "compared_with": choice("compared with", moments, "best"),
-        "kind": choice("show", kinds, "imitated", width="460px"),
+        "kind": choice("show", kinds, "imitated", width="440px"),
         "tag": choice("tag", [("all", "all"), *((tag, tag) for tag in tags)], width="220px"),
     }
     panel = Panel("Flip inspector: which answers change, and to what", controls, draw)
