@@ -266,7 +266,7 @@ class Chart(Drawing):
 def _along(s: Series, px, py) -> list[tuple[float, ...]]:
     """Small boxes along the line of a series, none more than a letter apart."""
     at = [(px(x), py(y)) for x, y in zip(s.x, s.y, strict=True) if y is not None and math.isfinite(y)]
-    found = []
+    found: list[tuple[float, float]] = []
     for (a, b), (c, d) in itertools.pairwise(at):
         steps = int(max(abs(c - a), abs(d - b)) // 6) + 1
         found += [(a + (c - a) * k / steps, b + (d - b) * k / steps) for k in range(steps + 1)]
