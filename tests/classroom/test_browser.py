@@ -6,6 +6,7 @@ so 11 works in the pocket world, and says what to fetch; `test_notebooks` runs i
 Screenshots are kept in $W2S_LAB_SCREENSHOTS, where that is set.
 """
 
+import contextlib
 import json
 import os
 from importlib.util import find_spec
@@ -214,6 +215,36 @@ def test_the_switch_between_worlds_obeys_the_keyboard(tab, lab):
     tab.page.keyboard.press("Enter")
     tab.page.get_by_text("Target 0.25 ×").wait_for(timeout=CHANGES)
     assert tab.outside == [] and tab.errors == []
+
+
+SEEDS = """
+from w2s_lab import classroom as room
+room.seed_count().set(method="soft labels")
+"""
+
+
+def test_a_slider_over_named_positions_has_its_own_name_and_the_page_below_stays(tab, lab):
+    """Also: no tooltip says "null", no number can be typed there, and a shorter sentence does not pull the page up."""
+    write(lab[0] / "notebooks" / "seeds.ipynb", SEEDS)
+    tab.open_notebook("seeds.ipynb")
+    tab.run_all()
+    handle = tab.page.wait_for_selector(HANDLES, timeout=CHANGES)
+    tab.page.wait_for_function("handle => handle.getAttribute('aria-label') === 'Seeds'", arg=handle, timeout=CHANGES)
+    assert tab.page.locator(".w2s [title=null], .w2s .widget-hslider [contenteditable]").count() == 0
+    said = tab.page.locator(".w2s p[role=status]")
+    heights = []
+    for width in (420, WINDOW["width"]):  # so narrow that the sentence takes many lines, then wide again
+        tab.page.set_viewport_size({**WINDOW, "width": width})
+        for key in ("Home", "ArrowRight", "ArrowRight"):
+            before = said.inner_text()
+            handle.focus()
+            tab.page.keyboard.press(key)
+            with contextlib.suppress(Exception):  # it may stand at its end
+                tab.page.wait_for_function("b => document.querySelector('.w2s p[role=status]').innerText !== b",
+                                           arg=before, timeout=CHANGES / 5)  # fmt: skip
+            heights.append(said.bounding_box()["height"])
+    assert heights[:3] == sorted(heights[:3]) and heights[3:] == sorted(heights[3:])
+    assert heights[-1] < heights[0]
 
 
 @pytest.mark.skipif(find_spec("voila") is None, reason="needs voila: pip install 'w2s-lab[demo]'")

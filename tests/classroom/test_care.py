@@ -7,6 +7,7 @@ import re
 
 import ipywidgets as widgets
 
+from w2s_lab import assets
 from w2s_lab import classroom as room
 from w2s_lab.classroom.toolkit.care import CARE, CLASS, OPTION
 
@@ -15,10 +16,25 @@ def inside(widget: widgets.Widget) -> list[widgets.Widget]:
     return [widget, *(one for child in getattr(widget, "children", ()) for one in inside(child))]
 
 
-def test_panels_quizzes_and_guesses_carry_it():
-    for widget in (room.budget_explorer(), room.quiz("00"), room.predict("care", "Which?", ["up", "down"])):
+def gap_recovered(weak: float, student: float, ceiling: float) -> float:
+    """Of notebook 00, and wrong."""
+    return student - weak
+
+
+def test_panels_quizzes_guesses_and_verdicts_carry_it(tmp_path, monkeypatch):
+    monkeypatch.setenv(assets.PROGRESS_VARIABLE, str(tmp_path / "progress.json"))
+    guess, verdict = room.predict("care", "Which?", ["up", "down"]), room.check(gap_recovered)
+    for widget in (room.budget_explorer(), room.quiz("00"), guess, verdict):
         values = [one.value for one in inside(widget) if isinstance(one, widgets.HTML)]
         assert CLASS in widget._dom_classes and sum(CARE in value for value in values) == 1, widget
+
+
+def test_a_hint_is_read_out(tmp_path, monkeypatch):
+    monkeypatch.setenv(assets.PROGRESS_VARIABLE, str(tmp_path / "progress.json"))
+    verdict = room.check(gap_recovered)
+    next(one for one in inside(verdict) if getattr(one, "description", "").startswith("Hint")).click()
+    shown = [one.value for one in inside(verdict) if isinstance(one, widgets.HTML) and "Hint 1." in one.value]
+    assert len(shown) == 1 and shown[0].startswith('<div role="status"')
 
 
 def test_it_is_one_style_whose_script_is_quoted_whole():

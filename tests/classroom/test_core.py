@@ -92,6 +92,29 @@ def test_a_number_stands_beside_a_mark_and_not_under_it():
     assert float(number.get("x")) > float(mark.get("x1"))
 
 
+def test_the_words_of_two_marks_lie_apart():
+    across, up = Mark(0.99, "strong ceiling", across=True), Mark(0.95, "budget")
+    for marks in ((up, across), (across, up)):
+        chart = Chart("x", "y", (Series([0, 1], [0, 1]),), marks, x_range=(0, 1))
+        own = {text.text: text for text in sound(chart).iter(f"{SVG}text") if text.text in ("budget", "strong ceiling")}
+        at = {name: (float(text.get("x")), float(text.get("y"))) for name, text in own.items()}
+        beside = abs(at["budget"][1] - at["strong ceiling"][1]) >= 13
+        assert beside or at["strong ceiling"][0] < 100 < at["budget"][0]  # else both begin at the right edge
+
+
+def test_the_words_of_a_mark_lie_beside_a_line_and_not_on_it():
+    level = Chart("x", "y", (Series([0, 1], [0.95, 0.95], label=""),), (Mark(0.5, "before"),), x_range=(0, 1))
+    (place,) = (float(text.get("y")) for text in sound(level).iter(f"{SVG}text") if text.text == "before")
+    (path,) = (one.get("d") for one in sound(level).iter(f"{SVG}path"))
+    height = float(re.match(r"M[\d.]+ ([\d.]+)L", path)[1])
+    assert not place - 11 <= height <= place + 2
+
+
+def test_the_words_along_an_axis_stay_inside_of_a_low_picture():
+    for words in ("agreement with the supervisor (fraction)", "answer balance (1: all answers equally often)"):
+        sound(Chart("x", words, (Series([0, 1], [0, 1], label=""),), height=270))
+
+
 def test_bars_are_as_long_as_their_values_and_undefined_is_said():
     bars = (Bar("a", 0.25, "weak"), Bar("b", 0.5, "student", 0.4, 0.6), Bar("c", None))
     root = sound(BarChart("accuracy", bars))
@@ -113,6 +136,11 @@ def make_panel() -> Panel:
     return Panel(
         "A dial", {"height": panel.slider("height", 0.5, 0, 1, 0.1), "word": panel.choice("word", ["it", "she"])}, draw
     )
+
+
+def test_words_below_a_picture_have_the_minus_of_its_axes():
+    said = panel.spoken("pocket-l against pocket-m: -0.02 [-0.05, +0.01], 3-5 seeds, 1e-4")
+    assert "pocket-l against pocket-m: −0.02 [−0.05, +0.01], 3-5 seeds, 1e-4" in said
 
 
 def test_a_panel_follows_its_controls():

@@ -234,7 +234,7 @@ def test_the_stored_notebook_shows_the_example(llama, closed_set):
     assert f"accuracy {history[-1].evaluation.accuracy:.3f}" in bundle["text/plain"]
     assert "A recorded example" in bundle["text/plain"] and "Press Start to train for 2 epochs" in bundle["text/plain"]
     assert (
-        "Press Start to train for 1 epoch at a learning rate of 1e-03."
+        "Press Start to train for 1 epoch at a learning rate of 1e-3."
         in panel.set(epochs=1, learning_rate=1e-3).view.says
     )
     assert panel.view.charts[0].svg().count("<circle") >= len(history)

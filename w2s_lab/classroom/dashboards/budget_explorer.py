@@ -144,5 +144,5 @@ def _gains(at: Measured, gains: Mapping[str, Gain | None]) -> str:
         more = gain.to.human - at.human if kind == "human" else gain.to.weak - at.weak
         change = f"{gain.per_unit * PER:+.4f} ± {gain.error * PER:.4f}"
         rows.append((f"{more:,} more {kind} labels", f"{gain.to.accuracy - at.accuracy:+.3f}", change, _verdict(gain)))
-    head = ("next purchase", "accuracy", f"per {PER} units (± 1 standard error)", "")
+    head = ("next purchase", "accuracy", f"per {PER} units (± 1 standard error)", "verdict")
     return table(head, [[escape(cell) for cell in row] for row in rows])

@@ -12,7 +12,8 @@ from w2s_lab.studies.study import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, UNMET
 
 SIGN = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", CANNOT_TELL: "?", UNMET: "–"}
 ALL = "all"
-WIDE = '<div style="overflow-x:auto"><div style="min-width:640px">{}</div></div>'  # a narrow page scrolls it
+# A narrow page scrolls it, and a live panel its rows.
+WIDE = '<div class="w2s-long" style="overflow-x:auto"><div style="min-width:640px">{}</div></div>'
 STAR = "A star marks what survives Holm's correction for all tests of its world at that moment."
 
 

@@ -227,7 +227,7 @@ def _settings(recipe: Mapping) -> str:
             return "yes" if value else "no"
         return "never" if value is None else value if isinstance(value, str) else f"{value:g}"
 
-    return table(("setting", ""), [(text, escape(said(recipe[key]))) for key, text in SETTINGS.items()])
+    return table(("setting", "value"), [(text, escape(said(recipe[key]))) for key, text in SETTINGS.items()])
 
 
 def _texts(one: "Round") -> str:

@@ -80,7 +80,7 @@ class LiveTraining(Panel):
         if len(names) > 1:
             controls["labels"] = choice("labels", names, width="180px")
         rates, epochs = sorted({*LEARNING_RATES, recipe.learning_rate}), sorted({*EPOCHS, recipe.epochs})
-        rate_stops = [(f"{rate:.0e}".replace("e-0", "e-"), rate) for rate in rates]
+        rate_stops = [(_short(rate), rate) for rate in rates]
         controls["learning_rate"] = stops("learning rate", rate_stops, recipe.learning_rate, width="290px")
         controls["epochs"] = stops("epochs", epochs, recipe.epochs, width="230px")
         super().__init__("Live training", controls, self._view)
@@ -279,10 +279,15 @@ class LiveTraining(Panel):
             "failed": f"The training ended with an error. {type(self.error).__name__}: {self.error}",
         }[self.state]
         epochs = f"{controls['epochs']} epoch{'' if controls['epochs'] == 1 else 's'}"
-        plan = f"Press Start to train for {epochs} at a learning rate of {controls['learning_rate']:.0e}."
+        plan = f"Press Start to train for {epochs} at a learning rate of {_short(controls['learning_rate'])}."
         again = plan if self.state not in ("running", "paused") else ""
         pale = "Pale: the run before." if self.before else ""
         return " ".join(part for part in (head, numbers, pale, again) if part)
+
+
+def _short(rate: float) -> str:
+    """A learning rate as in "5e-5"."""
+    return f"{rate:.0e}".replace("e-0", "e-")
 
 
 def _button(name: str, icon: str) -> widgets.Button:

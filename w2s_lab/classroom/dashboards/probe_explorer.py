@@ -21,8 +21,8 @@ from w2s_lab.records import LabelledSet
 
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # values of C, weak to strong fit
 ERRORS = {"weak": "the supervisor's labels", "random": "as many errors, at random places", "truth": "the truth"}
-ROLES = {"weak": ("student", "student of weak labels"), "random": ("random", "of as many random errors"),
-         "truth": ("ceiling", "of the truth: strong ceiling")}  # fmt: skip
+ROLES = {"weak": ("student", "student of weak labels"), "random": ("random", "student of as many random errors"),
+         "truth": ("ceiling", "student of the truth: strong ceiling")}  # fmt: skip
 
 READING = (
     "The model reads all examples with this instruction. It takes about a minute for a thousand sentences the first "

@@ -13,9 +13,11 @@ from w2s_lab.classroom.exercises import EXERCISES
 from w2s_lab.classroom.exercises.exercise import Exercise
 from w2s_lab.classroom.exercises.judging import Verdict, judge
 from w2s_lab.classroom.progress import LearnerProgress, known, remember
+from w2s_lab.classroom.toolkit.care import CARE, CLASS
 from w2s_lab.classroom.toolkit.panel import MAX_WIDTH, guarded, with_fallback
 
 TRIES = 3  # without success, then the solution may be seen
+READ = "font-size:15px;line-height:1.45"
 FAILING = "failing_input"  # the notebook's variable with the arguments for which a function is wrong
 
 
@@ -31,10 +33,11 @@ class VerdictView(widgets.VBox):
         self._hint.on_click(guarded(lambda _: self.hint(), self._more))
         self._solution.on_click(guarded(lambda _: self.solution(), self._more))
         self._remember()
-        self._head.value = self.html
+        self._head.value = CARE + self.html
         self._label_buttons()
         box = widgets.HBox([self._hint, self._solution])
         super().__init__([self._head, box, self._more], layout=widgets.Layout(max_width=MAX_WIDTH))
+        self.add_class(CLASS)
 
     def _remember(self) -> None:
         def change(progress: LearnerProgress) -> None:
@@ -58,7 +61,7 @@ class VerdictView(widgets.VBox):
     @property
     def html(self) -> str:
         color = {"right": "#009E73", "wrong": "#D55E00"}.get(self.verdict.state, "#888888")
-        box = f"border-left:5px solid {color};padding:6px 12px;font-size:15px;line-height:1.45"
+        box = f"border-left:5px solid {color};padding:6px 12px;{READ}"
         sign, _, rest = self.text.partition(" (")
         return f'<div role="status" style="{box}"><b>{escape(sign)}</b> ({_marked(rest)}</div>'
 
@@ -82,20 +85,24 @@ class VerdictView(widgets.VBox):
         """Show the next hint, or all of them again."""
         count = min(self._facts()["hints"] + 1, len(self.exercise.hints))
         seen = self.exercise.hints[:count]
-        self._more.value = "".join(f"<p><b>Hint {i}.</b> {hint}</p>" for i, hint in enumerate(seen, 1))
         words = remember(lambda progress: progress.exercise(self.exercise.id).update(hints=count))
-        self._more.value += f"<p>{escape(words)}</p>" if words else ""
+        found = "".join(f"<p><b>Hint {i}.</b> {hint}</p>" for i, hint in enumerate(seen, 1))
+        self._tell(found + (f"<p>{escape(words)}</p>" if words else ""))
         self._label_buttons()
         return "\n".join(seen)
+
+    def _tell(self, html: str) -> None:
+        """Show what a button was pressed for; a screen reader reads it out."""
+        self._more.value = f'<div role="status" style="{READ}">{html}</div>'
 
     def solution(self) -> str:
         """Show the solution after success or three tries; before that, say how many remain."""
         if self.tries_left:
             found = f"The solution opens after success, or after {self.tries_left} more attempts with code of your own."
-            self._more.value = f"<p>{found}</p>"
+            self._tell(f"<p>{found}</p>")
         else:
             found = self.exercise.solution
-            self._more.value = f"<p>One way to write it:</p><pre>{escape(found)}</pre>"
+            self._tell(f"<p>One way to write it:</p><pre>{escape(found)}</pre>")
         return found
 
     def _repr_mimebundle_(self, **options: object) -> dict:

@@ -4,19 +4,19 @@ A chart is a record. As the last line of a cell it shows itself, and `show` show
 markers are those of `plots.ROLE`, so a role looks the same in every figure of the kit.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.ticker import MaxNLocator
 
-from w2s_lab.classroom.toolkit.svg import WIDTH, Drawing, ink, line, picture, text_width, words
+from w2s_lab.classroom.toolkit.svg import MINUS, WIDTH, Drawing, ink, line, picture, text_width, words
 from w2s_lab.figures.plots import ROLE, Role
 
 HEIGHT = 360  # pixels
 LEFT, RIGHT, TOP, BOTTOM = 68, 20, 14, 52  # pixels around the plotting area; more at the left for long numbers
 LEGEND, APART = 32, 20  # pixels: of a legend's line and marker, between two entries
-MINUS = "\N{MINUS SIGN}"
 DASHES = {"-": "", "--": "7 4", "-.": "9 4 2 4", ":": "2 4"}
 
 
@@ -226,23 +226,30 @@ class Chart(Drawing):
         found.append(line(left, height - BOTTOM, width - RIGHT, height - BOTTOM))
         found.append(words((left + width - RIGHT) / 2, height - 10, self.x_label))
         middle = (top + height - BOTTOM) / 2
-        found.append(words(18, middle, self.y_label, more=f'transform="rotate(-90 18 {middle:.1f})"'))
+        size = max(11, min(14, int(14 * (height - 8) / max(text_width(self.y_label), 1))))
+        # A label that is longer than its axis begins at the edge of the picture.
+        reach = text_width(self.y_label, size) / 2 + 2
+        middle = min(max(middle, reach), max(height - reach, reach))
+        found.append(words(18, middle, self.y_label, size=size, more=f'transform="rotate(-90 18 {middle:.1f})"'))
         for s in self.series:
             inside = all(x0 <= x <= x1 for x in s.x) and all(v is None or y0 <= v <= y1 for v in (*s.y, *s.band))
             drawn = _series_svg(s, px, py)
             found += drawn if inside else [_clipped(drawn, left, top, width - left - RIGHT, height - BOTTOM - top)]
+        # The words beside marks stay apart from each other and from the lines. A box: its ends in x, then in y.
+        taken = [box for s in self.series if s.line for box in _along(s, px, py)]
         for mark in self.marks:
-            color = ink(_role(mark.role).color)
+            color, dots = ink(_role(mark.role).color), 'stroke-dasharray="3 4" stroke-width="1.5"'
             if mark.across:
                 y = py(min(max(mark.at, y0), y1))
-                found.append(line(left, y, width - RIGHT, y, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
-                found.append(words(width - RIGHT - 2, y - 6, mark.text, anchor="end", size=13))
+                found.append(line(left, y, width - RIGHT, y, color, dots))
+                right = width - RIGHT - 2
+                offers = [(right, y - 6, "end"), (left + 4, y - 6, "start"), (right, y + 16, "end")]
             else:
                 x = px(min(max(mark.at, x0), x1))
-                late = x > width * 0.7
-                found.append(line(x, top, x, height - BOTTOM, color, 'stroke-dasharray="3 4" stroke-width="1.5"'))
-                side, anchor = (-6, "end") if late else (6, "start")
-                found.append(words(x + side, top + 14, mark.text, anchor=anchor, size=13))
+                found.append(line(x, top, x, height - BOTTOM, color, dots))
+                side, anchor = (-6, "end") if x > width * 0.7 else (6, "start")
+                offers = [(x + side, y, anchor) for y in range(top + 14, height - BOTTOM - 4, 18)]
+            found.append(_words_apart(mark.text, offers, taken))
         return picture(width, height, self.summary, found)
 
     def _x_ticks(self, x0: float, x1: float, most: int) -> list[float]:
@@ -254,6 +261,35 @@ class Chart(Drawing):
     def _counts(self) -> bool:
         """Whether x counts something (rounds, epochs), so that only whole numbers mean anything."""
         return all(float(x).is_integer() for s in self.series for x in s.x)
+
+
+def _along(s: Series, px, py) -> list[tuple[float, ...]]:
+    """Small boxes along the line of a series, none more than a letter apart."""
+    at = [(px(x), py(y)) for x, y in zip(s.x, s.y, strict=True) if y is not None and math.isfinite(y)]
+    found: list[tuple[float, float]] = []
+    for (a, b), (c, d) in itertools.pairwise(at):
+        steps = int(max(abs(c - a), abs(d - b)) // 6) + 1
+        found += [(a + (c - a) * k / steps, b + (d - b) * k / steps) for k in range(steps + 1)]
+    return [(x, x, y, y) for x, y in found]
+
+
+def _words_apart(
+    text: str, offers: Sequence[tuple[float, float, str]], taken: list[tuple[float, ...]], size: int = 13
+) -> str:
+    """A text at the first offered place (x, base line, anchor) where it covers no box in `taken`, which it joins."""
+
+    def box(x: float, y: float, anchor: str) -> tuple[float, ...]:
+        wide = text_width(text, size)
+        low = x - (wide if anchor == "end" else 0.0)
+        return low, low + wide, y - size + 2, y + 2
+
+    def free(at: tuple[float, ...]) -> bool:
+        low, high, top, bottom = box(*at)
+        return all(high < a or b < low or bottom < c or d < top for a, b, c, d in taken)
+
+    x, y, anchor = next(filter(free, offers), offers[0])
+    taken.append(box(x, y, anchor))
+    return words(x, y, text, anchor=anchor, size=size)
 
 
 def _stroke(style: Role, faint: bool) -> str:

@@ -6,6 +6,7 @@ in words, which is also what a screen reader hears when a control moves.
 
 import contextlib
 import inspect
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ import ipywidgets as widgets
 from IPython.display import HTML
 
 from w2s_lab.classroom.toolkit.care import CARE, CLASS
-from w2s_lab.classroom.toolkit.svg import Drawing, with_png
+from w2s_lab.classroom.toolkit.svg import MINUS, Drawing, with_png
 
 MAX_WIDTH = "760px"
 Report = Callable[[int, int], None]  # what long work calls: (done, of how many)
+HYPHEN = re.compile(r"(?<![\w)-])-(?=\d)")  # before a number, where it means minus
 
 
 @dataclass(frozen=True)
@@ -185,9 +187,9 @@ def _without_trouble(html: str) -> str:
 
 
 def spoken(text: str) -> str:
-    """HTML of a sentence that a screen reader reads out when it changes."""
+    """HTML of a sentence that a screen reader reads out when it changes; its minus signs are those of the charts."""
     look = "font-size:15px;line-height:1.45;margin:6px 0"
-    return f'<p role="status" aria-live="polite" style="{look}">{escape(text)}</p>'
+    return f'<p role="status" aria-live="polite" style="{look}">{escape(HYPHEN.sub(MINUS, text))}</p>'
 
 
 def in_words(title: str, controls: Mapping[str, widgets.Widget], says: str) -> str:

@@ -17,6 +17,7 @@ from IPython.display import display
 from matplotlib.ft2font import FT2Font
 
 INK = "currentColor"  # black, and white on a dark page
+MINUS = "\N{MINUS SIGN}"
 WIDTH = 680  # pixels of a picture, unless it says otherwise
 SHARP = 1.5  # pixels of a PNG for each pixel of its picture; 2 would take a third more bytes
 CAPTION, LINE = 13, 18  # of the words above a PNG: height of their letters and of a line

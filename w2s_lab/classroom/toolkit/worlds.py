@@ -11,6 +11,7 @@ from w2s_lab.data.fetch import FetchError
 from w2s_lab.experiments.store import Store
 
 POCKET, LEAKAGE, REAL = "pocket world", "leakage", "real English"
+BESIDE = "2px 14px"  # of the switch and the words below it: above the words of the panel
 TIPS = {
     POCKET: "generated reviews, and a model that was pre-trained on such",
     LEAKAGE: "the same reviews, and models whose pre-training told less of them",
@@ -39,9 +40,9 @@ class Worlds(widgets.VBox):
         names = [POCKET, *self._makers]
         self.switch = widgets.ToggleButtons(
             options=names, value=POCKET, description="world", style={"description_width": "initial"},
-            tooltips=[TIPS[name] for name in names],
+            tooltips=[TIPS[name] for name in names], layout=widgets.Layout(margin=BESIDE),
         )  # fmt: skip
-        self._note, self._below = widgets.HTML(), widgets.VBox([pocket])
+        self._note, self._below = widgets.HTML(layout=widgets.Layout(margin=BESIDE)), widgets.VBox([pocket])
         self.switch.observe(guarded(self._switched, self._note), names="value")
         super().__init__([self.switch, self._note, self._below], layout=widgets.Layout(max_width=MAX_WIDTH))
         self.add_class(CLASS)
