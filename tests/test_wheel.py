@@ -111,7 +111,8 @@ def test_the_kit_runs_from_it_in_an_empty_folder(installed, tmp_path):
     said = run(programs / "w2s-lab", "doctor", cwd=tmp_path, env=env)
     assert "This machine is ready" in said and str(Path(env["HOME"])) in said
     numbers = tmp_path / "n.json"
-    run(programs / "w2s-lab", "run", "--seeds", "1", "--epochs", "1", "--json", numbers, cwd=tmp_path, env=env)
+    small = ("--seeds", "1", "--epochs", "1", "--sizes", "300,300,100,20", "--learning-rate", "5e-4")
+    run(programs / "w2s-lab", "run", *small, "--json", numbers, cwd=tmp_path, env=env)
     found = json.loads(numbers.read_text())
     assert found["accuracy"]["strong ceiling"]["mean"] > 0.7
     assert [path.name for path in tmp_path.iterdir()] == ["n.json"]  # the store is in the user's folder
