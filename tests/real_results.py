@@ -83,6 +83,7 @@ def method_rows(seeds: int = 6) -> Rows:
             rows.append({**facts, "label_accuracy": 0.72, "curve": curve, **end})
         sure = {"ece": 0.1, "sure": 0.5, "sure_right": 0.8, "wrong_sure": round(0.3 + 0.012 * seed, 5)}
         rows.append({"question": "labels", "seed": seed, **sure})
+    rows.append({"question": "adaptation", "texts": 200, "before": 190.4, "after": 67.6})
     return rows
 
 
@@ -96,6 +97,7 @@ def results() -> dict[str, dict]:
             "sizes": astuple(real_probe.SIZES),
             "layer": real_methods.LAYER,
             "path": real_methods.PATH,
+            "adapted to": real_methods.ADAPT_TO,
             "rows": method_rows(),
         },
         "real-tuning": {

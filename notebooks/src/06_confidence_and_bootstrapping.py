@@ -361,7 +361,7 @@ assert abs(effects["sentiment, small gap", "at the trusted snapshot"].mean) < 0.
 # %% [markdown]
 # Where supervisor and ceiling are nearly equal, a student has little to win, and the effect is next to nothing. On sentiment the loss is ahead at the end; where trusted examples stop both students
 # in time, one cannot tell any more: soft labels had overfitted, and stopping mends that as well. On the helpdesk task soft
-# labels are worse than hard ones, and the loss makes up for it (four seeds).
+# labels are worse than hard ones, and the loss makes up for it.
 #
 # **2. The number of seeds, and 3. whether they are paired.** Both students of a seed share the split, the supervisor and
 # the order of the examples. The difference *within* a seed varies much less than the accuracies themselves.

@@ -656,8 +656,8 @@ def test_what_the_reasons_say_is_in_the_rows():
     assert spared < plain < mean(untaught, "plain weak labels", "weak")
     assert mean(untaught, "plain weak labels", "agreement") > mean(untaught, "plain weak labels", "ceiling")
     assert mean("helpdesk", soft, trusted) < mean("helpdesk", "plain weak labels", trusted)
-    adapted = study.select(rows, grid="helpdesk", method="adapted to the inputs")
-    assert sum(one[trusted] - one[end] > 0.1 for one in adapted) == 1 and len(adapted) == 4
+    adapted, plain = (mean("helpdesk", name, trusted) for name in ("adapted to the inputs", "plain weak labels"))
+    assert adapted < plain - 0.05
 
 
 def test_what_the_reasons_on_real_english_say_is_in_the_rows():

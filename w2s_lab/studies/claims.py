@@ -253,11 +253,10 @@ FINDINGS: tuple[Finding, ...] = (
         "methods",
         **_method("adapted to the inputs", grid=HELPDESK),
         because=(
-            CANNOT_TELL,
-            "At the end it hurts. Pre-training had a decision behind every ticket, and next-token training on tickets "
-            "alone may make the student forget what follows them: that is a guess. For one of the four seeds the "
-            "trusted examples choose an early snapshot that is far better than its end, so the interval is wide. The "
-            "recipe (one pass, rate 8e-4) was chosen on sentiment.",
+            NOT_REPRODUCED,
+            "At both moments it hurts. Pre-training had a decision behind every ticket, and next-token training on "
+            "tickets alone may make the student forget what follows them: that is a guess. The recipe (one pass, rate "
+            "8e-4) was chosen on sentiment.",
         ),
     ),
     Finding(
@@ -275,9 +274,9 @@ FINDINGS: tuple[Finding, ...] = (
         "methods",
         **_method("token by token", grid="summary"),
         because=(
-            CANNOT_TELL,
-            "Nothing is elicited in this task: in exact matches the student of plain weak labels ends a little below "
-            "its supervisor, so there is no gain that soft labels could add to. Three seeds.",
+            NOT_REPRODUCED,
+            "Nothing is elicited in this task: in exact matches the student of plain weak labels ends below its "
+            "supervisor, so there is no gain that soft labels could add to.",
         ),
     ),
     Finding(
