@@ -366,7 +366,7 @@ for answers in ("weak labels", "true answers"):
     assert alone < linear < constant if answers == "weak labels" else constant < linear <= alone
 
 # %% [markdown]
-# Read it by rows, three seeds, at the end. Where D holds weak labels, the second term puts doubt beside hard answers: λ helps,
+# Read it by rows, eight seeds, at the end. Where D holds weak labels, the second term puts doubt beside hard answers: λ helps,
 # and letting it fall to 0 gives a part of that away, since the hard answers have the last word. Where D holds the truth,
 # the second term pulls away from it: λ costs, and letting it fall gives a part of that back. **The schedule follows from D:
 # what is the worse of the two terms should fade.** Eq. 4.13 with a decreasing λ is made for the second case.
@@ -448,7 +448,7 @@ room.check(my_objectives)
 # share one thing: less pull towards the supervisor's hard answers. On true answers the best that the second term can do
 # is not to harm, so λ = 0 passes as well, and is simpler.
 #
-# What is not in the criteria: three seeds, one task, the end of training. Where trusted examples stop both students, most
+# What is not in the criteria: one task, the end of training. Where trusted examples stop both students, most
 # of these gains are gone (`docs/findings.md`).
 #
 # </details>
@@ -461,9 +461,9 @@ room.quiz("05")
 # %% [markdown]
 # ## What this does not show
 #
-# One task with two answers, one pair of models, three seeds for the dials. The KL was taken on the inputs of D; a KL on
+# One task with two answers, one pair of models. The KL was taken on the inputs of D; a KL on
 # other, unlabelled inputs beside a small trusted set is possible too, and was not measured here. For an open task, such as
-# summaries, the KL is taken token by token (`w2s.token_targets`); there one cannot tell whether soft labels gained
-# anything (`docs/findings.md`).
+# summaries, the KL is taken token by token (`w2s.token_targets`); there the student of
+# soft labels ends below that of hard ones (`docs/findings.md`).
 #
 # **Next:** `06_confidence_and_bootstrapping.ipynb`. If the student knows better, may it say so in its own labels?

@@ -272,7 +272,7 @@ room.outcome("06-overrule", found, f"Of all its answers, {own.label_accuracy:.1%
 # ## How much trust?
 #
 # The study `losses` (`w2s-lab study losses`) trained students at several α, from 0 (soft weak labels alone) upwards, on
-# three seeds each. Its results are shipped with the kit.
+# eight seeds each. Its results are shipped with the kit.
 
 # %%
 room.loss_explorer("alpha").set(value=0.5)
