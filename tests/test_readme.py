@@ -312,7 +312,7 @@ def test_what_100_true_answers_teach_is_that_of_the_results():
             ("degrading", "temperature 1", "answers checked", "healthy"),
         ),
         (
-            "No wheel is ahead",
+            "No wheel is seen to be ahead",
             "flywheel",
             "end against as many steps on the seed pool",
             ("healthy", "temperature 1, answers checked", "temperature 1, answers checked, seed kept"),

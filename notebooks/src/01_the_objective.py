@@ -335,7 +335,8 @@ for at in range(0, len(few), 16):
 # %% [markdown]
 # The package's `train` does the same, and adds five things: it draws the order of the examples from a seed, puts texts of
 # like length together, raises the rate at first and lowers it to 0 in the end, cuts a gradient that is too long, and
-# keeps a record. Below it trains twice: the highest rate is that of the loop above, then twice that.
+# keeps a record. Below, it trains twice: its highest
+# rate is first that of the loop above, then twice that.
 
 # %% tags=["nbval-ignore-output"]
 student = store.train(strong, few, recipe, role="strong student, briefly")
@@ -348,9 +349,9 @@ print(f"last four steps, nats per answer: {ours[-1]:.3f} in the open, {theirs[-1
 assert max(ours[-1], theirs[-1]) < 0.2 * min(ours[0], theirs[0]) and faster[-1] < theirs[-1] / 2
 
 # %% [markdown]
-# With the same peak, `train` ends at a higher loss than the open loop. The reason is the rate: it rises to its peak and falls
-# to 0, so its mean is about half of the peak, and sixty steps lead less far. With twice the peak, the mean rate is that of the
-# open loop, and the loss at the end is about the same. We keep the student with the lower peak.
+# With the same peak, `train` ends at a higher loss than the open loop. The likely reason is the rate: it rises to its peak and
+# falls to 0, so its mean is about half of the peak, and sixty steps take the student less far. With twice the peak, the mean
+# rate is about that of the open loop, and so is the loss at the end. We keep the student with the lower peak.
 #
 # ## Exchange a symbol
 #

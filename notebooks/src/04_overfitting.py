@@ -291,8 +291,8 @@ room.check(my_errors)
 # %% [markdown]
 # <details><summary>A sample discussion. Unfold it when your answer is accepted.</summary>
 #
-# Two slices do it in which one opinion is set against another: what critics say and are wrong about, and what holds *but overall*. Each
-# of these reviews gets the other answer. The student takes up the rule, since each wrong label teaches it once more, and applies it to
+# Two slices are enough. In both, one opinion is set against another: critics say something and are wrong, or *but overall* the opposite
+# holds. Each of these reviews gets the other answer. The student takes up the rule, since each wrong label teaches it once more, and applies it to
 # new reviews. The first of the two alone costs more per wrong label, and less in all.
 #
 # What counts as a rule depends on who learns. That a text has an odd number of letters is a rule, too. The features of this student

@@ -87,7 +87,7 @@ saved = (chosen.evaluation.accuracy - last.accuracy) / (top.accuracy - last.accu
 print(f"saved: {saved:.0%} of the oracle's gain")
 
 # %% [markdown]
-# Other rules need no trusted reviews. One stops after a fixed number of passes. Another stops at the last moment at which
+# Other rules do without trusted reviews. One stops after a fixed number of passes. Another stops at the last moment at which
 # the agreement is not above the supervisor's accuracy $a$; above $a$, repeated errors are certain (notebook 04). The
 # study `mechanism` tried them all:
 
@@ -100,7 +100,7 @@ for name, at in room.measured("mechanism")["means"].items():
 room.outcome("04-stop", found, "The fall is far larger than the noise of a hundred reviews.")
 
 # %% [markdown]
-# Agreement asks for no truth, and cannot be relied on: it exceeds $a$ only once repeated errors outnumber the right
+# Agreement needs no true answers but for an estimate of $a$, and cannot be relied on: it exceeds $a$ only once repeated errors outnumber the right
 # labels that the student misses.
 #
 # ## Would fewer do?
@@ -137,7 +137,7 @@ for n, (first, late) in shares.items():
 assert shares[5][0] - shares[5][1] > 0.2 > shares[100][0] - shares[100][1]
 
 # %% [markdown]
-# Five do as well as a hundred, but not because five can tell. With so few reviews many snapshots are equal, and the first
+# Five do as well as a hundred, but not because five can tell snapshots apart. With so few reviews many snapshots are equal, and the first
 # of them is taken. That the good moment comes early is a guess, and in this training it is right. Without that guess one
 # needs more reviews.
 #

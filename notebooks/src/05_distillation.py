@@ -368,7 +368,7 @@ for answers in ("weak labels", "true answers"):
 # %% [markdown]
 # Read it by rows, eight seeds, at the end. Where D holds weak labels, the second term puts doubt beside hard answers: λ helps,
 # and letting it fall to 0 gives a part of that away, since the hard answers have the last word. Where D holds the truth,
-# the second term pulls away from it: λ costs, and letting it fall gives a part of that back. **The schedule follows from D:
+# the second term pulls away from it: a constant λ of 4 costs, and letting it fall gives most of that back. **The schedule follows from D:
 # what is the worse of the two terms should fade.** Eq. 4.13 with a decreasing λ is made for the second case.
 #
 # And mind the column λ = 0. In this world 100 true answers are enough to elicit nearly all that the student knows; the

@@ -265,9 +265,9 @@ worst = min(bars, key=lambda bar: bar.value)
 print(f"Not always. {worst.label}: {worst.value:+.3f} [{worst.low:+.3f}, {worst.high:+.3f}].")
 
 # %% [markdown]
-# That is the end of training. Where 100 trusted examples choose the snapshot, adaptation still hurts on the helpdesk. On real
-# English, SmolLM2 read 1,000 other film reviews and then predicted reviews far better; its student was level with that of the
-# model as it was (`docs/findings.md`). So try it, and compare: with and without, paired by seed. On the command line it is
+# That is the end of training. Where 100 trusted examples choose the snapshot, adaptation still hurts on the helpdesk, though
+# less surely. On real English, SmolLM2 read 1,000 other film reviews and then predicted reviews far better; its student, stopped
+# in time, was level with that of the model as it was (`docs/findings.md`). So try it, and compare: with and without, paired by seed. On the command line it is
 # `--adapt`, in a plan `Plan(adapt=Recipe(...))`.
 #
 # ## Will it fit?

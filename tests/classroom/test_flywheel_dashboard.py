@@ -112,7 +112,7 @@ def test_controls_lead_to_what_the_study_found():
     own = next(series for series in chart.series if series.name == "temperature 1")
     assert list(own.y) == [row["duplicate_rate"] for row in rounds]
     assert [mark.at for mark in chart.marks] == [1, 0.15] and chart.y_label.startswith("duplicate rate (")
-    assert sum(series.faint for series in chart.series) == 3
+    assert sum(series.faint for series in chart.series) == 8
 
 
 def test_the_settings_of_a_run_are_below_its_picture():

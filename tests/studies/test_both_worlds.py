@@ -118,7 +118,7 @@ def test_the_table_of_methods_shows_both_moments_and_the_course(results):
     keys = ("label_accuracy", "accuracy", "trusted_accuracy", "trusted_imitation")
     found = next(row for row in lines(tables) if row[0] == real_methods.CONFIDENT)
     assert found[3:] == [interval([row[key] for row in own], 3) for key in keys[1:]] and found[1] == "1,500"
-    assert "perplexity of 200 reviews that it had not read from 190 to 68" in tables
+    assert "perplexity of 200 reviews that it had not read, which chose its recipe, from 190 to 68" in tables
     hard, truth = (
         [row for row in results["real-methods"]["rows"] if row.get("method") == name]
         for name in (real_methods.HARD, real_methods.TRUTH)

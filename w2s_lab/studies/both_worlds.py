@@ -306,7 +306,7 @@ def _method_tables(results: Results) -> str:
         f"are right: {says['sure_right']}. How many of its wrong labels are among them: {says['wrong_sure']}. Its "
         f"expected calibration error: {says['ece']}.",
         f"The adaptation read {facts['adapted to']:,} other reviews once. It took the perplexity of {learnt['texts']} "
-        f"reviews that it had not read from {learnt['before']:.0f} to {learnt['after']:.0f}.",
+        f"reviews that it had not read, which chose its recipe, from {learnt['before']:.0f} to {learnt['after']:.0f}.",
     ])  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The self-instruct flywheel, round by round: one that improves, one that degrades, and what mends it.
 
 A grown pool is also a longer training. So the last student has two controls: the student of the seed pool after as many
-passes, and after as many optimizer steps.
+passes, and after as many optimizer steps, as near as whole passes allow.
 """
 
 from dataclasses import asdict, replace

@@ -432,9 +432,10 @@ CLAIMS = (
         "Generative adaptation to the unlabelled inputs helps",
         (
             NOT_REPRODUCED,
-            "At the end of the course it helps, by less than a hundredth. Where trusted examples choose, no more than "
-            "a hundredth can be between the two, although the adapted model predicts reviews far better: the "
-            "perplexity of those that it has not read falls to less than half. All seeds share one adaptation.",
+            "At the end of the course it helps, by about a hundredth. Where trusted examples choose, no more than a "
+            "hundredth can be between the two, although the adapted model predicts reviews far better: the perplexity "
+            "of those that it has not read falls to less than half. All seeds share one adaptation, to other reviews "
+            "more than to the student's own inputs.",
         ),
     ),
 )
