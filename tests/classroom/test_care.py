@@ -46,3 +46,9 @@ def test_every_box_of_a_quiz_has_the_words_of_its_option_as_its_name():
     names = [re.search(r'id="(w2s-[^"]+)"', row.children[1].value)[1] for row in rows]
     assert all(isinstance(row.children[0], widgets.Checkbox) for row in rows)
     assert len(names) == len(set(names)) > 20
+
+
+def test_texts_in_a_table_keep_room_in_a_narrow_window_and_names_take_none():
+    heads = re.findall('<th scope="col" style="([^"]*)">([^<]*)<', room.findings_view().view.html)
+    room_for = {name: "min-width" in look for look, name in heads}
+    assert room_for["claim"] and not room_for["effect at the end"]
