@@ -258,7 +258,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = 
     """
     cell = "text-align:left;padding:3px 12px 3px 0;vertical-align:top;font-size:14px;line-height:1.4"
     long = [any(len(TAG.sub("", text)) > LONG for text in column) for column in zip(*rows, strict=True)]
-    looks = [f"{cell};min-width:170px" if one else cell for one in long or [False] * len(head)]
+    looks = [f"{cell};min-width:140px" if one else cell for one in long or [False] * len(head)]
     top = "".join(f'<th scope="col" style="{look}">{text}</th>' for text, look in zip(head, looks, strict=True))
     cells = ["".join(f'<td style="{cell}">{text}</td>' for text in row) for row in rows]
     body = "".join(f"<tr>{row}</tr>" for row in cells)
