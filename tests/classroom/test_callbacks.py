@@ -2,6 +2,8 @@
 
 import ast
 import asyncio
+import threading
+import time
 
 import ipywidgets as widgets
 import pytest
@@ -83,6 +85,25 @@ def test_an_error_that_has_no_words_is_told_too():
     shown = breaking_at(3, Unprintable())
     shown.controls["x"].value = 3
     assert "Unprintable" in every_text(shown)
+
+
+def test_controls_that_move_in_two_threads_take_turns():
+    now, most = [], []
+
+    def draw(x: float, y: float) -> View:
+        now.append(x)
+        most.append(len(now))
+        time.sleep(0.05)
+        now.pop()
+        return View(f"{x:g} and {y:g}")
+
+    shown = Panel("A panel", {name: panel.slider(name, 0, 0, 9, 1) for name in "xy"}, draw)
+    movers = [threading.Thread(target=lambda name=name: shown.set(**{name: 5})) for name in "xy"]
+    for mover in movers:
+        mover.start()
+    for mover in movers:
+        mover.join(10)
+    assert max(most) == 1 and len(most) == 3 and shown.view.says == "5 and 5"
 
 
 # -- of every kind of widget -------------------------------------------------------------------------------------------

@@ -46,3 +46,19 @@ def test_every_box_of_a_quiz_has_the_words_of_its_option_as_its_name():
     names = [re.search(r'id="(w2s-[^"]+)"', row.children[1].value)[1] for row in rows]
     assert all(isinstance(row.children[0], widgets.Checkbox) for row in rows)
     assert len(names) == len(set(names)) > 20
+
+
+def test_texts_in_a_table_keep_room_in_a_narrow_window_and_names_take_none():
+    heads = re.findall('<th scope="col" style="([^"]*)">([^<]*)<', room.findings_view().view.html)
+    room_for = {name: "min-width" in look for look, name in heads}
+    assert room_for["claim"] and not room_for["effect at the end"]
+
+
+def test_a_step_that_is_moved_leaves_the_buttons_where_they_are():
+    question = next(q for q in room.quiz("04b").questions if q.question["kind"] == "order")
+    buttons = [one for one in inside(question) if isinstance(one, widgets.Button)]
+    before = [one.value for one in inside(question) if isinstance(one, widgets.HTMLMath) and "<b>1.</b>" in one.value]
+    next(one for one in buttons if one.tooltip == "Move step 1 down").click()
+    after = [one.value for one in inside(question) if isinstance(one, widgets.HTMLMath) and "<b>1.</b>" in one.value]
+    assert len(before) == len(after) == 1 and before != after
+    assert [one for one in inside(question) if isinstance(one, widgets.Button)] == buttons

@@ -103,7 +103,7 @@ def test_the_table_lists_the_kind_and_the_tag_chosen(panel, history, watch):
     assert 0 < len(wanted) <= SHOWN
     assert panel.view.html.count("<tr>") == 1 + len(wanted)
     for flip in wanted:
-        assert f"{flip.before} → <b>{flip.after}</b>" in panel.view.html
+        assert f"{flip.before}&nbsp;→ <b>{flip.after}</b>" in panel.view.html
         assert flip.example.input.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in panel.view.html
     panel.set(kind="all", tag="all")
     assert panel.view.html.count("<tr>") == 1 + SHOWN and f"the first {SHOWN} of" in panel.view.html

@@ -218,6 +218,7 @@ def test_findings_by_word_and_verdict():
         count = int(re.search(rf"(\d+) {verdict}", shown.view.says)[1])
         shown.set(verdict=verdict)
         assert shown.view.html.count("<tr>") == 1 + count and f"Shown: {count}." in shown.view.says
+    assert "[−" in everything.view.html and "[-" not in everything.view.html
     assert "✓ reproduced *" in everything.view.html and "Holm" in everything.view.says
     bundle, _ = panel._repr_mimebundle_()
     assert "<table>" in bundle["text/html"] and bundle["text/plain"] == panel.summary

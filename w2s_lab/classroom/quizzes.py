@@ -78,9 +78,13 @@ def _aside(words: str) -> str:
     return f'<div role="status" style="font-size:14px;opacity:0.8">{escape(words)}</div>' if words else ""
 
 
-def _words(html: str, language: str, name: str = "") -> widgets.HTMLMath:
+def _marked(html: str, language: str, name: str = "") -> str:
     mark = f' lang="{language}"' + (f' id="{escape(name)}"' if name else "")
-    return widgets.HTMLMath(f'<div{mark} style="font-size:15px;line-height:1.45">{html}</div>')
+    return f'<div{mark} style="font-size:15px;line-height:1.45">{html}</div>'
+
+
+def _words(html: str, language: str, name: str = "") -> widgets.HTMLMath:
+    return widgets.HTMLMath(_marked(html, language, name))
 
 
 def _care() -> widgets.HTML:
@@ -104,7 +108,7 @@ class QuizQuestion(widgets.VBox):
     """
 
     def __init__(self, question: dict, say: Wording = IN_ENGLISH, language: str = ENGLISH) -> None:
-        self.question, self.solved, self._say = question, False, say
+        self.question, self.solved, self._say, self._language = question, False, say, language
         self._feedback = widgets.HTMLMath()
         self.button = widgets.Button(description=say("Check"), tooltip=f"Check the answer to {question['id']}")
         self.button.on_click(guarded(lambda _: self.check(), self._feedback))
@@ -114,9 +118,9 @@ class QuizQuestion(widgets.VBox):
             random.Random(question["id"]).shuffle(self.order)
             if self.order == sorted(self.order):
                 self.order.reverse()
-            self._rows = widgets.VBox()
+            self._items = [widgets.HTMLMath() for _ in self.order]
+            body: list[widgets.Widget] = [self._row(place) for place in range(len(self.order))]
             self._lay_out()
-            body: list[widgets.Widget] = [self._rows]
         else:
             ask = say("Choose one." if question["kind"] == "one" else "Choose all that are true.")
             self.boxes = [self._box(letter) for letter, _ in zip(LETTERS, question["options"], strict=False)]
@@ -141,17 +145,19 @@ class QuizQuestion(widgets.VBox):
                 if box is not change["owner"]:
                     box.value = False
 
+    def _row(self, place: int) -> widgets.HBox:
+        """An item's place, with buttons that move the item up and down; they stay, and keep the focus."""
+        up, down = (_mover(place, way, self._say) for way in ("up", "down"))
+        up.on_click(guarded(lambda _: self.move(place, -1), self._feedback))
+        down.on_click(guarded(lambda _: self.move(place, 1), self._feedback))
+        up.disabled, down.disabled = place == 0, place == len(self.order) - 1
+        return widgets.HBox([up, down, self._items[place]])
+
     def _lay_out(self) -> None:
-        """The items in their order, each with buttons that move it up and down."""
-        rows = []
-        for place, item in enumerate(self.order):
-            up, down = (_mover(place, way, self._say) for way in ("up", "down"))
-            up.on_click(guarded(lambda _, place=place: self.move(place, -1), self._feedback))
-            down.on_click(guarded(lambda _, place=place: self.move(place, 1), self._feedback))
-            up.disabled, down.disabled = place == 0, place == len(self.order) - 1
-            words = widgets.HTMLMath(f"<b>{place + 1}.</b> {self.question['items'][item]}")
-            rows.append(widgets.HBox([up, down, words]))
-        self._rows.children = rows
+        """The items in their order."""
+        for place, (item, words) in enumerate(zip(self.order, self._items, strict=True)):
+            text = f"<b>{place + 1}.</b> {self.question['items'][item]}"
+            words.value = _marked(text, self._language)
 
     def move(self, place: int, by: int) -> None:
         """Swap the item at `place` with its neighbour."""

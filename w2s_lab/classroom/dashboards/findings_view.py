@@ -5,7 +5,8 @@ from html import escape
 from typing import Any
 
 from w2s_lab import assets
-from w2s_lab.classroom.toolkit.panel import Panel, View, choice, table
+from w2s_lab.classroom.toolkit.panel import HYPHEN, Panel, View, choice, table
+from w2s_lab.classroom.toolkit.svg import MINUS
 from w2s_lab.experiments.effects import difference
 from w2s_lab.studies.findings import Judged, judged, over, read_results, verdict_text
 from w2s_lab.studies.study import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED, UNMET
@@ -68,4 +69,4 @@ def _cells(claims: Sequence[Judged]) -> list[tuple[str, ...]]:
                 f"<b>{SIGN[one.verdict]} {escape(verdict)}</b>{f'<br>{escape(one.why)}' if one.why else ''}",
             )
         )
-    return rows
+    return [tuple(HYPHEN.sub(MINUS, cell) for cell in row) for row in rows]

@@ -203,7 +203,7 @@ def _listed(kept: Sequence[Flip], right: np.ndarray, place: dict[str, int], now:
             escape(", ".join(flip.example.tags)),
             escape(flip.weak),
             escape(flip.truth),
-            f"{escape(flip.before)} → <b>{escape(flip.after)}</b>",
+            f"{escape(flip.before)}&nbsp;→ <b>{escape(flip.after)}</b>",
             _course(right[:, place[flip.example.id]], now),
         )
         for flip in kept[:SHOWN]

@@ -162,7 +162,7 @@ def tilt_explorer(features: Features, students: Students) -> Panel:
                 scene.learn(learns, report)
         return scene.view(learns, step)
 
-    menu = choice("student learns", [(KINDS[kind], kind) for kind in students], "weak", width="320px")
+    menu = choice("student learns", [(KINDS[kind], kind) for kind in students], "weak", width="330px")
     panel = _played(scene.steps, "learns", menu, draw)
     return panel
 
@@ -204,7 +204,7 @@ def leakage_explorer(students: Mapping[float, Callable[[], Scene]]) -> Panel:
 
 def _played(steps: Sequence[int], name: str, control: widgets.Widget, draw: Callable[..., View]) -> Panel:
     """A panel with a slider over the steps, Play, and one more control; it starts at the last step."""
-    controls = {"step": stops("step", steps, steps[-1], width="250px"), name: control}
+    controls = {"step": stops("step", steps, steps[-1], width="240px"), name: control}
     panel = Panel("Why it works: the student's line between truth and habit", controls, draw)
     play = widgets.Play(value=len(steps) - 1, min=0, max=len(steps) - 1, interval=EVERY)
     widgets.link((play, "value"), (controls["step"], "index"))

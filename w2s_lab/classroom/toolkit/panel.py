@@ -7,11 +7,13 @@ in words, which is also what a screen reader hears when a control moves.
 import contextlib
 import inspect
 import re
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
+from weakref import WeakKeyDictionary
 
 import ipywidgets as widgets
 from IPython.display import HTML
@@ -20,8 +22,10 @@ from w2s_lab.classroom.toolkit.care import CARE, CLASS
 from w2s_lab.classroom.toolkit.svg import MINUS, Drawing, with_png
 
 MAX_WIDTH = "760px"
+TURNS: "WeakKeyDictionary[widgets.HTML, threading.RLock]" = WeakKeyDictionary()  # of `guarded`
 Report = Callable[[int, int], None]  # what long work calls: (done, of how many)
 HYPHEN = re.compile(r"(?<![\w)-])-(?=\d)")  # before a number, where it means minus
+TAG, LONG = re.compile("<[^>]*>"), 40  # letters of a cell that is a text to read, not a name or a number
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Panel(widgets.VBox):
 
         def report(done: int, of: int) -> None:
             bar = f'<progress aria-label="done" value="{done / of:.1f}" style="width:260px"></progress>'
-            self._words.value = spoken(words) + bar
+            self._words.value = spoken(words).replace("</p>", f"<br>{bar}</p>")  # in the room that the words have
 
         self._words.value = spoken(words)
         try:
@@ -137,16 +141,19 @@ def guarded(act: Callable[..., object], where: widgets.HTML) -> Callable[..., No
     """`act` for `observe`, `on_click` or a task: its error appears at the end of `where`, and the widget stays usable.
 
     Jupyter writes an error of a callback into a log that few people open. Here it is one sentence, with the traceback
-    folded up below it; it goes when an action succeeds.
+    folded up below it; it goes when an action succeeds. JupyterLab may also call back from two threads at once: what
+    has the same `where` then waits for its turn, so that nothing is learnt twice.
     """
+    turn = TURNS.setdefault(where, threading.RLock())
 
     def safe(*arguments: object) -> None:
-        try:
-            act(*arguments)
-        except Exception as error:
-            where.value = _without_trouble(where.value) + trouble(error)
-        else:
-            where.value = _without_trouble(where.value)
+        with turn:
+            try:
+                act(*arguments)
+            except Exception as error:
+                where.value = _without_trouble(where.value) + trouble(error)
+            else:
+                where.value = _without_trouble(where.value)
 
     return safe
 
@@ -245,9 +252,15 @@ def choice(
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
-    """An HTML table of cells that are HTML already; words to the left."""
-    cell = 'style="text-align:left;padding:3px 12px 3px 0;vertical-align:top;font-size:14px;line-height:1.4"'
-    top = "".join(f'<th scope="col" {cell}>{text}</th>' for text in head)
-    body = "".join(f"<tr>{''.join(f'<td {cell}>{text}</td>' for text in row)}</tr>" for row in rows)
+    """An HTML table of cells that are HTML already; words to the left.
+
+    A column with a text of more than LONG letters keeps room for some words on each line, in a narrow window too.
+    """
+    cell = "text-align:left;padding:3px 12px 3px 0;vertical-align:top;font-size:14px;line-height:1.4"
+    long = [any(len(TAG.sub("", text)) > LONG for text in column) for column in zip(*rows, strict=True)]
+    looks = [f"{cell};min-width:140px" if one else cell for one in long or [False] * len(head)]
+    top = "".join(f'<th scope="col" style="{look}">{text}</th>' for text, look in zip(head, looks, strict=True))
+    cells = ["".join(f'<td style="{cell}">{text}</td>' for text in row) for row in rows]
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
     title = f'<caption style="text-align:left;font-size:14px">{caption}</caption>' if caption else ""
     return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
