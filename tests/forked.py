@@ -112,9 +112,15 @@ def serve(folder: str) -> dict:
         if 0 in ready:
             sys.exit()
         if listener in ready:
-            line = listener.accept()[0]
-            given = socket.recv_fds(line, 1, 250)[1]
-            task = json.loads(line.makefile("rb").readline()) | {"given": given}
+            line, given = listener.accept()[0], []
+            try:
+                given = socket.recv_fds(line, 1, 250)[1]
+                task = json.loads(line.makefile("rb").readline()) | {"given": given}
+            except (OSError, ValueError):  # the client was killed before it had asked
+                for number in given:
+                    os.close(number)
+                line.close()
+                continue
             if not (twin := os.fork()):
                 os.setpgid(0, 0)
                 for end_of_line in (listener, line, *(line for _, line in running.values())):
@@ -122,7 +128,8 @@ def serve(folder: str) -> dict:
                 return task
             with contextlib.suppress(OSError):
                 os.setpgid(twin, twin)  # the twin does the same: who is later finds it done
-            line.sendall(b"%d\n" % twin)
+            with contextlib.suppress(OSError):  # the client has gone meanwhile: `line` then says so
+                line.sendall(b"%d\n" % twin)
             running[os.pidfd_open(twin)] = twin, line
             for number in given:
                 os.close(number)

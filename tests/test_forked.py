@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -82,3 +83,13 @@ def test_what_it_starts_is_forked_too():
 def test_nothing_of_ours_is_imported_before():
     code = "import sys; print([name for name in sys.modules if name.startswith('w2s_lab')])"
     assert subprocess.run([forked(), "-c", code], stdout=-1, text=True).stdout.strip() == "[]"
+
+
+def test_clients_that_leave_before_they_have_asked_harm_nobody():
+    for said in (b"", b"."):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(os.path.join(os.path.dirname(forked()), "socket"))
+            if said:
+                socket.send_fds(line, [said], [0])
+    done = subprocess.run([forked(), "-c", "print(1)"], stdout=-1, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "1\n")

@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import select
 import subprocess
 import sys
 
@@ -252,6 +253,18 @@ def test_a_demo_of_ones_own_is_served_and_read_again_after_a_change(server, tmp_
     assert "ends in int; expected room.demo" in json.loads(get(server, path, {"open": True})[1])["error"]
     write(tmp_path / "mine" / "week 3.ipynb", OWN.replace("Which?", "Which one?"))
     assert json.loads(get(server, path, {"open": True})[1])["screens"][0]["text"] == "Which one?"
+
+
+def test_a_demo_whose_process_has_ended_is_opened_again(server):
+    path = f"/week%203?token={server.token}"
+    first = get(server, path, {"open": True})[1]
+    ended = server.running["week 3"].process
+    ended.kill()
+    gone = select.poll()
+    gone.register(ended.stdin, select.POLLERR)
+    assert gone.poll(60_000)  # nobody reads from it any more
+    assert "has ended. Open the demo again" in json.loads(get(server, path, {"at": {"budget": 700}})[1])["error"]
+    assert get(server, path, {"open": True})[1] == first
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ class Progress:
             if self.course is not None:
                 self.course.on_rows(seed, role, done, of)
             what = role if role == "weak labels" else f"{role}, evaluating"
-            self._show(f"{where}, {what} {done}/{of}", f"{where}, {role}")
+            self._show(f"{where}, {what} {done}/{of}", f"{where}, {role}", ends=done == of)
 
         self.place = where
         try:
@@ -116,14 +116,14 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
 
-    def _show(self, words: str, work: str) -> None:
-        """Move the bar; `work` is the same as long as the same work goes on."""
+    def _show(self, words: str, work: str, *, ends: bool = False) -> None:
+        """Move the bar; `work` is the same as long as the same work goes on, and `ends` with its last words."""
         begins, self._work = work != self._work, work
         if self.bar is not None:
             self.bar.set_description_str(words, refresh=False)
             if self.course is not None:
                 self.bar.n = self.course.done
-            self.bar.refresh() if begins else self.bar.update(0)
+            self.bar.refresh() if begins or ends else self.bar.update(0)
         elif self._main and (begins or self.clock() - self._printed >= LOG_SECONDS):
             self._printed = self.clock()
             part = self.course and f"{self.course.done / (self.course.total or 1):.0%}, {self.left()} left"

@@ -94,7 +94,8 @@ class DemoProcess:
         self.process.terminate()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # what was to be written to a process that had ended
+                pipe.close()
 
 
 class DemoServer(ThreadingHTTPServer):
