@@ -5,7 +5,7 @@ All statistics are over training seeds. An undefined value is None, never 0.
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -164,6 +164,12 @@ def difference(effect: Effect) -> str:
     if effect.low is None or effect.high is None:
         return number(effect.mean, signed=True)
     return f"{number(effect.mean, signed=True)} [{number(effect.low, signed=True)}, {number(effect.high, signed=True)}]"
+
+
+def family_values(effects: Sequence[Effect]) -> list[dict]:
+    """Effects that are one family of tests, as JSON values: each with its verdict, and whether it survives `holm`."""
+    stars = zip(effects, holm(effects), strict=True)
+    return [asdict(effect) | {"verdict": effect.verdict, "holm": star} for effect, star in stars]
 
 
 def effects_table(effects: Sequence[Effect]) -> str:

@@ -4,12 +4,12 @@ A grown pool is also a longer training. So the last student has two controls: th
 passes, and after as many optimizer steps, as near as whole passes allow.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes
-from w2s_lab.experiments.effects import Effect, effects_table, holm, paired_effect
+from w2s_lab.experiments.effects import effects_table, family_values, paired_effect
 from w2s_lab.experiments.procedure import Bench, Plan
 from w2s_lab.experiments.store import Store
 from w2s_lab.methods.flywheel import DEGRADING, HEALTHY, MENDED, SEED_EXAMPLES, FlywheelRecipe, flywheel_rows
@@ -120,8 +120,8 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
         "task": "sentiment",
         "configurations": {name: recipe.to_dict() for name, recipe in CONFIGURATIONS.items()},
         "means": means,
-        "end against seed pool": _facts(effects),
-        "end against as many steps on the seed pool": _facts(longer),
+        "end against seed pool": family_values(effects),
+        "end against as many steps on the seed pool": family_values(longer),
         "rows": rounded(rows),
     }
     names = {"accuracy": "test_accuracy", "perplexity": "document_perplexity"}
@@ -129,12 +129,6 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     head = "test accuracy after the last round; control: the seed pool alone, as many"
     text = "\n".join([*lines, "", f"{head} passes", effects_table(effects), "", f"{head} steps", effects_table(longer)])
     return facts, text, {"flywheel.png": flywheel_figure(drawn)}
-
-
-def _facts(effects: list[Effect]) -> list[dict]:
-    """Effects of one control, which are one family of tests, as JSON values."""
-    stars = zip(effects, holm(effects), strict=True)
-    return [asdict(effect) | {"verdict": effect.verdict, "holm": star} for effect, star in stars]
 
 
 STUDY = Study("flywheel", "does a self-instruct flywheel improve or degrade, and what mends it?", 8, _stages, _finish)

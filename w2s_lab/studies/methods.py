@@ -18,7 +18,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import SplitSizes
-from w2s_lab.experiments.effects import Effect, Slope, effects_table, holm, paired_effect, slope
+from w2s_lab.experiments.effects import Effect, Slope, effects_table, family_values, paired_effect, slope
 from w2s_lab.experiments.procedure import Bench, Outcome, Plan, hard
 from w2s_lab.experiments.store import Store
 from w2s_lab.figures.study_plots import cascade_plot
@@ -474,10 +474,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
 
 def _facts(grid: Grid, effects: list[Effect]) -> list[dict]:
     """The effects of one grid at one moment, which are one family of tests, as JSON values."""
-    return [
-        asdict(e) | {"verdict": e.verdict, "holm": star, "control_name": grid.control(e.name)}
-        for e, star in zip(effects, holm(effects), strict=True)
-    ]
+    return [one | {"control_name": grid.control(one["name"])} for one in family_values(effects)]
 
 
 def _figures(rows: Rows, effects: dict[str, dict[str, list[Effect]]]) -> dict[str, Figure]:

@@ -6,14 +6,14 @@ of that course, and the place on it that trusted examples choose for each studen
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, astuple, replace
+from dataclasses import astuple, replace
 from functools import lru_cache, partial
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from w2s_lab.data.sources import load_splits, read_examples
-from w2s_lab.experiments.effects import Effect, effects_table, holm, paired_effect
+from w2s_lab.experiments.effects import Effect, effects_table, family_values, paired_effect
 from w2s_lab.experiments.store import Store
 from w2s_lab.methods import probe
 from w2s_lab.methods.ensembles import average
@@ -262,9 +262,7 @@ def _finish(rows: Rows) -> tuple[dict, str, dict[str, Figure]]:
     parts, facts = [_means(own), read], {}
     for moment, groups in effects.items():
         family = [effect for group in groups.values() for effect in group]
-        facts[moment] = [
-            asdict(e) | {"verdict": e.verdict, "holm": h} for e, h in zip(family, holm(family), strict=True)
-        ]
+        facts[moment] = family_values(family)
         parts += [moment, effects_table(family)]
     result = {"model": MODEL, "task": TASK, "supervisor": SUPERVISOR, "sizes": astuple(SIZES), "layer": LAYER}
     result |= {"path": PATH, "adapt": ADAPT.to_dict(), "adapted to": ADAPT_TO, "effects": facts, "rows": rounded(rows)}
