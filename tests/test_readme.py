@@ -366,6 +366,17 @@ def test_the_speeds_are_those_of_the_results():
             assert ratio in ("", f"{measured['kit_is']:.1f} ×")
 
 
+def test_the_speeds_of_labelling_are_those_of_the_results():
+    ratios = {}
+    for name, row in read("inference").items():
+        if "kit_s" in row:
+            assert row["identical"] == 1
+            ratios.setdefault(name.split(", ")[1], []).append(median(row["plain_s"]) / median(row["kit_s"]))
+    said = re.search(r"Labelling is (\S+) to (\S+) times .* closed task, and (\S+) times", text(DOCS / "speed.md"))
+    found = (min(ratios["closed"]), max(ratios["closed"]), *ratios["open"])
+    assert said.groups() == tuple(f"{ratio:.1f}" for ratio in found)
+
+
 def test_the_seconds_of_grading_are_those_of_the_results():
     found = read("grading")
     page = " ".join(text(DOCS / "assignments.md").split())

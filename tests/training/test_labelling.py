@@ -114,7 +114,7 @@ def test_prompt_and_answer_together_are_at_most_max_tokens(llama, closed_set):
 @pytest.mark.parametrize("beams", [1, 3])
 def test_labels_of_an_open_task_are_generated(model, open_set, beams, monkeypatch):
     open_set = open_set.take(range(6))
-    monkeypatch.setitem(labelling.TOKENS, "cpu", 300)
+    monkeypatch.setitem(labelling.GENERATED_TOKENS, "cpu", 300)  # several pieces
     labels = weak_labels(model, open_set, beams=beams)
     prompts, _ = model.encode_prompts(open_set.examples, 200)
     assert labels.ids == open_set.ids and labels.probs is None

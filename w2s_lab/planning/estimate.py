@@ -16,7 +16,7 @@ from w2s_lab.planning.hub_models import Architecture
 from w2s_lab.recipe import LoRA, Recipe
 from w2s_lab.records import Example
 from w2s_lab.system.record import Record
-from w2s_lab.training.labelling import MAX_NEW_TOKENS, TOKENS
+from w2s_lab.training.labelling import GENERATED_TOKENS, MAX_NEW_TOKENS, TOKENS
 from w2s_lab.training.requirements import reading_of
 
 GB = 1e9
@@ -298,7 +298,8 @@ def estimate_labelling(
     tokens = texts.prompt + k * texts.answer + (texts.prompt + grown if grown else 0)
     scored = k * texts.answer + grown
     flops = times * examples * sum(forward_flops(model, tokens, texts.prompt + texts.answer, scored))
-    at_once = TOKENS["cpu" if device.name == "cpu" else "cuda"] // (texts.longest + max(grown, texts.answer))
+    tokens_at_once = (GENERATED_TOKENS if grown else TOKENS)["cpu" if device.name == "cpu" else "cuda"]
+    at_once = tokens_at_once // (texts.longest + max(grown, texts.answer))
     key_value = 2 * model.layers * (model.width * model.kv_heads // model.heads) * (2 if low else 4)
     layer = 12 * model.width + (6 if low else 12) * model.mlp_width  # three vectors of each kind at a time
     found = Estimate(

@@ -16,6 +16,8 @@ from w2s_lab.system.token_budget import TokenBudget
 MAX_NEW_TOKENS = 48  # tokens of a generated answer
 OnRows = Callable[[int, int], None]  # (examples answered, of how many)
 TOKENS = {"cpu": 2_048, "cuda": 65_536}  # padded tokens that go through the network at once; more gains no speed
+# The same where answers are generated, token by token: a pass then reads one token of each row, so more rows pay.
+GENERATED_TOKENS = {"cpu": 8_192, "cuda": 65_536}
 
 
 @torch.no_grad()
@@ -59,7 +61,8 @@ def weak_labels(
         return list(zip(rows, texts, values.tolist(), probs, strict=True))
 
     lengths = model.tokens_with(prompts, closed) if closed else [len(prompt) + room for prompt in prompts]
-    table = in_pieces(label, lengths, model, on_rows=on_rows)
+    at_once = TOKENS if closed else GENERATED_TOKENS
+    table = in_pieces(label, lengths, model, at_once=at_once, on_rows=on_rows)
     return LabelledSet(
         inputs.task,
         inputs.examples,
@@ -111,6 +114,7 @@ def in_pieces(
     lengths: Sequence[int],
     model: LanguageModel,
     *,
+    at_once: dict[str, int] = TOKENS,
     on_rows: OnRows | None = None,
 ) -> list[tuple]:
     """The tuples (row number, ...) that `label` returns for all rows, in the order of the rows.
@@ -122,12 +126,13 @@ def in_pieces(
         label: row numbers -> one tuple for each row, beginning with its number.
         lengths: number of tokens of each row.
         model: the model that `label` runs; its device decides how much fits.
+        at_once: kind of device -> padded tokens of a piece, at most.
         on_rows: called after each piece with (rows done, rows in all), for a progress bar.
 
     Raises:
         MemoryError: one row alone does not fit into the device's memory.
     """
-    budget = TokenBudget(TOKENS.get(model.device.type, TOKENS["cpu"]))
+    budget = TokenBudget(at_once.get(model.device.type, at_once["cpu"]))
     pieces = budget.pieces(np.argsort(lengths, kind="stable").tolist(), lengths)
     if parallel.is_sharded(model.network):  # the processes run the network in step, so each needs as many pieces
         pieces += pieces[:1] * (-len(pieces) % parallel.world())
