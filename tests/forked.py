@@ -31,8 +31,8 @@ import types
 from functools import cache
 from pathlib import Path
 
-LIBRARIES = (
-    "torch transformers transformers.models.llama.modeling_llama transformers.generation scipy.stats "
+LIBRARIES = (  # torch._dynamo is imported with the first optimizer of a process
+    "torch torch._dynamo transformers transformers.models.llama.modeling_llama transformers.generation scipy.stats "
     "sklearn.linear_model pandas nbformat jupyter_client.manager ipykernel.kernelapp ipywidgets "
     "pip._internal.cli.main_parser pip._internal.commands.configuration"
 )

@@ -190,6 +190,7 @@ def serve() -> None:
     """Read a list of tasks, run them at the same time, answer with [status, what was printed] of each; and again."""
     import matplotlib.figure
     import torch
+    import torch._dynamo  # with the first optimizer otherwise, and most of what a run takes
 
     from w2s_lab.cli import commands  # noqa: F401
     from w2s_lab.experiments import (
