@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from forked import forked
 from jupyter import browser
 from places import ROOT
 
@@ -127,7 +128,7 @@ sys.exit("torch" in sys.modules)
 def test_the_built_site(tmp_path):
     """One test, since the site is built for it, as `make site` does: any warning is an error."""
     out = tmp_path / "html"
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(SOURCE), str(ROOT), str(out)]
+    command = [forked(), "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(SOURCE), str(ROOT), str(out)]
     environment = {name: value for name, value in os.environ.items() if name != "W2S_LAB_REPOSITORY"}
     before = {path: path.stat().st_mtime_ns for path in SOURCE.rglob("*") if "__pycache__" not in path.parts}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

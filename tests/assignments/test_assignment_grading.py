@@ -33,7 +33,7 @@ def recovered(weak, student, ceiling):
 PLAN = "plan = {'human': 100, 'weak': 2000, 'filter': 'confidence'}"
 SOLUTION = (SHARE, RECOVERED, PLAN)
 ONLY_AUDIT = Kernel(landlock=0, seccomp=False)
-LIMITS = Limits(cell=4, total=40, memory=1_500 * MB, folder=60 * MB)
+LIMITS = Limits(cell=2, total=30, memory=1_500 * MB, folder=60 * MB)
 
 
 def checks() -> tuple[Check, ...]:
