@@ -365,6 +365,7 @@ NAME = st.builds(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @settings(max_examples=120, deadline=None)
 @given(names=st.lists(NAME.filter(bool), min_size=1, max_size=12), spoiled=st.integers(0, 40), seed=st.integers(0, 9))

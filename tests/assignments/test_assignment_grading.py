@@ -354,7 +354,7 @@ CHEATS = {
 
 LONG = {
     *("half an answer, and silence", "a huge value", "endless loop in a call", "much output", "a very deep folder"),
-    *("a long cell", "endless loop in a cell", "an answer without end"),
+    *("a long cell", "endless loop in a cell", "an answer without end", "many small files"),
 }
 
 

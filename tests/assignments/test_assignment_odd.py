@@ -174,6 +174,7 @@ FILLS = {
 }
 
 
+@pytest.mark.slow
 def test_two_loops_cost_two_questions(key, tmp_path):
     """In the functions, where public checks call them, and in cells that try them out."""
     loops = {"share": f"def share(logits):\n{FOREVER}", "interval": f"def interval(values, cut):\n{FOREVER}"}
@@ -188,6 +189,7 @@ def test_a_loop_for_one_input_costs_one_check(key, tmp_path):
     assert lost(graded(notebook(share=share), key, tmp_path)).keys() == {"drawn"}
 
 
+@pytest.mark.slow
 def test_an_answer_after_loops_that_were_given_up_counts(key, tmp_path):
     loops = [f"def share(logits):\n{FOREVER}\nshare({number})" for number in range(2)]
     assert not lost(graded(notebook(share=[*loops, "share(3)", SHARE]), key, tmp_path))
@@ -208,6 +210,7 @@ def test_what_hangs_each_time_takes_twice_its_limit_at_most(asked):
     assert budgets.of_call(ASSIGNMENT.checks[2]) == 1.0 and budgets.question(tried) == "share"
 
 
+@pytest.mark.slow
 def test_what_stands_above_a_loop_counts(key, tmp_path):
     fills = "kept = []\nwhile True:\n    kept.append(bytearray(10**8))"
     ends = ["while True: pass", "import os\nos._exit(1)", "import ctypes\nctypes.string_at(0)", fills]
@@ -216,6 +219,7 @@ def test_what_stands_above_a_loop_counts(key, tmp_path):
     assert not lost(marks) and all("what it had done counts" in note for note in marks.notes) and len(marks.notes) == 4
 
 
+@pytest.mark.slow
 def test_a_cell_that_hangs_when_it_runs_again_is_cut_too():
     later = time.time() + 4
     with Session(limits=LIMITS) as session:
@@ -226,6 +230,7 @@ def test_a_cell_that_hangs_when_it_runs_again_is_cut_too():
         assert session.call("", "y", seconds=5).error == "NameError"
 
 
+@pytest.mark.slow
 def test_many_loops_leave_time_for_the_rest(key, tmp_path, monkeypatch):
     monkeypatch.setattr(key, "limits", replace(LIMITS, cell=1, total=4))
     loops = [f"while True: x = {number}" for number in range(5)]
@@ -233,6 +238,7 @@ def test_many_loops_leave_time_for_the_rest(key, tmp_path, monkeypatch):
     assert not lost(marks) and len(marks.notes) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILLS)
 def test_a_memory_loop_takes_nothing_of_its_neighbours(kind, key, tmp_path):
     own = f"kept = []\nwhile True:\n    {FILLS[kind]}"

@@ -5,5 +5,6 @@ loops.py        the three training loops that are compared
 inference.py    weak labels, closed and open, beside plain loops
 stacked.py      several seeds of one small training at once, beside one after the other
 growth.py       how time grows with examples, parameters and sequence length
+reading.py      files of many rows, and their near duplicates
 gpu.py          large random models on a GPU
 """

@@ -94,6 +94,7 @@ def test_it_is_small_and_says_nothing_of_the_machine_it_was_built_on(name):
             assert set(data) != {build.WIDGET_VIEW}, f"only a live widget: {cell.source}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not fetch.here("film-reviews"), reason="needs the sentences: w2s-lab fetch film-reviews")
 def test_no_sentence_of_real_people_is_stored():
     """The dashboards' switch stores the pocket world alone."""

@@ -406,6 +406,7 @@ def inputs(table) -> list[str]:
     return [row.values["input"] for row in table.rows]
 
 
+@pytest.mark.slow
 def test_a_sample_of_a_large_data_set_reads_only_what_it_keeps():
     parts = [Endless(), Endless()]
     tables = [preset_table("hub:amazon_polarity", PRESETS["amazon_polarity"], [part]) for part in parts]

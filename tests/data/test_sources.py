@@ -118,6 +118,7 @@ def test_what_a_caller_does_to_a_list_of_examples_changes_no_other():
     assert read_examples("sentiment", name="other")[1] == whole
 
 
+@pytest.mark.slow
 def test_written_lines_are_those_of_the_builtin_files(tmp_path):
     for name in builtin_tasks():
         _, examples, _ = read_examples(assets.TASKS / f"{name}.jsonl")

@@ -154,6 +154,7 @@ shell = InteractiveShell.instance()
 """
 
 
+@pytest.mark.slow
 def test_a_notebooks_cell_is_a_source(module):
     """The same class, from a cell or from a file; a cell that is run again with a change is another one."""
     body = "for change in ('', 'max'):\n"
