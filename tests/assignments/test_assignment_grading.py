@@ -48,7 +48,7 @@ def checks() -> tuple[Check, ...]:
         Check("what it costs", "plan", "plan", criterion="given['human'] + 0.05 * given['weak'] <= 200", points=3),
         Check("some truth", "plan", "plan", criterion="given['human'] >= 50", points=3, hidden=True),
     )
-    return tuple(replace(check, seconds=2.0) for check in made)
+    return tuple(replace(check, seconds=0.5) for check in made)
 
 
 ASSIGNMENT = Assignment(

@@ -46,17 +46,18 @@ CHECKS = (
     Check("all", "interval", "list(interval([4.0, 0.5, 2.0], 0))", hidden=True),
     Check("affordable", "plan", "dict(plan)", criterion="given['human'] + 0.05 * given['weak'] <= 200", hidden=True),
 )
+SECONDS = 0.5  # of the processor, for a check
 ASSIGNMENT = Assignment(
     name="odd",
     title="Odd",
     path=Path("odd.ipynb"),
     questions=tuple(Question(name, f"{name}-cell", 1) for name in STUBS),
-    checks=tuple(replace(check, seconds=1.0) for check in CHECKS),
+    checks=tuple(replace(check, seconds=SECONDS) for check in CHECKS),
     cells=(FIRST, SHARE, COUNTS, INTERVAL, PLAN),
     given=(FIRST, *STUBS.values(), SHARE_CHECKS, COUNTS_CHECKS, INTERVAL_CHECKS),
 )
 FULL = float(len(CHECKS))
-LIMITS = Limits(cell=2, total=30, memory=600 * MB, folder=60 * MB)
+LIMITS = Limits(cell=1, total=15, memory=600 * MB, folder=60 * MB)
 ANSWERS = {"share": SHARE, "counts": COUNTS, "interval": INTERVAL, "plan": PLAN}
 TESTS = {"share": SHARE_CHECKS, "counts": COUNTS_CHECKS, "interval": INTERVAL_CHECKS}
 
@@ -206,8 +207,8 @@ def test_what_hangs_each_time_takes_twice_its_limit_at_most(asked):
             else budgets.of_cell(tried if what == "try" else checks)
         )
         budgets.stopped("share")
-    assert spent <= 2 * max(LIMITS.cell, 1.0)
-    assert budgets.of_call(ASSIGNMENT.checks[2]) == 1.0 and budgets.question(tried) == "share"
+    assert spent <= 2 * max(LIMITS.cell, SECONDS)
+    assert budgets.of_call(ASSIGNMENT.checks[2]) == SECONDS and budgets.question(tried) == "share"
 
 
 @pytest.mark.slow
@@ -232,7 +233,7 @@ def test_a_cell_that_hangs_when_it_runs_again_is_cut_too():
 
 @pytest.mark.slow
 def test_many_loops_leave_time_for_the_rest(key, tmp_path, monkeypatch):
-    monkeypatch.setattr(key, "limits", replace(LIMITS, cell=1, total=4))
+    monkeypatch.setattr(key, "limits", replace(LIMITS, total=4))
     loops = [f"while True: x = {number}" for number in range(5)]
     marks = graded(notebook(first=loops), key, tmp_path)
     assert not lost(marks) and len(marks.notes) == 5

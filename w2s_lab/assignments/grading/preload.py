@@ -20,6 +20,7 @@ LIBRARIES = (
     "scipy.stats",
     "sklearn.linear_model",
     "transformers",  # takes seconds, and any model asks for it
+    "torch._dynamo",  # a second, and the first optimizer of a process asks for it
 )
 matplotlib.use("agg")
 # When one of these imports its compiler, torch makes a folder for compiled code and leaves it there, unless it exists.
