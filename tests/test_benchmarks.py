@@ -12,7 +12,7 @@ import torch
 
 pytest.importorskip("accelerate", reason="transformers.Trainer needs the package accelerate")
 
-from benchmarks import common, gpu, grading, growth, inference, loops, stacked, throughput
+from benchmarks import common, gpu, grading, growth, inference, loops, reading, stacked, throughput
 from places import ROOT
 
 pytestmark = pytest.mark.slow
@@ -93,6 +93,13 @@ def test_growth(tmp_path):
     assert set(results) == {"examples", "parameters", "length"} and figure.stat().st_size > 10_000
     for row in results.values():
         assert all(seconds > 0 for seconds in row["seconds"]) and math.isfinite(row["overall"]["exponent"])
+
+
+def test_reading():
+    found = reading.main(["--rows", "50,100", "--repeats", "1"])["results"]
+    assert set(found) == {"read CSV", "read JSON lines", "near duplicates"}
+    for row in found.values():
+        assert row["kept"] == row["rows"] == [50, 100] and min(row["seconds"]) > 0 and len(row["exponents"]) == 1
 
 
 def test_stacked_seeds_learn_what_each_learns_alone(tmp_path):

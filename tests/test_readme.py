@@ -377,6 +377,18 @@ def test_the_speeds_of_labelling_are_those_of_the_results():
     assert said.groups() == tuple(f"{ratio:.1f}" for ratio in found)
 
 
+def test_the_times_of_reading_are_those_of_the_results():
+    found = read("reading")["results"]
+    rows = {row[0]: row[1:] for row in rows_of(DOCS / "speed.md") if row[0] in found}
+    assert rows == {
+        name: [
+            *(f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s" for seconds in row["seconds"]),
+            ", ".join(f"{exponent:.1f}" for exponent in row["exponents"]),
+        ]
+        for name, row in found.items()
+    }
+
+
 def test_the_seconds_of_grading_are_those_of_the_results():
     found = read("grading")
     page = " ".join(text(DOCS / "assignments.md").split())

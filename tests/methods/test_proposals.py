@@ -189,6 +189,11 @@ def test_near_duplicates_against_a_plain_loop(threshold):
     found = proposals.without_near_duplicates(texts[50:], texts[:50], threshold)
     assert found == slowly(texts[50:], texts[:50], threshold)
     assert 0 < len(found.rows) < 100
+    texts = [rng.choices("abcdefghijkl", k=rng.randrange(8, 14)) for _ in range(60)]
+    texts = [" ".join(text) for text in (*texts, *([*text[:-1], "z"] for text in texts), *map(sorted, texts))]
+    rng.shuffle(texts)  # of ten words, nine are the same: that is 0.9
+    found = proposals.without_near_duplicates(texts[50:], texts[:50], threshold)
+    assert found == slowly(texts[50:], texts[:50], threshold)
 
 
 def test_near_duplicates_by_hand():

@@ -300,9 +300,10 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> None:
     """The finished trainings in the store, oldest first."""
-    from w2s_lab.experiments.store import Store
+    from w2s_lab.experiments.finished import finished_trainings, store_roots
 
-    runs = Store(None if arguments.usual_store else arguments.store).runs()
+    own, shared = store_roots(None if arguments.usual_store else arguments.store)
+    runs = finished_trainings([*filter(None, [shared]), own])
     if not runs:
         print(f"no finished training in {arguments.store}; w2s-lab run makes some")
         return

@@ -31,6 +31,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from w2s_lab import assets
+from w2s_lab.experiments.finished import finished_trainings, store_roots, training_facts
 from w2s_lab.methods import probe
 from w2s_lab.models.language_model import LanguageModel, needs_language_model
 from w2s_lab.models.loading import load_model, save_model
@@ -65,13 +66,8 @@ class Store:
         one is still read; where nothing can be written, a warning says once that what is done is not kept.
         """
         check_arguments(Store.__init__, locals())
-        self.must_keep, self.shared = root is not None, None
-        if root is None:
-            self.root = assets.store_folder()
-            named = assets.named_place("store")
-            self.shared = named if named != self.root else None
-        else:
-            self.root = assets.user_path(root)
+        self.must_keep = root is not None
+        self.root, self.shared = store_roots(root)
         self.asked: list[str] = []
         self._complained = False
 
@@ -292,13 +288,7 @@ class Store:
         Warns:
             UserWarning: the facts of a training are damaged.
         """
-        roots = [*([self.shared] if self.shared else []), self.root]
-        paths = {path.parent.name: path for root in roots for path in root.glob("trainings/[!.]*/run.json")}
-        files = sorted(paths.values(), key=lambda path: path.stat().st_mtime)
-        found = {path.parent: _facts(path.parent) for path in files}
-        for folder in (folder for folder, facts in found.items() if facts is None):
-            warnings.warn(f"{folder} is damaged; the same command does this training again", stacklevel=2)
-        return [facts | {"folder": str(folder)} for folder, facts in found.items() if facts]
+        return finished_trainings([*([self.shared] if self.shared else []), self.root])
 
 
 def _read(path: Path, remedy: str = "these labels are made again") -> dict | None:
@@ -347,20 +337,11 @@ def _digest(table: np.ndarray) -> str:
     return hashlib.sha256(table.tobytes()).hexdigest()
 
 
-def _facts(folder: Path) -> dict | None:
-    """What the `run.json` of a finished training says; None where it is missing, was cut off or altered."""
-    try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return facts if facts.pop("digest", None) == content_key(facts) else None
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
-
-
 def _intact(folder: Path, root: Path) -> bool:
     """Whether a training is there with all files as they were written; if not, it is removed from `root`."""
     if not folder.is_dir():
         return False
-    facts = _facts(folder)
+    facts = training_facts(folder)
     with contextlib.suppress(OSError):
         if facts and all(sha256(folder / name) == digest for name, digest in facts["files"].items()):
             return True

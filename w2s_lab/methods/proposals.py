@@ -6,14 +6,15 @@ the labeller is unsure of. A filter is a pure function that returns which rows i
 nothing is dropped in silence.
 """
 
+import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
 
 from w2s_lab.models.language_model import LanguageModel
 from w2s_lab.records import LabelledSet
@@ -222,29 +223,33 @@ def without_near_duplicates(texts: Sequence[str], pool: Sequence[str], threshold
     return Kept.where(kept[len(pool_words) :].tolist())
 
 
-def _bounded(tokens: Sequence[Sequence[str]], first: int, threshold: float) -> Iterator[np.ndarray]:
-    """For each row from `first` on, the earlier rows whose ROUGE-L may reach the threshold, the most alike first.
+def _bounded(tokens: Sequence[Sequence[str]], first: int, threshold: float) -> Iterator[list[int]]:
+    """For each row from `first` on, the earlier rows whose ROUGE-L may reach the threshold t, the most alike first.
 
-    Each text is a row of zeros and ones, with a feature for "word w occurs at least k times". The product of two rows
-    is then the size of the intersection of the two multisets of words.
+    For that, texts of n and m words need at least t (n + m) / 2 common words, and have at most m: so at least
+    c = t n / (2 - t) of the n. Let the words of all texts have one order, the rarest first. Two texts with enough in
+    common then share one of the first n - c + 1 of theirs (prefix filter; Chaudhuri, Ganti and Kaushik 2006), and
+    few texts share a rare word.
     """
-    features: dict[tuple[str, int], int] = {}
-    rows, columns = [], []
-    for row, text in enumerate(tokens):
-        for word, times in Counter(text).items():
-            for k in range(times):
-                rows.append(row)
-                columns.append(features.setdefault((word, k), len(features)))
-    ones = np.ones(len(rows), dtype=np.int32)
-    table = csr_matrix((ones, (rows, columns)), shape=(len(tokens), max(1, len(features))))
-    lengths = np.array([len(text) for text in tokens])
-    for start in range(first, len(tokens), BATCH):
-        overlap = (table[start : start + BATCH] @ table.T).toarray()
-        for offset, common in enumerate(overlap):
-            row = start + offset
-            bound = 2 * common[:row] / np.maximum(1, lengths[:row] + lengths[row])
-            near = np.flatnonzero(bound >= threshold)
-            yield near[np.argsort(-bound[near], kind="stable")]
+    # "Word w occurs at least k times": what two texts have in common of these is the intersection of two multisets.
+    texts = [[(word, k) for word, times in Counter(text).items() for k in range(times)] for text in tokens]
+    counts = Counter(chain.from_iterable(texts))
+    place = {feature: number for number, feature in enumerate(sorted(counts, key=lambda one: (counts[one], one)))}
+    rows = [sorted(place[feature] for feature in text) for text in texts]
+    whole, having = [set(row) for row in rows], defaultdict(list)
+    # c of each; floating point may be a little above a whole number
+    least = [math.ceil(threshold * len(row) / (2 - threshold) - 1e-9) for row in rows]
+    for number, row in enumerate(rows):
+        rare = row[: len(row) - least[number] + 1]
+        if number >= first:
+            bounds = {
+                other: 2 * len(whole[number] & whole[other]) / (len(row) + len(rows[other]))
+                for other in set(chain.from_iterable(having.get(feature, ()) for feature in rare))
+                if len(row) >= least[other] and len(rows[other]) >= least[number]
+            }
+            yield sorted((one for one, bound in bounds.items() if bound >= threshold), key=lambda o: (-bounds[o], o))
+        for feature in rare:
+            having[feature].append(number)
 
 
 def confident(labels: LabelledSet, minimum: float) -> Kept:
