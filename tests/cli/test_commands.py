@@ -86,6 +86,13 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.count("usage: w2s-lab") == 8
 
 
+def test_show_answers_without_torch(tmp_path):
+    """What it shows is tested where there is something in a store; here, that nobody waits for it."""
+    code = "import sys; from w2s_lab.cli.commands import main; main(['show', '--store', sys.argv[1]])"
+    done = process("-c", f"{code}; sys.exit('torch' in sys.modules)", str(tmp_path))
+    assert done.returncode == 0 and done.stdout.startswith("no finished training in "), done.stderr
+
+
 def test_the_version(capsys):
     assert call(capsys, "--version") == (0, f"w2s-lab {__version__}\n", "")
 
