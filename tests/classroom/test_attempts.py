@@ -181,6 +181,7 @@ MISSES = [  # an open task, a design that misses one criterion, and that criteri
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_criterion_of_an_open_task_can_be_missed():
     wrong = []
     for name, design, words in MISSES:

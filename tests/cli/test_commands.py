@@ -401,6 +401,7 @@ def test_an_interrupt_says_where_it_was():
 # -- the other commands ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pretrain_leaves_what_is_finished_and_prints_the_cards(capsys, tmp_path, monkeypatch):
     from w2s_lab.pocket import pretrain
 

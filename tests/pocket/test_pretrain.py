@@ -75,6 +75,7 @@ def finished(tmp_path_factory, pocket_tokenizer) -> Path:
         return make(tmp_path_factory.mktemp("ladder"))
 
 
+@pytest.mark.slow
 def test_it_learns(finished):
     untrained = math.log(pretrain.VOCABULARY)
     assert card_of(finished)["held_out_loss"] < untrained - 2

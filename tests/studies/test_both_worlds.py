@@ -156,6 +156,7 @@ def test_what_is_not_measured_is_named_with_its_command():
     assert all(f"`w2s-lab study {name}`" in says for name in ("real-tuning", "real-probe", "real-methods"))
 
 
+@pytest.mark.slow
 def test_the_command_fills_the_places_and_nothing_else(results, tmp_path, capsys):
     folder = tmp_path / "data" / "results"
     (tmp_path / "docs").mkdir()
@@ -175,6 +176,7 @@ def test_the_command_fills_the_places_and_nothing_else(results, tmp_path, capsys
     assert f"written: {folder / both_worlds.FIGURE}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_page_of_somebody_elses_is_left_alone(results, tmp_path):
     folder = tmp_path / "data" / "results"
     folder.mkdir(parents=True)

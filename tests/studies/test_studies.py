@@ -581,6 +581,7 @@ def test_the_rates_of_the_ladder_are_those_that_were_right_most_often():
     assert scaling.chosen_rates(shipped["rows"]) == scaling.RATES == shipped["rates"]
 
 
+@pytest.mark.slow
 def test_what_is_shipped_says_what_was_measured(tmp_path, capsys):
     """Both pages hold the table that the shipped numbers give; the command changes nothing in them."""
     results = findings.read_results(RESULTS)
