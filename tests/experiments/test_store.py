@@ -245,6 +245,35 @@ def test_a_folder_without_its_last_file_is_replaced(weights_too, store, llama, t
     assert only_folder(store) == folder and (folder / "run.json").is_file()
 
 
+@pytest.mark.parametrize("name", ["run.json", "curve.json", "model.safetensors"])
+def test_what_was_altered_is_not_believed(name, store, llama, train_set, calls):
+    """One digit more or less, so that the file is still one of its kind."""
+    first = store.train(llama, train_set, RECIPE, role="student")
+    path = only_folder(store) / name
+    content = path.read_bytes()
+    at = content.rindex(b"16") if name == "run.json" else len(content) - 3  # of 16 examples, one more or less
+    path.unlink()  # a new file: `first` may still read its weights from the old one
+    path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    if name == "run.json":
+        assert json.loads(path.read_text()) != json.loads(content)
+        with pytest.warns(UserWarning, match="is damaged; the same command does this training again"):
+            assert store.runs() == []
+    with pytest.warns(UserWarning, match="is damaged; this training is done again"):
+        assert_same_model(store.train(llama, train_set, RECIPE, role="student"), first)
+    assert calls == ["train", "train"]
+
+
+def test_altered_labels_are_not_believed(store, llama, closed_set, calls):
+    first = store.labels(llama, closed_set)
+    (path,) = (store.root / "labels").iterdir()
+    row = json.loads(path.read_text())
+    row["answers"][0] = next(answer for answer in closed_set.task.answers if answer != row["answers"][0])
+    path.write_text(json.dumps(row))
+    with pytest.warns(UserWarning, match="is damaged; these labels are made again"):
+        assert_same_labels(store.labels(llama, closed_set), first)
+    assert calls == ["weak_labels"] * 2
+
+
 @pytest.mark.parametrize("keep", [0, 1, 0.5])
 def test_a_truncated_file_of_labels_is_made_anew(keep, store, llama, closed_set, calls):
     first = store.labels(llama, closed_set)
