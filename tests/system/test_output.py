@@ -85,7 +85,7 @@ ODD = [
 COMMANDS = """
 import sys
 from w2s_lab.cli.commands import main
-for words in (["--import", "plugin", "show", "--store", sys.argv[1]], ["run", "--task", sys.argv[1]]):
+for words in (["--import", "plugin", "study"], ["show", "--store", sys.argv[1]], ["run", "--task", sys.argv[1]]):
     status = main(words)
 sys.exit(status)
 """
