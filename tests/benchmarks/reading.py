@@ -7,14 +7,13 @@ size to the next, since what grows fastest shows at the end.
 """
 
 import csv
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from w2s_lab.data.sources import read_examples
+from w2s_lab.data.sources import read_examples, write_examples
 from w2s_lab.methods.flywheel import NEAR_DUPLICATE
 from w2s_lab.methods.proposals import without_near_duplicates
 from w2s_lab.records import Example
@@ -22,20 +21,12 @@ from w2s_lab.records import Example
 from .common import arguments, numbers, save, synthetic, timed
 from .growth import fit
 
-COLUMNS = ("instruction", "input", "answer")
-
 
 def as_csv(examples: Sequence[Example], path: Path) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(COLUMNS)
+        rows.writerow(("instruction", "input", "answer"))
         rows.writerows((e.instruction, e.input, e.answer) for e in examples)
-    return path
-
-
-def as_lines(examples: Sequence[Example], path: Path) -> Path:
-    lines = (json.dumps(dict(zip(COLUMNS, (e.instruction, e.input, e.answer), strict=True))) for e in examples)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
@@ -43,7 +34,8 @@ def jobs(rows: int, folder: Path) -> dict[str, Callable[[], int]]:
     """What is timed -> a call of it, which returns how many rows or texts it kept."""
     examples = synthetic(2 * rows)
     texts, pool = [e.input for e in examples[:rows]], [e.input for e in examples[rows:]]
-    table, lines = as_csv(examples[:rows], folder / f"{rows}.csv"), as_lines(examples[:rows], folder / f"{rows}.jsonl")
+    table, lines = as_csv(examples[:rows], folder / f"{rows}.csv"), folder / f"{rows}.jsonl"
+    write_examples(lines, examples[:rows])
     return {
         "read CSV": lambda: len(read_examples(table)[1]),
         "read JSON lines": lambda: len(read_examples(lines)[1]),
@@ -61,16 +53,14 @@ def main(argv: Sequence[str] | None = None) -> dict:
     options = parser.parse_args(argv)
     sizes, found = [int(size) for size in numbers(options.rows)], {}
     with tempfile.TemporaryDirectory() as folder:
-        for job in jobs(100, Path(folder)).values():
-            job()  # first calls set things up
         for size in sizes:
             for name, job in jobs(size, Path(folder)).items():
-                kept = []
-                seconds = median(timed(lambda job=job, kept=kept: kept.append(job())) for _ in range(options.repeats))
+                kept = job()  # the first call sets things up
+                seconds = median(timed(job) for _ in range(options.repeats))
                 row = found.setdefault(name, {"rows": [], "kept": [], "seconds": []})
-                for column, value in (("rows", size), ("kept", kept[-1]), ("seconds", seconds)):
+                for column, value in (("rows", size), ("kept", kept), ("seconds", seconds)):
                     row[column].append(value)
-                print(f"{name:16} {size:>9,} rows, {kept[-1]:>9,} kept  {seconds:10.3f} s", flush=True)
+                print(f"{name:16} {size:>9,} rows, {kept:>9,} kept  {seconds:10.3f} s", flush=True)
     for name, row in found.items():
         steps = pairwise(zip(row["rows"], row["seconds"], strict=True))
         row["exponents"] = [fit(*zip(*pair, strict=True)).exponent for pair in steps]

@@ -302,8 +302,7 @@ def _show(arguments: argparse.Namespace) -> None:
     """The finished trainings in the store, oldest first."""
     from w2s_lab.experiments.finished import finished_trainings, store_roots
 
-    own, shared = store_roots(None if arguments.usual_store else arguments.store)
-    runs = finished_trainings([*filter(None, [shared]), own])
+    runs = finished_trainings(*store_roots(None if arguments.usual_store else arguments.store))
     if not runs:
         print(f"no finished training in {arguments.store}; w2s-lab run makes some")
         return

@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 from w2s_lab import assets
@@ -17,13 +16,14 @@ def store_roots(root: str | Path | None) -> tuple[Path, Path | None]:
     return own, named if named != own else None
 
 
-def finished_trainings(roots: Sequence[Path]) -> list[dict]:
-    """The facts of every finished training below the roots, oldest first; of one that is in two, those of the last.
+def finished_trainings(root: Path, shared: Path | None = None) -> list[dict]:
+    """The facts of every finished training of a store, oldest first; of one that is in both folders, those of `root`.
 
     Warns:
         UserWarning: the facts of a training are damaged.
     """
-    paths = {path.parent.name: path for root in roots for path in root.glob("trainings/[!.]*/run.json")}
+    folders = filter(None, (shared, root))
+    paths = {path.parent.name: path for folder in folders for path in folder.glob("trainings/[!.]*/run.json")}
     files = sorted(paths.values(), key=lambda path: path.stat().st_mtime)
     found = {path.parent: training_facts(path.parent) for path in files}
     for folder in (folder for folder, facts in found.items() if facts is None):

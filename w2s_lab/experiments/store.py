@@ -288,7 +288,7 @@ class Store:
         Warns:
             UserWarning: the facts of a training are damaged.
         """
-        return finished_trainings([*([self.shared] if self.shared else []), self.root])
+        return finished_trainings(self.root, self.shared)
 
 
 def _read(path: Path, remedy: str = "these labels are made again") -> dict | None:

@@ -244,7 +244,7 @@ def _bounded(tokens: Sequence[Sequence[str]], first: int, threshold: float) -> I
         if number >= first:
             bounds = {
                 other: 2 * len(whole[number] & whole[other]) / (len(row) + len(rows[other]))
-                for other in set(chain.from_iterable(having.get(feature, ()) for feature in rare))
+                for other in set(chain.from_iterable(having[feature] for feature in rare))
                 if len(row) >= least[other] and len(rows[other]) >= least[number]
             }
             yield sorted((one for one, bound in bounds.items() if bound >= threshold), key=lambda o: (-bounds[o], o))
